@@ -1,0 +1,38 @@
+# One place for every command that a person or CI types.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+STUBS := .stubs/.ready
+
+.PHONY: demo test quick lint install clean
+demo: $(READY)
+	@$(BIN)/madem demo
+
+test: lint $(READY)
+	$(BIN)/pytest
+
+quick: $(READY)
+	$(BIN)/pytest -m "not slow"
+
+lint: $(READY) $(STUBS)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+	$(BIN)/pyright --project firmware
+
+install: $(READY)
+
+$(READY): pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@touch $@
+
+# Kept out of the environment and out of `typings`: the stubs shadow the
+# standard library, which must happen for firmware/ only.
+$(STUBS): $(READY)
+	$(BIN)/pip install --quiet --disable-pip-version-check --target .stubs micropython-rp2-stubs==1.29.0.post1
+	@touch $@
+
+clean:
+	rm -rf $(VENV) .stubs build *.egg-info madem-out
