@@ -20,6 +20,16 @@ FIXED_POINT_STEPS = 100
 TRAIN_PASSES = 20
 """Passes of a word task that a desktop classifier is given as its training set."""
 
+LABELS = {
+    "ml_bound": "nearest word (bound)",
+    "pseudo_inverse": "pseudo-inverse",
+    "hebb": "Hebb rule",
+    "majority": "most frequent class",
+    "logistic_regression": "logistic regression",
+    "mlp": "multilayer perceptron",
+}
+"""What a baseline is called where people read it."""
+
 Classifier = Callable[[NDArray[np.uint8]], NDArray[np.int64]]
 """From DAC codes (samples, features) to class indices (samples,)."""
 
