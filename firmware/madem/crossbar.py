@@ -1,0 +1,95 @@
+"""The emulated front end: a crossbar of differential pairs, in integers.
+
+A front end has these methods, and the learner knows no others:
+
+    begin(stream, index)     start the noise of one sample
+    forward(k, s, out)       drive the word lines of weight layer k, sense the rows
+    transposed(k, s, out)    drive the rows, sense the word lines
+    pulse(k, pulses, count)  raise or lower couplings by one pulse each
+    health()                 (couplings, devices that can't change)
+
+`s` holds all activities, `out` receives readings as kernels.OFFSET + u.
+"""
+
+import struct
+
+from . import kernels
+
+STREAM_LEARN = 2
+STREAM_PULSE = 4
+STREAM_PREDICT = 5
+
+
+class Crossbar:
+    """docs/arithmetic.md, "Devices" and "Reading the array"."""
+
+    def __init__(self, sizes, config, layers, adc_bits, seed):
+        self._read_rng = bytearray(4)
+        self._pulse_rng = bytearray(4)
+        self._trait_rng = bytearray(4)
+        self._traits = bytearray(4 * kernels.TRAIT_WORDS)
+        self._sums = bytearray(4 * max(sizes))
+        step, nl_set, nl_reset, c2c, d_step, d_top, stuck, init = config
+        offset = kernels.OFFSET
+        self._device = struct.pack(
+            "<10I", seed & 0xFFFF, seed >> 16, step, nl_set + offset, nl_reset + offset,
+            c2c, d_step, d_top, stuck, init,
+        )  # fmt: skip
+        self._forward = []
+        self._transposed = []
+        self.bases = []
+        base = units = 0
+        for k in range(len(sizes) - 1):
+            m, n = sizes[k], sizes[k + 1]
+            gain, shift, range_f, range_t, noise_f, noise_t = layers[k]
+            self.bases.append(base)
+            half = 1 << (adc_bits - 1)
+            for records, across, driven, full, noise in (
+                (self._forward, 0, units, range_f, noise_f),
+                (self._transposed, 1, units + m, range_t, noise_t),
+            ):
+                records.append(
+                    struct.pack(
+                        "<10I", across, base, m, n, driven, gain, shift,
+                        full - adc_bits + 1, noise, half,
+                    )
+                )  # fmt: skip
+            base += 2 * (m + 1) * n
+            units += m
+        self._lines = sizes
+        self.devices = bytearray(base)
+        for number in range(base):
+            self._find_traits(number)
+            self.devices[number] = self._traits[4 * kernels.FIRST]
+
+    def _find_traits(self, number):
+        kernels.seed(self._trait_rng, self._device, 1, number)
+        kernels.traits(self._traits, self._device, self._trait_rng)
+
+    def begin(self, stream, index):
+        kernels.seed(self._read_rng, self._device, stream, index)
+        if stream == STREAM_LEARN:
+            kernels.seed(self._pulse_rng, self._device, STREAM_PULSE, index)
+
+    def start(self, rng, stream, index):
+        """Start a generator of the learner's own from this board's seed."""
+        kernels.seed(rng, self._device, stream, index)
+
+    def forward(self, k, s, out):
+        kernels.read(self.devices, s, out, self._forward[k], self._read_rng, self._sums)
+
+    def transposed(self, k, s, out):
+        kernels.read(self.devices, s, out, self._transposed[k], self._read_rng, self._sums)
+
+    def pulse(self, k, pulses, count):
+        width = self._lines[k] + 1
+        for at in range(0, 4 * count, 4):
+            row = pulses[at] | pulses[at + 1] << 8
+            line = pulses[at + 2] | pulses[at + 3] << 8
+            up = line & 1
+            first = kernels.draw(self._pulse_rng) & 1
+            # The coin picks SET of one device of the pair or RESET of the other.
+            negative = up ^ first
+            number = self.bases[k] + (2 * row + negative) * width + (line >> 1)
+            self._find_traits(number)
+            kernels.pulse(self.devices, number, first, self._traits, self._device, self._pulse_rng)

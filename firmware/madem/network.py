@@ -1,0 +1,100 @@
+"""Layers of units that settle on a front end: docs/arithmetic.md, "Units and phases"."""
+
+from . import kernels
+
+
+class Network:
+    """Activities of all units, in the free phase and in the two compared conditions.
+
+    An activity buffer holds every layer's units one after the other, input
+    first; layer k's are buffer[at[k]:at[k] + sizes[k]].
+    """
+
+    def __init__(self, sizes, front, one_hot, high, low, mask, beta, sweeps_free, sweeps_nudged):
+        self.sizes = sizes
+        self.at = [sum(sizes[:k]) for k in range(len(sizes))]
+        self.last = len(sizes) - 1
+        self.front = front
+        # Looked up once: a bound method is a new object each time.
+        self._forward = front.forward
+        self._transposed = front.transposed
+        self.one_hot = one_hot
+        self.high = high & mask
+        self.low = low & mask
+        self.threshold = (high + low + 1) >> 1
+        self.targets = bytearray(sizes[-1])
+        self.mask = mask
+        self.beta = beta
+        self.sweeps_free = sweeps_free
+        self.sweeps_nudged = sweeps_nudged
+        total = sum(sizes)
+        self.free = bytearray(total)
+        self.plus = bytearray(total)
+        self.minus = bytearray(total)
+        self._silence = bytes(total)
+        # Readings and nudges, 16 bits each.
+        widest = 2 * max(sizes)
+        self._held = bytearray(2 * sizes[1])
+        self._drive = bytearray(widest)
+        self._feedback = bytearray(widest)
+        self._nudges = bytearray(2 * sizes[-1])
+
+    def settle_free(self, x, first):
+        """Hold the input x[first:] and let everything else settle."""
+        s = self.free
+        kernels.load(s, 0, self.sizes[0], x, first, self.mask)
+        kernels.load(s, self.at[1], len(s) - self.at[1], self._silence, 0, 0)
+        # The input does not change again, so its drive is read once and held.
+        self.front.forward(0, s, self._held)
+        self._sweep(s, self.sweeps_free, self.last, 0)
+
+    def set_targets(self, source, first):
+        """Take the target at source[first:]: a class number, or a byte for each output."""
+        n = self.sizes[-1]
+        if self.one_hot:
+            kernels.choose(self.targets, n, self._silence, 0, self.high, self.low)
+            self.targets[source[first]] = self.high
+        else:
+            kernels.choose(self.targets, n, source, first, self.high, self.low)
+
+    def answer(self):
+        """The predicted class, or how many outputs differ from the targets."""
+        if self.one_hot:
+            return kernels.best(self.free, self.at[-1], self.sizes[-1])
+        return kernels.misses(self.free, self.at[-1], self.sizes[-1], self.targets, self.threshold)
+
+    def aim(self):
+        """Work out the nudge from the free outputs to the targets."""
+        kernels.aim(self._nudges, self.free, self.at[-1], self.sizes[-1], self.targets, self.beta)
+
+    def settle_nudged(self, s, sign):
+        """Settle again into s, from the free activities, under sign times the nudge."""
+        kernels.load(s, 0, len(s), self.free, 0, 255)
+        self._sweep(s, self.sweeps_nudged, self.last, sign)
+
+    def settle_clamped(self, s):
+        """Settle again into s, from the free activities, with the outputs held."""
+        kernels.load(s, 0, self.at[-1], self.free, 0, 255)
+        kernels.load(s, self.at[-1], self.sizes[-1], self.targets, 0, 255)
+        self._sweep(s, self.sweeps_nudged, self.last - 1, 0)
+
+    def _sweep(self, s, sweeps, top, sign):
+        """Update layers 1...top in order, `sweeps` times; the output layer is nudged."""
+        forward = self._forward
+        transposed = self._transposed
+        activate = kernels.activate
+        at = self.at
+        sizes = self.sizes
+        mask = self.mask
+        last = self.last
+        for _ in range(sweeps):
+            drive = self._held
+            for k in range(1, top + 1):
+                if k > 1:
+                    drive = self._drive
+                    forward(k - 1, s, drive)
+                if k < last:
+                    transposed(k, s, self._feedback)
+                    activate(s, at[k], sizes[k], drive, self._feedback, 1, mask)
+                else:
+                    activate(s, at[k], sizes[k], drive, self._nudges, sign, mask)

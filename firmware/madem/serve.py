@@ -1,0 +1,362 @@
+"""Serve the link: each request of docs/link.md, executed on the learner."""
+
+import gc
+import struct
+import sys
+
+from . import __version__, crc, crossbar, kernels, learning, link, network
+
+_HELLO = 1
+_CONFIGURE = 2
+_LEARN = 3
+_PREDICT = 4
+_READ = 5
+_WRITE = 6
+_DIGEST = 7
+_STATS = 8
+_FLIP = 9
+_ECHO = 10
+_STOP = 11
+
+_BAD_KIND = 1
+_BAD_PAYLOAD = 2
+_NOT_CONFIGURED = 3
+_OUT_OF_MEMORY = 4
+_STEP_MISMATCH = 5
+
+# What READ, WRITE, DIGEST and FLIP name.
+_DEVICES = 0
+_ACCUMULATORS = 1
+_FREE = 2
+_MINUS = 4
+_STEPS = 5
+
+_FORMAT = 1  # of CONFIGURE
+_HOSTED = sys.platform in ("linux", "darwin", "win32")  # a process, not a chip
+
+try:
+    from time import ticks_diff as _ticks_diff
+    from time import ticks_us as _ticks
+except ImportError:  # a port without a clock: the busy time stays 0
+
+    def _ticks():
+        return 0
+
+    def _ticks_diff(_new, _old):
+        return 0
+
+
+class Server:
+    """One board: its link and, once configured, its learner."""
+
+    def __init__(self, stream_in, stream_out):
+        if _HOSTED:
+            self.link = link.Link(stream_in, stream_out, 4096, 8)
+        else:
+            self.link = link.Link(stream_in, stream_out, 256, 2)
+        self.learner = None
+        self.busy_us = 0
+        self._crc = bytearray(4)
+
+    def run(self):
+        """Serve until STOP, Ctrl-C or the end of the stream."""
+        lk = self.link
+        while True:
+            kind = lk.receive()
+            if kind == _LEARN:
+                self._learn()
+            elif kind == _PREDICT:
+                self._predict()
+            elif kind == _HELLO:
+                steps = self.learner.steps if self.learner else 0
+                lk.hello(__version__, steps, 65535 if _HOSTED else 256)
+            elif kind == _CONFIGURE:
+                self._configure()
+            elif kind == _READ or kind == _WRITE or kind == _DIGEST:
+                self._memory(kind)
+            elif kind == _STATS:
+                self._stats()
+            elif kind == _FLIP:
+                self._set_flip()
+            elif kind == _ECHO:
+                lk.echo()
+            elif kind == _STOP:
+                lk.reply(_STOP, 0)
+                return
+            else:
+                lk.error(_BAD_KIND, "unknown request")
+
+    def _configure(self):
+        lk = self.link
+        self.learner = None
+        gc.collect()
+        free = gc.mem_free()
+        try:
+            self.learner = _build(lk.body, lk.start, lk.end)
+        except MemoryError:
+            gc.collect()
+            lk.error(_OUT_OF_MEMORY, "out of memory with %d bytes free" % free)
+            return
+        except ValueError as e:
+            lk.error(_BAD_PAYLOAD, e.args[0])
+            return
+        self.busy_us = 0
+        gc.collect()
+        struct.pack_into("<II", lk.out, lk.start, free - gc.mem_free(), gc.mem_free())
+        lk.reply(_CONFIGURE, 8)
+
+    def _samples(self, head, target):
+        """How many samples follow `head` bytes, each with its target or without; 0: refused."""
+        lk = self.link
+        if not self.learner:
+            lk.error(_NOT_CONFIGURED, "configure the network first")
+            return 0
+        size = lk.end - lk.start - head
+        sample = self._sample_size(target)
+        if size <= 0 or size % sample:
+            lk.error(_BAD_PAYLOAD, "not a whole number of samples")
+            return 0
+        return size // sample
+
+    def _sample_size(self, target):
+        net = self.learner.network
+        size = net.sizes[0]
+        if target:
+            size += 1 if net.one_hot else net.sizes[-1]
+        return size
+
+    def _learn(self):
+        """step u32, rate u16, traced u8, samples with targets."""
+        lk = self.link
+        body, out, at = lk.body, lk.out, lk.start
+        count = self._samples(7, True)
+        if not count:
+            return
+        learner = self.learner
+        net = learner.network
+        if _u32(body, at) != learner.steps:
+            lk.error(_STEP_MISMATCH, str(learner.steps))
+            return
+        rate = body[at + 4] | body[at + 5] << 8
+        traced = body[at + 6]
+        inputs = net.sizes[0]
+        size = self._sample_size(True)
+        first = at + 7
+        if rate > 16383 or not self._room(4 + count + (16 if traced else 0)):
+            lk.error(_BAD_PAYLOAD, "too many samples, or a rate above 16383")
+            return
+        if net.one_hot:
+            for i in range(count):
+                if body[first + i * size + inputs] >= net.sizes[-1]:
+                    lk.error(_BAD_PAYLOAD, "a class that has no output")
+                    return
+        began = _ticks()
+        for i in range(count):
+            net.set_targets(body, first + inputs)
+            learner.learn(body, first, rate)
+            out[at + 4 + i] = net.answer()
+            first += size
+        self.busy_us += _ticks_diff(_ticks(), began)
+        _put_u32(out, at, learner.steps)
+        n = 4 + count
+        if traced:
+            n += self._trace(at + n)
+        lk.reply(_LEARN, n)
+
+    def _trace(self, at):
+        """The digests of the newest sample's stages, from out[at] on."""
+        learner = self.learner
+        net = learner.network
+        hidden = net.at[1]
+        for s in (net.free, net.plus, net.minus):
+            self._digest(s, hidden, len(s) - hidden, True)
+            self._put_digest(at)
+            at += 4
+        fresh = True
+        for k in range(learner.layers):
+            base = net.front.bases[k]
+            self._digest(net.front.devices, base, 2 * len(learner.accumulators[k]), fresh)
+            self._digest(learner.accumulators[k], 0, len(learner.accumulators[k]), False)
+            fresh = False
+        self._put_digest(at)
+        return 16
+
+    def _predict(self):
+        """First sample number u32, wide u8, samples: answers, or (wide) output activities."""
+        lk = self.link
+        body, out, at = lk.body, lk.out, lk.start
+        count = self._samples(5, False)
+        if not count:
+            return
+        net = self.learner.network
+        number = _u32(body, at)
+        wide = body[at + 4]
+        outputs = net.sizes[-1]
+        size = outputs if wide or not net.one_hot else 1
+        if not self._room(count * size):
+            lk.error(_BAD_PAYLOAD, "too many samples for one reply")
+            return
+        first = at + 5
+        began = _ticks()
+        for _ in range(count):
+            net.front.begin(crossbar.STREAM_PREDICT, number)
+            net.settle_free(body, first)
+            if size == 1:
+                out[at] = net.answer()
+            else:
+                kernels.load(out, at, outputs, net.free, net.at[-1], 255)
+            at += size
+            first += net.sizes[0]
+            number += 1
+        self.busy_us += _ticks_diff(_ticks(), began)
+        lk.reply(_PREDICT, at - lk.start)
+
+    def _region(self, which, layer):
+        """The memory that READ, WRITE and DIGEST mean: buffer, its first byte, its length."""
+        learner = self.learner
+        net = learner.network
+        if which <= _ACCUMULATORS and 1 <= layer <= learner.layers:
+            cells = learner.accumulators[layer - 1]
+            if which == _ACCUMULATORS:
+                return cells, 0, len(cells)
+            return net.front.devices, net.front.bases[layer - 1], 2 * len(cells)
+        if _FREE <= which <= _MINUS and layer <= learner.layers:
+            s = (net.free, net.plus, net.minus)[which - _FREE]
+            return s, net.at[layer], net.sizes[layer]
+        return None, 0, 0
+
+    def _memory(self, kind):
+        """which u8, layer u8, offset u32, count u32, data for WRITE."""
+        lk = self.link
+        body, at = lk.body, lk.start
+        if not self.learner:
+            lk.error(_NOT_CONFIGURED, "configure the network first")
+            return
+        size = lk.end - at
+        if size < 10:
+            lk.error(_BAD_PAYLOAD, "too short")
+            return
+        which = body[at]
+        offset = _u32(body, at + 2)
+        count = _u32(body, at + 6)
+        if kind == _WRITE and which == _STEPS:
+            self.learner.steps = count
+            lk.reply(_WRITE, 0)
+            return
+        buffer, base, length = self._region(which, body[at + 1])
+        if buffer is None or offset > length or count > length - offset:
+            lk.error(_BAD_PAYLOAD, "no such memory")
+            return
+        base += offset
+        if kind == _DIGEST:
+            self._digest(buffer, base, count, True)
+            self._put_digest(at)
+            lk.reply(_DIGEST, 4)
+        elif kind == _READ:
+            if self._room(count):
+                kernels.load(lk.out, at, count, buffer, base, 255)
+                lk.reply(_READ, count)
+            else:
+                lk.error(_BAD_PAYLOAD, "too much for one reply")
+        elif which > _ACCUMULATORS or count != size - 10:
+            lk.error(_BAD_PAYLOAD, "not to be written so")
+        else:
+            kernels.load(buffer, base, count, body, at + 10, 255)
+            lk.reply(_WRITE, 0)
+
+    def _stats(self):
+        """collect u8 (0 or absent: leave the heap alone). Starts the busy time anew."""
+        lk = self.link
+        if lk.end > lk.start and lk.body[lk.start]:
+            gc.collect()
+        _put_u32(lk.out, lk.start, self.learner.steps if self.learner else 0)
+        _put_u32(lk.out, lk.start + 4, self.busy_us)
+        _put_u32(lk.out, lk.start + 8, gc.mem_alloc())
+        _put_u32(lk.out, lk.start + 12, gc.mem_free())
+        self.busy_us = 0
+        lk.reply(_STATS, 16)
+
+    def _set_flip(self):
+        """state u8, step u32, layer u8, index u32, bit u8."""
+        lk = self.link
+        body, at = lk.body, lk.start
+        if not self.learner:
+            lk.error(_NOT_CONFIGURED, "configure the network first")
+            return
+        if lk.end - at != 11:
+            lk.error(_BAD_PAYLOAD, "not 11 bytes")
+            return
+        state = body[at]
+        layer = body[at + 5]
+        index = _u32(body, at + 6)
+        length = self._region(_FREE if state else _DEVICES, layer)[2]
+        if layer < 1 or index >= length or body[at + 10] > 7:
+            lk.error(_BAD_PAYLOAD, "no such cell")
+            return
+        self.learner.flip = (_u32(body, at + 1), state, layer, index, body[at + 10])
+        lk.reply(_FLIP, 0)
+
+    def _room(self, n):
+        return n + 12 <= self.link.max_body
+
+    def _digest(self, buffer, first, count, fresh):
+        if fresh:
+            _put_u32(self._crc, 0, 0)
+        crc.update(self._crc, buffer, first, count)
+
+    def _put_digest(self, at):
+        kernels.load(self.link.out, at, 4, self._crc, 0, 255)
+
+
+def _u32(body, at):
+    return body[at] | body[at + 1] << 8 | body[at + 2] << 16 | body[at + 3] << 24
+
+
+def _put_u32(out, at, value):
+    out[at] = value & 255
+    out[at + 1] = value >> 8 & 255
+    out[at + 2] = value >> 16 & 255
+    out[at + 3] = value >> 24 & 255
+
+
+def _build(body, at, end):
+    """The learner that a CONFIGURE asks for. ValueError: the payload makes no sense."""
+    if end - at < 32:
+        raise ValueError("too short")
+    kind, depth, one_hot, rule, sweeps_free, sweeps_nudged, beta, high, low, mask, bits, front = (
+        struct.unpack_from("<12B", body, at)
+    )
+    if (
+        kind != _FORMAT
+        or front
+        or rule > 2
+        or not 2 <= bits <= 10
+        or not sweeps_nudged * sweeps_free
+    ):
+        raise ValueError("a setting that this firmware does not know")
+    seed = _u32(body, at + 12)
+    device = struct.unpack_from("<HhhHHHHH", body, at + 16)
+    if depth < 1 or end - at != 32 + 2 * (depth + 1) + 8 * depth:
+        raise ValueError("a length that does not fit the layers")
+    sizes = struct.unpack_from("<%dH" % (depth + 1), body, at + 32)
+    at += 32 + 2 * (depth + 1)
+    layers = [struct.unpack_from("<4B2H", body, at + 8 * k) for k in range(depth)]
+    if not 1 <= min(sizes) <= max(sizes) <= 1024 or one_hot and sizes[-1] > 255:
+        raise ValueError("a layer size out of range")
+    for layer in layers:
+        if not 1 <= layer[1] <= 30 or min(layer[2], layer[3]) < bits - 1 or max(layer[2:4]) > 14:
+            raise ValueError("a gain or converter range out of range")
+    cells = crossbar.Crossbar(sizes, device, layers, bits, seed)
+    net = network.Network(
+        sizes, cells, one_hot, high, low, mask, beta, sweeps_free, sweeps_nudged
+    )  # fmt: skip
+    return learning.Learner(net, rule)
+
+
+def run():
+    """Serve the line of the REPL; Ctrl-C or STOP gives the REPL back."""
+    try:
+        Server(sys.stdin.buffer, sys.stdout.buffer).run()
+    except (KeyboardInterrupt, EOFError):
+        pass
+    print("madem: stopped")
