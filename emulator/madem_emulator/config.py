@@ -94,7 +94,7 @@ class Settings:
     weight_bits: int = 4
     """A device has 2^bits states, 2 to 8."""
     w_max: tuple[float, ...] = ()
-    """Coupling at the ends of the window, a value per weight layer; empty: `default_w_max`."""
+    """Coupling at the ends of the window, a value per weight layer; empty: 0.6, then 0.3."""
     cycle_to_cycle: float = 0.1
     """σ of one pulse's step, as a fraction of the step."""
     device_to_device: float = 0.1
@@ -130,7 +130,7 @@ class Settings:
             ValueError: a setting is out of range; the message names it.
         """
         self._check()
-        w_max = self.w_max or default_w_max(self.sizes)
+        w_max = self.w_max or (0.6, *(0.3,) * (len(self.sizes) - 2))
         forward = _log2_units(self.adc_range_forward)
         transposed = _log2_units(self.adc_range_transposed)
         layers = tuple(
@@ -207,12 +207,6 @@ class Settings:
             need(exact and 1 / 8 <= value <= 16, name, "a power of two from 0.125 to 16")
             lowest = 2.0 ** (self.adc_bits - 11)
             need(value >= lowest, name, f"at least {lowest} with {self.adc_bits} ADC bits")
-
-
-def default_w_max(sizes: tuple[int, ...]) -> tuple[float, ...]:
-    """Coupling range of every weight layer that worked best at its place in the network."""
-    layers = len(sizes) - 1
-    return tuple([0.6] + [0.3] * (layers - 1))
 
 
 def _log2_units(value: float) -> int:

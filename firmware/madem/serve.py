@@ -356,7 +356,9 @@ def _build(body, at, end):
 def run():
     """Serve the line of the REPL; Ctrl-C or STOP gives the REPL back."""
     try:
-        Server(sys.stdin.buffer, sys.stdout.buffer).run()
+        server = Server(sys.stdin.buffer, sys.stdout.buffer)
+        print("madem: ready")
+        server.run()
     except (KeyboardInterrupt, EOFError):
         pass
     print("madem: stopped")

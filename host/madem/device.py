@@ -1,0 +1,365 @@
+"""The learner on the other end of a link, as an object.
+
+`Learner` is what `learn` and `verify` work with; `Device` is real firmware
+behind a link, `TwinLearner` the desktop twin alone.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from madem import __version__, deploy, link
+from madem.boards import Board
+from madem.errors import DeviceError, LinkError, MademError
+from madem.state import State
+from madem_emulator.config import Config
+from madem_emulator.twin import Digests, Twin
+from madem_emulator.twin import State as TwinState
+
+Bytes = NDArray[np.uint8]
+Progress = Callable[[int], None]
+"""Called with the number of samples just done."""
+
+_KEPT = 56
+"""Samples a LEARN frame may hold, so that the board can keep its reply for a repetition."""
+
+
+class Memory(IntEnum):
+    """What READ, WRITE and DIGEST of docs/link.md name."""
+
+    DEVICES = 0
+    ACCUMULATORS = 1
+    FREE = 2
+    PLUS = 3
+    MINUS = 4
+    STEPS = 5
+
+
+@dataclass(frozen=True)
+class Stats:
+    """What a board measured of itself."""
+
+    steps: int
+    busy_us: int
+    """Time in the learner since the last question, in microseconds; 0 where there is no clock."""
+    heap_alloc: int
+    heap_free: int
+
+
+class Learner(Protocol):
+    """A network that can be trained and asked."""
+
+    config: Config
+
+    def learn(self, rate: int, x: Bytes, targets: Bytes, progress: Progress | None = None) -> Bytes:
+        """Train on samples in order.
+
+        Args:
+            rate: the integer RATE of docs/arithmetic.md.
+            x: DAC codes, (samples, features).
+            targets: class of each sample (samples,) or on/off outputs (samples, outputs).
+
+        Returns:
+            The answer of each sample's free phase before it was learned, (samples,): the
+            predicted class, or the number of wrong outputs.
+        """
+        ...
+
+    def outputs(self, x: Bytes, first: int = 0) -> Bytes:
+        """Free activities of the output layer, (samples, outputs); `first` numbers the noise."""
+        ...
+
+    def state(self) -> State:
+        """All that learning has changed."""
+        ...
+
+
+class Device:
+    """Firmware behind a link. Made by `connect`."""
+
+    def __init__(self, connection: link.Link, hello: link.Hello) -> None:
+        self.link = connection
+        self.hello = hello
+        self._config: Config | None = None
+
+    @property
+    def config(self) -> Config:
+        """What the device was configured with."""
+        if self._config is None:
+            raise LinkError("configure the device before using it")
+        return self._config
+
+    def configure(self, config: Config) -> tuple[int, int]:
+        """Build a network with fresh random weights.
+
+        Returns:
+            Heap bytes that it takes, heap bytes that are left.
+
+        Raises:
+            DeviceError: it does not fit (code 4), or the firmware can't do this.
+        """
+        try:
+            reply = self.link.request(link.CONFIGURE, pack_config(config), timeout=120.0)
+        except DeviceError as error:
+            if error.code != 4:
+                raise
+            cells = 3 * config.couplings
+            raise DeviceError(
+                4,
+                f"this network needs {cells:,} bytes for its weights alone and does not fit the"
+                f" board, which has {self.hello.heap_free:,} bytes free:"
+                " use fewer or smaller hidden layers",
+            ) from None
+        self._config = config
+        return struct.unpack("<II", reply)
+
+    def learn(self, rate: int, x: Bytes, targets: Bytes, progress: Progress | None = None) -> Bytes:
+        """See `Learner.learn`."""
+        samples = _with_targets(x, targets)
+        head = self.stats().steps
+        room = min(_KEPT, (self.link.max_payload - 7) // samples.shape[1])
+        self._check_room(room)
+        starts = range(0, len(samples), room)
+
+        def frames() -> Iterator[tuple[int, bytes]]:
+            for start in starts:
+                chunk = samples[start : start + room]
+                yield link.LEARN, struct.pack("<IHB", head + start, rate, 0) + chunk.tobytes()
+
+        answers = []
+        for reply in self.link.pipeline(frames()):
+            answers.append(reply[4:])
+            if progress:
+                progress(len(reply) - 4)
+        return np.frombuffer(b"".join(answers), np.uint8)
+
+    def learn_traced(
+        self, step: int, rate: int, x: Bytes, target: Bytes, meanwhile: Callable[[], None]
+    ) -> tuple[int, Digests]:
+        """Train on one sample; returns its answer and its digests.
+
+        `meanwhile` is called while the device computes.
+        """
+        sample = np.concatenate([x, np.atleast_1d(target)]).astype(np.uint8)
+        self._check_room((self.link.max_payload - 7) // len(sample))
+
+        def frames() -> Iterator[tuple[int, bytes]]:
+            yield link.LEARN, struct.pack("<IHB", step, rate, 1) + sample.tobytes()
+            meanwhile()  # the link asks for a next frame once this one is on its way
+
+        (reply,) = self.link.pipeline(frames())
+        return reply[4], Digests(*struct.unpack_from("<4I", reply, 5))
+
+    def outputs(self, x: Bytes, first: int = 0) -> Bytes:
+        """See `Learner.outputs`."""
+        wide = self.config.sizes[-1]
+        x = np.ascontiguousarray(x, np.uint8)
+        room = min(
+            (self.link.max_payload - 5) // x.shape[1],
+            (self.hello.max_body - link.FRAME_BYTES) // wide,
+        )
+        self._check_room(room)
+
+        def frames() -> Iterator[tuple[int, bytes]]:
+            for start in range(0, len(x), room):
+                chunk = x[start : start + room]
+                yield link.PREDICT, struct.pack("<IB", first + start, 1) + chunk.tobytes()
+
+        data = b"".join(self.link.pipeline(frames()))
+        return np.frombuffer(data, np.uint8).reshape(len(x), wide)
+
+    def read(self, which: Memory, layer: int, offset: int = 0, count: int | None = None) -> bytes:
+        """Bytes of the device's memory; weight layers count from 1, unit layers from 0."""
+        count = self._size(which, layer) - offset if count is None else count
+        room = self.hello.max_body - link.FRAME_BYTES
+
+        def frames() -> Iterator[tuple[int, bytes]]:
+            for at in range(offset, offset + count, room):
+                part = min(room, offset + count - at)
+                yield link.READ, struct.pack("<BBII", which, layer, at, part)
+
+        return b"".join(self.link.pipeline(frames()))
+
+    def write(self, which: Memory, layer: int, data: bytes) -> None:
+        """Overwrite one layer's devices or accumulators."""
+        room = self.link.max_payload - 10
+
+        def frames() -> Iterator[tuple[int, bytes]]:
+            for at in range(0, len(data), room):
+                part = data[at : at + room]
+                yield link.WRITE, struct.pack("<BBII", which, layer, at, len(part)) + part
+
+        for _ in self.link.pipeline(frames()):
+            pass
+
+    def digest(self, which: Memory, layer: int, offset: int, count: int) -> int:
+        """CRC-32 of a piece of the device's memory."""
+        payload = struct.pack("<BBII", which, layer, offset, count)
+        return int.from_bytes(self.link.request(link.DIGEST, payload), "little")
+
+    def stats(self, collect: bool = False) -> Stats:
+        """Counters; `collect` has the garbage collected first."""
+        return Stats(*struct.unpack("<4I", self.link.request(link.STATS, bytes([collect]))))
+
+    def flip(self, state: bool, step: int, layer: int, index: int, bit: int) -> None:
+        """Have the device flip one bit of an activity or a weight at a step, to test a check."""
+        self.link.request(link.FLIP, struct.pack("<BIBIB", state, step, layer, index, bit))
+
+    def state(self) -> State:
+        """See `Learner.state`."""
+        layers = range(1, len(self.config.sizes))
+        return State(
+            self.config,
+            self.stats().steps,
+            tuple(self.read(Memory.DEVICES, k) for k in layers),
+            tuple(self.read(Memory.ACCUMULATORS, k) for k in layers),
+        )
+
+    def load(self, state: State) -> None:
+        """Make the device what it was when the state was taken.
+
+        Raises:
+            LinkError: what arrived is not what was sent.
+        """
+        self.configure(state.config)
+        for which, parts in (
+            (Memory.DEVICES, state.devices),
+            (Memory.ACCUMULATORS, state.accumulators),
+        ):
+            for k, data in enumerate(parts, 1):
+                self.write(which, k, data)
+        self.link.request(link.WRITE, struct.pack("<BBII", Memory.STEPS, 0, 0, state.steps))
+        if self.state() != state:
+            raise LinkError("the board does not hold what was written: try again")
+
+    def stop(self) -> None:
+        """Leave the firmware; the board is back at its REPL."""
+        self.link.request(link.STOP)
+        self.link.close()
+
+    def _size(self, which: Memory, layer: int) -> int:
+        sizes = self.config.sizes
+        if which >= Memory.FREE:
+            return sizes[layer]
+        couplings = (sizes[layer - 1] + 1) * sizes[layer]
+        return 2 * couplings if which == Memory.DEVICES else couplings
+
+    def _check_room(self, samples: int) -> None:
+        if samples < 1:
+            raise LinkError(
+                f"a sample of {self.config.sizes[0]} features does not fit one frame of"
+                f" {self.link.max_payload} bytes of this board: use fewer features"
+            )
+
+
+class TwinLearner:
+    """The desktop twin in place of a board."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.twin = Twin(config)
+
+    def learn(self, rate: int, x: Bytes, targets: Bytes, progress: Progress | None = None) -> Bytes:
+        """See `Learner.learn`."""
+        answers = np.empty(len(x), np.uint8)
+        for i, (sample, target) in enumerate(zip(x, targets, strict=True)):
+            answers[i] = self.twin.learn(rate, sample, target).answer[0]
+            if progress:
+                progress(1)
+        return answers
+
+    def outputs(self, x: Bytes, first: int = 0) -> Bytes:
+        """See `Learner.outputs`."""
+        return self.twin.predict_many(first, x)[-1][0]
+
+    def state(self) -> State:
+        """See `Learner.state`."""
+        steps, devices, accumulators = self.twin.state()
+        return State(
+            self.config,
+            steps,
+            tuple(part.tobytes() for part in devices),
+            tuple(part.tobytes() for part in accumulators),
+        )
+
+    def load(self, state: State) -> None:
+        """See `Device.load`."""
+        self.config = state.config
+        self.twin = Twin(state.config)
+        shapes = [part.shape for part in self.twin.devices]
+        cells = [part.shape for part in self.twin.accumulators]
+        self.twin.load_state(
+            TwinState(
+                state.steps,
+                [_array(b, s) for b, s in zip(state.devices, shapes, strict=True)],
+                [_array(b, s) for b, s in zip(state.accumulators, cells, strict=True)],
+            )
+        )
+
+
+def connect(board: Board, deploy_firmware: bool | None = None) -> Device:
+    """Reach the firmware on a board, starting it when it does not run.
+
+    Args:
+        board: an open board.
+        deploy_firmware: put the firmware on it first; default: on emulated boards, which
+            start empty.
+
+    Raises:
+        MademError: nothing answers, or the firmware is of another version.
+    """
+    connection = link.Link(board.port)
+    if board.emulated if deploy_firmware is None else deploy_firmware:
+        deploy.deploy(board)
+        deploy.start(board)
+        hello = connection.hello()
+    else:
+        try:
+            hello = connection.hello(timeout=1.0)
+        except LinkError:
+            deploy.start(board)
+            hello = connection.hello()
+    if hello.firmware != __version__:
+        raise MademError(
+            f"{board.name} runs firmware {hello.firmware}, this is madem {__version__}:"
+            f" run `madem deploy --board {board.name}`"
+        )
+    return Device(connection, hello)
+
+
+def pack_config(config: Config) -> bytes:
+    """The payload of CONFIGURE in docs/link.md."""
+    c = config
+    head = struct.pack(
+        "<12BI", 1, len(c.layers), c.one_hot, c.rule, c.t_free, c.t_nudge, c.beta, c.t_hi, c.t_lo,
+        c.dac_mask, c.adc_bits, 0, c.seed,
+    )  # fmt: skip
+    device = struct.pack(
+        "<HhhHHHHH", c.step, c.nl_set, c.nl_reset, c.c2c, c.d_step, c.d_top, c.stuck, c.init
+    )
+    sizes = struct.pack(f"<{len(c.sizes)}H", *c.sizes)
+    layers = b"".join(
+        struct.pack(
+            "<4B2H", la.gain, la.gain_shift, la.range_forward, la.range_transposed,
+            la.noise_forward, la.noise_transposed,
+        )
+        for la in c.layers
+    )  # fmt: skip
+    return head + device + sizes + layers
+
+
+def _with_targets(x: Bytes, targets: Bytes) -> Bytes:
+    """Samples as they go over the link: input bytes, then class or on/off bytes."""
+    targets = targets.reshape(len(x), -1)
+    return np.ascontiguousarray(np.concatenate([x, targets], axis=1), np.uint8)
+
+
+def _array(data: bytes, shape: tuple[int, ...]) -> Bytes:
+    return np.frombuffer(data, np.uint8).reshape(shape).copy()

@@ -1,0 +1,156 @@
+"""Train a device on a task, pass by pass, and measure what it has learned."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from madem.device import Device, Learner
+from madem.errors import TaskError
+from madem.tasks import Task, distortion_key
+from madem_emulator.config import Settings
+
+Bytes = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How long and how a task is learned."""
+
+    settings: Settings
+    epochs: int
+    """Passes over the training samples."""
+    decay: float
+    """Factor on the learning rate after each pass."""
+
+
+@dataclass
+class Result:
+    """What came of it."""
+
+    train: list[float] = field(default_factory=list)
+    """Per pass, before each sample was learned: accuracy, or mean wrong outputs."""
+    samples: int = 0
+    metrics: dict[str, Any] = field(default_factory=dict)
+    busy_us: int = 0
+    wall_s: float = 0.0
+
+
+def recipe(
+    task: Task,
+    *,
+    hidden: tuple[int, ...] | None = None,
+    epochs: int | None = None,
+    decay: float | None = None,
+    **settings: Any,
+) -> Recipe:
+    """The defaults for a task, with a user's choices in their place.
+
+    Args:
+        task: gives the sizes of the input and output layers.
+        hidden: sizes of the layers between; () for a single weight layer.
+        epochs, decay: see `Recipe`.
+        settings: fields of `Settings`; None stands for the default.
+
+    Raises:
+        TaskError: a choice is out of range; the message names it.
+    """
+    words = task.patterns is not None
+    hidden = ((64,) if words else (32,)) if hidden is None else hidden
+    # Sparse dots and many samples: a narrower window holds finer couplings.
+    w_max = (0.2 if words else 0.6, *(0.3,) * len(hidden))
+    chosen: dict[str, Any] = {"w_max": w_max}
+    chosen |= {name: value for name, value in settings.items() if value is not None}
+    result = Settings(
+        sizes=(task.n_features, *hidden, task.n_outputs),
+        one_hot=task.kind == "classify",
+        **chosen,
+    )
+    try:
+        result.integers()
+    except ValueError as error:
+        raise TaskError(str(error)) from None
+    epochs = 20 if epochs is None else epochs
+    decay = (0.9 if words else 0.8) if decay is None else decay
+    if epochs < 0:
+        raise TaskError(f"epochs is {epochs}, but must be 0 or more")
+    if not 0 < decay <= 1:
+        raise TaskError(f"decay is {decay}, but must be above 0 and at most 1")
+    return Recipe(result, epochs, decay)
+
+
+def train(
+    learner: Learner,
+    task: Task,
+    plan: Recipe,
+    *,
+    progress: Callable[[int], None] | None = None,
+    limit: int | None = None,
+) -> Result:
+    """Stream all passes to a learner.
+
+    Args:
+        learner: configured with `plan.settings`, or loaded from a state.
+        task: where the samples come from.
+        plan: how many passes, and the learning rate of each.
+        progress: called with the number of samples just learned.
+        limit: stop after so many samples.
+    """
+    result = Result()
+    began = time.monotonic()
+    for k in range(plan.epochs):
+        batch = task.train_pass(k)
+        n = len(batch.x) if limit is None else min(len(batch.x), limit - result.samples)
+        if n <= 0:
+            break
+        rate = plan.settings.rate(plan.settings.learning_rate * plan.decay**k)
+        x, target = batch.x[:n], batch.target[:n]
+        answers = learner.learn(rate, x, target, progress)
+        result.samples += n
+        right = answers == target if task.kind == "classify" else answers
+        result.train.append(float(np.mean(right)))
+        if isinstance(learner, Device):
+            result.busy_us += learner.stats().busy_us
+    result.wall_s = time.monotonic() - began
+    return result
+
+
+def evaluate(
+    learner: Learner, task: Task, progress: Callable[[int], None] | None = None
+) -> dict[str, Any]:
+    """Metrics on the test set, as in the JSON contract."""
+    outputs = []
+    for start in range(0, len(task.x_test), 256):
+        part = task.x_test[start : start + 256]
+        outputs.append(learner.outputs(part, start))
+        if progress:
+            progress(len(part))
+    return metrics(task, learner.config.t_hi, learner.config.t_lo, np.concatenate(outputs))
+
+
+def read_dots(outputs: Bytes, high: int, low: int) -> Bytes:
+    """Outputs as on (1) or off (0): docs/arithmetic.md, "Answers"."""
+    return (outputs >= (high + low + 1) >> 1).astype(np.uint8)
+
+
+def metrics(task: Task, high: int, low: int, outputs: Bytes) -> dict[str, Any]:
+    """Scores of the test set's output activities (samples, outputs)."""
+    found: dict[str, Any] = {}
+    if task.kind == "classify":
+        right = outputs.argmax(axis=1) == task.y_test
+        found["accuracy"] = float(right.mean())
+    else:
+        right = (read_dots(outputs, high, low) == task.targets(task.y_test)).all(axis=1)
+    if task.test_distortions:
+        name = "exact_word" if task.kind == "reconstruct" else "accuracy_by_distortion"
+        parts = np.split(right, len(task.test_distortions))
+        found[name] = {
+            distortion_key(p): float(part.mean())
+            for p, part in zip(task.test_distortions, parts, strict=True)
+        }
+    return found

@@ -1,0 +1,154 @@
+"""One run from a task's name to its results: what `demo`, `learn` and `verify` share."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from madem import learn, state
+from madem.boards import Board, open_board
+from madem.device import Device, Learner, TwinLearner, connect
+from madem.errors import MademError, TaskError
+from madem.tasks import Task
+from madem_emulator.config import Config
+
+TWIN = "twin"
+
+
+@dataclass
+class Run:
+    """A finished run, and what a report needs of it."""
+
+    task: Task
+    plan: learn.Recipe
+    config: Config
+    board: str
+    preset: str
+    frontend: str = "emulated"
+    weight_bits: int = 4
+    result: learn.Result = field(default_factory=learn.Result)
+    baselines: dict[str, Any] = field(default_factory=dict)
+    heap_peak_bytes: int | None = None
+    final: state.State | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The JSON contract's keys, and what else tells how the numbers came about."""
+        samples = self.result.samples
+        busy = self.result.busy_us
+        return {
+            "task": self.task.name,
+            "board": self.board,
+            "frontend": self.frontend,
+            "preset": self.preset,
+            "seed": self.config.seed,
+            "weight_bits": self.weight_bits,
+            "layers": list(self.config.sizes),
+            "epochs": self.plan.epochs,
+            "samples_seen": samples,
+            "metrics": self.result.metrics,
+            "train_curve": self.result.train,
+            "baselines": self.baselines,
+            "heap_peak_bytes": self.heap_peak_bytes,
+            "device_us_per_sample": round(busy / samples, 2) if busy and samples else None,
+            "wall_s": round(self.result.wall_s, 3),
+            "data": self.task.describe(),
+        }
+
+
+@contextlib.contextmanager
+def open_learner(spec: str) -> Iterator[Device | None]:
+    """A connected device, or None for the twin; the board is released at the end."""
+    if spec == TWIN:
+        yield None
+        return
+    board: Board
+    with open_board(spec) as board:
+        device = connect(board)
+        try:
+            yield device
+        finally:
+            # A board that stays behind is left at its REPL, free for other tools.
+            with contextlib.suppress(MademError):
+                device.stop()
+
+
+def prepare(
+    device: Device | None, plan: learn.Recipe, task: Task, resume: Path | None
+) -> tuple[Learner, learn.Recipe]:
+    """Configure the device (or the twin) afresh, or with a saved state.
+
+    Raises:
+        MademError: the network does not fit, or the state is of another task's shape.
+    """
+    if resume is None:
+        config = plan.settings.integers()
+        if device is None:
+            return TwinLearner(config), plan
+        device.configure(config)
+        return device, plan
+    saved = state.load(resume)
+    sizes = saved.config.sizes
+    if (sizes[0], sizes[-1]) != (task.n_features, task.n_outputs):
+        raise TaskError(
+            f"{resume} holds a network of {sizes[0]} inputs and {sizes[-1]} outputs,"
+            f" {task.name} needs {task.n_features} and {task.n_outputs}"
+        )
+    plan = replace(plan, settings=replace(plan.settings, sizes=sizes, rule=saved.config.rule))
+    learner = TwinLearner(saved.config) if device is None else device
+    learner.load(saved)
+    return learner, plan
+
+
+def finish(run: Run, learner: Learner) -> None:
+    """Read out what the board holds and has measured."""
+    run.final = replace(
+        learner.state(),
+        notes={"task": run.task.name, "classes": list(run.task.class_names)},
+    )
+    if isinstance(learner, Device):
+        run.heap_peak_bytes = learner.stats().heap_alloc
+
+
+def baselines(task: Task, hidden: tuple[int, ...]) -> dict[str, Any]:
+    """The peers that this task is compared with."""
+    # Small matrices: more threads than one only get in each other's way.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    from madem import baselines as peers
+
+    if task.kind == "reconstruct":
+        return peers.word_baselines(task)
+    return peers.classify_baselines(task, hidden)
+
+
+def weights(final: state.State) -> list[NDArray[np.int64]]:
+    """P - N of each layer as (rows, word lines), the bias left out, in units of g."""
+    layers = []
+    sizes = final.config.sizes
+    for k, data in enumerate(final.devices):
+        pairs = np.frombuffer(data, np.uint8).reshape(sizes[k + 1], 2, sizes[k] + 1)
+        layers.append((pairs[:, 0].astype(int) - pairs[:, 1])[:, :-1])
+    return layers
+
+
+def write_json(path: str, data: dict[str, Any]) -> None:
+    """Write a result whole or not at all; `-` is the standard output."""
+    text = json.dumps(data, indent=2) + "\n"
+    if path == "-":
+        print(text, end="")
+        return
+    target = Path(path)
+    part = target.with_name(target.name + ".part")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        part.write_text(text)
+        os.replace(part, target)
+    except OSError as error:
+        raise MademError(f"can't write {path}: {error.strerror}") from None
