@@ -1,0 +1,49 @@
+"""What the link tests share: the test server in real MicroPython behind a pty."""
+
+import contextlib
+import os
+import pty
+import subprocess
+import tty
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from madem_emulator.unix_board import find_micropython
+
+_ROOT = Path(__file__).parents[2]
+
+
+class LinkServer(NamedTuple):
+    fd: int
+    """Where the host writes and reads: the pty's master."""
+    device_fd: int
+    """The device's own end."""
+    process: subprocess.Popen[bytes]
+
+
+@pytest.fixture
+def start_link_server() -> Iterator[Callable[..., LinkServer]]:
+    """Start tests/firmware/device/link_server.py with (max_body, window, rx_bytes)."""
+    with contextlib.ExitStack() as stack:
+
+        def start(max_body: int = 256, window: int = 2, rx_bytes: int = 256) -> LinkServer:
+            master, slave = pty.openpty()
+            stack.callback(os.close, master)
+            stack.callback(os.close, slave)
+            tty.setraw(slave)
+            script = _ROOT / "tests/firmware/device/link_server.py"
+            process = subprocess.Popen(
+                [find_micropython(), str(script), str(max_body), str(window), str(rx_bytes)],
+                stdin=slave,
+                stdout=slave,
+                stderr=slave,
+                env=os.environ | {"MICROPYPATH": str(_ROOT / "firmware")},
+            )
+            stack.callback(process.wait)
+            stack.callback(process.kill)
+            return LinkServer(master, slave, process)
+
+        yield start
