@@ -188,8 +188,9 @@ class Settings:
         need(2 <= self.weight_bits <= 8, "weight_bits", "between 2 and 8")
         need(1 <= self.dac_bits <= 8, "dac_bits", "between 1 and 8")
         need(2 <= self.adc_bits <= 10, "adc_bits", "between 2 and 10")
-        for name in ("cycle_to_cycle", "device_to_device", "init"):
+        for name in ("device_to_device", "init"):
             need(0 <= getattr(self, name) <= 1, name, "between 0 and 1")
+        need(0 <= self.cycle_to_cycle <= 5, "cycle_to_cycle", "between 0 and 5 steps")
         need(0 <= self.read_noise <= 0.5, "read_noise", "between 0 and 0.5")
         need(0 <= self.stuck <= 1, "stuck", "between 0 and 1")
         for name in ("nonlinearity_set", "nonlinearity_reset"):

@@ -3,8 +3,8 @@
 A front end has these methods, and the learner knows no others:
 
     begin(stream, index)     start the noise of one sample
-    forward(k, s, out)       drive the word lines of weight layer k, sense the rows
-    transposed(k, s, out)    drive the rows, sense the word lines
+    forward(k, s, out)       drive the word lines of weight layer k, sense the bit lines
+    transposed(k, s, out)    drive the bit lines, sense the word lines
     pulse(k, pulses, count)  raise or lower couplings by one pulse each
     health()                 (couplings, devices that can't change)
 
@@ -84,12 +84,12 @@ class Crossbar:
     def pulse(self, k, pulses, count):
         width = self._lines[k] + 1
         for at in range(0, 4 * count, 4):
-            row = pulses[at] | pulses[at + 1] << 8
+            bit_line = pulses[at] | pulses[at + 1] << 8
             line = pulses[at + 2] | pulses[at + 3] << 8
             up = line & 1
             first = kernels.draw(self._pulse_rng) & 1
             # The coin picks SET of one device of the pair or RESET of the other.
             negative = up ^ first
-            number = self.bases[k] + (2 * row + negative) * width + (line >> 1)
+            number = self.bases[k] + (2 * bit_line + negative) * width + (line >> 1)
             self._find_traits(number)
             kernels.pulse(self.devices, number, first, self._traits, self._device, self._pulse_rng)

@@ -16,7 +16,7 @@ _A = const(30903)  # multiplier of the generator
 TRANSPOSED = const(0)
 BASE = const(1)  # offset of the layer's first device
 M = const(2)  # word lines, without the bias
-N = const(3)  # rows
+N = const(3)  # bit lines
 DRIVEN = const(4)  # offset of the driving layer's activities
 GAIN = const(5)
 SHIFT = const(6)
@@ -248,13 +248,13 @@ def misses(s: ptr8, at: int, count: int, targets: ptr8, threshold: int) -> int:
 def change(
     a: ptr8, b: ptr8, c: ptr8, at: ptr16, rate: int, rng: ptr32, pulses: ptr16, room: int
 ) -> int:
-    """Turn the difference of two activities into pulses, row by row.
+    """Turn the difference of two activities into pulses, bit line by bit line.
 
     a, b: all activities of the plus and the minus condition; c: the layer's
     accumulators; at: [offset of the lower units, how many, offset of the upper
-    units, how many, next row]; pulses: (row, 2 * word line + up) pairs, room
-    for `room`. Stops before a row that might not fit and returns the number of
-    pulses; the next row is left in `at`.
+    units, how many, next bit line]; pulses: (bit line, 2 * word line + up) pairs, room
+    for `room`. Stops before a bit line that might not fit and returns the number of
+    pulses; the next bit line is left in `at`.
     """
     lower = at[0]
     m = at[1]

@@ -29,7 +29,7 @@ class Learner:
             bytearray(b"\x80" * ((sizes[k] + 1) * sizes[k + 1])) for k in range(self.layers)
         ]
         self._rng = bytearray(4)
-        # kernels.change: where the layer's units are, and the next row.
+        # kernels.change: where the layer's units are, and the next bit line.
         self._places = [
             struct.pack("<4H", network.at[k], sizes[k], network.at[k + 1], sizes[k + 1])
             for k in range(self.layers)
@@ -69,8 +69,8 @@ class Learner:
         for k in range(self.layers):
             kernels.load(place, 0, 8, self._places[k], 0, 255)
             place[8] = place[9] = 0
-            rows = self.network.sizes[k + 1]
-            while place[8] | place[9] << 8 < rows:
+            bit_lines = self.network.sizes[k + 1]
+            while place[8] | place[9] << 8 < bit_lines:
                 count = kernels.change(
                     plus, minus, self.accumulators[k], place, rate, self._rng, pulses, self._room
                 )  # fmt: skip

@@ -92,7 +92,7 @@ class Server:
         gc.collect()
         free = gc.mem_free()
         try:
-            self.learner = _build(lk.body, lk.start, lk.end)
+            self.learner = build(lk.body, lk.start, lk.end)
         except MemoryError:
             gc.collect()
             lk.error(_OUT_OF_MEMORY, "out of memory with %d bytes free" % free)
@@ -319,7 +319,7 @@ def _put_u32(out, at, value):
     out[at + 3] = value >> 24 & 255
 
 
-def _build(body, at, end):
+def build(body, at, end):
     """The learner that a CONFIGURE asks for. ValueError: the payload makes no sense."""
     if end - at < 32:
         raise ValueError("too short")

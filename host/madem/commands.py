@@ -337,7 +337,7 @@ def _braille_picture(
     from madem import pictures
 
     figure = pictures.braille_picture(
-        run.task.class_names, shown, dots, title="Every fifth dot flipped, and what the device read"
+        run.task.class_names, shown, dots, title="Each dot flipped with probability 0.2, and what the device made of it"
     )
     _saved(pictures.save_picture(figure, folder / "braille-words.png"), terminal)
 

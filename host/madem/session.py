@@ -129,12 +129,12 @@ def baselines(task: Task, hidden: tuple[int, ...]) -> dict[str, Any]:
 
 
 def weights(final: state.State) -> list[NDArray[np.int64]]:
-    """P - N of each layer as (rows, word lines), the bias left out, in units of g."""
+    """P - N of each layer as (word lines, bit lines), the bias left out, in units of g."""
     layers = []
     sizes = final.config.sizes
     for k, data in enumerate(final.devices):
         pairs = np.frombuffer(data, np.uint8).reshape(sizes[k + 1], 2, sizes[k] + 1)
-        layers.append((pairs[:, 0].astype(int) - pairs[:, 1])[:, :-1])
+        layers.append((pairs[:, 0].astype(int) - pairs[:, 1])[:, :-1].T)
     return layers
 
 

@@ -172,13 +172,13 @@ def cell_name(config: Config, memory: Memory, layer: int, offset: int) -> str:
     if memory >= Memory.FREE:
         return f"unit {offset}"
     lines = config.sizes[layer - 1] + 1
-    row, line = divmod(offset, lines)
+    bit_line, line = divmod(offset, lines)
     kind = "accumulator"
     if memory == Memory.DEVICES:
-        row, negative = divmod(row, 2)
+        bit_line, negative = divmod(bit_line, 2)
         kind = "device N" if negative else "device P"
     word_line = "bias line" if line == lines - 1 else f"word line {line}"
-    return f"{kind}, row {row}, {word_line}"
+    return f"{kind}, {word_line}, bit line {bit_line}"
 
 
 def report(lock: LockStep, mismatch: Mismatch | None) -> dict[str, Any]:
