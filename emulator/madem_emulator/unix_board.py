@@ -62,11 +62,15 @@ _CHUNK = 16 * 1024
 _SMALLEST_HEAP = 8 * 1024
 _PR_SET_PDEATHSIG = 1
 
+# The interpreter starts in a directory that no board is in, and leaves it once
+# it has its flash: an interrupt before that would leave it without.
+_BEFORE_MOUNT = "/proc"
 _MOUNT = """\
-import vfs
+import os,vfs
 vfs.umount('/')
 vfs.mount(vfs.VfsPosix({root!r}),'/')
-del vfs
+os.chdir('/')
+del os,vfs
 """
 # A program that exits must end the process although the REPL is wanted after
 # programs that don't: MICROPYINSPECT is read when the start-up code is over.
@@ -211,6 +215,7 @@ class UnixBoard:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
+                cwd=_BEFORE_MOUNT,
                 env=self._environment(),
                 timeout=20,
             )
@@ -238,9 +243,6 @@ class UnixBoard:
         pump = os.getpid()
 
         def in_child() -> None:
-            # Python's runtime around the interpreter then leaves SIGINT alone,
-            # and only MicroPython's own handler counts as "can be interrupted".
-            signal.signal(signal.SIGINT, signal.SIG_IGN)
             _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
             if os.getppid() != pump:  # the pump died before prctl
                 os.kill(os.getpid(), signal.SIGKILL)
@@ -250,7 +252,7 @@ class UnixBoard:
             stdin=self._stdin_read,
             stdout=self._stdout_write,
             stderr=self._stdout_write,
-            cwd=self._flash,
+            cwd=_BEFORE_MOUNT,
             env=self._environment() | {"MICROPYINSPECT": "1"},
             # A Ctrl-C typed at the host's terminal is not meant for the board.
             start_new_session=True,
@@ -296,7 +298,7 @@ class UnixBoard:
         pid = self._child.pid
         os.kill(pid, signal.SIGSTOP)
         os.waitid(os.P_PID, pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
-        wanted = _catches_sigint(pid)
+        wanted = _runs_program(pid)
         if wanted:
             self._to_board.clear()
             _drain(self._unread)
@@ -361,10 +363,12 @@ def _drain(descriptor: int) -> bytes:
     return b"".join(parts)
 
 
-def _catches_sigint(pid: int) -> bool:
+def _runs_program(pid: int) -> bool:
+    """Whether the interpreter has its flash and runs something that Ctrl-C may interrupt."""
     status = Path(f"/proc/{pid}/status").read_text()
     caught = re.search(r"^SigCgt:\s*([0-9a-f]+)", status, re.MULTILINE)
-    return bool(caught and int(caught[1], 16) >> (signal.SIGINT - 1) & 1)
+    catches = caught and int(caught[1], 16) >> (signal.SIGINT - 1) & 1
+    return bool(catches) and os.readlink(f"/proc/{pid}/cwd") != _BEFORE_MOUNT
 
 
 def _lifelines() -> list[int]:
@@ -406,7 +410,7 @@ def main(arguments: list[str] | None = None) -> int:
     lifelines = _lifelines()  # before the parent hears of the port, and may go
     with contextlib.ExitStack() as stack:
         try:
-            heap = parse_heap(options.heap) if options.heap else None
+            heap = None if options.heap is None else parse_heap(options.heap)
             if options.dir is None:
                 flash = Path(
                     stack.enter_context(

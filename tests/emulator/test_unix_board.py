@@ -129,6 +129,8 @@ def test_mpremote_works_on_it(tmp_path: Path) -> None:
 
 
 def test_ctrl_c_interrupts_programs_and_clears_the_prompt(board: Running) -> None:
+    board.client.write(b"at first\x03")
+    board.until(b"at first\r\n>>> ")
     board.enter_raw()
     for program in (
         "while True: pass",
@@ -173,13 +175,31 @@ def test_ctrl_c_never_kills_the_interpreter(board: Running) -> None:
     board.enter_raw()
     assert board.run("alive = 1") == b""
     rng = random.Random(1)
-    for _ in range(150):
-        board.client.write(b"for i in range(20000): pass\x04")
-        time.sleep(rng.random() * 0.002)
+    for _ in range(1200):
+        board.client.write(b"for i in range(10000): pass\x04")
+        time.sleep(rng.random() * 0.001)
         board.client.write(b"\x03")
         board.until(b"\x04>")
     board.enter_raw()
     assert board.run("print(alive)") == b"1\n"
+
+
+def test_ctrl_c_while_it_starts_does_no_harm(kept: tuple[Running, Path]) -> None:
+    board, flash = kept
+    (flash / "main.py").write_text("import os\nprint(os.listdir('/'))\n")
+    board.client.write(b"\x02")
+    board.until(b">>> ")
+    rng = random.Random(3)
+    for _ in range(15):
+        board.client.write(b"\x04")
+        board.until(b"soft reboot\r\n")
+        for _ in range(100):
+            board.client.write(b"\x03" * 10)
+            time.sleep(rng.random() * 0.001)
+        board.client.write(b"\rprint('up')\r")
+        assert b"soft reboot" not in board.until(b"\nup\n>>> ")
+        board.client.write(b"import os;os.listdir('/')\r")
+        assert b"\n['main.py']\n" in board.until(b">>> ")
 
 
 def test_power_up_and_soft_reset_run_boot_and_main(kept: tuple[Running, Path]) -> None:
@@ -297,6 +317,15 @@ def test_a_megabyte_each_way_arrives_intact_under_backpressure(board: Running) -
     received = board.client.read(size)
     writer.join()
     assert received == data
+
+
+def test_a_board_that_reads_nothing_stops_the_host(board: Running) -> None:
+    board.enter_raw()
+    board.start("import sys, time\nprint('up')\nsys.stdin.buffer.read(1)\ntime.sleep(60)")
+    board.until(b"up\n")
+    board.client.write_timeout = 0.5
+    with pytest.raises(serial.SerialTimeoutException):
+        board.client.write(bytes(4 << 20))
 
 
 def test_it_is_quick(board: Running) -> None:
