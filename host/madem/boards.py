@@ -1,0 +1,215 @@
+"""Boards: what is attached, what can be emulated here, and one opened for use."""
+
+import contextlib
+import select
+import subprocess
+import sys
+from dataclasses import dataclass
+from typing import Self
+
+import serial
+from serial.tools import list_ports
+from serial.tools.list_ports_common import ListPortInfo
+
+from madem.errors import BoardError
+from madem.repl import open_port
+
+SPECS = (
+    "unix, unix:heap=64K, a serial port (/dev/ttyACM0, COM3, socket://host:port) or auto "
+    "(the one that is attached)"
+)
+
+# USB vendors of boards that often run MicroPython ...
+_BOARD_VENDORS = {
+    0x2E8A: "Raspberry Pi",
+    0xF055: "MicroPython pyboard",
+    0x303A: "Espressif",
+    0x239A: "Adafruit",
+    0x2341: "Arduino",
+    0x0D28: "micro:bit",
+    0x1FC9: "NXP",
+    0x0483: "STMicroelectronics",
+}
+# ... and of adapter chips, which sit on boards but on many other things too.
+_ADAPTER_VENDORS = {0x10C4: "CP210x", 0x1A86: "CH340", 0x0403: "FTDI", 0x067B: "PL2303"}
+
+_STARTUP_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class BoardInfo:
+    """A board that could be opened.
+
+    Attributes:
+        spec: what to give to `open_board` or `--board`.
+        description: what it is, for people.
+        emulated: it runs on this computer.
+        likely: for a port: MicroPython is likely behind it, judged by its USB vendor.
+        reason: why it can't be used here; None when it can.
+    """
+
+    spec: str
+    description: str
+    emulated: bool
+    likely: bool
+    reason: str | None = None
+
+
+class Board:
+    """An opened board; a context manager that closes it.
+
+    Attributes:
+        name: what messages call it: the spec it was opened with, or its port.
+        port: the open pyserial port, this process's alone.
+        emulated: it runs on this computer and ends with `close`.
+    """
+
+    def __init__(
+        self, name: str, port: serial.Serial, process: subprocess.Popen[str] | None = None
+    ) -> None:
+        self.name = name
+        self.port = port
+        self.emulated = process is not None
+        self._process = process
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Release the port; an emulated board ends and its flash is deleted."""
+        with contextlib.suppress(OSError):  # it may have vanished
+            self.port.close()
+        if self._process is not None:
+            _end(self._process)
+            self._process = None
+
+
+def open_board(spec: str) -> Board:
+    """Open a board.
+
+    Args:
+        spec: `unix`, `unix:heap=64K`, a port, or `auto`.
+
+    Raises:
+        BoardError: no such board, it is in use, or it can't run here.
+    """
+    spec = spec.strip()
+    kind, _, options = spec.partition(":")
+    if kind == "unix":
+        return _open_unix(spec, options)
+    if spec == "auto":
+        spec = _only_attached()
+    elif not (spec.startswith(("/", "\\\\")) or "://" in spec or kind.upper().startswith("COM")):
+        raise BoardError(f"there is no board {spec!r}: choose {SPECS}")
+    return Board(spec, open_port(spec))
+
+
+def list_boards() -> list[BoardInfo]:
+    """The attached serial ports, then the emulated boards."""
+    return [
+        *(_describe(port) for port in sorted(list_ports.comports())),
+        BoardInfo(
+            spec="unix",
+            description="real MicroPython as a process behind a serial port",
+            emulated=True,
+            likely=True,
+            reason=why_no_emulated_board(),
+        ),
+    ]
+
+
+def why_no_emulated_board() -> str | None:
+    """Why the `unix` board can't run on this computer; None when it can."""
+    if sys.platform != "linux":
+        return "the emulated board needs Linux: attach a board, or use WSL or a container"
+    from madem_emulator.unix_board import UnixBoardError, find_micropython
+
+    try:
+        find_micropython()
+    except UnixBoardError as error:
+        return str(error)
+    return None
+
+
+def _describe(port: ListPortInfo) -> BoardInfo:
+    maker, adapter = _BOARD_VENDORS.get(port.vid), _ADAPTER_VENDORS.get(port.vid)
+    if maker:
+        hint = f"{maker} board, may run MicroPython"
+    elif adapter:
+        hint = f"{adapter} adapter, perhaps a board"
+    else:
+        hint = "USB device" if port.vid is not None else "not USB, hardly a board"
+    product = port.product or (port.description if port.description != "n/a" else None)
+    return BoardInfo(
+        spec=port.device,
+        description=f"{product} ({hint})" if product else hint,
+        emulated=False,
+        likely=maker is not None,
+    )
+
+
+def _only_attached() -> str:
+    """The one USB port; refuses to guess. Ports of the mainboard are never meant by `auto`."""
+    ports = sorted(port for port in list_ports.comports() if port.vid is not None)
+    if not ports:
+        raise BoardError("no board is attached: plug one in, name its port, or use the board unix")
+    if len(ports) > 1:
+        listed = ", ".join(f"{port.device} ({port.product or 'unnamed'})" for port in ports)
+        raise BoardError(f"several boards are attached, name one of them: {listed}")
+    return ports[0].device
+
+
+def _open_unix(spec: str, options: str) -> Board:
+    reason = why_no_emulated_board()
+    if reason:
+        raise BoardError(reason)
+    arguments = []
+    for option in options.split(",") if options else []:
+        key, _, value = option.partition("=")
+        if key != "heap" or not value:
+            raise BoardError(f"board {spec!r}: the emulated board has only the option heap=SIZE")
+        arguments.append(f"--heap={value}")
+    process = subprocess.Popen(
+        # -P: a file of the current directory must not pose as a module.
+        [sys.executable, "-P", "-m", "madem_emulator.unix_board", *arguments],
+        # The board ends when this pipe closes, so also when this process is killed.
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # Ctrl-C at the terminal is for this process, which then closes the board.
+        start_new_session=True,
+    )
+    try:
+        return Board(spec, open_port(_port_of(process)), process)
+    except BaseException:
+        _end(process)
+        raise
+
+
+def _port_of(process: subprocess.Popen[str]) -> str:
+    """The path that a starting emulated board prints."""
+    assert process.stdout is not None
+    assert process.stderr is not None
+    ready, _, _ = select.select([process.stdout], [], [], _STARTUP_SECONDS)
+    path = process.stdout.readline().strip() if ready else ""
+    if path:
+        return path
+    if not ready:
+        raise BoardError(f"the emulated board did not start within {_STARTUP_SECONDS:g} s")
+    said = process.stderr.read().strip().splitlines()
+    raise BoardError(said[-1] if said else "the emulated board ended while it started")
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    for pipe in (process.stdin, process.stdout, process.stderr):
+        if pipe is not None:
+            pipe.close()
+    try:
+        process.wait(5)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
