@@ -337,7 +337,7 @@ def _braille_picture(
     from madem import pictures
 
     figure = pictures.braille_picture(
-        run.task.class_names, shown, dots, title="Each dot flipped with probability 0.2, and what the device made of it"
+        run.task.class_names, shown, dots, title="Seen with p = 0.2, and recalled"
     )
     _saved(pictures.save_picture(figure, folder / "braille-words.png"), terminal)
 

@@ -1,0 +1,22 @@
+"""Learn the digits on an emulated board, test them, and read the weights out."""
+
+import numpy as np
+
+from madem import learn, session
+from madem.boards import open_board
+from madem.device import connect
+from madem.tasks import load_task
+
+task = load_task("digits", seed=1)
+plan = learn.recipe(task, hidden=(32,), epochs=5)
+
+with open_board("unix") as board:  # or "/dev/ttyACM0"
+    device = connect(board)
+    device.configure(plan.settings.integers())
+    result = learn.train(device, task, plan)
+    accuracy = learn.evaluate(device, task)["accuracy"]
+    first, second = session.weights(device.state())
+
+print("accuracy before each sample was learned, by pass:", np.round(result.train, 3))
+print(f"on the test set: {accuracy:.3f}")
+print(f"couplings {first.shape} and {second.shape}, from {first.min()} to {first.max()} of ±255")
