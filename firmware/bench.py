@@ -124,7 +124,7 @@ def main():
     timed("forward_read", lambda: front.forward(0, net.free, out), 300)
     timed("transposed_read", lambda: front.transposed(1, net.free, out), 300)
     timed("free_phase", settle, 100)
-    learner = net = front = None
+    del learner, net, front
     gc.collect()
     floats = [0.0] * 64
     for j in range(64):

@@ -37,7 +37,7 @@ class Learner:
         self._place = bytearray(10)
         self._room = max(max(sizes[:-1]) + 1, 32)
         self._pulses = bytearray(4 * self._room)
-        self.flip = None  # a fault on purpose: [step, is_state, layer, index, bit]
+        self.flip: tuple | None = None  # a fault on purpose: (step, is_state, layer, index, bit)
 
     def learn(self, x, first, rate):
         """One training sample: input x[first:], the network's targets as they are set."""
@@ -45,7 +45,7 @@ class Learner:
         network.front.begin(crossbar.STREAM_LEARN, self.steps)
         network.settle_free(x, first)
         if self.flip:
-            self._flip(1)
+            self._flip(1, *self.flip)
         plus, minus = network.plus, network.minus
         if self.rule == CLAMPED:
             network.settle_clamped(plus)
@@ -58,7 +58,7 @@ class Learner:
             kernels.load(minus, 0, len(minus), network.free, 0, 255)
         self._change(plus, minus, rate)
         if self.flip:
-            self._flip(0)
+            self._flip(0, *self.flip)
         self.steps += 1
 
     def _change(self, plus, minus, rate):
@@ -77,8 +77,7 @@ class Learner:
                 if count:
                     front.pulse(k, pulses, count)
 
-    def _flip(self, is_state):
-        step, state, layer, index, bit = self.flip
+    def _flip(self, is_state, step, state, layer, index, bit):
         if step == self.steps and state == is_state:
             network = self.network
             if is_state:

@@ -35,15 +35,9 @@ _FORMAT = 1  # of CONFIGURE
 _HOSTED = sys.platform in ("linux", "darwin", "win32")  # a process, not a chip
 
 try:
-    from time import ticks_diff as _ticks_diff
-    from time import ticks_us as _ticks
+    import time
 except ImportError:  # a port without a clock: the busy time stays 0
-
-    def _ticks():
-        return 0
-
-    def _ticks_diff(_new, _old):
-        return 0
+    time = None
 
 
 class Server:
@@ -54,7 +48,8 @@ class Server:
             self.link = link.Link(stream_in, stream_out, 4096, 8)
         else:
             self.link = link.Link(stream_in, stream_out, 256, 2)
-        self.learner = None
+        # None until CONFIGURE; every handler that needs it refuses until then.
+        self.learner: learning.Learner = None  # pyright: ignore
         self.busy_us = 0
         self._crc = bytearray(4)
 
@@ -88,7 +83,7 @@ class Server:
 
     def _configure(self):
         lk = self.link
-        self.learner = None
+        self.learner = None  # pyright: ignore
         gc.collect()
         free = gc.mem_free()
         try:
@@ -150,13 +145,13 @@ class Server:
                 if body[first + i * size + inputs] >= net.sizes[-1]:
                     lk.error(_BAD_PAYLOAD, "a class that has no output")
                     return
-        began = _ticks()
+        began = _now()
         for i in range(count):
             net.set_targets(body, first + inputs)
             learner.learn(body, first, rate)
             out[at + 4 + i] = net.answer()
             first += size
-        self.busy_us += _ticks_diff(_ticks(), began)
+        self.busy_us += _since(began)
         _put_u32(out, at, learner.steps)
         n = 4 + count
         if traced:
@@ -197,7 +192,7 @@ class Server:
             lk.error(_BAD_PAYLOAD, "too many samples for one reply")
             return
         first = at + 5
-        began = _ticks()
+        began = _now()
         for _ in range(count):
             net.front.begin(crossbar.STREAM_PREDICT, number)
             net.settle_free(body, first)
@@ -208,7 +203,7 @@ class Server:
             at += size
             first += net.sizes[0]
             number += 1
-        self.busy_us += _ticks_diff(_ticks(), began)
+        self.busy_us += _since(began)
         lk.reply(_PREDICT, at - lk.start)
 
     def _region(self, which, layer):
@@ -306,6 +301,14 @@ class Server:
 
     def _put_digest(self, at):
         kernels.load(self.link.out, at, 4, self._crc, 0, 255)
+
+
+def _now():
+    return time.ticks_us() if time else 0
+
+
+def _since(began):
+    return time.ticks_diff(time.ticks_us(), began) if time else 0
 
 
 def _u32(body, at):

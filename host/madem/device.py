@@ -56,7 +56,8 @@ class Stats:
 class Learner(Protocol):
     """A network that can be trained and asked."""
 
-    config: Config
+    @property
+    def config(self) -> Config: ...
 
     def learn(self, rate: int, x: Bytes, targets: Bytes, progress: Progress | None = None) -> Bytes:
         """Train on samples in order.

@@ -45,6 +45,7 @@ def test_first_draws_as_worked_out_from_the_page() -> None:
 
     assert state == x
     assert draws(state, 2).tolist() == [first % 65536, second % 65536]
+    assert draws(state, 5).tolist() == [22268, 43520, 44804, 19461, 538]
 
 
 def test_generators_are_independent_of_their_place_in_an_array() -> None:

@@ -15,7 +15,7 @@ from madem_emulator.config import Config, Rule, Settings
 from madem_emulator.twin import State, Twin
 from madem_emulator.twin_array import Memristors
 
-from .scalar_reference import Board, Device, Sample, crc32
+from .scalar_reference import Board, Device, Generator, Sample, crc32
 
 PERFECT = Settings(sizes=(1, 1), read_noise=0, cycle_to_cycle=0, device_to_device=0, init=0)
 
@@ -132,10 +132,18 @@ def test_equals_the_scalar_reference(
 
 @pytest.mark.parametrize("rule", Rule)
 def test_equals_the_scalar_reference_over_many_pulses(rule: Rule) -> None:
+    # Nothing here divides evenly.
     chosen = Settings(
-        sizes=(6, 5, 4, 3), rule=rule, learning_rate=20, stuck=0.1,
-        nonlinearity_set=1, nonlinearity_reset=-0.7, weight_bits=3,
-    )  # fmt: skip
+        sizes=(6, 5, 4, 3),
+        rule=rule,
+        beta=0.7,
+        target_low=0.3,
+        learning_rate=20,
+        stuck=0.1,
+        nonlinearity_set=1,
+        nonlinearity_reset=-0.7,
+        weight_bits=3,
+    )
     config = chosen.integers()
     seeds = [3, 2**32 - 1]
     twin = Twin(config, seeds)
@@ -206,6 +214,22 @@ def test_settling_worked_out_by_hand() -> None:
     # s1 = ((480 + 43) · 255 + 512) >> 10 = 130;
     # layer 2: 200 · 130 · 197 / 2^15 = 156.3 -> 156; s2 = (156 · 255 + 512) >> 10 = 39.
     assert [s[0].tolist() for s in free] == [[130], [39]]
+
+
+def test_known_values() -> None:
+    """Numbers for a third implementation to begin with: also the scalar reference's."""
+    chosen = Settings(sizes=(3, 2, 2), seed=1)
+    twin, board = Twin(chosen.integers()), Board(chosen.integers())
+    samples = [([255, 0, 128], 0), ([0, 255, 64], 1), ([200, 100, 50], 0)]
+    digests = [
+        (0xAC8E7CCA, 0x744FA168, 0x25C9A3AE, 0xFAD98358),
+        (0x7A4D91FC, 0xE558CBCB, 0x437CFA52, 0x5CA3489E),
+        (0xC757EE84, 0x9964BB08, 0x20E2D9EE, 0xBD483EC7),
+    ]
+
+    for (x, target), known in zip(samples, digests, strict=True):
+        assert twin.learn(2064, x, target).digests == known
+        assert board.learn(2064, x, one_hot(target, 2)).digests == known
 
 
 # --- batches -----------------------------------------------------------------------------------
@@ -496,6 +520,47 @@ def test_traits_have_the_stated_spread() -> None:
     at_top = memristors.g == memristors.top
     assert (at_top | (memristors.g == 0))[memristors.stuck].all()
     assert at_top[memristors.stuck].mean() == pytest.approx(0.5, abs=0.05)
+
+
+def test_stuck_is_a_draw_below_the_limit() -> None:
+    source = Generator(1, 1, 0)
+    seventh = [source.draw() for _ in range(7)][-1]
+
+    for limit, stuck in ((seventh, False), (seventh + 1, True)):
+        config = dataclasses.replace(PERFECT.integers(), stuck=limit)
+        assert Memristors(config, np.array([1], np.uint64)).stuck[0, 0] == stuck
+        assert Device(config, 1, 0).stuck == stuck
+
+
+@pytest.mark.parametrize("nonlinearity", [1.98, -1.98, 0.3])
+def test_single_pulses_equal_the_scalar_reference(nonlinearity: float) -> None:
+    """Also where a pulse is bent, varied or stopped as far as the page lets it."""
+    config = Settings(
+        sizes=(9, 100),
+        weight_bits=2,
+        cycle_to_cycle=1,
+        device_to_device=0.5,
+        nonlinearity_set=nonlinearity,
+        nonlinearity_reset=nonlinearity,
+        stuck=0.02,
+    ).integers()
+    memristors = Memristors(config, np.array([1], np.uint64))
+    count = memristors.g.size
+    random = np.random.default_rng(7)
+    memristors.g[:] = random.integers(0, memristors.top + 1)
+    is_set = random.random(count) < 0.5
+    z = random.integers(-510, 511, count, np.int32)
+    r = random.integers(0, 65536, count, np.int32)
+    want = []
+    for number in range(count):
+        device = Device(config, 1, number)
+        device.g = int(memristors.g[0, number])
+        device.pulse(bool(is_set[number]), int(z[number]), int(r[number]))
+        want.append(device.g)
+
+    memristors.pulse(np.arange(count), is_set, z, r)
+
+    assert memristors.g[0].tolist() == want
 
 
 def test_stuck_devices_never_change() -> None:

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+
 from madem.baselines import (
     classify_baselines,
     exact_word,

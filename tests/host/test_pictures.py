@@ -5,6 +5,10 @@ from pathlib import Path
 import matplotlib as mpl
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
+from matplotlib.text import Text
+
 from madem import braille
 from madem.errors import MademError
 from madem.pictures import (
@@ -15,9 +19,6 @@ from madem.pictures import (
     save_picture,
     weights_picture,
 )
-from matplotlib.figure import Figure
-from matplotlib.image import AxesImage
-from matplotlib.text import Text
 
 PNG = b"\x89PNG\r\n\x1a\n"
 

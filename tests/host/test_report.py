@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from madem import braille
-from madem.report import WRONG_STYLE, accuracy_table, braille_table, recall_table, wilson
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+from madem import braille
+from madem.report import WRONG_STYLE, accuracy_table, braille_table, recall_table, wilson
 
 
 def lines(table: Table) -> list[str]:
