@@ -371,8 +371,8 @@ def test_it_ends_cleanly(how: str) -> None:
     running.client.close()
 
 
-def test_killed_pump_leaves_no_interpreter() -> None:
-    running = Running()
+def test_killed_pump_leaves_no_interpreter(tmp_path: Path) -> None:
+    running = Running("--dir", str(tmp_path))
     running.enter_raw()
     running.start("while True: pass")
     children = interpreters_of(running.process.pid)

@@ -1,7 +1,5 @@
 """Deploying firmware to a real MicroPython: only what changed, verified, nothing lost."""
 
-import os
-import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -129,21 +127,25 @@ def test_firmware_that_does_not_start_is_explained(board: Board, folder: Path) -
         start(board)
 
 
-def test_a_board_that_is_pulled_out_is_an_error(board: Board, folder: Path) -> None:
-    """Its process is killed in the middle of the biggest file."""
-    assert board._process is not None
-    pump = board._process.pid
+def test_a_board_that_is_pulled_out_is_an_error(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its process is killed in the middle of the biggest file, and can't delete its flash."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
 
-    def pull(path: str, done: int, total: int) -> None:
-        if path == "madem/big.py" and done > 5000:
-            os.kill(pump, signal.SIGKILL)
-            assert board._process is not None
-            board._process.wait()
+    with open_board("unix") as board:
+        process = board._process
+        assert process is not None
 
-    with pytest.raises(BoardError, match=r"^unix:heap=64K vanished while"):
-        deploy(board, folder=folder, progress=pull)
-    with pytest.raises(BoardError, match="vanished"):
-        start(board)
+        def pull(path: str, done: int, total: int) -> None:
+            if path == "madem/big.py" and done > 5000:
+                process.kill()
+                process.wait()
+
+        with pytest.raises(BoardError, match=r"^unix vanished while"):
+            deploy(board, folder=folder, progress=pull)
+        with pytest.raises(BoardError, match="vanished"):
+            start(board)
 
 
 def test_a_folder_without_firmware_is_an_error(board: Board, tmp_path: Path) -> None:
