@@ -258,7 +258,7 @@ class Twin:
         # Every pulse takes four draws of its board's generator.
         before = np.arange(len(board)) - np.searchsorted(board, np.arange(len(states)))[board]
         number = 4 * before[:, None] + np.arange(1, 5)
-        taken = draw(states[board, None], powers(int(number.max(initial=0)) + 1)[number])
+        taken = draw(states[board, None], powers(4 * len(number) + 1)[number])
         is_set = taken[:, 0] & 1 == 1
         on_p = is_set == raised
         device = np.where(on_p, memristors.p[coupling], memristors.n[coupling])
