@@ -82,14 +82,7 @@ class Crossbar:
         kernels.read(self.devices, s, out, self._transposed[k], self._read_rng, self._sums)
 
     def pulse(self, k, pulses, count):
-        width = self._lines[k] + 1
-        for at in range(0, 4 * count, 4):
-            bit_line = pulses[at] | pulses[at + 1] << 8
-            line = pulses[at + 2] | pulses[at + 3] << 8
-            up = line & 1
-            first = kernels.draw(self._pulse_rng) & 1
-            # The coin picks SET of one device of the pair or RESET of the other.
-            negative = up ^ first
-            number = self.bases[k] + (2 * bit_line + negative) * width + (line >> 1)
-            self._find_traits(number)
-            kernels.pulse(self.devices, number, first, self._traits, self._device, self._pulse_rng)
+        kernels.pulse_pairs(
+            self.devices, pulses, count, self.bases[k], self._lines[k] + 1,
+            self._traits, self._device, self._pulse_rng, self._trait_rng,
+        )  # fmt: skip

@@ -73,15 +73,6 @@ def seed(rng: ptr32, device: ptr32, stream: int, index: int):
 
 
 @micropython.viper
-def draw(rng: ptr32) -> int:
-    """One draw, 0...65535."""
-    x = int(rng[0])
-    x = _A * (x & 0xFFFF) + (x >> 16)
-    rng[0] = x
-    return x & 0xFFFF
-
-
-@micropython.viper
 def read(g: ptr8, s: ptr8, out: ptr16, p: ptr32, rng: ptr32, sums: ptr32):
     """One analog read of a weight layer, forward or transposed as its record `p` says.
 
@@ -276,11 +267,14 @@ def change(
         row = ptr8(int(c) + (m + 1) * i)
         j = 0
         while j <= m:
+            d = 0
             if j == m:
-                d = 255 * (a_rate - b_rate)
+                d = (255 * (a_rate - b_rate) + r) >> 20
             else:
-                d = a_low[j] * a_rate - b_low[j] * b_rate
-            d = (d + r) >> 20
+                p = a_low[j]
+                q = b_low[j]
+                if p | q:  # else nothing can change
+                    d = (p * a_rate - q * b_rate + r) >> 20
             if d:
                 v = row[j] + d - 128
                 if v > 127:
@@ -382,3 +376,26 @@ def pulse(g: ptr8, offset: int, up: int, t: ptr32, device: ptr32, rng: ptr32):
     if old > int(t[TOP]):
         old = int(t[TOP])
     g[offset] = old
+
+
+@micropython.viper
+def pulse_pairs(g, pulses, count: int, base: int, width: int, t, device, rng, trait_rng):
+    """One pulse on one device of each coupling that `change` listed.
+
+    base: offset of the layer's first device; width: devices in half a pair row;
+    t and trait_rng: scratch.
+    """
+    entries = ptr16(pulses)
+    x = ptr32(rng)
+    i = 0
+    while i < count:
+        line = entries[2 * i + 1]
+        up = line & 1
+        x[0] = _A * (int(x[0]) & 0xFFFF) + (int(x[0]) >> 16)
+        first = int(x[0]) & 1
+        # The coin picks SET of one device of the pair or RESET of the other.
+        offset = base + (2 * entries[2 * i] + (up ^ first)) * width + (line >> 1)
+        seed(trait_rng, device, _STREAM_DEVICE, offset)
+        traits(t, device, trait_rng)
+        pulse(g, offset, first, t, device, rng)
+        i += 1
