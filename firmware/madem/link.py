@@ -26,7 +26,7 @@ _WRONG_SESSION = const(6)
 
 _HEAD = const(8)  # body bytes before the payload
 _FRAME = const(12)  # body bytes beside the payload: header and CRC
-_BLOCK = const(126)  # bytes behind one mask
+_BLOCK = const(62)  # bytes behind one mask
 _PIECE = const(32)  # most bytes asked for in one read; the host's release run is longer
 _KEEP = const(60)  # longest reply payload that is kept for a repeated request
 _SLOT = const(64)  # a kept reply: kind, payload length (255: not kept), 2 spare, payload
@@ -71,7 +71,7 @@ def _take(state: ptr16, fresh: int, piece: ptr8, body: ptr8) -> int:
         elif at:
             if left == 0:
                 mask = c
-                left = 126
+                left = 62
             else:
                 body[at - 1] = c ^ mask
                 left -= 1
@@ -95,7 +95,7 @@ def _take(state: ptr16, fresh: int, piece: ptr8, body: ptr8) -> int:
         return 14  # the shortest frame
     n = (length if length else 12) + 1 - at
     if n > left:
-        n += (n - left + 125) // 126
+        n += (n - left + 61) // 62
     return n if n < 32 else 32
 
 
@@ -107,8 +107,10 @@ def _code(body: ptr8, at: int, n: int, wire: ptr8):
     i = at
     while i < end:
         c = body[i] ^ mask
-        if c == 0 or c == 3 or mask == 3:
+        if c < 14 and (0x2409 >> c) & 1:  # one of 0, 3, 10 and 13
             mask += 1
+            if mask == 3 or mask == 10 or mask == 13:
+                mask += 1
             i = at
         else:
             wire[i - at + 2] = c

@@ -58,11 +58,13 @@ RELEASE = bytes(40)  # longer than a board's longest read: frees one that waits 
 _PATIENCE = 0.2  # s beyond what is usual before a request is sent again
 
 _HEADER = struct.Struct("<HBBHH")
-_BLOCK = 126
+_BLOCK = 62
 _XOR = [bytes(byte ^ mask for byte in range(256)) for mask in range(256)]
-_MASKS = [mask for mask in range(1, 256) if mask != 3]
+_FORBIDDEN = (0x00, 0x03, 0x0A, 0x0D)
 # What a REPL obeys. Short blocks keep clear of it, so that a HELLO is harmless there.
-_CONTROLS = (0x00, 0x01, 0x02, 0x03, 0x04, 0x05, 0x0A, 0x0D)
+_CONTROLS = (*_FORBIDDEN, 0x01, 0x02, 0x04, 0x05)
+_MASKS = [mask for mask in range(256) if mask not in _FORBIDDEN]
+_POLITE_MASKS = [mask for mask in _MASKS if mask not in _CONTROLS]
 
 
 class Frame(NamedTuple):
@@ -87,14 +89,22 @@ def longest_body(wire_bytes: int) -> int:
 def _mask(block: bytes) -> int:
     used = set(block)
     if len(block) <= 32:
-        for mask in _MASKS:
-            if mask not in _CONTROLS and all(mask ^ c not in used for c in _CONTROLS):
+        for mask in _POLITE_MASKS:
+            if all(mask ^ c not in used for c in _CONTROLS):
                 return mask
-    return next(mask for mask in _MASKS if mask not in used and mask ^ 3 not in used)
+    for mask in _MASKS:
+        if (
+            mask not in used
+            and mask ^ 0x03 not in used
+            and mask ^ 0x0A not in used
+            and mask ^ 0x0D not in used
+        ):
+            return mask
+    raise ValueError("a block is too long")
 
 
 def encode_frame(kind: int, session: int, seq: int, payload: bytes = b"", credit: int = 0) -> bytes:
-    """The wire bytes of a frame: 0x00, then neither 0x00 nor 0x03."""
+    """The wire bytes of a frame: 0x00, then no 0x00, 0x03, 0x0A or 0x0D."""
     length = FRAME_BYTES + len(payload)
     body = _HEADER.pack(length, kind, credit, session, seq) + payload
     body += zlib.crc32(body).to_bytes(4, "little")

@@ -1,0 +1,94 @@
+"""The link's speed, and the paced line with which it is measured."""
+
+import os
+import pty
+import time
+import tty
+from collections.abc import Callable
+
+import pytest
+import serial
+
+from madem.errors import LinkError
+from madem.line import Line
+from madem.link import Link
+from madem.link_bench import Goodput, goodput, paced_goodput
+
+from .conftest import LinkServer
+
+Start = Callable[..., LinkServer]
+
+
+def measure(server: LinkServer, baud: int | None, seconds: float) -> Goodput:
+    with Line(server.fd, baud) as line, serial.Serial(line.port, baudrate=3_000_000) as port:
+        link = Link(port)
+        link.hello()
+        return goodput(link, seconds, baud)
+
+
+def test_goodput_counts_payload_each_way(start_link_server: Start) -> None:
+    found = measure(start_link_server(), None, 0.2)
+    assert found.request_bytes == 238
+    assert min(found.to_board, found.to_host, found.both) > 20_000
+    assert 0 < found.round_trip < 0.1
+    assert (found.baud, found.to_board_ratio, found.to_host_ratio) == (None, None, None)
+
+
+def test_a_small_ring_carries_nine_tenths_of_the_line(start_link_server: Start) -> None:
+    # No more than the line can carry is a check of the pacing: 238 bytes in 256.
+    found = measure(start_link_server(max_body=256, window=2, rx_bytes=256), 115_200, 1.5)
+    assert found.to_board_ratio is not None
+    assert found.to_host_ratio is not None
+    assert 0.90 <= found.to_board_ratio < 0.96
+    assert 0.88 <= found.to_host_ratio < 0.96
+
+
+def reaches(least: float, figure: Callable[[], float | None]) -> bool:
+    """In one of ten tries: other work on the computer is not the link's doing."""
+    return any((figure() or 0.0) >= least for _ in range(10))
+
+
+@pytest.mark.slow
+def test_a_small_ring_carries_nine_tenths_of_a_fast_line_too(start_link_server: Start) -> None:
+    server = start_link_server(max_body=256, window=2, rx_bytes=256)
+    assert reaches(0.90, lambda: measure(server, 921_600, 0.5).to_board_ratio)
+
+
+@pytest.mark.slow
+def test_python_is_not_what_limits_the_line(start_link_server: Start) -> None:
+    server = start_link_server(max_body=4096, window=8, rx_bytes=8192)
+    assert reaches(1.3e6, lambda: measure(server, None, 0.3).to_board)
+    assert reaches(1.3e6, lambda: measure(server, None, 0.3).to_host)
+
+
+@pytest.mark.parametrize("baud", [9600, 115_200, 921_600])
+def test_a_line_takes_the_time_that_its_baud_rate_says(baud: int) -> None:
+    master, slave = pty.openpty()
+    tty.setraw(slave)
+    data = os.urandom(baud // 50)  # a fifth of a second
+    with Line(os.ttyname(slave), baud) as line, serial.Serial(line.port, timeout=2) as port:
+        began = time.monotonic()
+        port.write(data)
+        got = b""
+        while len(got) < len(data):
+            got += os.read(master, 4096)
+        took = time.monotonic() - began
+        os.write(master, b"back")
+        assert port.read(4) == b"back"
+    assert got == data
+    assert 0.19 < took < 0.4
+    os.close(master)
+    os.close(slave)
+
+
+def test_a_line_to_nowhere_is_one_clear_error() -> None:
+    with pytest.raises(LinkError, match="can't be opened"):
+        Line("/dev/no-such-port")
+
+
+def test_paced_goodput_opens_the_line_itself(start_link_server: Start) -> None:
+    with Line(start_link_server().fd) as board:
+        found = paced_goodput(board.port, 921_600, 0.1)
+    assert found.baud == 921_600
+    assert found.to_board_ratio is not None
+    assert 0.3 < found.to_board_ratio < 1.0
