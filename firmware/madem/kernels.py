@@ -83,7 +83,7 @@ def read(g: ptr8, s: ptr8, out: ptr16, p: ptr32, rng: ptr32, sums: ptr32):
     n = int(p[N])
     row = int(g) + int(p[BASE])
     width = m + 1
-    bias = 1 << 30
+    bias = 1 << 29  # 2**30 would be a big int on 32-bit builds
     i = 0
     if int(p[TRANSPOSED]):
         lines = m
