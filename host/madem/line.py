@@ -7,6 +7,7 @@ at the pace of a baud rate, one direction independent of the other, so that
 figures for real lines can be had without one. Tests put damage into it.
 """
 
+import contextlib
 import os
 import select
 import threading
@@ -31,16 +32,17 @@ class _Direction:
         self.target = target
         self._rate = rate
         self._damage = damage
-        self._queue = bytearray()
+        self._queue = bytearray()  # on the line
+        self._arrived = bytearray()  # what the target had no room for yet
         self._paid = 0.0  # time up to which the line has been used, s
 
     @property
     def hungry(self) -> bool:
-        return len(self._queue) < _QUEUE
+        return len(self._queue) + len(self._arrived) < _QUEUE
 
     @property
     def busy(self) -> bool:
-        return bool(self._queue)
+        return bool(self._queue or self._arrived)
 
     def take(self) -> None:
         try:
@@ -61,11 +63,10 @@ class _Direction:
         del self._queue[:count]
         if data and self._damage:
             data = self._damage(data)
-        while data:
-            try:
-                data = data[os.write(self.target, data) :]
-            except BlockingIOError:
-                select.select([], [self.target], [], 1.0)
+        self._arrived += data
+        if self._arrived:
+            with contextlib.suppress(BlockingIOError):
+                del self._arrived[: os.write(self.target, self._arrived)]
 
 
 class Line:

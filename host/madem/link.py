@@ -270,8 +270,6 @@ class Link:
 
     def __init__(self, port: Port) -> None:
         self._port = port
-        port.timeout = 0.05  # how late a timeout may be noticed
-        port.write_timeout = 10.0
         self._baud: int = getattr(port, "baudrate", 115200)
         self._decoder = Decoder()
         self._replies: dict[int, Frame] = {}  # to requests behind the oldest in flight
@@ -301,6 +299,9 @@ class Link:
         Raises:
             LinkError: nothing that speaks this link answers within `timeout` seconds.
         """
+        # Here, because who else used the port has set times of their own.
+        self._port.timeout = 0.05  # how late a timeout may be noticed
+        self._port.write_timeout = 10.0
         tries = 3
         for _ in range(tries):
             # A fresh number each time: should it be the last session's, the board
@@ -356,6 +357,7 @@ class Link:
         """End the session."""
         self._flight.clear()
         self._replies.clear()
+        self._hurried = False
         self._hello = None
 
     def _greeted(self) -> Hello:
