@@ -6,15 +6,19 @@ A front end has these methods, and the learner knows no others:
     forward(k, s, out)       drive the word lines of weight layer k, sense the bit lines
     transposed(k, s, out)    drive the bit lines, sense the word lines
     pulse(k, pulses, count)  raise or lower couplings by one pulse each
-    health()                 (couplings, devices that can't change)
+    health()                 how many devices can't change
+    start(rng, stream, index)  start a generator of the learner's own
 
 `s` holds all activities, `out` receives readings as kernels.OFFSET + u.
 """
 
 import struct
 
+from micropython import const
+
 from . import kernels
 
+_STREAM_DEVICE = const(1)
 STREAM_LEARN = 2
 STREAM_PULSE = 4
 STREAM_PREDICT = 5
@@ -58,12 +62,15 @@ class Crossbar:
             units += m
         self._lines = sizes
         self.devices = bytearray(base)
+        self._stuck = 0
         for number in range(base):
             self._find_traits(number)
             self.devices[number] = self._traits[4 * kernels.FIRST]
+            if self._traits[4 * kernels.STUCK]:
+                self._stuck += 1
 
     def _find_traits(self, number):
-        kernels.seed(self._trait_rng, self._device, 1, number)
+        kernels.seed(self._trait_rng, self._device, _STREAM_DEVICE, number)
         kernels.traits(self._traits, self._device, self._trait_rng)
 
     def begin(self, stream, index):
@@ -71,8 +78,10 @@ class Crossbar:
         if stream == STREAM_LEARN:
             kernels.seed(self._pulse_rng, self._device, STREAM_PULSE, index)
 
+    def health(self):
+        return self._stuck
+
     def start(self, rng, stream, index):
-        """Start a generator of the learner's own from this board's seed."""
         kernels.seed(rng, self._device, stream, index)
 
     def forward(self, k, s, out):

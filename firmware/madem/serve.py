@@ -97,8 +97,10 @@ class Server:
             return
         self.busy_us = 0
         gc.collect()
-        struct.pack_into("<II", lk.out, lk.start, free - gc.mem_free(), gc.mem_free())
-        lk.reply(_CONFIGURE, 8)
+        left = gc.mem_free()
+        stuck = self.learner.network.front.health()
+        struct.pack_into("<III", lk.out, lk.start, free - left, left, stuck)
+        lk.reply(_CONFIGURE, 12)
 
     def _samples(self, head, target):
         """How many samples follow `head` bytes, each with its target or without; 0: refused."""

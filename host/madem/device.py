@@ -53,6 +53,18 @@ class Stats:
     heap_free: int
 
 
+@dataclass(frozen=True)
+class Fit:
+    """How a network fits a board."""
+
+    heap_used: int
+    """Bytes that it takes."""
+    heap_free: int
+    """Bytes that are left."""
+    stuck: int
+    """Devices that can't change."""
+
+
 class Learner(Protocol):
     """A network that can be trained and asked."""
 
@@ -97,11 +109,8 @@ class Device:
             raise LinkError("configure the device before using it")
         return self._config
 
-    def configure(self, config: Config) -> tuple[int, int]:
+    def configure(self, config: Config) -> Fit:
         """Build a network with fresh random weights.
-
-        Returns:
-            Heap bytes that it takes, heap bytes that are left.
 
         Raises:
             DeviceError: it does not fit (code 4), or the firmware can't do this.
@@ -119,7 +128,7 @@ class Device:
                 " use fewer or smaller hidden layers",
             ) from None
         self._config = config
-        return struct.unpack("<II", reply)
+        return Fit(*struct.unpack("<III", reply))
 
     def learn(self, rate: int, x: Bytes, targets: Bytes, progress: Progress | None = None) -> Bytes:
         """See `Learner.learn`."""
