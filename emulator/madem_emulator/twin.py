@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 from madem_emulator.config import Config
 from madem_emulator.noise import States, Stream, draw, powers, start, variates
 from madem_emulator.twin_array import FULL, Bytes, Floats, Memristors, Numbers, by_layer
-from madem_emulator.twin_phases import Phases
+from madem_emulator.twin_phases import Activities, Phases
 
 ZERO = 128
 """How an accumulator of 0 is stored."""
@@ -107,6 +107,7 @@ class Twin:
             board's layer has the memory layout of the page.
         accumulators: by weight layer, uint8 (B, n, m + 1).
         steps: training samples learned so far, the number of the next one.
+        pulses: given to each board so far, int64 (B,).
     """
 
     def __init__(self, config: Config, seeds: Sequence[int] | None = None) -> None:
@@ -114,6 +115,7 @@ class Twin:
         self.config = config
         self.seeds = np.array([config.seed] if seeds is None else seeds, np.uint64)
         self.steps = 0
+        self.pulses = np.zeros(len(self.seeds), np.int64)
         self._memristors = Memristors(config, self.seeds)
         self.devices = self._memristors.layers
         self._c = np.full((len(self.seeds), config.couplings), ZERO, np.uint8)
@@ -170,11 +172,11 @@ class Twin:
 
     # --- learning ------------------------------------------------------------------------------
 
-    def learn(self, rate: int, x: ArrayLike, target: ArrayLike) -> Trace:
+    def learn(self, rate: ArrayLike, x: ArrayLike, target: ArrayLike) -> Trace:
         """Learn one sample.
 
         Args:
-            rate: RATE, 0…16383.
+            rate: RATE, 0…16383: one, or (B,) for different boards.
             x: DAC codes, uint8 (features,), or (B, features) for different samples.
             target: for one-hot targets the class, () or (B,); otherwise 0/1, (n[L],) or
                 (B, n[L]).
@@ -182,18 +184,17 @@ class Twin:
         Raises:
             ValueError: an argument is out of range or has a wrong shape.
         """
-        if not 0 <= rate <= MAX_RATE:
+        rates = np.broadcast_to(np.asarray(rate, np.int32), self.seeds.shape)
+        if np.any((rates < 0) | (rates > MAX_RATE)):
             raise ValueError(f"the rate is {rate}, but must be from 0 to {MAX_RATE}")
         inputs, on = self._inputs(x)[:, None], self._on(target)
         streams = [[Stream.LEARN], [Stream.UPDATE], [Stream.PULSE]]
         read_states, update_states, pulse_states = start(self.seeds, streams, self.steps)
-        weights = self._memristors.weights()
 
-        offsets = self._phases.sample_offsets(read_states[:, None])
-        held, free = self._phases.free(weights, inputs, offsets)
-        self._flip_states(free)
-        plus, minus = self._phases.nudged(weights, held, free, on, offsets)
-        self._change_weights(rate, plus, minus, update_states, pulse_states)
+        free, plus, minus = self._settle(inputs, on, read_states)
+        a, b = ([s[:, 0].astype(np.int32) for s in phase] for phase in (plus, minus))
+        rows_that_draw = self._differences(a, b)
+        self._change_weights(rates, rows_that_draw, update_states, pulse_states)
         self._flip_weights()
 
         outputs = _bytes(free)
@@ -208,31 +209,61 @@ class Twin:
         self.steps += 1
         return trace
 
+    # What one sample does, in three parts: `rules` has learning rules that replace one of them.
+
+    def _settle(
+        self, inputs: Floats, on: NDArray[np.bool_], states: States
+    ) -> tuple[Activities, Activities, Activities]:
+        """Activities of the free, plus and minus phases.
+
+        Args:
+            inputs: (B, 1, features).
+            on: which outputs should be on, (B, n[L]).
+            states: generators of the read noise, (B,).
+        """
+        weights = self._memristors.weights()
+        offsets = self._phases.sample_offsets(states[:, None])
+        held, free = self._phases.free(weights, inputs, offsets)
+        self._flip_states(free)
+        return free, *self._phases.nudged(weights, held, free, on, offsets)
+
+    def _differences(
+        self, a: list[NDArray[np.int32]], b: list[NDArray[np.int32]]
+    ) -> NDArray[np.bool_]:
+        """Put each coupling's activity difference, the page's D, into `_change`.
+
+        Args:
+            a, b: A and B, (B, n) of unit layers 0…L.
+
+        Returns:
+            Which rows take a draw for the rounding of their accumulators, (B, all rows).
+        """
+        for k, change in enumerate(self._change_by_layer, start=1):
+            np.subtract(_products(a[k], a[k - 1]), _products(b[k], b[k - 1]), out=change)
+        # A row of layer 1 without a difference draws nothing. Nothing changes there with any r.
+        return np.concatenate([a[1] != b[1], *(np.ones(s.shape, bool) for s in a[2:])], axis=1)
+
     def _change_weights(
         self,
-        rate: int,
-        plus: list[Floats],
-        minus: list[Floats],
+        rates: NDArray[np.int32],
+        rows_that_draw: NDArray[np.bool_],
         update_states: States,
         pulse_states: States,
     ) -> None:
-        """Move the accumulators by the activity difference; those that are full pulse a device.
+        """Move the accumulators by the differences; those that are full pulse a device.
 
         Args:
-            plus, minus: A and B, (B, 1, n) of unit layers 0…L.
+            rates: RATE, (B,).
+            rows_that_draw: from `_differences`.
             update_states, pulse_states: generators, (B,).
         """
-        a, b = ([s[:, 0].astype(np.int32) for s in phase] for phase in (plus, minus))
-        # A row of layer 1 without a difference draws nothing. Nothing changes there with any r.
-        rows_that_draw = np.concatenate([a[1] != b[1], *(np.ones(s.shape, bool) for s in a[2:])], 1)
         number = np.cumsum(rows_that_draw, axis=1)
         r = draw(update_states[:, None], powers(number.shape[1] + 1)[number]).astype(np.int32) << 4
 
+        self._change *= rates[:, None]
         begin = 0
-        for k, change in enumerate(self._change_by_layer, start=1):
+        for change in self._change_by_layer:
             end = begin + change.shape[1]
-            np.subtract(_products(a[k], a[k - 1]), _products(b[k], b[k - 1]), out=change)
-            change *= rate
             change += r[:, begin:end, None]
             begin = end
         self._change >>= 20
@@ -255,6 +286,7 @@ class Twin:
         """
         memristors = self._memristors
         board, coupling = np.divmod(couplings, self.config.couplings)
+        self.pulses += np.bincount(board, minlength=len(self.pulses))
         # Every pulse takes four draws of its board's generator.
         before = np.arange(len(board)) - np.searchsorted(board, np.arange(len(states)))[board]
         number = 4 * before[:, None] + np.arange(1, 5)

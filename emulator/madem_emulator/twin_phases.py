@@ -46,7 +46,10 @@ class _Sweep:
         forward: Sequence[Converter],
         transposed: Sequence[Converter],
     ) -> None:
-        """`updated` is the last layer to be updated; the converters are by weight layer."""
+        """`updated` is the last layer to be updated; the converters are by weight layer.
+
+        Without converters for the transposed reads there are none.
+        """
         self.layers = range(1, updated + 1)
         self.forward: dict[int, _Read] = {}
         self.transposed: dict[int, _Read] = {}
@@ -55,7 +58,7 @@ class _Sweep:
             # Weight layer k is number k − 1 in Python's counting, the one above it number k.
             if k > 1:
                 self.forward[k] = self._take(forward[k - 1], sizes[k])
-            if k < len(sizes) - 1:
+            if transposed and k < len(sizes) - 1:
                 self.transposed[k] = self._take(transposed[k], sizes[k])
 
     @property
@@ -71,7 +74,8 @@ class _Sweep:
 class Phases:
     """Free and nudged phases with the reads that a configuration asks for."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, *, feedback: bool = True) -> None:
+        """Without `feedback` no layer hears from the one above: one sweep settles the network."""
         self._config = config
         bits, last = config.adc_bits, len(config.layers)
         forward = [
@@ -81,6 +85,7 @@ class Phases:
         transposed = [
             Converter(k.gain, k.gain_shift, bits, k.range_transposed, k.noise_transposed)
             for k in config.layers
+            if feedback
         ]
         updated = last - 1 if config.rule == Rule.CLAMPED else last
         self._held = forward[0]
