@@ -64,7 +64,7 @@ class Server:
                 self._predict()
             elif kind == _HELLO:
                 steps = self.learner.steps if self.learner else 0
-                lk.hello(__version__, steps, 65535 if _HOSTED else 256)
+                lk.hello(__version__, steps, 65535 if _HOSTED else 255)
             elif kind == _CONFIGURE:
                 self._configure()
             elif kind == _READ or kind == _WRITE or kind == _DIGEST:
@@ -361,7 +361,10 @@ def build(body, at, end):
 def run():
     """Serve the line of the REPL; Ctrl-C or STOP gives the REPL back."""
     try:
-        server = Server(sys.stdin.buffer, sys.stdout.buffer)
+        # Ports without `buffer` have streams of bytes already.
+        server = Server(
+            getattr(sys.stdin, "buffer", sys.stdin), getattr(sys.stdout, "buffer", sys.stdout)
+        )
         print("madem: ready")
         server.run()
     except (KeyboardInterrupt, EOFError):
