@@ -66,6 +66,11 @@ class Config:
     init: int
 
     @property
+    def weight_bits(self) -> int:
+        """The setting of that name, as the step tells it."""
+        return round(math.log2(16 * WINDOW / self.step + 1))
+
+    @property
     def couplings(self) -> int:
         """Number of couplings, biases included; there are two devices to each."""
         return sum((m + 1) * n for m, n in pairwise(self.sizes))
@@ -179,6 +184,7 @@ class Settings:
         )
         pairs = list(pairwise(sizes))
         need(0 <= self.seed < 2**32, "seed", "between 0 and 4294967295")
+        need(math.isfinite(self.beta), "beta", "a number")
         need(1 <= round(64 * self.beta) <= 255, "beta", "between 0.016 and 3.98")
         for name in ("sweeps_free", "sweeps_nudged"):
             need(1 <= getattr(self, name) <= 255, name, "between 1 and 255")
@@ -195,7 +201,7 @@ class Settings:
         need(0 <= self.stuck <= 1, "stuck", "between 0 and 1")
         for name in ("nonlinearity_set", "nonlinearity_reset"):
             need(-1.98 <= getattr(self, name) <= 1.98, name, "between -1.98 and 1.98")
-        need(self.learning_rate >= 0, "learning_rate", "0 or more")
+        need(0 <= self.learning_rate < math.inf, "learning_rate", "0 or more")
         need(
             not self.w_max or len(self.w_max) == len(pairs),
             "w_max",

@@ -4,12 +4,12 @@ is no) or 2 (bad usage or input, said in one line)."""
 from __future__ import annotations
 
 import argparse
+import io
 import sys
+from types import ModuleType
 from typing import NoReturn
 
-from rich.console import Console
-
-from madem import __version__, commands
+from madem import __version__
 from madem.errors import MademError
 from madem_emulator.presets import PRESETS
 
@@ -33,22 +33,30 @@ class _Parser(argparse.ArgumentParser):
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command; returns the exit code."""
-    args = _parser().parse_args(argv)
-    errors = Console(stderr=True, soft_wrap=True, highlight=False)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # `?` where a terminal has no `█`
+            stream.reconfigure(errors="replace")
     try:
-        return args.run(args, commands.Terminal(args.quiet))
+        # Takes long enough to be met by a Ctrl-C.
+        from madem import commands, output
+
+        args = _parser(commands).parse_args(argv)
+        quiet = args.quiet or args.json == "-"  # the JSON alone, for a program to read
+        if args.json not in (None, "-"):
+            output.check_file(args.json, make_folder=True)
+        return args.run(args, commands.Terminal(quiet))
     except MademError as error:
-        errors.print(f"madem: {error}", markup=False)
+        print(f"madem: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        errors.print("madem: stopped", markup=False)
+        print("madem: stopped", file=sys.stderr)
         return 130
     except BrokenPipeError:
         sys.stderr.close()  # the reader of our output has left; nothing to tell it
         return 1
 
 
-def _parser() -> _Parser:
+def _parser(commands: ModuleType) -> _Parser:
     parser = _Parser(
         prog="madem",
         description="Learn on a microcontroller with a memristor crossbar, and check every bit.",

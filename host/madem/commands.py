@@ -23,7 +23,7 @@ from rich.progress import (
 from madem import deploy as deployment
 from madem import doctor as checks
 from madem import learn as learning
-from madem import session, state
+from madem import output, session, state
 from madem import verify as verification
 from madem.boards import list_boards, open_board
 from madem.device import Learner
@@ -63,6 +63,7 @@ def demo(args: argparse.Namespace, terminal: Terminal) -> int:
     task = load_task("braille", seed=args.seed)
     plan = learning.recipe(task, seed=args.seed)
     out = Path(args.out)
+    output.check_folder(out)
     with session.open_learner(args.board) as device:
         if device is None:
             raise MademError("the demo shows a device: choose a board, not the twin")
@@ -142,13 +143,14 @@ def deploy(args: argparse.Namespace, terminal: Terminal) -> int:
 def learn(args: argparse.Namespace, terminal: Terminal) -> int:
     """Train, evaluate, compare, save."""
     task, plan = _plan(args)
+    if args.save is not None:
+        output.check_file(args.save)
+    if args.plot is not None:
+        output.check_folder(args.plot)
     with session.open_learner(args.board) as device:
         resume = Path(args.load) if args.load else None
         learner, plan = session.prepare(device, plan, task, resume)
-        run = session.Run(
-            task, plan, learner.config, args.board, args.preset, args.frontend,
-            plan.settings.weight_bits,
-        )  # fmt: skip
+        run = session.Run(task, plan, learner.config, args.board, args.preset, args.frontend)
         _learn(run, learner, terminal, f"learning {task.name} on {args.board}")
         session.finish(run, learner)
         if args.save:
@@ -158,8 +160,7 @@ def learn(args: argparse.Namespace, terminal: Terminal) -> int:
         run.baselines = session.baselines(task, plan.settings.sizes[1:-1])
     if args.json:
         session.write_json(args.json, run.to_json())
-    if args.json != "-":
-        _show(run, terminal)
+    _show(run, terminal)
     if args.plot:
         _pictures(run, Path(args.plot), terminal)
     return 0
@@ -173,7 +174,8 @@ def verify(args: argparse.Namespace, terminal: Terminal) -> int:
     if args.epochs is None:  # as many passes as the samples need
         epochs = -(-args.samples // task.samples_per_pass)
         plan = learning.Recipe(plan.settings, epochs, plan.decay)
-    flip = _injection(args, plan)
+    steps = min(args.samples, plan.epochs * task.samples_per_pass)
+    flip = _injection(args, plan, steps)
     with session.open_learner(args.board) as device:
         if device is None:
             raise MademError("verify compares a device with the twin: choose a board")
@@ -181,10 +183,7 @@ def verify(args: argparse.Namespace, terminal: Terminal) -> int:
         if flip:
             device.flip(*flip)
         lock = verification.LockStep(device)
-        run = session.Run(
-            task, plan, device.config, args.board, args.preset, args.frontend,
-            plan.settings.weight_bits,
-        )  # fmt: skip
+        run = session.Run(task, plan, device.config, args.board, args.preset, args.frontend)
         mismatch = _learn(run, lock, terminal, f"verifying {task.name}", args.samples)
         if mismatch is None:
             session.finish(run, device)
@@ -194,8 +193,7 @@ def verify(args: argparse.Namespace, terminal: Terminal) -> int:
     if mismatch is not None:
         terminal.say(f"[bold red]device and twin differ[/] after {counts}: {mismatch}")
         return 1
-    if args.json != "-":
-        terminal.say(f"{task.name} on {args.board}: {counts}, 0 mismatches")
+    terminal.say(f"{task.name} on {args.board}: {counts}, 0 mismatches")
     return 0
 
 
@@ -206,8 +204,7 @@ def bench(args: argparse.Namespace, terminal: Terminal) -> int:
     result, table = benches.RUNS[args.what](args.board, args.task, terminal.progress)
     if args.json:
         session.write_json(args.json, result)
-    if args.json != "-":
-        terminal.say(table)
+    terminal.say(table)
     return 0
 
 
@@ -216,8 +213,7 @@ def doctor(args: argparse.Namespace, terminal: Terminal) -> int:
     found = checks.examine()
     if args.json:
         session.write_json(args.json, {"checks": [asdict(check) for check in found]})
-    if args.json != "-":
-        terminal.say(checks.format_checks(found))
+    terminal.say(checks.format_checks(found))
     return 0 if all(check.ok or not check.required for check in found) else 1
 
 
@@ -246,7 +242,7 @@ def _plan(args: argparse.Namespace) -> tuple[Task, learning.Recipe]:
 
 
 def _injection(
-    args: argparse.Namespace, plan: learning.Recipe
+    args: argparse.Namespace, plan: learning.Recipe, steps: int
 ) -> tuple[bool, int, int, int, int] | None:
     """The flip that `--inject` asks for, in a cell drawn from the seed."""
     if args.inject is None:
@@ -256,8 +252,8 @@ def _injection(
         raise MademError(
             f"--inject {args.inject}: write weight:STEP or state:STEP, such as state:7"
         )
-    if int(step) >= args.samples:
-        raise MademError(f"--inject {args.inject}: only steps 0 to {args.samples - 1} are run")
+    if int(step) >= steps:
+        raise MademError(f"--inject {args.inject}: only steps 0 to {steps - 1} are run")
     draw = random.Random(args.seed)
     sizes = plan.settings.sizes
     layer = draw.randrange(1, len(sizes))

@@ -245,7 +245,10 @@ class Repl:
                 "deploy the firmware again"
             )
         if not said.endswith(ready):
-            raise BoardError(f"main.py on {self._name} ended at once: {_explain_traceback(said)}")
+            reason = _explain_traceback(said)
+            if b"Traceback" not in said:  # most likely a board that never had the firmware
+                reason += f"; `madem deploy --board {self._name}` puts the firmware on it"
+            raise BoardError(f"main.py on {self._name} ended at once: {reason}")
 
     def leave(self) -> None:
         """Go to the friendly REPL."""

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from madem import learn, state
+from madem import learn, output, state
 from madem.boards import Board, open_board
 from madem.device import Device, Learner, TwinLearner, connect
 from madem.errors import MademError, TaskError
@@ -33,7 +33,6 @@ class Run:
     board: str
     preset: str
     frontend: str = "emulated"
-    weight_bits: int = 4
     result: learn.Result = field(default_factory=learn.Result)
     baselines: dict[str, Any] = field(default_factory=dict)
     heap_peak_bytes: int | None = None
@@ -49,7 +48,7 @@ class Run:
             "frontend": self.frontend,
             "preset": self.preset,
             "seed": self.config.seed,
-            "weight_bits": self.weight_bits,
+            "weight_bits": self.config.weight_bits,
             "layers": list(self.config.sizes),
             "epochs": self.plan.epochs,
             "samples_seen": samples,
@@ -101,7 +100,11 @@ def prepare(
             f"{resume} holds a network of {sizes[0]} inputs and {sizes[-1]} outputs,"
             f" {task.name} needs {task.n_features} and {task.n_outputs}"
         )
-    plan = replace(plan, settings=replace(plan.settings, sizes=sizes, rule=saved.config.rule))
+    # What the rate is worked out from must be what the device was configured with.
+    settings = replace(
+        plan.settings, sizes=sizes, rule=saved.config.rule, beta=saved.config.beta / 64
+    )
+    plan = replace(plan, settings=settings)
     learner = TwinLearner(saved.config) if device is None else device
     learner.load(saved)
     return learner, plan
@@ -143,12 +146,5 @@ def write_json(path: str, data: dict[str, Any]) -> None:
     text = json.dumps(data, indent=2) + "\n"
     if path == "-":
         print(text, end="")
-        return
-    target = Path(path)
-    part = target.with_name(target.name + ".part")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(text)
-        os.replace(part, target)
-    except OSError as error:
-        raise MademError(f"can't write {path}: {error.strerror}") from None
+    else:
+        output.write_whole(path, text.encode())

@@ -9,7 +9,6 @@ the step number, and notes on the task (its name, classes and scaling).
 from __future__ import annotations
 
 import json
-import os
 import struct
 import zlib
 from dataclasses import asdict, dataclass, field
@@ -17,6 +16,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from madem import output
 from madem.errors import MademError
 from madem_emulator.config import Config, LayerConfig, Rule
 
@@ -55,14 +55,7 @@ def save(state: State, path: str | Path) -> None:
     data = _HEAD.pack(_MAGIC, _VERSION, len(header)) + header
     data += b"".join(state.devices) + b"".join(state.accumulators)
     data += struct.pack("<I", zlib.crc32(data))
-    path = Path(path)
-    part = path.with_name(path.name + ".part")
-    try:
-        part.write_bytes(data)
-        os.replace(part, path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise MademError(f"can't save to {path}: {error.strerror}") from None
+    output.write_whole(path, data)
 
 
 def load(path: str | Path) -> State:
@@ -83,18 +76,21 @@ def load(path: str | Path) -> State:
     if zlib.crc32(data[:-4]) != int.from_bytes(data[-4:], "little"):
         raise MademError(f"{path} is damaged: its checksum is wrong")
     at = _HEAD.size + length
-    header = json.loads(data[_HEAD.size : at])
-    fields = header["config"]
-    fields["sizes"] = tuple(fields["sizes"])
-    fields["layers"] = tuple(LayerConfig(**layer) for layer in fields["layers"])
-    fields["rule"] = Rule(fields["rule"])
-    config = Config(**fields)
+    try:
+        header = json.loads(data[_HEAD.size : at])
+        steps, notes, fields = header["steps"], header["notes"], header["config"]
+        fields["sizes"] = tuple(fields["sizes"])
+        fields["layers"] = tuple(LayerConfig(**layer) for layer in fields["layers"])
+        fields["rule"] = Rule(fields["rule"])
+        config = Config(**fields)
+    except (KeyError, TypeError, ValueError):
+        raise MademError(
+            f"{path} was saved by a version of madem that this one can't read"
+        ) from None
     couplings = [(m + 1) * n for m, n in pairwise(config.sizes)]
     parts = []
     for size in [2 * n for n in couplings] + couplings:
         parts.append(data[at : at + size])
         at += size
     depth = len(couplings)
-    return State(
-        config, header["steps"], tuple(parts[:depth]), tuple(parts[depth:]), header["notes"]
-    )
+    return State(config, steps, tuple(parts[:depth]), tuple(parts[depth:]), notes)
