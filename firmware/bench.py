@@ -104,7 +104,7 @@ def main():
         + struct.pack("<4B2H", 197, 14, 11, 9, 35, 9)
         + struct.pack("<4B2H", 197, 15, 11, 9, 35, 9)
     )
-    learner = serve.build(config, 0, len(config))
+    learner = serve.build(serve.parse(config, 0, len(config)))
     net = learner.network
     front = net.front
     # Like a digit: half of it dark.

@@ -83,17 +83,19 @@ class Server:
 
     def _configure(self):
         lk = self.link
+        try:
+            wanted = parse(lk.body, lk.start, lk.end)
+        except ValueError as e:  # the learner stays as it is
+            lk.error(_BAD_PAYLOAD, e.args[0])
+            return
         self.learner = None  # pyright: ignore
         gc.collect()
         free = gc.mem_free()
         try:
-            self.learner = build(lk.body, lk.start, lk.end)
+            self.learner = build(wanted)
         except MemoryError:
             gc.collect()
             lk.error(_OUT_OF_MEMORY, "out of memory with %d bytes free" % free)
-            return
-        except ValueError as e:
-            lk.error(_BAD_PAYLOAD, e.args[0])
             return
         self.busy_us = 0
         gc.collect()
@@ -187,9 +189,9 @@ class Server:
             return
         net = self.learner.network
         number = _u32(body, at)
-        wide = body[at + 4]
+        wide = body[at + 4] or not net.one_hot
         outputs = net.sizes[-1]
-        size = outputs if wide or not net.one_hot else 1
+        size = outputs if wide else 1
         if not self._room(count * size):
             lk.error(_BAD_PAYLOAD, "too many samples for one reply")
             return
@@ -198,10 +200,10 @@ class Server:
         for _ in range(count):
             net.front.begin(crossbar.STREAM_PREDICT, number)
             net.settle_free(body, first)
-            if size == 1:
-                out[at] = net.answer()
-            else:
+            if wide:
                 kernels.load(out, at, outputs, net.free, net.at[-1], 255)
+            else:
+                out[at] = net.answer()
             at += size
             first += net.sizes[0]
             number += 1
@@ -236,7 +238,7 @@ class Server:
         which = body[at]
         offset = _u32(body, at + 2)
         count = _u32(body, at + 6)
-        if kind == _WRITE and which == _STEPS:
+        if kind == _WRITE and which == _STEPS and size == 10:
             self.learner.steps = count
             lk.reply(_WRITE, 0)
             return
@@ -287,7 +289,7 @@ class Server:
         layer = body[at + 5]
         index = _u32(body, at + 6)
         length = self._region(_FREE if state else _DEVICES, layer)[2]
-        if layer < 1 or index >= length or body[at + 10] > 7:
+        if state > 1 or layer < 1 or index >= length or body[at + 10] > 7:
             lk.error(_BAD_PAYLOAD, "no such cell")
             return
         self.learner.flip = (_u32(body, at + 1), state, layer, index, body[at + 10])
@@ -324,8 +326,8 @@ def _put_u32(out, at, value):
     out[at + 3] = value >> 24 & 255
 
 
-def build(body, at, end):
-    """The learner that a CONFIGURE asks for. ValueError: the payload makes no sense."""
+def parse(body, at, end):
+    """What a CONFIGURE asks `build` for. ValueError: the payload makes no sense."""
     if end - at < 32:
         raise ValueError("too short")
     kind, depth, one_hot, rule, sweeps_free, sweeps_nudged, beta, high, low, mask, bits, front = (
@@ -351,10 +353,14 @@ def build(body, at, end):
     for layer in layers:
         if not 1 <= layer[1] <= 30 or min(layer[2], layer[3]) < bits - 1 or max(layer[2:4]) > 14:
             raise ValueError("a gain or converter range out of range")
-    cells = crossbar.Crossbar(sizes, device, layers, bits, seed)
-    net = network.Network(
-        sizes, cells, one_hot, high, low, mask, beta, sweeps_free, sweeps_nudged
-    )  # fmt: skip
+    units = (one_hot, high, low, mask, beta, sweeps_free, sweeps_nudged)
+    return sizes, (device, layers, bits, seed), units, rule
+
+
+def build(wanted):
+    """The learner of a parsed CONFIGURE."""
+    sizes, cells, units, rule = wanted
+    net = network.Network(sizes, crossbar.Crossbar(sizes, *cells), *units)
     return learning.Learner(net, rule)
 
 
