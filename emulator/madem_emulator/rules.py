@@ -26,6 +26,8 @@ _FEEDBACK, _DIRECTION, _READ_PLUS, _READ_MINUS = 16, 17, 18, 19
 
 ONE_PULSE = 1 << 26
 """One pulse in units of D · RATE: 2^20 units of an accumulator, of which 64 are a pulse."""
+DEAD_BAND = ONE_PULSE // 16
+"""Differences below this give no pulse where a pulse has only the sign of the difference."""
 PERTURBATION = 8
 """By how much weight perturbation shifts a coupling, in units of g: 4 % of the window."""
 
@@ -60,9 +62,10 @@ class Crossbar(Twin):
 
 
 class SignPulses(Crossbar):
-    """Manhattan: one pulse with the sign of a difference of a pulse or more. Nothing is kept.
+    """Manhattan: one pulse with the sign of the difference beyond a dead band. Nothing is kept.
 
-    So differences within ±1/learning rate are a dead band.
+    The dead band is 1/16 pulse, so it gets narrower with the learning rate: differences within
+    ±1/(16 · learning rate) give no pulse.
     """
 
     def _change_weights(
@@ -73,7 +76,7 @@ class SignPulses(Crossbar):
         pulse_states: States,
     ) -> None:
         self._change *= rates[:, None]
-        at = np.flatnonzero(np.abs(self._change) >= ONE_PULSE)
+        at = np.flatnonzero(np.abs(self._change) >= DEAD_BAND)
         self._pulse(at, self._change.reshape(-1)[at] > 0, pulse_states)
 
 
@@ -316,7 +319,7 @@ class LearningRule:
         return 1 + config.t_free * sweep + config.t_nudge * nudged[self.span]
 
 
-_RATES = tuple(2.0**k for k in range(-4, 5))
+_RATES = tuple(2.0**k for k in range(-3, 6))
 
 RULES: dict[str, LearningRule] = {
     rule.name: rule
@@ -335,7 +338,7 @@ RULES: dict[str, LearningRule] = {
             "perturb",
             "weight perturbation",
             WeightPerturbation,
-            tuple(2.0**k for k in range(-8, 1)),
+            _RATES,
             Rule.CLAMPED,
             forward_only=True,
         ),
@@ -343,7 +346,7 @@ RULES: dict[str, LearningRule] = {
             "backprop",
             "float backprop",
             Backprop,
-            (0.003, 0.01, 0.03, 0.1, 0.3),
+            tuple(2.0**k / 1000 for k in range(1, 9)),
             on_crossbar=False,
         ),
     )
