@@ -45,7 +45,7 @@ class Learner:
         network.front.begin(crossbar.STREAM_LEARN, self.steps)
         network.settle_free(x, first)
         if self.flip:
-            self._flip(1, *self.flip)
+            self._flip(1, self.flip)
         plus, minus = network.plus, network.minus
         if self.rule == CLAMPED:
             network.settle_clamped(plus)
@@ -58,7 +58,7 @@ class Learner:
             kernels.load(minus, 0, len(minus), network.free, 0, 255)
         self._change(plus, minus, rate)
         if self.flip:
-            self._flip(0, *self.flip)
+            self._flip(0, self.flip)
         self.steps += 1
 
     def _change(self, plus, minus, rate):
@@ -77,7 +77,8 @@ class Learner:
                 if count:
                     front.pulse(k, pulses, count)
 
-    def _flip(self, is_state, step, state, layer, index, bit):
+    def _flip(self, is_state, flip):
+        step, state, layer, index, bit = flip
         if step == self.steps and state == is_state:
             network = self.network
             if is_state:
