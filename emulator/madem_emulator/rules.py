@@ -319,7 +319,7 @@ class LearningRule:
         return 1 + config.t_free * sweep + config.t_nudge * nudged[self.span]
 
 
-_RATES = tuple(2.0**k for k in range(-3, 6))
+_RATES = tuple(2.0**k for k in range(-4, 6))
 
 RULES: dict[str, LearningRule] = {
     rule.name: rule

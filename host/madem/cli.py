@@ -107,6 +107,34 @@ def _parser(commands: ModuleType) -> _Parser:
         " to see that the check can fail",
     )
 
+    compare = _command(
+        add, "compare", commands.compare, "learning rules against each other on emulated devices"
+    )
+    compare.add_argument("--task", default="digits", help="digits, braille-words, … (digits)")
+    compare.add_argument(
+        "--rules",
+        type=lambda text: text.split(","),
+        metavar="A,B…",
+        help=f"of {', '.join(commands.comparison.RULES)} (all)",
+    )
+    compare.add_argument(
+        "--over",
+        default="all",
+        choices=(*commands.comparison.LIMITS, "all"),
+        help="what is varied (all)",
+    )
+    compare.add_argument("--seeds", type=int, metavar="N", help="devices of each rule (5)")
+    compare.add_argument("--epochs", type=int, help="passes (4 for digits, 10 for Braille)")
+    compare.add_argument(
+        "--quick", action="store_true", help="fewer values, 2 seeds, 1 pass: a first look"
+    )
+    compare.add_argument(
+        "--tune", action="store_true", help="choose the learning rates anew, on validation samples"
+    )
+    compare.add_argument(
+        "--out", default="madem-out", metavar="DIR", help="folder of the picture and the CSV file"
+    )
+
     bench = _command(add, "bench", commands.bench, "figures of the device and the link")
     bench.add_argument("what", choices=("device", "memory", "link"), help="what to measure")
     _board(bench)

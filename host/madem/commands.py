@@ -20,6 +20,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from madem import compare as comparison
 from madem import deploy as deployment
 from madem import doctor as checks
 from madem import learn as learning
@@ -205,6 +206,30 @@ def bench(args: argparse.Namespace, terminal: Terminal) -> int:
     if args.json:
         session.write_json(args.json, result)
     terminal.say(table)
+    return 0
+
+
+def compare(args: argparse.Namespace, terminal: Terminal) -> int:
+    """Train every rule under every limit; save the table and the picture."""
+    plan = comparison.make_plan(
+        args.task, rules=args.rules, over=args.over, seeds=args.seeds, epochs=args.epochs,
+        quick=args.quick,
+    )  # fmt: skip
+    out = Path(args.out)
+    output.check_folder(out)
+    if args.tune:
+        plan = comparison.tuned(plan, terminal.progress)
+    result = comparison.run(plan, terminal.progress)
+    if args.json:
+        session.write_json(args.json, comparison.to_json(result))
+    for table in comparison.tables(result):
+        terminal.say(table)
+    name = f"compare-{Path(plan.task.name).stem}"
+    csv_file = out / f"{name}.csv"
+    output.write_whole(csv_file, comparison.to_csv(result).encode())
+    _saved(csv_file, terminal)
+    if result.on_device:
+        _saved(comparison.save_picture(result, out / f"{name}.png"), terminal)
     return 0
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import wraps
 from pathlib import Path
-from typing import Any, ParamSpec
+from typing import Any, NamedTuple, ParamSpec
 
 import numpy as np
 from matplotlib import style
@@ -536,3 +536,117 @@ def weights_picture(
         if at == len(layers) - 1:
             scale.set_label(unit)
     return figure
+
+
+# --- learning rules ----------------------------------------------------------------------------
+
+# Colour, marker and dashes of the first, second, … rule.
+_RULES: tuple[tuple[str, str, Any], ...] = (
+    (BLUE, "o", "-"),
+    ("#56B4E9", "s", "-"),
+    (GREEN, "D", "-"),
+    (VERMILLION, "^", "--"),
+    (ORANGE, "v", "--"),
+    (PURPLE, "P", "-."),
+    (GREY, "X", ":"),
+)
+
+
+class RulesPanel(NamedTuple):
+    """Accuracies over one limit of the device.
+
+    Attributes:
+        label: the limit.
+        values: how the limit's values are written.
+        accuracy: by rule, (values, seeds).
+    """
+
+    label: str
+    values: Sequence[str]
+    accuracy: Mapping[str, NDArray[np.float64]]
+
+
+@_styled
+def rules_picture(
+    panels: Sequence[RulesPanel],
+    *,
+    memory: Mapping[str, tuple[float, Sequence[float]]] | None = None,
+    ceiling: tuple[str, Sequence[float]] | None = None,
+    measure: str = "accuracy",
+    title: str = "",
+) -> Figure:
+    """Learning rules side by side: a panel for each limit of the device.
+
+    Points are means over seeds, bars their standard deviation.
+
+    Args:
+        panels: one or more; the same rules in all of them, at most seven.
+        memory: by rule, bytes per coupling and the accuracy of each seed on the default device:
+            one more panel. None: no such panel.
+        ceiling: name and accuracies of a rule without the device's limits.
+        measure: what is measured, for the axis.
+        title: above the picture.
+    """
+    count = len(panels) + bool(memory)
+    columns = min(count, 2)
+    rows = math.ceil(count / columns)
+    figure = Figure(figsize=(5.3 * columns + 2.6, 3.7 * rows + 0.7), layout=_layout())
+    if title:
+        figure.suptitle(title, x=0.015, ha="left", fontsize=14, fontweight="bold")
+    grid = figure.subplots(rows, columns, squeeze=False, sharey=True)
+    for axes in grid.flat[count:]:
+        axes.set_axis_off()
+    names = list(panels[0].accuracy)
+    looks = dict(zip(names, _RULES, strict=False))
+    for axes, panel in zip(grid.flat, panels, strict=False):
+        _rules_panel(axes, panel, looks)
+    if memory:
+        _memory_panel(grid.flat[count - 1], memory, looks)
+    for axes in grid.flat[:count]:
+        if ceiling:
+            name, seeds = ceiling
+            axes.axhline(float(np.mean(seeds)), color=INK, linestyle=":", label=name, zorder=1)
+        axes.set_ylim(0, 1.02)
+        axes.yaxis.set_major_formatter(_PERCENT)
+        axes.grid(axis="y")
+    for row in grid:
+        row[0].set_ylabel(measure)
+    figure.legend(*grid.flat[0].get_legend_handles_labels(), loc="outside right center")
+    return figure
+
+
+def _rules_panel(axes: Axes, panel: RulesPanel, looks: Mapping[str, tuple[str, str, Any]]) -> None:
+    x = np.arange(len(panel.values))
+    for at, (name, accuracy) in enumerate(panel.accuracy.items()):
+        color, marker, dashes = looks[name]
+        # Side by side, so that bars of equal rules can be told apart.
+        aside = 0.04 * (at - (len(panel.accuracy) - 1) / 2)
+        axes.errorbar(
+            x + aside, accuracy.mean(axis=1), _spread(accuracy), color=color, marker=marker,
+            linestyle=dashes, label=name, capsize=2, elinewidth=1.2, clip_on=False,
+        )  # fmt: skip
+    axes.set_xticks(x, panel.values)
+    axes.set(xlim=(-0.3, len(x) - 0.7), title=f"over {panel.label}")
+
+
+def _memory_panel(
+    axes: Axes,
+    memory: Mapping[str, tuple[float, Sequence[float]]],
+    looks: Mapping[str, tuple[str, str, Any]],
+) -> None:
+    for at, (name, (size, seeds)) in enumerate(memory.items()):
+        color, marker, _ = looks[name]
+        accuracy = np.array(seeds)
+        axes.errorbar(
+            size + 0.02 * (at - (len(memory) - 1) / 2), accuracy.mean(), _spread(accuracy),
+            color=color, marker=marker, markersize=8, capsize=3, clip_on=False,
+        )  # fmt: skip
+    axes.set(xlabel="bytes of memory per coupling, beside the devices", xlim=(-0.15, None))
+    axes.set_title("over the memory that a rule needs")
+
+
+def _spread(accuracy: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Standard deviation over the last axis; 0 for a single seed."""
+    if accuracy.shape[-1] == 1:
+        return np.zeros(accuracy.shape[:-1])
+    return accuracy.std(axis=-1, ddof=1)

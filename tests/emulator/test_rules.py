@@ -48,7 +48,7 @@ def accuracy(network: Any) -> float:
     return float((network.answer(network.outputs(x)) == y).mean())
 
 
-def coupling(twin: Twin) -> list[NDArray[np.int64]]:
+def coupling(twin: Twin) -> list[NDArray[Any]]:
     """P − N by layer, (B, n, m + 1)."""
     return [layer[:, :, 0].astype(int) - layer[:, :, 1] for layer in twin.devices]
 
@@ -169,8 +169,9 @@ def test_stochastic_pulses_come_as_often_as_the_change_says() -> None:
         one_hot=False, target_high=0.9,
     )  # fmt: skip
     network: Any = rules.StochasticPulses(still.integers(), range(50))
-    for _ in range(100):
-        trace = network.learn(still.rate(0.2), [128], [1])
+    trace = network.learn(still.rate(0.2), [128], [1])
+    for _ in range(99):
+        network.learn(still.rate(0.2), [128], [1])
     difference = (trace.plus[-1].astype(float) - trace.minus[-1])[:, 0] / 255
     expected = 100 * np.sum(0.2 * difference * (128 / 255 + 1))
     assert expected > 500

@@ -1,0 +1,534 @@
+"""Learning rules against each other under the same hardware limits, on the desktop twin's arrays.
+
+A *condition* is a device with one limit changed from the default; a *cell* is one rule under one
+condition, trained on a batch of independent devices (seeds) at once. The test set is the same in
+all cells; devices, their noise and the order of the training samples differ from seed to seed.
+
+Learning rates are tuned per rule on samples that are neither learned nor tested: see `tune`.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rich import box
+from rich.table import Table
+
+from madem import learn
+from madem.errors import MademError
+from madem.tasks import Task, load_task, split
+from madem_emulator.config import Settings
+from madem_emulator.rules import RULES, LearningRule, Network
+
+Progress = Callable[[int], None]
+Bar = Callable[[str, int], Any]
+"""Makes a progress bar, like `commands.Terminal.progress`."""
+
+
+@dataclass(frozen=True)
+class Limit:
+    """A limit of the device that is varied.
+
+    Attributes:
+        label: for the table and the picture.
+        setting: field of `Settings`.
+        values: which it gets; the device's default is among them.
+        quick: those of a quick run.
+        percent: values are fractions and are shown in per cent.
+    """
+
+    label: str
+    setting: str
+    values: tuple[float, ...]
+    quick: tuple[float, ...]
+    percent: bool
+
+    def show(self, value: float) -> str:
+        return f"{100 * value:g} %" if self.percent else f"{value:g}"
+
+
+LIMITS = {
+    "bits": Limit("bits of a device", "weight_bits", (2, 3, 4, 6, 8), (2, 4, 8), False),
+    "noise": Limit("read noise", "read_noise", (0.0, 0.01, 0.03, 0.1), (0.01, 0.1), True),
+    "faults": Limit("stuck devices", "stuck", (0.0, 0.05, 0.1, 0.2), (0.0, 0.2), True),
+}
+DEFAULT_BITS = 4
+EPOCHS = {"digits": 4, "braille-words": 10, "braille": 10}
+"""Training passes of a default run: few enough for all cells to take some minutes."""
+OTHER_EPOCHS = 4
+SEEDS, QUICK_SEEDS = 5, 2
+SPLIT_SEED = 1
+"""Of the split into training and test set. It is no option: the learning rates below were tuned
+on this split's training set, which has samples that another split would test on."""
+WORD_DRAWS = 40
+"""Copies of each word per distortion in the test set: 2,520 samples for nine words."""
+
+CEILING_PASSES = 10
+"""The ceiling gets so many times the passes of the others: it shows what the data give away."""
+
+TUNED_BITS = (2, 4, 8)
+"""Learning rates are tuned for these; between them their logarithm is interpolated."""
+_TUNE_SEEDS = (101, 102, 103)
+"""Devices that no comparison uses unless told to."""
+_VALIDATION = 0.25
+"""Share of a data task's training set that tuning tests on."""
+_VALIDATION_PASS = 10_000_000
+"""Number of the pass of a word task that tuning tests on: no training gets there."""
+
+Rates = Mapping[str, tuple[float, ...]]
+"""By rule: a learning rate for each of TUNED_BITS; a single one for the ceiling."""
+
+RATES: dict[str, Rates] = {
+    "digits": {
+        "centred": (1.0, 4.0, 16.0),
+        "one-sided": (2.0, 4.0, 8.0),
+        "clamped": (2.0, 8.0, 16.0),
+        "sign": (1.0, 1.0, 8.0),
+        "stochastic": (1.0, 4.0, 32.0),
+        "dfa": (0.5, 0.5, 4.0),
+        "perturb": (0.25, 1.0, 8.0),
+        "backprop": (0.032,),
+    },
+    "braille-words": {
+        "centred": (0.5, 1.0, 32.0),
+        "one-sided": (0.25, 0.5, 16.0),
+        "clamped": (0.25, 1.0, 16.0),
+        "sign": (0.25, 2.0, 4.0),
+        "stochastic": (0.5, 4.0, 32.0),
+        "dfa": (0.125, 0.25, 4.0),
+        "perturb": (0.25, 2.0, 32.0),
+        "backprop": (0.016,),
+    },
+}
+"""What `madem compare --tune` chose with the default passes, on validation samples of training
+data: of each rule's `rates` the one with the best mean over three devices. Tasks that are not
+listed use those of the digits until they are tuned."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to compare, and how thoroughly."""
+
+    task: Task
+    rules: tuple[LearningRule, ...]
+    limits: Mapping[str, tuple[float, ...]]
+    """Values by key of LIMITS."""
+    seeds: tuple[int, ...]
+    recipe: learn.Recipe
+    rates: Rates
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What a rule reached under one condition.
+
+    Attributes:
+        accuracy: of each seed, on the test set: classes or words right.
+        pulses: per coupling in the whole training, mean over seeds.
+        rate: learning rate.
+    """
+
+    accuracy: tuple[float, ...]
+    pulses: float
+    rate: float
+
+    @property
+    def mean(self) -> float:
+        return float(np.mean(self.accuracy))
+
+    @property
+    def spread(self) -> float:
+        """Standard deviation over seeds; 0 for a single one."""
+        return float(np.std(self.accuracy, ddof=1)) if len(self.accuracy) > 1 else 0.0
+
+
+@dataclass
+class Comparison:
+    """A finished comparison. Cells by (limit, value, rule name), the default device in each."""
+
+    plan: Plan
+    cells: dict[tuple[str, float, str], Cell] = field(default_factory=dict)
+    wall_s: float = 0.0
+
+    @property
+    def on_device(self) -> list[LearningRule]:
+        return [rule for rule in self.plan.rules if rule.on_crossbar]
+
+    def default(self, rule: LearningRule) -> Cell | None:
+        """The cell of the device without any limit changed, if it was run."""
+        for key, values in self.plan.limits.items():
+            for value in values:
+                if value == getattr(self.plan.recipe.settings, LIMITS[key].setting):
+                    return self.cells[key, value, rule.name]
+        return None
+
+
+def make_plan(
+    task_name: str,
+    *,
+    rules: Sequence[str] | None = None,
+    over: str = "all",
+    seeds: int | None = None,
+    epochs: int | None = None,
+    quick: bool = False,
+) -> Plan:
+    """A comparison from what a person asks for.
+
+    Args:
+        task_name: as for `load_task`.
+        rules: names; None: all.
+        over: a key of LIMITS, or "all".
+        seeds: number of devices; None: the default.
+        epochs: training passes; None: the default of the task.
+        quick: fewer conditions, seeds and passes.
+
+    Raises:
+        TaskError: there is no such task.
+        MademError: there is no such rule, or a number is out of range.
+    """
+    unknown = [name for name in rules or () if name not in RULES]
+    if unknown:
+        raise MademError(f"unknown rule {unknown[0]!r}: known are {', '.join(RULES)}")
+    if over != "all" and over not in LIMITS:
+        raise MademError(f"can't compare over {over!r}: choose {', '.join(LIMITS)} or all")
+    seeds = (QUICK_SEEDS if quick else SEEDS) if seeds is None else seeds
+    if not 1 <= seeds <= 100:
+        raise MademError(f"seeds is {seeds}, but must be between 1 and 100")
+    epochs = (1 if quick else EPOCHS.get(task_name, OTHER_EPOCHS)) if epochs is None else epochs
+    if epochs < 1:
+        raise MademError(f"epochs is {epochs}, but must be 1 or more")
+    task = load_task(task_name, seed=SPLIT_SEED, draws=WORD_DRAWS)
+    names = list(RULES) if rules is None else list(dict.fromkeys(rules))
+    return Plan(
+        task=task,
+        rules=tuple(RULES[name] for name in names),
+        limits={
+            key: limit.quick if quick else limit.values
+            for key, limit in LIMITS.items()
+            if over in (key, "all")
+        },
+        seeds=tuple(range(1, seeds + 1)),
+        recipe=learn.recipe(task, epochs=epochs, weight_bits=DEFAULT_BITS),
+        rates=RATES.get(task.name, RATES["digits"]),
+    )
+
+
+def rate_at(rates: Sequence[float], bits: int) -> float:
+    """The learning rate for so many bits, from those for TUNED_BITS or from a single one."""
+    if len(rates) == 1:
+        return rates[0]
+    return float(np.exp(np.interp(bits, TUNED_BITS, np.log(rates))))
+
+
+def run(plan: Plan, bar: Bar) -> Comparison:
+    """Train and test every cell; a condition that several limits share is run once."""
+    result = Comparison(plan)
+    began = time.monotonic()
+    jobs: dict[tuple[str, Settings | None], list[tuple[str, float, str]]] = {}
+    for key, value, settings in _conditions(plan):
+        for rule in plan.rules:
+            # The ceiling knows no limits: one run is in every condition.
+            job = (rule.name, settings if rule.on_crossbar else None)
+            jobs.setdefault(job, []).append((key, value, rule.name))
+    samples = len(jobs) * plan.recipe.epochs * plan.task.samples_per_pass
+    with bar(f"comparing {len(plan.rules)} rules on {plan.task.name}", samples) as advance:
+        for (name, settings), where in jobs.items():
+            settings = settings or plan.recipe.settings
+            rate = rate_at(plan.rates[name], settings.weight_bits)
+            cell = train(RULES[name], plan, settings, [rate] * len(plan.seeds), advance)
+            result.cells.update(dict.fromkeys(where, cell))
+    result.wall_s = time.monotonic() - began
+    return result
+
+
+def train(
+    rule: LearningRule,
+    plan: Plan,
+    settings: Settings,
+    rates: Sequence[float],
+    progress: Progress | None = None,
+) -> Cell:
+    """Train one network per seed of the plan and test it.
+
+    Args:
+        rule: how.
+        plan: task, seeds and passes.
+        settings: the devices.
+        rates: learning rate of each network.
+        progress: called with the number of samples just learned.
+    """
+    settings = replace(settings, rule=rule.span)
+    config = settings.integers()
+    network = rule.make(config, plan.seeds)
+    slower = 1 if rule.on_crossbar else CEILING_PASSES
+    for k in range(plan.recipe.epochs * slower):
+        decay = plan.recipe.decay ** (k / slower)
+        decayed = np.array([rule.rate(settings, rate * decay) for rate in rates])
+        x, targets = _samples(plan.task, plan.seeds, k)
+        for i in range(x.shape[1]):
+            network.learn(decayed, x[:, i], targets[:, i])
+        if progress and k % slower == 0:
+            progress(x.shape[1])
+    return Cell(
+        tuple(score(network, plan.task).tolist()),
+        pulses=float(network.pulses.mean() / config.couplings),
+        rate=float(np.mean(rates)),
+    )
+
+
+def score(network: Network, task: Task) -> NDArray[np.float64]:
+    """Fraction of the test set that each network gets right: classes, or whole words, (B,)."""
+    answers = network.answer(network.outputs(task.x_test))
+    if task.kind == "classify":
+        return (answers == task.y_test).mean(axis=1)
+    return (answers == task.targets(task.y_test)).all(axis=2).mean(axis=1)
+
+
+def tuned(plan: Plan, bar: Bar) -> Plan:
+    """The plan with learning rates from `tune`."""
+    return replace(plan, rates=tune(plan, bar))
+
+
+def tune(plan: Plan, bar: Bar) -> dict[str, tuple[float, ...]]:
+    """The best learning rate of each rule for each of TUNED_BITS, on a validation set.
+
+    Every rule tries the rates of its grid, with the plan's passes, on devices of its own. A data
+    task is tuned on a part of its training set and tested on the rest of it; a word task is tested
+    on further distorted words, drawn as for training. The test set is not touched.
+    """
+    task = validation_task(plan.task)
+    found = {}
+    jobs = [(rule, TUNED_BITS if rule.on_crossbar else (DEFAULT_BITS,)) for rule in plan.rules]
+    total = sum(len(bits) for _, bits in jobs) * plan.recipe.epochs * task.samples_per_pass
+    with bar(f"tuning on {task.name}", total) as advance:
+        for rule, all_bits in jobs:
+            # All rates at once: a batch of networks for each.
+            rates = np.repeat(rule.rates, len(_TUNE_SEEDS))
+            trial = replace(plan, task=task, seeds=_TUNE_SEEDS * len(rule.rates))
+            best = []
+            for bits in all_bits:
+                settings = replace(plan.recipe.settings, weight_bits=bits)
+                accuracy = train(rule, trial, settings, rates.tolist(), advance).accuracy
+                means = np.reshape(accuracy, (len(rule.rates), -1)).mean(axis=1)
+                best.append(rule.rates[int(means.argmax())])
+            found[rule.name] = tuple(best)
+    return found
+
+
+def validation_task(task: Task) -> Task:
+    """The task with samples of its training in place of the test set."""
+    if task.patterns is None:
+        kept, held_out = split(task.y_train, _VALIDATION, task.seed)
+        return replace(
+            task,
+            x_train=task.x_train[kept],
+            y_train=task.y_train[kept],
+            x_test=task.x_train[held_out],
+            y_test=task.y_train[held_out],
+            samples_per_pass=len(kept),
+        )
+    passes = [task.train_pass(_VALIDATION_PASS + k) for k in range(3)]
+    y = np.concatenate([_word_numbers(task, batch.target) for batch in passes])
+    return replace(task, x_test=np.concatenate([batch.x for batch in passes]), y_test=y)
+
+
+def _word_numbers(task: Task, targets: NDArray[np.uint8]) -> NDArray[np.int64]:
+    if task.kind == "classify":
+        return targets.astype(np.int64)
+    assert task.patterns is not None
+    return (targets[:, None] == task.patterns).all(axis=2).argmax(axis=1)
+
+
+def _conditions(plan: Plan) -> Iterator[tuple[str, float, Settings]]:
+    for key, values in plan.limits.items():
+        limit = LIMITS[key]
+        for value in values:
+            number = int(value) if key == "bits" else value
+            yield key, value, replace(plan.recipe.settings, **{limit.setting: number})
+
+
+def _samples(
+    task: Task, seeds: Sequence[int], k: int
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Pass k of each seed, which has its own order: (B, samples, …) inputs and targets."""
+    own = {seed: task.train_pass(1000 * seed + k) for seed in seeds}
+    return (
+        np.stack([own[seed].x for seed in seeds]),
+        np.stack([own[seed].target for seed in seeds]),
+    )
+
+
+# --- what people and machines read -------------------------------------------------------------
+
+
+def tables(result: Comparison) -> list[Table]:
+    """What each rule costs, then a table of accuracies for each limit."""
+    plan = result.plan
+    config = plan.recipe.settings.integers()
+    cost = _table(f"What each rule needs ({plan.task.name}, {config.couplings:,} couplings)")
+    cost.add_column("rule")
+    for heading in ("bytes per coupling", "array reads per sample", "pulses per coupling", "rate"):
+        cost.add_column(heading, justify="right")
+    for rule in plan.rules:
+        cell = result.default(rule)
+        device = rule.on_crossbar
+        cost.add_row(
+            rule.label,
+            f"{rule.memory(config.sizes) / config.couplings:.2f}",
+            str(rule.reads(config)) if device else "-",
+            f"{cell.pulses:.1f}" if device and cell else "-",
+            "/".join(f"{rate:g}" for rate in plan.rates[rule.name]),
+        )
+    cost.caption = (
+        f"pulses in {plan.recipe.epochs} passes on the default device; rates for"
+        f" {'/'.join(map(str, TUNED_BITS))} bits, the best on validation samples of"
+        f" {', '.join(f'{rate:g}' for rate in RULES['centred'].rates)}"
+    )
+    return [cost, *(_limit_table(result, key) for key in plan.limits)]
+
+
+def _limit_table(result: Comparison, key: str) -> Table:
+    plan, limit = result.plan, LIMITS[key]
+    what = "Accuracy" if plan.task.kind == "classify" else "Whole words recalled"
+    table = _table(
+        f"{what} over {limit.label} (%, ± standard deviation of {len(plan.seeds)} seeds)"
+    )
+    table.add_column(limit.label)
+    for value in plan.limits[key]:
+        table.add_column(limit.show(value), justify="right", no_wrap=True)
+    for rule in plan.rules:
+        cells = [result.cells[key, value, rule.name] for value in plan.limits[key]]
+        table.add_row(
+            rule.label,
+            *(f"{100 * cell.mean:.1f} ± {100 * cell.spread:.1f}" for cell in cells),
+            style=None if rule.on_crossbar else "dim",
+        )
+    return table
+
+
+def _table(title: str) -> Table:
+    return Table(
+        title=title,
+        box=box.SIMPLE_HEAD,
+        title_justify="left",
+        title_style="bold",
+        caption_justify="left",
+    )
+
+
+def to_json(result: Comparison) -> dict[str, Any]:
+    """All of it."""
+    plan = result.plan
+    config = plan.recipe.settings.integers()
+    return {
+        "task": plan.task.name,
+        "layers": list(config.sizes),
+        "seeds": list(plan.seeds),
+        "epochs": plan.recipe.epochs,
+        "decay": plan.recipe.decay,
+        "test_samples": len(plan.task.x_test),
+        "tuned_bits": list(TUNED_BITS),
+        "rules": {
+            rule.name: {
+                "label": rule.label,
+                "bytes_per_coupling": rule.memory(config.sizes) / config.couplings,
+                "array_reads_per_sample": rule.reads(config),
+                "rates": list(plan.rates[rule.name]),
+                "rates_tried": list(rule.rates),
+            }
+            for rule in plan.rules
+        },
+        "results": rows(result),
+        "wall_s": round(result.wall_s, 3),
+    }
+
+
+def rows(result: Comparison) -> list[dict[str, Any]]:
+    """One per limit, value and rule."""
+    return [
+        {
+            "over": key,
+            "value": value,
+            "rule": name,
+            "rate": round(cell.rate, 6),
+            "mean": cell.mean,
+            "std": cell.spread,
+            "pulses_per_coupling": round(cell.pulses, 3),
+            "accuracy": list(cell.accuracy),
+        }
+        for (key, value, name), cell in result.cells.items()
+    ]
+
+
+def to_csv(result: Comparison) -> str:
+    """The rows as CSV, with a column for each seed."""
+    out = io.StringIO()
+    seeds = [f"seed_{seed}" for seed in result.plan.seeds]
+    config = result.plan.recipe.settings.integers()
+    writer = csv.writer(out, lineterminator="\n")
+    names = ["task", "over", "value", "rule", "bytes_per_coupling", "rate", "pulses_per_coupling"]
+    writer.writerow([*names, "mean", "std", *seeds])
+    for row in rows(result):
+        memory = RULES[row["rule"]].memory(config.sizes) / config.couplings
+        writer.writerow(
+            [
+                result.plan.task.name,
+                *(row[name] for name in ("over", "value", "rule")),
+                f"{memory:.3f}",
+                f"{row['rate']:g}",
+                row["pulses_per_coupling"],
+                *(f"{score:.5f}" for score in (row["mean"], row["std"], *row["accuracy"])),
+            ]
+        )
+    return out.getvalue()
+
+
+def save_picture(result: Comparison, path: Path) -> Path:
+    """Draw it: a panel for each limit and one for memory.
+
+    Raises:
+        MademError: the file can't be written, or only the ceiling was run.
+    """
+    from madem import pictures  # slow to import
+
+    plan = result.plan
+    if not result.on_device:
+        raise MademError("a picture needs a rule with the device's limits: add one to --rules")
+    panels = [
+        pictures.RulesPanel(
+            LIMITS[key].label,
+            [LIMITS[key].show(value) for value in values],
+            {
+                rule.label: np.array(
+                    [result.cells[key, value, rule.name].accuracy for value in values]
+                )
+                for rule in result.on_device
+            },
+        )
+        for key, values in plan.limits.items()
+    ]
+    sizes = plan.recipe.settings.sizes
+    couplings = plan.recipe.settings.integers().couplings
+    ceiling = next((rule for rule in plan.rules if not rule.on_crossbar), None)
+    ceiling_cell = ceiling and result.default(ceiling)
+    figure = pictures.rules_picture(
+        panels,
+        memory={
+            rule.label: (rule.memory(sizes) / couplings, cell.accuracy)
+            for rule in result.on_device
+            if (cell := result.default(rule))
+        },
+        ceiling=(ceiling.label, ceiling_cell.accuracy) if ceiling and ceiling_cell else None,
+        measure="test accuracy" if plan.task.kind == "classify" else "whole words recalled",
+        title=f"Learning rules on {plan.task.name}, {plan.recipe.epochs} passes,"
+        f" {len(plan.seeds)} devices each",
+    )
+    return pictures.save_picture(figure, path)
