@@ -166,19 +166,22 @@ class Server:
         """The digests of the newest sample's stages, from out[at] on."""
         learner = self.learner
         net = learner.network
-        hidden = net.at[1]
-        for s in (net.free, net.plus, net.minus):
-            self._digest(s, hidden, len(s) - hidden, True)
-            self._put_digest(at)
-            at += 4
+        self._trace_phase(net.free, at)
+        self._trace_phase(net.plus, at + 4)
+        self._trace_phase(net.minus, at + 8)
         fresh = True
         for k in range(learner.layers):
             base = net.front.bases[k]
             self._digest(net.front.devices, base, 2 * len(learner.accumulators[k]), fresh)
             self._digest(learner.accumulators[k], 0, len(learner.accumulators[k]), False)
             fresh = False
-        self._put_digest(at)
+        self._put_digest(at + 12)
         return 16
+
+    def _trace_phase(self, s, at):
+        hidden = self.learner.network.at[1]
+        self._digest(s, hidden, len(s) - hidden, True)
+        self._put_digest(at)
 
     def _predict(self):
         """First sample number u32, wide u8, samples: answers, or (wide) output activities."""
