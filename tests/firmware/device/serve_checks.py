@@ -1,0 +1,197 @@
+"""The command loop behind streams that are made up: what it answers, and that it uses no heap."""
+
+import binascii
+import gc
+import struct
+
+import build
+import micropython
+from plain import Numbers, equal
+
+from madem import serve
+
+SESSION = 0x2F1C
+HELLO, CONFIGURE, LEARN, PREDICT, READ, WRITE, DIGEST, STATS, FLIP = range(1, 10)
+_BLOCK = 62
+
+
+def frame(kind, seq, payload=b""):
+    """The wire bytes of a request, as docs/link.md has them."""
+    body = struct.pack("<HBBHH", 12 + len(payload), kind, 0, SESSION, seq) + payload
+    body += struct.pack("<I", binascii.crc32(body) & 0xFFFFFFFF)
+    wire = b"\0"
+    for at in range(0, len(body), _BLOCK):
+        block = body[at : at + _BLOCK]
+        mask = next(
+            mask
+            for mask in range(1, 256)
+            if not ({0, 3, 10, 13} & ({mask} | {c ^ mask for c in block}))
+        )
+        wire += bytes([mask]) + bytes(c ^ mask for c in block)
+    return wire
+
+
+def replies(wire):
+    """(kind, seq, payload) of everything that was sent."""
+    found = []
+    for coded in bytes(wire).split(b"\0")[1:]:
+        body = b""
+        for at in range(0, len(coded), _BLOCK + 1):
+            body += bytes(c ^ coded[at] for c in coded[at + 1 : at + 1 + _BLOCK])
+        equal(struct.unpack("<I", body[-4:])[0], binascii.crc32(body[:-4]) & 0xFFFFFFFF)
+        _, kind, _, _, seq = struct.unpack("<HBBHH", body[:8])
+        found.append((kind, seq, body[8:-4]))
+    return found
+
+
+class Source:
+    """A stream that gives what it was made with, then ends.
+
+    From byte `lock_at` on the heap is locked: any allocation is a MemoryError.
+    """
+
+    def __init__(self, data, end, lock_at):
+        self._data = data
+        self._at = 0
+        self._end = end
+        self._lock_at = lock_at
+        self._locked = False
+        self.used = [0, 0]  # bytes of heap when it was locked, and unlocked
+
+    def readinto(self, buffer, n):
+        data, at = self._data, self._at
+        if not self._locked and at >= self._lock_at:
+            self._locked = True
+            self.used[0] = gc.mem_alloc()
+            micropython.heap_lock()
+        if at + n > self._end:
+            if self._locked:
+                micropython.heap_unlock()
+                self.used[1] = gc.mem_alloc()
+            return 0
+        i = 0
+        while i < n:
+            buffer[i] = data[at + i]
+            i += 1
+        self._at = at + n
+        return n
+
+
+class Sink:
+    """A stream that keeps what it is given, without an allocation."""
+
+    def __init__(self, size):
+        self._data = bytearray(size)
+        self._end = 0
+
+    def write(self, data, start, n=None):
+        if n is None:
+            start, n = 0, start
+        i = 0
+        while i < n:
+            self._data[self._end + i] = data[start + i]
+            i += 1
+        self._end += n
+
+    def data(self):
+        return self._data[: self._end]
+
+
+def serve_all(requests, locked_from=None):
+    """Serve requests (kind, payload) after a HELLO.
+
+    Returns:
+        Their replies, the server, and the heap's use before and after the lock.
+    """
+    # Buffers first: the frames' garbage leaves no large piece of the heap.
+    sink = Sink(200 * len(requests) + 200)
+    wire = bytearray(sum(len(payload) for _, payload in requests) * 2 + 20 * len(requests) + 20)
+    end, lock_at = 0, len(wire)
+    for seq, (kind, payload) in enumerate([(HELLO, b"")] + requests):
+        if seq - 1 == locked_from:
+            lock_at = end
+        coded = frame(kind, seq, payload)
+        wire[end : end + len(coded)] = coded
+        end += len(coded)
+    source = Source(wire, end, lock_at)
+    server = serve.Server(source, sink)
+    gc.collect()
+    try:
+        server.run()
+    except EOFError:
+        pass
+    found = replies(sink.data())[1:]
+    equal([seq for _, seq, _ in found], list(range(1, len(requests) + 1)), "replies in order")
+    return [reply[2] for reply in found], server, source.used
+
+
+def learn_payload(step, samples, traced, rate=2064):
+    return struct.pack("<IHB", step, rate, traced) + bytes(samples)
+
+
+def test_learning_over_the_link_uses_no_heap():
+    sizes = (16, 8, 4)
+    data = Numbers(1)
+    requests = [(CONFIGURE, build.configure(sizes))]
+    step = 0
+
+    def learn(samples, traced):
+        chunk = data.bytes(17 * samples)
+        for k in range(samples):
+            chunk[17 * k + 16] &= 3
+        requests.append((LEARN, learn_payload(step, chunk, traced)))
+        return samples
+
+    while step < 20:  # warm up
+        step += learn(2, 1)
+    warm = len(requests)
+    while step < 1020:
+        step += learn(1, 1)
+        step += learn(3, 0)
+        requests.append((PREDICT, struct.pack("<IB", step, 1) + data.bytes(16)))
+        requests.append((STATS, b""))
+    found, server, used = serve_all(requests, locked_from=warm)
+    equal(len(found), len(requests))
+    equal(server.learner.steps, 1020)
+    equal(used[0], used[1], "bytes in use")
+    stats = {struct.unpack("<4I", r)[2] for r, (kind, _) in zip(found, requests) if kind == STATS}
+    equal(stats, {used[0]}, "bytes in use at each of the STATS")
+
+
+def test_replies_of_a_first_session():
+    x = bytes([255, 0, 128])
+    found, server, _ = serve_all(
+        [
+            (STATS, b""),
+            (CONFIGURE, build.configure((3, 2, 2))),
+            (LEARN, learn_payload(0, x + b"\0", 1)),
+            (LEARN, learn_payload(1, [0, 255, 64, 1, 200, 100, 50, 0], 0)),
+            (PREDICT, struct.pack("<IB", 0, 1) + x),
+            (PREDICT, struct.pack("<IB", 0, 0) + x),
+            (READ, struct.pack("<BBII", 2, 1, 0, 2)),
+        ]
+    )
+    equal(struct.unpack("<4I", found[0])[:2], (0, 0))
+    # The golden digests of docs/arithmetic.md.
+    expected = struct.pack("<IB4I", 1, 0, 0xAC8E7CCA, 0x744FA168, 0x25C9A3AE, 0xFAD98358)
+    equal(found[2], expected)
+    equal(found[3], struct.pack("<I", 3) + bytes([0, 0]))
+    equal(found[4], bytes([36, 0]))
+    equal(found[5], bytes([0]))
+    equal(found[6], bytes([0, 15]))
+    equal(server.learner.steps, 3)
+
+
+def test_a_single_output_is_its_activity():
+    """Its class is always 0; its activity is not."""
+    payload = build.configure((2, 1), one_hot=0, gains=[(255, 12)])
+    ask = (PREDICT, struct.pack("<IB", 0, 1) + b"\xff\xff\x80\x80\0\0")
+    found, _, _ = serve_all([(CONFIGURE, payload), ask])
+    assert len(set(found[1])) > 1 and max(found[1]) > 1, found[1]
+
+
+def test_nothing_is_served_before_configure():
+    kinds = (LEARN, PREDICT, READ, WRITE, DIGEST, FLIP)
+    found, server, _ = serve_all([(kind, bytes(11)) for kind in kinds])
+    equal([reply[0] for reply in found], [3] * len(kinds))
+    equal(server.learner, None)
