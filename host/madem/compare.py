@@ -95,7 +95,7 @@ RATES: dict[str, Rates] = {
         "stochastic": (1.0, 4.0, 32.0),
         "dfa": (0.5, 0.5, 4.0),
         "perturb": (0.25, 1.0, 8.0),
-        "backprop": (0.032,),
+        "backprop": (0.064,),
     },
     "braille-words": {
         "centred": (0.5, 1.0, 32.0),
@@ -105,7 +105,7 @@ RATES: dict[str, Rates] = {
         "stochastic": (0.5, 4.0, 32.0),
         "dfa": (0.125, 0.25, 4.0),
         "perturb": (0.25, 2.0, 32.0),
-        "backprop": (0.016,),
+        "backprop": (0.008,),
     },
 }
 """What `madem compare --tune` chose with the default passes, on validation samples of training

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from madem.tasks import load_task
 from madem_emulator import rules
 from madem_emulator.config import Rule, Settings
 from madem_emulator.rules import RULES, Crossbar, DirectFeedback, LearningRule
@@ -209,6 +210,74 @@ def test_only_forward_rules_do_without_transposed_reads(rule: LearningRule) -> N
         )
 
     assert np.array_equal(outputs(0.5), outputs(0.125)) == rule.forward_only
+
+
+# --- why it works ------------------------------------------------------------------------------
+
+
+def float_cost(weights: list[NDArray[Any]], x: NDArray[Any], target: NDArray[Any]) -> float:
+    """Half the squared error of the settled network, without any rounding."""
+    s = [x, *(np.zeros(len(w)) for w in weights)]
+    for _ in range(20):
+        for k, w in enumerate(weights, 1):
+            drive = w[:, :-1] @ s[k - 1] + w[:, -1]
+            if k < len(weights):
+                drive = drive + s[k + 1] @ weights[k][:, :-1]
+            s[k] = np.clip(drive, 0, 1)
+    return 0.5 * float(np.sum((target - s[-1]) ** 2))
+
+
+def cosine_with_gradient(settings: Settings, learned: int) -> float:
+    """Between activity differences and the descent of the cost, by finite differences.
+
+    On couplings drawn at random; the mean over 12 digits that come after `learned` ones.
+    """
+    settings = replace(
+        settings, sizes=(64, 32, 10), w_max=(0.6, 0.3), weight_bits=4, read_noise=0, adc_bits=10,
+        sweeps_free=20, sweeps_nudged=20,
+    )  # fmt: skip
+    batch = load_task("digits").train_pass(0)
+    teacher = Twin(replace(settings, rule=Rule.CENTRED, beta=1.0).integers())
+    for x, y in zip(batch.x[:learned], batch.target[:learned], strict=True):
+        teacher.learn(replace(settings, beta=1.0).rate(4.0), x, y)
+    twin = Twin(settings.integers())
+    twin.load_state(teacher.state())
+    weights = [w[0] / 200 * w_max for w, w_max in zip(coupling(twin), (0.6, 0.3), strict=True)]
+    random = np.random.default_rng(0)
+    cosines = []
+    for i in range(learned, learned + 12):
+        differences, descents = [], []
+        x, target = batch.x[i], np.where(np.arange(10) == batch.target[i], 0.8, 0)
+        trace = twin.learn(0, x, batch.target[i])
+        a, b = ([x, *(s[0] for s in phase)] for phase in (trace.plus, trace.minus))
+        for k, w in enumerate(weights):
+            product_a, product_b = (np.outer(s[k + 1] / 255, [*s[k] / 255, 1]) for s in (a, b))
+            for at in random.integers(0, w.size, 60):
+                old = w.flat[at]
+                costs = []
+                for shift in (-1e-4, 1e-4):
+                    w.flat[at] = old + shift
+                    costs.append(float_cost(weights, x / 255, target))
+                w.flat[at] = old
+                differences.append((product_a - product_b).flat[at])
+                descents.append(costs[0] - costs[1])
+        d, g = np.array(differences), np.array(descents)
+        cosines.append(d @ g / np.linalg.norm(d) / np.linalg.norm(g))
+    return float(np.mean(cosines))
+
+
+@pytest.mark.slow
+def test_activity_differences_point_down_the_gradient() -> None:
+    cosine = {
+        (rule, beta): cosine_with_gradient(replace(TOY, rule=rule, beta=beta), learned=300)
+        for rule, beta in ((Rule.CENTRED, 0.25), (Rule.CENTRED, 1.0), (Rule.ONE_SIDED, 0.25),
+                           (Rule.ONE_SIDED, 1.0), (Rule.CLAMPED, 1.0))
+    }  # fmt: skip
+    print({f"{rule.name} {beta}": round(value, 3) for (rule, beta), value in cosine.items()})
+    assert cosine[Rule.CENTRED, 0.25] > 0.9
+    for beta in (0.25, 1.0):
+        assert cosine[Rule.CENTRED, beta] > cosine[Rule.ONE_SIDED, beta] > 0.5
+    assert cosine[Rule.CENTRED, 1.0] > cosine[Rule.CLAMPED, 1.0] > 0.5
 
 
 # --- what they cost ----------------------------------------------------------------------------
