@@ -1,0 +1,200 @@
+"""Upstream MicroPython on an emulated Cortex-M3, as a board on a serial port.
+
+Run as `python -m madem_emulator.qemu_board [--heap 64K] [--icount]` it prints
+the path of its serial port (a pty) on one line and serves it until its parent
+ends, its stdin (when that is a pipe) closes, or a signal asks it to stop.
+
+The machine is QEMU's MPS2-AN385: a Cortex-M3 with 32-bit integers, Thumb code
+from viper and inline assembler, and a heap that is chosen at start. Its
+firmware is MicroPython's own `qemu` port, built by
+emulator/prepare/build_micropython.sh with what emulator/prepare/qemu_board/
+adds: Ctrl-C, `time`, `sys.stdin.buffer`, a file system of 1 MB, boot.py and
+main.py. The file system starts empty and ends with the process.
+
+The serial line has flow control: QEMU takes a byte only when the board has
+room for it, so nothing is lost however fast the host writes.
+
+With `--icount` time is counted in instructions instead of seconds: each one
+lasts 64 ns, so `time.ticks_cpu()`, which counts 25 MHz, advances by 8/5 an
+instruction, and what is measured with it is repeatable to a tick.
+
+Linux only (5.3 or newer): it needs pidfd and prctl.
+"""
+
+import argparse
+import contextlib
+import os
+import select
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from madem_emulator.board_process import (
+    EmulatedBoardError,
+    exit_on_signals,
+    killed_with_parent,
+    lifelines,
+    open_port,
+    parse_size,
+)
+
+PREPARE = "emulator/prepare/build_micropython.sh"
+DEFAULT_HEAP = 140 * 1024
+SMALLEST_HEAP = 8 * 1024
+LARGEST_HEAP = 1024 * 1024
+
+# Where the firmware looks for its heap size at power-on (qemu_board/board.c).
+_HEAP_SIZE_WORD = 0x2100_0000
+# 2**6 ns an instruction: more than a tick of the board's clock, so none is missed.
+_ICOUNT_SHIFT = 6
+_BOOT_SECONDS = 20.0
+
+
+def find_image() -> Path:
+    """The prepared firmware of the `qemu` board.
+
+    Raises:
+        EmulatedBoardError: it, or QEMU, is missing; says how to get it.
+    """
+    image = _prepared("qemu", "firmware.elf")
+    if shutil.which("qemu-system-arm") is None:
+        raise EmulatedBoardError(f"the board qemu needs qemu-system-arm: run {PREPARE} qemu")
+    return image
+
+
+def find_unix32() -> Path:
+    """The prepared 32-bit Unix build of MicroPython, to be named in MADEM_MICROPYTHON.
+
+    Raises:
+        EmulatedBoardError: it is missing; says how to get it.
+    """
+    return _prepared("unix32", "micropython")
+
+
+def _prepared(board: str, name: str) -> Path:
+    cache = Path(os.environ.get("MADEM_CACHE") or Path.home() / ".cache" / "madem")
+    path = cache / "micropython" / "current" / board / name
+    if not path.is_file():
+        raise EmulatedBoardError(
+            f"MicroPython for the board {board} is not prepared: run {PREPARE} {board} (once)"
+        )
+    return path
+
+
+class QemuBoard:
+    """One emulated board: a pty whose other end is the UART of a machine in QEMU.
+
+    Attributes:
+        port: path of the serial port.
+    """
+
+    def __init__(self, image: Path, heap: int = DEFAULT_HEAP, icount: bool = False) -> None:
+        """Power up.
+
+        Args:
+            image: the firmware, an ELF file.
+            heap: bytes of MicroPython's heap.
+            icount: count time in instructions.
+        """
+        master, self._slave = open_port()
+        self.port = os.ttyname(self._slave)
+        command = [
+            *("qemu-system-arm", "-machine", "mps2-an385", "-kernel", str(image)),
+            *("-display", "none", "-monitor", "none", "-nodefaults"),
+            # QEMU's own `-serial pty` looks for a client only once a second.
+            *("-add-fd", f"fd={master},set=1"),
+            *("-chardev", "serial,id=port,path=/dev/fdset/1", "-serial", "chardev:port"),
+            *("-device", f"loader,addr={_HEAP_SIZE_WORD},data={heap},data-len=4"),
+            *(["-icount", f"shift={_ICOUNT_SHIFT}"] if icount else []),
+        ]
+        self._machine = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            pass_fds=[master],
+            # A Ctrl-C typed at the host's terminal is not meant for the board.
+            start_new_session=True,
+            preexec_fn=killed_with_parent(),
+        )
+        os.close(master)
+
+    def boot(self) -> None:
+        """Wait until the board says its first words, which stay in the port for its client.
+
+        Raises:
+            EmulatedBoardError: QEMU ended, or the board stays silent.
+        """
+        if not self._wait([self._slave], _BOOT_SECONDS):
+            raise EmulatedBoardError(f"the emulated board is silent after {_BOOT_SECONDS:g} s")
+        hung_up = select.poll()
+        hung_up.register(self._slave, 0)
+        if hung_up.poll(0):  # not words: the other end closed, and QEMU is about to end
+            self._wait([], _BOOT_SECONDS)
+
+    def run(self, watched: list[int]) -> None:
+        """Wait until one of the watched descriptors becomes readable.
+
+        Raises:
+            EmulatedBoardError: QEMU ended.
+        """
+        self._wait(watched, None)
+
+    def _wait(self, watched: list[int], seconds: float | None) -> bool:
+        """Whether a watched descriptor became readable before the time was over.
+
+        Raises:
+            EmulatedBoardError: QEMU ended by itself; quotes its last line.
+        """
+        said = self._machine.stdout
+        assert said is not None
+        last = b""
+        while True:
+            ready, _, _ = select.select([*watched, said], [], [], seconds)
+            if said not in ready:
+                return bool(ready)
+            text = os.read(said.fileno(), 4096)
+            if not text:
+                reason = last.decode(errors="replace").strip().splitlines()
+                raise EmulatedBoardError(
+                    reason[-1] if reason else f"QEMU ended with status {self._machine.wait()}"
+                )
+            last = (last + text)[-4096:]
+
+    def close(self) -> None:
+        """Power off and close the port."""
+        self._machine.kill()
+        self._machine.wait()
+        with contextlib.suppress(OSError):
+            os.close(self._slave)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Serve one board; returns 2 when it can't start or fails (the reason goes to stderr)."""
+    parser = argparse.ArgumentParser(
+        prog="python -m madem_emulator.qemu_board",
+        description="MicroPython on an emulated Cortex-M3; prints the path of its serial port",
+    )
+    parser.add_argument("--heap", default=str(DEFAULT_HEAP), help="heap size (default: 140K)")
+    parser.add_argument(
+        "--icount", action="store_true", help="count time in instructions (64 ns each)"
+    )
+    options = parser.parse_args(arguments)
+    exit_on_signals()
+    watched = lifelines()  # before the parent hears of the port, and may go
+    try:
+        heap = parse_size(options.heap, SMALLEST_HEAP, LARGEST_HEAP)
+        board = QemuBoard(find_image(), heap, options.icount)
+        with contextlib.closing(board):
+            board.boot()
+            print(board.port, flush=True)
+            board.run(watched)
+    except (EmulatedBoardError, OSError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

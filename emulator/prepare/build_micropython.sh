@@ -1,0 +1,191 @@
+#!/usr/bin/env bash
+# Prepares the boards that run upstream MicroPython built from Debian's source package:
+#
+#   qemu     a Cortex-M3 board for qemu-system-arm (--board qemu)
+#   unix32   the Unix port as a 32-bit program (name it in MADEM_MICROPYTHON)
+#
+# Usage: emulator/prepare/build_micropython.sh [qemu] [unix32]     (default: both)
+#
+# For Debian 12 or newer on x86-64, as root or with sudo for the missing packages.
+# Takes one to three minutes once; a second run finds the results and says so.
+# Results: ${MADEM_CACHE:-~/.cache/madem}/micropython/current/{qemu,unix32}/
+#
+# The source package is found on the mirror that apt already uses and verified by apt
+# (signed index, SHA-256). Apt's own settings stay as they are: the additional source
+# line lives in a private folder. Nothing is written into the repository.
+set -euo pipefail
+unset MAKEFLAGS MFLAGS CFLAGS CPPFLAGS LDFLAGS CROSS_COMPILE
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+store=$(realpath -m "${MADEM_CACHE:-$HOME/.cache/madem}/micropython")
+work=$store/work
+log=$store/build.log
+
+# Debian 13's is the version that madem is tested with; the others are for a mirror
+# that has it no more.
+suites=(trixie stable forky sid)
+oldest=1.25
+keyring=/usr/share/keyrings/debian-archive-keyring.gpg
+
+fail() {
+    echo "build_micropython: $*" >&2
+    exit 1
+}
+
+# Run a step with its output in the log; on failure say which step and where to look.
+step() {
+    local what=$1
+    shift
+    echo "build_micropython: $what"
+    printf '\n=== %s: %s\n' "$what" "$*" >>"$log"
+    "$@" >>"$log" 2>&1 || fail "$what failed: see the end of $log"
+}
+
+# What a result was built from; a change of it builds again.
+recipe() {
+    cat "$here/build_micropython.sh" "$here"/qemu_board/* | sha256sum | cut -d' ' -f1
+}
+
+is_prepared() {
+    [[ $(cat "$store/current/$1/recipe" 2>/dev/null) == "$(recipe)" ]]
+}
+
+as_root() {
+    if [[ $(id -u) == 0 ]]; then
+        "$@"
+    else
+        sudo "$@"
+    fi
+}
+
+install_packages() {
+    local missing=() package
+    for package in "$@"; do
+        dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q ' installed$' ||
+            missing+=("$package")
+    done
+    [[ ${#missing[@]} == 0 ]] && return
+    [[ $(id -u) == 0 ]] || command -v sudo >/dev/null ||
+        fail "as root run 'apt-get install ${missing[*]}', then this again"
+    step "update apt's lists" as_root apt-get update
+    step "install ${missing[*]}" as_root env DEBIAN_FRONTEND=noninteractive \
+        apt-get install -y --no-install-recommends "${missing[@]}"
+}
+
+# apt-get or apt-cache with folders of its own.
+private_apt() {
+    local tool=$1
+    shift
+    "$tool" -q \
+        -o "Dir::Etc::sourcelist=$work/apt/sources.list" -o Dir::Etc::sourceparts=/dev/null \
+        -o "Dir::State::lists=$work/apt/lists" -o "Dir::Cache=$work/apt" \
+        -o "APT::Sandbox::User=$(id -un)" -o Acquire::Retries=2 "$@"
+}
+
+# The mirror of this machine's Debian packages, as apt itself understood its settings.
+mirror() {
+    # shellcheck disable=SC2016  # apt fills these in
+    apt-get indextargets --format '$(SITE)|$(LABEL)|$(COMPONENT)' 'Created-By: Packages' |
+        awk -F'|' '$2 == "Debian" && $3 == "main" && !found++ { print $1 }'
+}
+
+# Sets `version` to the first new enough one that the mirror has.
+find_version() {
+    local site=$1 suite options="" found
+    [[ -r $keyring ]] && options="[signed-by=$keyring] "
+    mkdir -p "$work/apt/lists/partial" "$work/apt/archives/partial"
+    for suite in "${suites[@]}"; do
+        echo "deb-src $options$site $suite main" >"$work/apt/sources.list"
+        private_apt apt-get update >>"$log" 2>&1 || continue
+        found=$(private_apt apt-cache showsrc --only-source micropython 2>>"$log" |
+            awk '$1 == "Version:" && !found++ { print $2 }')
+        if [[ -n $found ]] && dpkg --compare-versions "$found" ge "$oldest"; then
+            version=$found
+            return
+        fi
+    done
+    fail "no source package micropython $oldest or newer on $site: see the end of $log"
+}
+
+unpack() {
+    rm -rf "$work/source"
+    (cd "$work" && private_apt apt-get source --download-only "micropython=$version") &&
+        # apt has verified the files against the signed index already.
+        dpkg-source --no-check -x "$work/micropython_${version#*:}.dsc" "$work/source"
+}
+
+build_qemu() {
+    local port=$work/source/ports/qemu
+    cp -r "$here/qemu_board" "$port/boards/MADEM"
+    step "build the qemu board" nice make -j"$(nproc)" -C "$port" BOARD=MADEM
+    cp "$port/build-MADEM/firmware.elf" "$1/firmware.elf"
+}
+
+build_unix32() {
+    local port=$work/source/ports/unix
+    # Static, so that it runs without 32-bit libraries; without what would need some.
+    step "build unix32" nice make -j"$(nproc)" -C "$port" MICROPY_FORCE_32BIT=1 \
+        MICROPY_PY_FFI=0 MICROPY_PY_SSL=0 MICROPY_PY_BTREE=0 MICROPY_PY_SOCKET=0 \
+        FROZEN_MANIFEST= LDFLAGS_EXTRA=-static
+    cp "$port/build-standard/micropython" "$1/micropython"
+}
+
+boards=("$@")
+[[ $# == 0 ]] && boards=(qemu unix32)
+packages=()
+wanted=()
+for board in "${boards[@]}"; do
+    prepared=no
+    if is_prepared "$board"; then
+        echo "build_micropython: $board is prepared: $(readlink -f "$store/current/$board")"
+        prepared=yes
+    fi
+    case $prepared,$board in
+        yes,qemu) command -v qemu-system-arm >/dev/null || packages+=(qemu-system-arm) ;;
+        no,qemu) packages+=(qemu-system-arm gcc-arm-none-eabi libnewlib-arm-none-eabi) ;;
+        no,unix32) packages+=(gcc-multilib) ;;
+        yes,unix32) ;;
+        *) fail "there is no board '$board': choose qemu, unix32 or both" ;;
+    esac
+    [[ $prepared == yes ]] || wanted+=("$board")
+done
+[[ ${#wanted[@]} == 0 && ${#packages[@]} == 0 ]] && exit
+
+for tool in apt-get dpkg-query; do
+    command -v $tool >/dev/null || fail "this needs Debian's packages ($tool): run it on Debian"
+done
+[[ " ${wanted[*]} " != *" unix32 "* || $(dpkg --print-architecture) == amd64 ]] ||
+    fail "unix32 needs an x86-64 Debian: run '$0 qemu' for the other board alone"
+[[ $store != *[[:space:]]* ]] ||
+    fail "make can't build in '$store': name a folder without spaces in MADEM_CACHE"
+mkdir -p "$store" 2>/dev/null || fail "$store can't be made: name another folder in MADEM_CACHE"
+exec 9>"$store/lock"
+flock -n 9 || fail "another run is building in $store: wait for it"
+: >"$log"
+
+[[ ${#wanted[@]} == 0 ]] || packages+=(build-essential dpkg-dev python3 pkgconf)
+install_packages "${packages[@]}"
+[[ ${#wanted[@]} == 0 ]] && exit
+rm -rf "$work"
+mkdir "$work"
+site=$(mirror)
+if [[ -z $site ]]; then
+    step "update apt's lists" as_root apt-get update
+    site=$(mirror)
+fi
+[[ -n $site ]] || fail "apt knows no source of Debian's packages: add one below /etc/apt first"
+echo "build_micropython: look for the source package"
+find_version "$site"
+step "fetch micropython $version" unpack
+step "build mpy-cross" nice make -j"$(nproc)" -C "$work/source/mpy-cross"
+for board in "${wanted[@]}"; do
+    mkdir "$work/$board"
+    "build_$board" "$work/$board"
+    recipe >"$work/$board/recipe"
+    mkdir -p "$store/$version"
+    rm -rf "${store:?}/$version/$board"
+    mv "$work/$board" "$store/$version/$board"
+    ln -sfn "$version" "$store/current"
+    echo "build_micropython: $board is prepared: $store/$version/$board"
+done
+rm -rf "$work"

@@ -1,0 +1,1 @@
+freeze("$(BOARD_DIR)", "_boot.py")
