@@ -83,11 +83,13 @@ def load(path: str | Path) -> State:
         fields["layers"] = tuple(LayerConfig(**layer) for layer in fields["layers"])
         fields["rule"] = Rule(fields["rule"])
         config = Config(**fields)
+        couplings = [(m + 1) * n for m, n in pairwise(config.sizes)]
+        if len(data) - 4 - at != 3 * sum(couplings):
+            raise ValueError
     except (KeyError, TypeError, ValueError):
         raise MademError(
             f"{path} was saved by a version of madem that this one can't read"
         ) from None
-    couplings = [(m + 1) * n for m, n in pairwise(config.sizes)]
     parts = []
     for size in [2 * n for n in couplings] + couplings:
         parts.append(data[at : at + size])
