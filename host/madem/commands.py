@@ -278,7 +278,7 @@ def _injection(
             f"--inject {args.inject}: write weight:STEP or state:STEP, such as state:7"
         )
     if int(step) >= steps:
-        raise MademError(f"--inject {args.inject}: only steps 0 to {steps - 1} are run")
+        raise MademError(f"--inject {args.inject}: the run has {steps} steps, counted from 0")
     draw = random.Random(args.seed)
     sizes = plan.settings.sizes
     layer = draw.randrange(1, len(sizes))

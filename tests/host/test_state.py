@@ -4,6 +4,7 @@ import json
 import struct
 import sys
 import zlib
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -71,7 +72,7 @@ notes = st.dictionaries(
 @st.composite
 def states(draw: st.DrawFn) -> State:
     config = draw(configs)
-    layers = [(m + 1) * n for m, n in zip(config.sizes, config.sizes[1:], strict=False)]
+    layers = [(m + 1) * n for m, n in pairwise(config.sizes)]
     return State(
         config,
         draw(st.integers(0, 2**30)),
