@@ -18,6 +18,10 @@ from madem_emulator.config import Settings
 Bytes = NDArray[np.uint8]
 
 
+_ENOUGH = 6000
+"""Training samples that a user's small file is shown at least, in at most 200 passes."""
+
+
 @dataclass(frozen=True)
 class Recipe:
     """How long and how a task is learned."""
@@ -75,8 +79,11 @@ def recipe(
         result.integers()
     except ValueError as error:
         raise TaskError(str(error)) from None
-    epochs = 20 if epochs is None else epochs
-    decay = (0.9 if words else 0.8) if decay is None else decay
+    if epochs is None:
+        # A small file needs more passes to show the device as many samples.
+        epochs = min(max(20, -(-_ENOUGH // task.samples_per_pass)), 200)
+    if decay is None:
+        decay = (0.9 if words else 0.8) ** (20 / max(epochs, 20))
     if epochs < 0:
         raise TaskError(f"epochs is {epochs}, but must be 0 or more")
     if not 0 < decay <= 1:
