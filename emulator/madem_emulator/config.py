@@ -178,9 +178,9 @@ class Settings:
 
         sizes = self.sizes
         need(
-            len(sizes) >= 2 and all(1 <= n <= 1024 for n in sizes),
+            2 <= len(sizes) <= 256 and all(1 <= n <= 1024 for n in sizes),
             "sizes",
-            "two or more layers of 1 to 1024 units",
+            "2 to 256 layers of 1 to 1024 units",
         )
         pairs = list(pairwise(sizes))
         need(0 <= self.seed < 2**32, "seed", "between 0 and 4294967295")

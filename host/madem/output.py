@@ -3,6 +3,7 @@ at all."""
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 from pathlib import Path
@@ -16,16 +17,13 @@ def check_file(path: str | Path, make_folder: bool = False) -> None:
     Raises:
         MademError: the file can't be written there.
     """
-    path = Path(path)
-    if path.is_dir():
-        raise MademError(f"can't write {path}: it is a folder")
-    if _special(path):
-        return
     try:
+        target, part = _places(path)
         if make_folder:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        _part(path).touch()
-        _part(path).unlink()
+            target.parent.mkdir(parents=True, exist_ok=True)
+        if not _special(target):
+            part.touch()
+            part.unlink()
     except OSError as error:
         raise _refused(path, error) from None
 
@@ -50,29 +48,33 @@ def write_whole(path: str | Path, data: bytes) -> None:
     Raises:
         MademError: it can't be written.
     """
-    path = Path(path)
     try:
-        if _special(path):
-            path.write_bytes(data)
+        target, part = _places(path)
+        if _special(target):
+            target.write_bytes(data)
             return
         try:
-            _part(path).write_bytes(data)
-            os.replace(_part(path), path)
+            part.write_bytes(data)
+            os.replace(part, target)
         finally:
-            _part(path).unlink(missing_ok=True)
+            part.unlink(missing_ok=True)
     except OSError as error:
         raise _refused(path, error) from None
+
+
+def _places(path: str | Path) -> tuple[Path, Path]:
+    """Where the file goes and where it grows; what a link points to is replaced, not the link."""
+    target = Path(path)
+    if target.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    if not _special(target):  # /dev/stdout points to what is no path
+        target = target.resolve()
+    return target, target.with_name(target.name + ".part")
 
 
 def _special(path: Path) -> bool:
     """A device or a pipe, such as /dev/stdout: to be written to, never replaced."""
     return path.exists() and not path.is_file()
-
-
-def _part(path: Path) -> Path:
-    # What a link points to is replaced, not the link.
-    path = Path(os.path.realpath(path))
-    return path.with_name(path.name + ".part")
 
 
 def _refused(path: str | Path, error: OSError) -> MademError:
