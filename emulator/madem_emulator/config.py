@@ -38,6 +38,9 @@ class LayerConfig:
     range_transposed: int
     noise_forward: int
     noise_transposed: int
+    cap: int = 0
+    """Of the unit layer above the weights."""
+    scale: int = 1
 
 
 @dataclass(frozen=True)
@@ -96,6 +99,11 @@ class Settings:
     target_low: float = 0.0
     learning_rate: float = 4.0
     """Pulses on a coupling per unit of activity difference."""
+    rate_scale: tuple[int, ...] = ()
+    """Factor on the learning rate, one per weight layer; empty: 1."""
+    competition: tuple[float, ...] = ()
+    """Sum of activities that a unit layer is held at by shared inhibition, one per unit layer
+    above the input, in fully active units; 0: no inhibition; empty: none."""
     weight_bits: int = 4
     """A device has 2^bits states, 2 to 8."""
     w_max: tuple[float, ...] = ()
@@ -126,7 +134,7 @@ class Settings:
         rate = self.learning_rate if learning_rate is None else learning_rate
         span = {Rule.CENTRED: 2 * self.beta, Rule.ONE_SIDED: self.beta, Rule.CLAMPED: 1.0}
         value = round(2**20 * 64 * rate / (65025 * span[self.rule]))
-        return min(max(value, 0), 16383)
+        return min(max(value, 0), 16383 // max(self.rate_scale or (1,)))
 
     def integers(self) -> Config:
         """The device's integers.
@@ -136,6 +144,9 @@ class Settings:
         """
         self._check()
         w_max = self.w_max or (0.6, *(0.3,) * (len(self.sizes) - 2))
+        depth = len(self.sizes) - 1
+        competition = self.competition or (0.0,) * depth
+        scales = self.rate_scale or (1,) * depth
         forward = _log2_units(self.adc_range_forward)
         transposed = _log2_units(self.adc_range_transposed)
         layers = tuple(
@@ -145,8 +156,12 @@ class Settings:
                 range_transposed=transposed,
                 noise_forward=round(256 * self.read_noise * 2**forward / Z_SIGMA),
                 noise_transposed=round(256 * self.read_noise * 2**transposed / Z_SIGMA),
+                cap=round(255 * held),
+                scale=scale,
             )
-            for (m, n), w in zip(pairwise(self.sizes), w_max, strict=True)
+            for (m, n), w, held, scale in zip(
+                pairwise(self.sizes), w_max, competition, scales, strict=True
+            )
         )
         return Config(
             sizes=tuple(self.sizes),
@@ -208,6 +223,19 @@ class Settings:
             f"one value for each of the {len(pairs)} weight layers",
         )
         need(all(0 < w <= 16 for w in self.w_max), "w_max", "above 0 and at most 16")
+        for name in ("competition", "rate_scale"):
+            given = getattr(self, name)
+            must = f"one value for each of the {len(pairs)} layers above the input"
+            need(not given or len(given) == len(pairs), name, must)
+        need(
+            all(
+                0 <= held < min(n, 256)
+                for held, n in zip(self.competition, sizes[1:], strict=False)
+            ),
+            "competition",
+            "0, or a number of units smaller than the layer, below 256",
+        )
+        need(all(1 <= scale <= 255 for scale in self.rate_scale), "rate_scale", "between 1 and 255")
         for name in ("adc_range_forward", "adc_range_transposed"):
             value = getattr(self, name)
             exact = value > 0 and math.log2(value).is_integer()
