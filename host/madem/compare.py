@@ -13,7 +13,7 @@ import csv
 import io
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -150,13 +150,13 @@ class Cell:
         return float(np.std(self.accuracy, ddof=1)) if len(self.accuracy) > 1 else 0.0
 
 
-@dataclass
+@dataclass(frozen=True)
 class Comparison:
-    """A finished comparison. Cells by (limit, value, rule name), the default device in each."""
+    """A finished comparison. Cells by (limit, value, rule name), in the order of reports."""
 
     plan: Plan
-    cells: dict[tuple[str, float, str], Cell] = field(default_factory=dict)
-    wall_s: float = 0.0
+    cells: Mapping[tuple[str, float, str], Cell]
+    wall_s: float
 
     @property
     def on_device(self) -> list[LearningRule]:
@@ -230,7 +230,6 @@ def rate_at(rates: Sequence[float], bits: int) -> float:
 
 def run(plan: Plan, bar: Bar) -> Comparison:
     """Train and test every cell; a condition that several limits share is run once."""
-    result = Comparison(plan)
     began = time.monotonic()
     jobs: dict[tuple[str, Settings | None], list[tuple[str, float, str]]] = {}
     for key, value, settings in _conditions(plan):
@@ -238,15 +237,20 @@ def run(plan: Plan, bar: Bar) -> Comparison:
             # The ceiling knows no limits: one run is in every condition.
             job = (rule.name, settings if rule.on_crossbar else None)
             jobs.setdefault(job, []).append((key, value, rule.name))
+    cells: dict[tuple[str, float, str], Cell] = {}
     samples = len(jobs) * plan.recipe.epochs * plan.task.samples_per_pass
     with bar(f"comparing {len(plan.rules)} rules on {plan.task.name}", samples) as advance:
         for (name, settings), where in jobs.items():
             settings = settings or plan.recipe.settings
             rate = rate_at(plan.rates[name], settings.weight_bits)
             cell = train(RULES[name], plan, settings, [rate] * len(plan.seeds), advance)
-            result.cells.update(dict.fromkeys(where, cell))
-    result.wall_s = time.monotonic() - began
-    return result
+            cells.update(dict.fromkeys(where, cell))
+    in_order = {
+        (key, value, rule.name): cells[key, value, rule.name]
+        for key, value, _ in _conditions(plan)
+        for rule in plan.rules
+    }
+    return Comparison(plan, in_order, time.monotonic() - began)
 
 
 def train(
@@ -374,8 +378,8 @@ def tables(result: Comparison) -> list[Table]:
     plan = result.plan
     config = plan.recipe.settings.integers()
     cost = _table(f"What each rule needs ({plan.task.name}, {config.couplings:,} couplings)")
-    cost.add_column("rule")
-    for heading in ("bytes per coupling", "array reads per sample", "pulses per coupling", "rate"):
+    cost.add_column("rule", no_wrap=True)
+    for heading in ("bytes per coupling", "reads per sample", "pulses per coupling", "rate"):
         cost.add_column(heading, justify="right")
     for rule in plan.rules:
         cell = result.default(rule)
@@ -401,14 +405,14 @@ def _limit_table(result: Comparison, key: str) -> Table:
     table = _table(
         f"{what} over {limit.label} (%, ± standard deviation of {len(plan.seeds)} seeds)"
     )
-    table.add_column(limit.label)
+    table.add_column(limit.label, no_wrap=True)
     for value in plan.limits[key]:
         table.add_column(limit.show(value), justify="right", no_wrap=True)
     for rule in plan.rules:
         cells = [result.cells[key, value, rule.name] for value in plan.limits[key]]
         table.add_row(
             rule.label,
-            *(f"{100 * cell.mean:.1f} ± {100 * cell.spread:.1f}" for cell in cells),
+            *(f"{100 * cell.mean:.1f}±{100 * cell.spread:.1f}" for cell in cells),
             style=None if rule.on_crossbar else "dim",
         )
     return table

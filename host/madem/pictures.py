@@ -20,7 +20,7 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.patches import Circle, FancyBboxPatch
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 from numpy.typing import NDArray
 
 from madem import braille
@@ -577,7 +577,8 @@ def rules_picture(
 ) -> Figure:
     """Learning rules side by side: a panel for each limit of the device.
 
-    Points are means over seeds, bars their standard deviation.
+    Points are means over seeds, bars their standard deviation. The scale is that of log odds, so
+    that 98 % is as far from 95 % as 10 % is from 5 %.
 
     Args:
         panels: one or more; the same rules in all of them, at most seven.
@@ -606,11 +607,13 @@ def rules_picture(
         if ceiling:
             name, seeds = ceiling
             axes.axhline(float(np.mean(seeds)), color=INK, linestyle=":", label=name, zorder=1)
-        axes.set_ylim(0, 1.02)
-        axes.yaxis.set_major_formatter(_PERCENT)
-        axes.grid(axis="y")
+        _error_scale(axes)
     for row in grid:
         row[0].set_ylabel(measure)
+    # Room below and above, by hand: autoscaling would show the odds that nobody reached.
+    points = [y for panel in panels for y in panel.accuracy.values()]
+    lowest = min(float(np.min(_mean_and_bar(y)[0] - _mean_and_bar(y)[1][0])) for y in points)
+    grid.flat[0].set_ylim(max(0.8 * lowest, 0.004), 0.996)
     figure.legend(*grid.flat[0].get_legend_handles_labels(), loc="outside right center")
     return figure
 
@@ -622,8 +625,8 @@ def _rules_panel(axes: Axes, panel: RulesPanel, looks: Mapping[str, tuple[str, s
         # Side by side, so that bars of equal rules can be told apart.
         aside = 0.04 * (at - (len(panel.accuracy) - 1) / 2)
         axes.errorbar(
-            x + aside, accuracy.mean(axis=1), _spread(accuracy), color=color, marker=marker,
-            linestyle=dashes, label=name, capsize=2, elinewidth=1.2, clip_on=False,
+            x + aside, *_mean_and_bar(accuracy), color=color, marker=marker,
+            linestyle=dashes, label=name, capsize=2, elinewidth=1.2,
         )  # fmt: skip
     axes.set_xticks(x, panel.values)
     axes.set(xlim=(-0.3, len(x) - 0.7), title=f"over {panel.label}")
@@ -636,17 +639,29 @@ def _memory_panel(
 ) -> None:
     for at, (name, (size, seeds)) in enumerate(memory.items()):
         color, marker, _ = looks[name]
-        accuracy = np.array(seeds)
         axes.errorbar(
-            size + 0.02 * (at - (len(memory) - 1) / 2), accuracy.mean(), _spread(accuracy),
-            color=color, marker=marker, markersize=8, capsize=3, clip_on=False,
+            [size + 0.02 * (at - (len(memory) - 1) / 2)], *_mean_and_bar(np.array([seeds])),
+            color=color, marker=marker, markersize=8, linestyle="", capsize=3,
         )  # fmt: skip
     axes.set(xlabel="bytes of memory per coupling, beside the devices", xlim=(-0.15, None))
     axes.set_title("over the memory that a rule needs")
 
 
-def _spread(accuracy: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Standard deviation over the last axis; 0 for a single seed."""
-    if accuracy.shape[-1] == 1:
-        return np.zeros(accuracy.shape[:-1])
-    return accuracy.std(axis=-1, ddof=1)
+_ENDS = 0.005, 0.995
+"""Log odds have no 0 % and no 100 %: what is beyond is drawn here."""
+
+
+def _mean_and_bar(accuracy: NDArray[np.float64]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Means over the last axis, (values,), and how far bars go down and up, (2, values)."""
+    mean = accuracy.mean(axis=-1)
+    spread = accuracy.std(axis=-1, ddof=1) if accuracy.shape[-1] > 1 else np.zeros_like(mean)
+    low, mean, high = (np.clip(y, *_ENDS) for y in (mean - spread, mean, mean + spread))
+    return mean, np.array([mean - low, high - mean])
+
+
+def _error_scale(axes: Axes) -> None:
+    axes.set_yscale("logit")
+    axes.set_yticks([0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99])
+    axes.yaxis.set_major_formatter(_PERCENT)
+    axes.yaxis.set_minor_locator(NullLocator())
+    axes.grid(axis="y")
