@@ -425,6 +425,8 @@ def _table(title: str) -> Table:
         title_justify="left",
         title_style="bold",
         caption_justify="left",
+        pad_edge=False,
+        collapse_padding=True,
     )
 
 

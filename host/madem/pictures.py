@@ -610,10 +610,13 @@ def rules_picture(
         _error_scale(axes)
     for row in grid:
         row[0].set_ylabel(measure)
-    # Room below and above, by hand: autoscaling would show the odds that nobody reached.
-    points = [y for panel in panels for y in panel.accuracy.values()]
-    lowest = min(float(np.min(_mean_and_bar(y)[0] - _mean_and_bar(y)[1][0])) for y in points)
-    grid.flat[0].set_ylim(max(0.8 * lowest, 0.004), 0.996)
+    # Room below and above, by hand: autoscaling would show odds that nobody reached.
+    drawn = [_mean_and_bar(y) for panel in panels for y in panel.accuracy.values()]
+    reached = [y for mean, bar in drawn for y in (*(mean - bar[0]), *(mean + bar[1]))]
+    reached += [float(np.mean(ceiling[1]))] if ceiling else []
+    ends = np.clip([min(reached), max(reached)], *_ENDS)
+    odds = ends / (1 - ends) * [1 / 1.4, 1.4]
+    grid.flat[0].set_ylim(*(odds / (1 + odds)))
     figure.legend(*grid.flat[0].get_legend_handles_labels(), loc="outside right center")
     return figure
 
