@@ -110,7 +110,7 @@ def _parser(commands: ModuleType) -> _Parser:
     compare = _command(
         add, "compare", commands.compare, "learning rules against each other on emulated devices"
     )
-    compare.add_argument("--task", default="digits", help="digits, braille-words, DATA.csv (digits)")
+    compare.add_argument("--task", default="digits", help="digits, braille-words, a file (digits)")
     compare.add_argument(
         "--rules",
         type=lambda text: text.split(","),
