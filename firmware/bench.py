@@ -98,11 +98,11 @@ def timed(name, work, count):
 
 def main():
     config = bytearray(
-        struct.pack("<12BI", 1, 2, 1, 0, 8, 8, 64, 204, 0, 255, 8, 0, 1)
+        struct.pack("<12BI", 2, 2, 1, 0, 8, 8, 64, 204, 0, 255, 8, 0, 1)
         + struct.pack("<8H", 213, 0, 0, 44, 44, 35, 0, 48)
         + struct.pack("<3H", *SIZES)
-        + struct.pack("<4B2H", 197, 14, 11, 9, 35, 9)
-        + struct.pack("<4B2H", 197, 15, 11, 9, 35, 9)
+        + struct.pack("<4B3HB", 197, 14, 11, 9, 35, 9, 0, 1)
+        + struct.pack("<4B3HB", 197, 15, 11, 9, 35, 9, 0, 1)
     )
     learner = serve.build(serve.parse(config, 0, len(config)))
     net = learner.network

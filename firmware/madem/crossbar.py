@@ -45,7 +45,7 @@ class Crossbar:
         base = units = 0
         for k in range(len(sizes) - 1):
             m, n = sizes[k], sizes[k + 1]
-            gain, shift, range_f, range_t, noise_f, noise_t = layers[k]
+            gain, shift, range_f, range_t, noise_f, noise_t = layers[k][:6]
             self.bases.append(base)
             half = 1 << (adc_bits - 1)
             for records, across, driven, full, noise in (

@@ -161,20 +161,43 @@ def read(g: ptr8, s: ptr8, out: ptr16, p: ptr32, rng: ptr32, sums: ptr32):
 
 
 @micropython.viper
-def activate(s: ptr8, at: int, count: int, drive: ptr16, other: ptr16, sign: int, mask: int):
-    """Activities of `count` units from `at` on, driven by `drive` + `sign` times `other`."""
-    i = 0
-    while i < count:
-        u = drive[i] - OFFSET
-        if sign:
-            u += sign * (other[i] - OFFSET)
-        u = (u * 255 + 512) >> 10
-        if u < 0:
-            u = 0
-        if u > 255:
-            u = 255
-        s[at + i] = u & mask
-        i += 1
+def activate(
+    s: ptr8, at: int, count: int, drive: ptr16, other: ptr16, sign: int, mask: int, cap: int
+):
+    """Activities of `count` units from `at` on, driven by `drive` + `sign` times `other`.
+
+    With a `cap` the units compete: a shared inhibition, found by halving,
+    holds the sum of their activities at it.
+    """
+    inhibition = 0
+    trial = 0
+    if cap:
+        inhibition = 0 - 4096
+        trial = 4096
+    while True:
+        total = 0
+        less = inhibition + trial + OFFSET
+        i = 0
+        while i < count:
+            u = drive[i] - less
+            if sign:
+                u += sign * (other[i] - OFFSET)
+            u = (u * 255 + 512) >> 10
+            if u < 0:
+                u = 0
+            if u > 255:
+                u = 255
+            u &= mask
+            s[at + i] = u
+            total += u
+            i += 1
+        if trial == 0:
+            break
+        if total > cap:
+            inhibition += trial
+        trial >>= 1
+        if trial == 0:
+            inhibition += 1
 
 
 @micropython.viper

@@ -19,9 +19,10 @@ _STREAM_UPDATE = 3
 class Learner:
     """A network on a front end, and the accumulators of its couplings."""
 
-    def __init__(self, network, rule):
+    def __init__(self, network, rule, scales):
         self.network = network
         self.rule = rule
+        self.scales = scales  # of each weight layer: factor on the rate
         self.steps = 0
         sizes = network.sizes
         self.layers = len(sizes) - 1
@@ -70,9 +71,10 @@ class Learner:
             kernels.load(place, 0, 8, self._places[k], 0, 255)
             place[8] = place[9] = 0
             bit_lines = self.network.sizes[k + 1]
+            scaled = rate * self.scales[k]
             while place[8] | place[9] << 8 < bit_lines:
                 count = kernels.change(
-                    plus, minus, self.accumulators[k], place, rate, self._rng, pulses, self._room
+                    plus, minus, self.accumulators[k], place, scaled, self._rng, pulses, self._room
                 )  # fmt: skip
                 if count:
                     front.pulse(k, pulses, count)

@@ -10,7 +10,9 @@ class Network:
     first; layer k's are buffer[at[k]:at[k] + sizes[k]].
     """
 
-    def __init__(self, sizes, front, one_hot, high, low, mask, beta, sweeps_free, sweeps_nudged):
+    def __init__(
+        self, sizes, front, caps, one_hot, high, low, mask, beta, sweeps_free, sweeps_nudged
+    ):
         self.sizes = sizes
         self.at = [sum(sizes[:k]) for k in range(len(sizes))]
         self.last = len(sizes) - 1
@@ -18,6 +20,7 @@ class Network:
         # Looked up once: a bound method is a new object each time.
         self._forward = front.forward
         self._transposed = front.transposed
+        self.caps = caps  # of each unit layer; 0: no competition
         self.one_hot = one_hot
         self.high = high & mask
         self.low = low & mask
@@ -85,6 +88,7 @@ class Network:
         activate = kernels.activate
         at = self.at
         sizes = self.sizes
+        caps = self.caps
         mask = self.mask
         last = self.last
         for _ in range(sweeps):
@@ -95,6 +99,6 @@ class Network:
                     forward(k - 1, s, drive)
                 if k < last:
                     transposed(k, s, self._feedback)
-                    activate(s, at[k], sizes[k], drive, self._feedback, 1, mask)
+                    activate(s, at[k], sizes[k], drive, self._feedback, 1, mask, caps[k])
                 else:
-                    activate(s, at[k], sizes[k], drive, self._nudges, sign, mask)
+                    activate(s, at[k], sizes[k], drive, self._nudges, sign, mask, caps[k])

@@ -31,7 +31,7 @@ _FREE = 2
 _MINUS = 4
 _STEPS = 5
 
-_FORMAT = 1  # of CONFIGURE
+_FORMAT = 2  # of CONFIGURE
 _HOSTED = sys.platform in ("linux", "darwin", "win32")  # a process, not a chip
 
 try:
@@ -141,7 +141,7 @@ class Server:
         inputs = net.sizes[0]
         size = self._sample_size(True)
         first = at + 7
-        if rate > 16383 or not self._room(4 + count + (16 if traced else 0)):
+        if rate * max(learner.scales) > 16383 or not self._room(4 + count + (16 if traced else 0)):
             lk.error(_BAD_PAYLOAD, "too many samples, or a rate above 16383")
             return
         if net.one_hot:
@@ -346,25 +346,29 @@ def parse(body, at, end):
         raise ValueError("a setting that this firmware does not know")
     seed = _u32(body, at + 12)
     device = struct.unpack_from("<HhhHHHHH", body, at + 16)
-    if depth < 1 or end - at != 32 + 2 * (depth + 1) + 8 * depth:
+    if depth < 1 or end - at != 32 + 2 * (depth + 1) + 11 * depth:
         raise ValueError("a length that does not fit the layers")
     sizes = struct.unpack_from("<%dH" % (depth + 1), body, at + 32)
     at += 32 + 2 * (depth + 1)
-    layers = [struct.unpack_from("<4B2H", body, at + 8 * k) for k in range(depth)]
+    layers = [struct.unpack_from("<4B3HB", body, at + 11 * k) for k in range(depth)]
     if not 1 <= min(sizes) <= max(sizes) <= 1024 or one_hot and sizes[-1] > 255:
         raise ValueError("a layer size out of range")
     for layer in layers:
         if not 1 <= layer[1] <= 30 or min(layer[2], layer[3]) < bits - 1 or max(layer[2:4]) > 14:
             raise ValueError("a gain or converter range out of range")
-    units = (one_hot, high, low, mask, beta, sweeps_free, sweeps_nudged)
-    return sizes, (device, layers, bits, seed), units, rule
+    caps = [0] + [layer[6] for layer in layers]
+    units = (caps, one_hot, high, low, mask, beta, sweeps_free, sweeps_nudged)
+    scales = [layer[7] for layer in layers]
+    if min(scales) < 1:
+        raise ValueError("a rate scale of 0")
+    return sizes, (device, layers, bits, seed), units, (rule, scales)
 
 
 def build(wanted):
     """The learner of a parsed CONFIGURE."""
-    sizes, cells, units, rule = wanted
+    sizes, cells, units, rules = wanted
     net = network.Network(sizes, crossbar.Crossbar(sizes, *cells), *units)
-    return learning.Learner(net, rule)
+    return learning.Learner(net, *rules)
 
 
 def run():

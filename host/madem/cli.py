@@ -170,12 +170,16 @@ def _task(parser: argparse.ArgumentParser) -> None:
         metavar="N,N…",
         help="units of the hidden layers, or none for a single weight layer (64 for Braille, 32)",
     )
-    parser.add_argument("--epochs", type=int, help="passes over the training samples (20; small files more)")
+    parser.add_argument("--epochs", type=int, help="passes (20; Braille 80; small files more)")
     parser.add_argument("--bits", type=int, help="bits of a device, 2 to 8 (4)")
     parser.add_argument("--beta", type=float, help="strength of the nudge (1)")
     parser.add_argument("--rule", choices=("centred", "one-sided", "clamped"), help="(centred)")
     parser.add_argument("--rate", type=float, help="learning rate (4)")
-    parser.add_argument("--decay", type=float, help="of the rate after each pass (0.8; words 0.9; more passes, less)")
+    parser.add_argument(
+        "--decay",
+        type=float,
+        help="factor on the rate after each pass",
+    )
     parser.add_argument("--preset", choices=PRESETS, default="default", help="device imperfections")
     for flag, what in (
         ("--cycle-to-cycle", "σ of a step, as a fraction of it"),

@@ -62,7 +62,8 @@ class Terminal:
 def demo(args: argparse.Namespace, terminal: Terminal) -> int:
     """Learn Braille on a board, every bit verified, and save pictures."""
     task = load_task("braille", seed=args.seed)
-    plan = learning.recipe(task, seed=args.seed)
+    # Half of the usual passes: enough to see it, with every one of them verified.
+    plan = learning.recipe(task, seed=args.seed, epochs=40)
     out = Path(args.out)
     output.check_folder(out)
     with session.open_learner(args.board) as device:

@@ -348,7 +348,7 @@ def pack_config(config: Config) -> bytes:
     """The payload of CONFIGURE in docs/link.md."""
     c = config
     head = struct.pack(
-        "<12BI", 1, len(c.layers), c.one_hot, c.rule, c.t_free, c.t_nudge, c.beta, c.t_hi, c.t_lo,
+        "<12BI", 2, len(c.layers), c.one_hot, c.rule, c.t_free, c.t_nudge, c.beta, c.t_hi, c.t_lo,
         c.dac_mask, c.adc_bits, 0, c.seed,
     )  # fmt: skip
     device = struct.pack(
@@ -357,8 +357,8 @@ def pack_config(config: Config) -> bytes:
     sizes = struct.pack(f"<{len(c.sizes)}H", *c.sizes)
     layers = b"".join(
         struct.pack(
-            "<4B2H", la.gain, la.gain_shift, la.range_forward, la.range_transposed,
-            la.noise_forward, la.noise_transposed,
+            "<4B3HB", la.gain, la.gain_shift, la.range_forward, la.range_transposed,
+            la.noise_forward, la.noise_transposed, la.cap, la.scale,
         )
         for la in c.layers
     )  # fmt: skip

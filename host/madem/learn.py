@@ -65,10 +65,27 @@ def recipe(
         TaskError: a choice is out of range; the message names it.
     """
     words = task.patterns is not None
+    recall = task.kind == "reconstruct"
     hidden = ((64,) if words else (32,)) if hidden is None else hidden
     # Sparse dots and many samples: a narrower window holds finer couplings.
-    w_max = (0.2 if words else 0.6, *(0.3,) * len(hidden))
-    chosen: dict[str, Any] = {"w_max": w_max}
+    chosen: dict[str, Any] = {"w_max": (0.2 if words else 0.6, *(0.3,) * len(hidden))}
+    if words and hidden:
+        # Competition makes one word of an ambiguous input, not a mixture of two.
+        chosen |= {
+            "competition": (*(min(3.0, n - 1) for n in hidden), 0.0),
+            "learning_rate": 1.0,
+            "init": 0.05,
+        }
+    if recall and hidden:
+        chosen |= {
+            "rate_scale": (1, *(4,) * len(hidden)),
+            "learning_rate": 2.0,
+            "adc_range_forward": 1.0,
+            "adc_range_transposed": 2.0,
+            "target_high": 0.4,
+            "sweeps_free": 12,
+            "sweeps_nudged": 4,
+        }
     chosen |= {name: value for name, value in settings.items() if value is not None}
     result = Settings(
         sizes=(task.n_features, *hidden, task.n_outputs),
@@ -81,9 +98,11 @@ def recipe(
         raise TaskError(str(error)) from None
     if epochs is None:
         # A small file needs more passes to show the device as many samples.
-        epochs = min(max(20, -(-_ENOUGH // task.samples_per_pass)), 200)
+        epochs = 80 if words else min(max(20, -(-_ENOUGH // task.samples_per_pass)), 200)
     if decay is None:
-        decay = (0.9 if words else 0.8) ** (20 / max(epochs, 20))
+        # The learning rate ends where it does after the passes that were tried.
+        fall = 0.965**80 if recall else 0.9**20 if words else 0.8**20
+        decay = fall ** (1 / max(epochs, 20))
     if epochs < 0:
         raise TaskError(f"epochs is {epochs}, but must be 0 or more")
     if not 0 < decay <= 1:

@@ -28,7 +28,7 @@ from madem.errors import TaskError
 DISTORTIONS = (0.10, 0.15, 0.20, 0.25, 0.30, 0.35, 0.40)
 """Distortions at which word tasks are tested: each dot flipped with this probability."""
 
-TRAIN_DISTORTION = (0.30, 0.30)
+TRAIN_DISTORTION = (0.25, 0.30)
 """Range of the training samples' distortion. A floating-point perceptron (60-64-60) trained at
 0.30 recalls best over all tested distortions; 0.20, 0.10 to 0.40 and 0.20 to 0.40 fall short."""
 

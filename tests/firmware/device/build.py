@@ -19,14 +19,14 @@ def configure(
     found.update(device)
     gains = gains or [(197, 14)] + [(197, 15)] * (len(sizes) - 2)
     payload = struct.pack(
-        "<12BI", 1, len(sizes) - 1, one_hot, rule, sweeps[0], sweeps[1], beta, targets[0],
+        "<12BI", 2, len(sizes) - 1, one_hot, rule, sweeps[0], sweeps[1], beta, targets[0],
         targets[1], mask, bits, 0, seed,
     )  # fmt: skip
     names = ("step", "nl_set", "nl_reset", "c2c", "d_step", "d_top", "stuck", "init")
     payload += struct.pack("<HhhHHHHH", *[found[name] for name in names])
     payload += b"".join(struct.pack("<H", n) for n in sizes)
     for m, q in gains:
-        payload += struct.pack("<4B2H", m, q, *ranges, *noise)
+        payload += struct.pack("<4B3HB", m, q, *ranges, *noise, 0, 1)
     return payload
 
 
