@@ -16,6 +16,7 @@ from matplotlib.text import Text
 from madem import compare, pictures
 from madem.cli import main
 from madem.tasks import load_task
+from madem_emulator.config import Settings
 from madem_emulator.rules import RULES
 from madem_emulator.twin import Twin
 
@@ -137,6 +138,14 @@ def test_each_limit_reaches_the_device(toy: str) -> None:
     others = {key: cell for key, cell in cells.items() if cell != default}
     # One of the three limits at its default is the same device; all others are not.
     assert len(others) == len(cells) - 3
+
+
+def test_the_network_is_the_one_that_the_rates_were_tuned_with() -> None:
+    for name, w_max, decay in (("digits", (0.6, 0.3), 0.8), ("braille-words", (0.2, 0.3), 0.9)):
+        plan = compare.make_plan(name)
+        plain = Settings(sizes=plan.recipe.settings.sizes, w_max=w_max).integers()
+        assert plan.recipe.settings.integers() == plain
+        assert plan.recipe.decay == decay
 
 
 def test_learning_rates_between_the_tuned_bits() -> None:
