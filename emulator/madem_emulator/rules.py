@@ -25,7 +25,7 @@ from madem_emulator.twin_phases import Activities, Phases
 _FEEDBACK, _DIRECTION, _READ_PLUS, _READ_MINUS = 16, 17, 18, 19
 
 ONE_PULSE = 1 << 26
-"""One pulse in units of D · RATE: 2^20 units of an accumulator, of which 64 are a pulse."""
+"""One pulse in units of D · RATE · SCALE: 2^20 units of an accumulator, of which 64 are a pulse."""
 DEAD_BAND = ONE_PULSE // 16
 """Differences below this give no pulse where a pulse has only the sign of the difference."""
 PERTURBATION = 8
@@ -75,7 +75,7 @@ class SignPulses(Crossbar):
         update_states: States,
         pulse_states: States,
     ) -> None:
-        self._change *= rates[:, None]
+        self._multiply_by_rates(rates)
         at = np.flatnonzero(np.abs(self._change) >= DEAD_BAND)
         self._pulse(at, self._change.reshape(-1)[at] > 0, pulse_states)
 
@@ -93,7 +93,7 @@ class StochasticPulses(Crossbar):
         update_states: States,
         pulse_states: States,
     ) -> None:
-        self._change *= rates[:, None]
+        self._multiply_by_rates(rates)
         lot = draws(update_states, self._change.shape[1]).astype(np.int32)
         at = np.flatnonzero(np.abs(self._change) // (ONE_PULSE >> 16) > lot)
         self._pulse(at, self._change.reshape(-1)[at] > 0, pulse_states)

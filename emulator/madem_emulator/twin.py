@@ -27,6 +27,7 @@ ZERO = 128
 PULSE = 64
 """What an accumulator pays for one pulse."""
 MAX_RATE = 16383
+"""Of RATE times a layer's SCALE."""
 _CHUNK = 1 << 18
 """Readings that `predict_many` prepares noise for at a time, so that they stay in the cache."""
 
@@ -176,7 +177,7 @@ class Twin:
         """Learn one sample.
 
         Args:
-            rate: RATE, 0…16383: one, or (B,) for different boards.
+            rate: RATE, 0…16383 over the largest SCALE: one, or (B,) for different boards.
             x: DAC codes, uint8 (features,), or (B, features) for different samples.
             target: for one-hot targets the class, () or (B,); otherwise 0/1, (n[L],) or
                 (B, n[L]).
@@ -185,8 +186,9 @@ class Twin:
             ValueError: an argument is out of range or has a wrong shape.
         """
         rates = np.broadcast_to(np.asarray(rate, np.int32), self.seeds.shape)
-        if np.any((rates < 0) | (rates > MAX_RATE)):
-            raise ValueError(f"the rate is {rate}, but must be from 0 to {MAX_RATE}")
+        highest = MAX_RATE // max(layer.scale for layer in self.config.layers)
+        if np.any((rates < 0) | (rates > highest)):
+            raise ValueError(f"the rate is {rate}, but must be from 0 to {highest}")
         inputs, on = self._inputs(x)[:, None], self._on(target)
         streams = [[Stream.LEARN], [Stream.UPDATE], [Stream.PULSE]]
         read_states, update_states, pulse_states = start(self.seeds, streams, self.steps)
@@ -260,7 +262,7 @@ class Twin:
         number = np.cumsum(rows_that_draw, axis=1)
         r = draw(update_states[:, None], powers(number.shape[1] + 1)[number]).astype(np.int32) << 4
 
-        self._change *= rates[:, None]
+        self._multiply_by_rates(rates)
         begin = 0
         for change in self._change_by_layer:
             end = begin + change.shape[1]
@@ -275,6 +277,11 @@ class Twin:
         c.reshape(-1)[full] = np.where(raised, contents - PULSE, contents + PULSE)
         self._c[:] = c
         self._pulse(full, raised, pulse_states)
+
+    def _multiply_by_rates(self, rates: NDArray[np.int32]) -> None:
+        """Multiply `_change` by RATE, (B,), and by the SCALE of each weight layer."""
+        for change, layer in zip(self._change_by_layer, self.config.layers, strict=True):
+            change *= (rates * np.int32(layer.scale))[:, None, None]
 
     def _pulse(self, couplings: Numbers, raised: NDArray[np.bool_], states: States) -> None:
         """Raise or lower couplings by one pulse each.

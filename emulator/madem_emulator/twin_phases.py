@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from madem_emulator.config import ONE, Config, Rule
 from madem_emulator.noise import States
 from madem_emulator.twin_array import FULL, Converter, Floats, Offsets, Weights
+from madem_emulator.twin_competition import Competition, Singles
 
 Activities = list[Floats]
 """(B, S, n) of unit layers 0…L, layer 0 being the input."""
@@ -91,6 +92,11 @@ class Phases:
         self._held = forward[0]
         self._free_sweep = _Sweep(config.sizes, last, forward, transposed)
         self._nudged_sweep = _Sweep(config.sizes, updated, forward, transposed)
+        self._competitions = {
+            k: Competition(layer.cap, config.sizes[k], config.dac_mask)
+            for k, layer in enumerate(config.layers, start=1)
+            if layer.cap
+        }
 
         # The readings of a sample in order: held, free, plus, minus.
         self._n_held = config.sizes[1]
@@ -172,6 +178,7 @@ class Phases:
     ) -> None:
         """Sweep `times` times: puts new arrays into `s`."""
         last = len(weights)
+        inhibitions: dict[int, Singles] = {}
         for t in range(times):
             now = offsets[..., t * sweep.readings : (t + 1) * sweep.readings]
             for k in sweep.layers:
@@ -185,7 +192,11 @@ class Phases:
                     drive = drive + back
                 if k == last and nudge is not None:
                     drive = drive + nudge
-                s[k] = self._activity(drive)
+                if k in self._competitions:
+                    compete = self._competitions[k].activity
+                    s[k], inhibitions[k] = compete(drive, inhibitions.get(k))
+                else:
+                    s[k] = self._activity(drive)
 
     def _activity(self, drive: Floats) -> Floats:
         s = drive * (FULL / ONE)

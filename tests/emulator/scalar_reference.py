@@ -170,6 +170,15 @@ class Board:
     def activity(self, u: int) -> int:
         return clamp(int32(u * 255 + 512) >> 10, 0, 255) & self.config.dac_mask
 
+    def compete(self, drives: list[int], cap: int) -> list[int]:
+        """Activities of a layer with CAP > 0."""
+        inhibition = -4096
+        for st in (4096, 2048, 1024, 512, 256, 128, 64, 32, 16, 8, 4, 2, 1):
+            if int32(sum(self.activity(int32(u - inhibition - st)) for u in drives)) > cap:
+                inhibition += st
+        inhibition += 1
+        return [self.activity(u - inhibition) for u in drives]
+
     def sweep(
         self,
         s: list[list[int]],
@@ -184,7 +193,9 @@ class Board:
             if k < self.last:
                 back = self.transposed(k + 1, s[k + 1], noise)
             pull = nudge if k == self.last else [0] * self.config.sizes[k]
-            s[k] = [self.activity(a + b + c) for a, b, c in zip(forward, back, pull, strict=True)]
+            drives = [a + b + c for a, b, c in zip(forward, back, pull, strict=True)]
+            cap = self.config.layers[k - 1].cap
+            s[k] = self.compete(drives, cap) if cap else [self.activity(u) for u in drives]
 
     def free_phase(self, x: list[int], noise: Generator) -> tuple[list[int], list[list[int]]]:
         s = [[value & self.config.dac_mask for value in x]]
@@ -245,6 +256,7 @@ class Board:
         update = Generator(self.seed, UPDATE, self.steps)
         pulse = Generator(self.seed, PULSE, self.steps)
         for k, layer in self.layers.items():
+            scale = self.config.layers[k - 1].scale
             for i in range(layer.n):
                 if k == 1 and a[1][i] == b[1][i]:
                     continue
@@ -254,7 +266,8 @@ class Board:
                     b_j = b[k - 1][j] if j < layer.m else 255
                     d = a[k][i] * a_j - b[k][i] * b_j
                     at = (layer.m + 1) * i + j
-                    c = clamp(layer.c[at] - 128 + (int32(int32(d * rate) + r) >> 20), -127, 127)
+                    c = layer.c[at] - 128 + (int32(int32(d * rate * scale) + r) >> 20)
+                    c = clamp(c, -127, 127)
                     if c >= 64:
                         c -= 64
                         self.change_coupling(layer, i, j, True, pulse)

@@ -14,6 +14,7 @@ from madem_emulator import twin as twin_module
 from madem_emulator.config import Config, Rule, Settings
 from madem_emulator.twin import State, Twin
 from madem_emulator.twin_array import Memristors
+from madem_emulator.twin_competition import Competition
 
 from .scalar_reference import Board, Device, Generator, Sample, crc32
 
@@ -55,7 +56,16 @@ def configs(draw: st.DrawFn) -> Config:
         adc_range_transposed=draw(ranges),
     ).integers()
     quiet = draw(st.sampled_from([{}, {"noise_forward": 0}, {"noise_transposed": 0}]))
-    layers = tuple(dataclasses.replace(layer, **quiet) for layer in config.layers)
+    scales = st.one_of(st.just(1), st.integers(1, 8), st.integers(1, 255))
+    layers = tuple(
+        dataclasses.replace(
+            layer,
+            cap=draw(st.one_of(st.just(0), st.integers(1, 255 * units - 1))),
+            scale=draw(scales),
+            **quiet,
+        )
+        for layer, units in zip(config.layers, sizes[1:], strict=True)
+    )
     return dataclasses.replace(config, layers=layers)
 
 
@@ -106,6 +116,7 @@ def test_equals_the_scalar_reference(
     config: Config, samples_seed: int, fresh: bool, rate: int
 ) -> None:
     random = np.random.default_rng(samples_seed)
+    rate //= max(layer.scale for layer in config.layers)
     twin, board = Twin(config), Board(config)
     assert_same_weights(twin, board)
     if not fresh:
@@ -130,8 +141,11 @@ def test_equals_the_scalar_reference(
     assert [s[0].tolist() for s in twin.predict(index, x)] == board.predict(index, x.tolist())
 
 
+@pytest.mark.parametrize("competition", [(), (1.3, 0, 0), (2.3, 1.6, 1.2)])
 @pytest.mark.parametrize("rule", Rule)
-def test_equals_the_scalar_reference_over_many_pulses(rule: Rule) -> None:
+def test_equals_the_scalar_reference_over_many_pulses(
+    rule: Rule, competition: tuple[float, ...]
+) -> None:
     # Nothing here divides evenly.
     chosen = Settings(
         sizes=(6, 5, 4, 3),
@@ -139,6 +153,8 @@ def test_equals_the_scalar_reference_over_many_pulses(rule: Rule) -> None:
         beta=0.7,
         target_low=0.3,
         learning_rate=20,
+        rate_scale=(3, 2, 1),
+        competition=competition,
         stuck=0.1,
         nonlinearity_set=1,
         nonlinearity_reset=-0.7,
@@ -150,7 +166,7 @@ def test_equals_the_scalar_reference_over_many_pulses(rule: Rule) -> None:
     boards = [Board(config, seed) for seed in seeds]
     random = np.random.default_rng(1)
 
-    for _ in range(30):
+    for _ in range(50):
         x = random.integers(0, 256, (2, 6), np.uint8)
         target = random.integers(0, 3, 2)
         trace = twin.learn(chosen.rate(), x, target)
@@ -214,6 +230,74 @@ def test_settling_worked_out_by_hand() -> None:
     # s1 = ((480 + 43) · 255 + 512) >> 10 = 130;
     # layer 2: 200 · 130 · 197 / 2^15 = 156.3 -> 156; s2 = (156 · 255 + 512) >> 10 = 39.
     assert [s[0].tolist() for s in free] == [[130], [39]]
+
+
+def test_competition_worked_out_by_hand() -> None:
+    """Two outputs share what one is to have: on their own, and with the output nudged up."""
+    config = dataclasses.replace(
+        dataclasses.replace(PERFECT, sizes=(1, 2), competition=(1.0,)).integers(),
+        rule=Rule.ONE_SIDED,
+        beta=32,
+    )
+    assert (config.layers[0].cap, config.layers[0].gain, config.layers[0].gain_shift) == (
+        255, 197, 14,
+    )  # fmt: skip
+    twin, board = Twin(config), Board(config)
+    for i, p in enumerate((200, 160)):
+        twin.devices[0][0, i] = [[p, 100], [100, 100]]
+        board.layers[1].p(i, 0).g, board.layers[1].n_(i, 0).g = p, 100
+        board.layers[1].p(i, 1).g = board.layers[1].n_(i, 1).g = 100
+
+    # Readings: 100 · 200 · 197 / 2^14 = 240.5 -> 240, in ADC steps of 16 the same;
+    # 60 · 200 · 197 / 2^14 = 144.3 -> 144.
+    # Both rise together: activities of 240 − I and 144 − I come to 255 in all at I = -320.
+    # (560 · 255 + 512) >> 10 = 139 and (464 · 255 + 512) >> 10 = 116, 255 in all; at I = -321
+    # 140 (139.7 + 0.5) and 116 make 256, which is too much.
+    trace = twin.learn(0, [200], 1)
+    sample = board.learn(0, [200], [0, 1])
+    assert [s[0].tolist() for s in trace.free] == [[139, 116]]
+    # Nudges: 32 · (0 − 139) / 16 = -278 and 32 · (204 − 116) / 16 = 176: drives -38 and 320.
+    # I = -372: (334 · 255 + 512) >> 10 = 83 and (692 · 255 + 512) >> 10 = 172, 255 in all;
+    # at I = -373 83 and 173 (172.6 + 0.5).
+    assert [s[0].tolist() for s in trace.plus] == [[83, 172]]
+    assert_same_sample(twin, trace, sample)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.data(), st.integers(0, 2**32), st.integers(1, 8), st.sampled_from([1, 2, 5, 150]))
+def test_competition_is_that_of_the_page_wherever_it_looks_first(
+    data: st.DataObject, seed: int, dac_bits: int, units: int
+) -> None:
+    """Also for the strongest drives that there are, and where no inhibition holds the cap."""
+    config = dataclasses.replace(PERFECT, dac_bits=dac_bits).integers()
+    cap = data.draw(st.integers(1, 255 * units - 1))
+    reach = data.draw(st.sampled_from([30, 1000, 5000, 36832]))
+    random = np.random.default_rng(seed)
+    board, competition = Board(config), Competition(cap, units, config.dac_mask)
+    drives = random.integers(-reach, reach + 1, (3, 2, units))
+    drives += random.choice([0, -reach, reach], (3, 2, 1)) // 2
+    last = None
+
+    # Near the last one, the same again, and somewhere else.
+    for shift in (0, 0, data.draw(st.integers(-40, 40)), 100, -5000, 9000):
+        drives = np.clip(drives + shift, -36832, 36832)
+        s, last = competition.activity(drives.astype(float), last)
+        want = [[board.compete(u, cap) for u in boards] for boards in drives.tolist()]
+        assert s.tolist() == want
+
+
+@pytest.mark.parametrize("end", [-4095, 4096])
+def test_inhibition_ends_where_the_halvings_end(end: int) -> None:
+    board, competition = Board(PERFECT.integers()), Competition(128, 1, 255)
+    # An activity of 128 takes a drive of 512…515: on its way the inhibition gets to its end.
+    outwards = range(500, 560, 5) if end > 0 else range(530, 470, -5)
+    activities, last = [], None
+    for drive in outwards:
+        s, last = competition.activity(np.full((1, 1, 1), end + drive, float), last)
+        activities.append(int(s.item()))
+        assert activities[-1:] == board.compete([end + drive], 128)
+    assert activities[0] == 128
+    assert abs(activities[-1] - 128) > 5
 
 
 def test_known_values() -> None:
@@ -423,6 +507,8 @@ def test_wrong_arguments_are_named() -> None:
 
     with pytest.raises(ValueError, match="rate is 16384"):
         twin.learn(16384, x, 0)
+    with pytest.raises(ValueError, match="rate is 5462, but must be from 0 to 5461"):
+        Twin(Settings(sizes=(4, 3, 2), rate_scale=(3, 1)).integers()).learn(5462, x, 0)
     with pytest.raises(ValueError, match="input has shape"):
         twin.learn(1, x[:3], 0)
     with pytest.raises(ValueError, match="3 classes"):
