@@ -68,7 +68,16 @@ def recipe(
     recall = task.kind == "reconstruct"
     hidden = ((64,) if words else (32,)) if hidden is None else hidden
     # Sparse dots and many samples: a narrower window holds finer couplings.
-    chosen: dict[str, Any] = {"w_max": (0.2 if words else 0.6, *(0.3,) * len(hidden))}
+    chosen: dict[str, Any] = {
+        "w_max": (0.2 if words else 0.4, *(0.3 if words else 0.2,) * len(hidden))
+    }
+    if not words:
+        chosen |= {
+            "rate_scale": (1, *(2,) * len(hidden)),
+            "adc_range_transposed": 1.0,
+            "target_high": 0.6,
+            "init": 0.07,
+        }
     if words and hidden:
         # Competition makes one word of an ambiguous input, not a mixture of two.
         chosen |= {
@@ -101,7 +110,7 @@ def recipe(
         epochs = 80 if words else min(max(20, -(-_ENOUGH // task.samples_per_pass)), 200)
     if decay is None:
         # The learning rate ends where it does after the passes that were tried.
-        fall = 0.965**80 if recall else 0.9**20 if words else 0.8**20
+        fall = 0.965**80 if recall else 0.9**20
         decay = fall ** (1 / max(epochs, 20))
     if epochs < 0:
         raise TaskError(f"epochs is {epochs}, but must be 0 or more")
