@@ -73,10 +73,18 @@ WORD_DRAWS = 40
 WORD_DISTORTION = 0.30
 """Of the training samples of a word task. This and what follows is what the learning rates below
 were tuned with, so it does not follow the defaults of `madem learn`."""
-DECAY, WORD_DECAY = 0.8, 0.9
-"""Of the learning rate after each pass."""
-INIT = 0.14
-"""`Settings.init`."""
+NETWORK: dict[str, Any] = {
+    "beta": 1.0,
+    "sweeps_free": 8,
+    "sweeps_nudged": 8,
+    "target_high": 0.8,
+    "target_low": 0.0,
+    "init": 0.14,
+    "adc_range_forward": 2.0,
+    "adc_range_transposed": 0.5,
+}
+"""`Settings` of all rules. Hidden units do not compete: that is a part of the network, not of a
+rule."""
 
 CEILING_PASSES = 10
 """The ceiling gets so many times the passes of the others: it shows what the data give away."""
@@ -225,17 +233,24 @@ def make_plan(
             if over in (key, "all")
         },
         seeds=tuple(range(1, seeds + 1)),
-        recipe=learn.recipe(
-            task,
-            epochs=epochs,
-            decay=WORD_DECAY if task.patterns is not None else DECAY,
-            weight_bits=DEFAULT_BITS,
-            # A part of the network, not of a rule: the rules are compared without it.
-            competition=(),
-            init=INIT,
-        ),
+        recipe=_recipe(task, epochs),
         rates=RATES.get(task.name, RATES["digits"]),
     )
+
+
+def _recipe(task: Task, epochs: int) -> learn.Recipe:
+    words = task.patterns is not None
+    settings = Settings(
+        sizes=(task.n_features, 64 if words else 32, task.n_outputs),
+        w_max=(0.2 if words else 0.6, 0.3),
+        weight_bits=DEFAULT_BITS,
+        **NETWORK,
+    )
+    try:
+        settings.integers()
+    except ValueError as error:
+        raise TaskError(str(error)) from None
+    return learn.Recipe(settings, epochs, decay=0.9 if words else 0.8)
 
 
 def rate_at(rates: Sequence[float], bits: int) -> float:
