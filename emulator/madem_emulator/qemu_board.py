@@ -119,6 +119,7 @@ class QemuBoard:
             preexec_fn=killed_with_parent(),
         )
         os.close(master)
+        self._said = b""
 
     def boot(self) -> None:
         """Wait until the board says its first words, which stay in the port for its client.
@@ -147,20 +148,19 @@ class QemuBoard:
         Raises:
             EmulatedBoardError: QEMU ended by itself; quotes its last line.
         """
-        said = self._machine.stdout
-        assert said is not None
-        last = b""
+        output = self._machine.stdout
+        assert output is not None
         while True:
-            ready, _, _ = select.select([*watched, said], [], [], seconds)
-            if said not in ready:
+            ready, _, _ = select.select([*watched, output], [], [], seconds)
+            if output not in ready:
                 return bool(ready)
-            text = os.read(said.fileno(), 4096)
+            text = os.read(output.fileno(), 4096)
             if not text:
-                reason = last.decode(errors="replace").strip().splitlines()
+                reason = self._said.decode(errors="replace").strip().splitlines()
                 raise EmulatedBoardError(
                     reason[-1] if reason else f"QEMU ended with status {self._machine.wait()}"
                 )
-            last = (last + text)[-4096:]
+            self._said = (self._said + text)[-4096:]
 
     def close(self) -> None:
         """Power off and close the port."""

@@ -43,7 +43,7 @@ step() {
 
 # What a result was built from; a change of it builds again.
 recipe() {
-    cat "$here/build_micropython.sh" "$here"/qemu_board/* | sha256sum | cut -d' ' -f1
+    cat "$here/build_micropython.sh" "$here"/{qemu_board,unix32_variant}/* | sha256sum | cut -d' ' -f1
 }
 
 is_prepared() {
@@ -123,11 +123,9 @@ build_qemu() {
 
 build_unix32() {
     local port=$work/source/ports/unix
-    # Static, so that it runs without 32-bit libraries; without what would need some.
-    step "build unix32" nice make -j"$(nproc)" -C "$port" MICROPY_FORCE_32BIT=1 \
-        MICROPY_PY_FFI=0 MICROPY_PY_SSL=0 MICROPY_PY_BTREE=0 MICROPY_PY_SOCKET=0 \
-        FROZEN_MANIFEST= LDFLAGS_EXTRA=-static
-    cp "$port/build-standard/micropython" "$1/micropython"
+    cp -r "$here/unix32_variant" "$port/variants/madem"
+    step "build unix32" nice make -j"$(nproc)" -C "$port" VARIANT=madem
+    cp "$port/build-madem/micropython" "$1/micropython"
 }
 
 boards=("$@")

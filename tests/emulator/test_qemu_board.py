@@ -273,6 +273,17 @@ def test_unix32_is_a_32_bit_interpreter_with_viper() -> None:
     assert done.stdout == "2147483647 15\n"
 
 
+def test_unix32_has_the_raw_repl_of_boards() -> None:
+    done = subprocess.run(
+        [found_or_skip(find_unix32), "-i"],
+        input=b"\x01print(6*7)\x04raise SystemExit\x04",
+        capture_output=True,
+        timeout=20,
+    )
+    assert done.stdout.endswith(RAW_PROMPT + b"OK42\n\x04\x04>OK\x04\x04")
+    assert done.returncode == 0
+
+
 def test_missing_unix32_names_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MADEM_CACHE", str(tmp_path))
     with pytest.raises(EmulatedBoardError, match=r"build_micropython\.sh unix32"):
