@@ -229,11 +229,11 @@ class Settings:
             need(not given or len(given) == len(pairs), name, must)
         need(
             all(
-                0 <= held < min(n, 256)
+                held >= 0 and round(255 * held) < 255 * min(n, 257)
                 for held, n in zip(self.competition, sizes[1:], strict=False)
             ),
             "competition",
-            "0, or a number of units smaller than the layer, below 256",
+            "0, or a number of units smaller than the layer, at most 256",
         )
         need(all(1 <= scale <= 255 for scale in self.rate_scale), "rate_scale", "between 1 and 255")
         for name in ("adc_range_forward", "adc_range_transposed"):

@@ -19,6 +19,8 @@ three steps:
   madem learn digits              learn on a board, test, compare with the desktop
   madem verify digits             the same in lock step with the desktop twin, bit by bit
 
+learning rules against each other: madem compare
+
 tasks: braille, braille-words, digits, or your own DATA.csv / DATA.npz
 boards: unix (emulated, the default), unix:heap=64K, a port such as /dev/ttyACM0 or COM3,
         auto (the one attached), and for learn: twin (the desktop model alone)
