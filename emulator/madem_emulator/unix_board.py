@@ -17,7 +17,9 @@ The pump adds what the Unix port of MicroPython lacks of a board:
 
 One difference to a real board stays: the Unix port raises KeyboardInterrupt on
 the spot, even amid a garbage collection, and then may report a locked heap for
-everything. A soft reset, which madem and mpremote do anyway, mends that.
+everything. A soft reset, which madem and mpremote do anyway, mends that. Where
+it was interrupted with a lock taken, it waits for itself for good: the pump
+notices and restarts it into the REPL.
 
 Pipes, not a second pty, lead to the interpreter: a terminal has a 4 KB buffer
 and modes, which the interpreter would switch before and after every program.
@@ -61,6 +63,11 @@ _AHEAD_OF_HOST = 16 * 1024
 _CHUNK = 16 * 1024
 _SMALLEST_HEAP = 8 * 1024
 _PR_SET_PDEATHSIG = 1
+
+# After a Ctrl-C the interpreter is looked after for so long, this often, ms.
+_CARE = 2000
+_GLANCE = 100
+_FUTEX = {"x86_64": 202, "aarch64": 98, "riscv64": 98, "i686": 240, "armv7l": 240}
 
 # The interpreter starts in a directory that no board is in, and leaves it once
 # it has its flash: an interrupt before that would leave it without.
@@ -164,6 +171,9 @@ class UnixBoard:
         self._raw = False  # the interpreter's REPL is, or was when it ended, the raw one
         self._tail = b""  # the end of the output seen so far
         self._held: bytearray | None = None  # output while the raw REPL is being re-entered
+        self._glances = 0  # how often the interpreter is still to be looked at
+        self._waits_at = ""  # the lock that it was seen to wait for
+        self._hung = False  # it waited for itself, and the next one goes to the REPL
         self._child, self._child_fd = self._start_interpreter()
 
     def run(self, lifelines: list[int]) -> None:
@@ -183,7 +193,9 @@ class UnixBoard:
             hearing = select.POLLIN if len(self._to_host) < _AHEAD_OF_HOST else 0
             poll.register(self._stdout_read, hearing)
             poll.register(self._child_fd, hearing)
-            ready = dict(poll.poll())
+            ready = dict(poll.poll(_GLANCE if self._glances else None))
+            if self._glances and not ready:
+                self._look_after()
             if any(descriptor in ready for descriptor in lifelines):
                 return
             if ready.get(self._master, 0) & select.POLLIN:
@@ -237,7 +249,8 @@ class UnixBoard:
 
     def _start_interpreter(self) -> tuple[subprocess.Popen[bytes], int]:
         """A new interpreter, and the descriptor that becomes readable when it ends."""
-        programs = ["boot.py"] if self._raw else ["boot.py", "main.py"]
+        programs = ["boot.py"] if self._raw or self._hung else ["boot.py", "main.py"]
+        self._glances, self._hung = 0, False
         calls = [f" execfile({name!r})" for name in programs if (self._flash / name).is_file()]
         start = self._mount + (_RUN.format(programs="\n".join(calls)) if calls else "")
         pump = os.getpid()
@@ -303,8 +316,18 @@ class UnixBoard:
             self._to_board.clear()
             _drain(self._unread)
             os.kill(pid, signal.SIGINT)
+            self._glances, self._waits_at = _CARE // _GLANCE, ""
         os.kill(pid, signal.SIGCONT)
         return wanted
+
+    def _look_after(self) -> None:
+        """End an interpreter that waits for a lock which an interrupt made it keep."""
+        self._glances -= 1
+        lock = _waits_for_lock(self._child.pid)
+        if lock and lock == self._waits_at:
+            self._hung = True
+            self._child.kill()
+        self._waits_at = lock
 
     def _take_from_board(self, data: bytes) -> None:
         if self._held is None:
@@ -369,6 +392,15 @@ def _runs_program(pid: int) -> bool:
     caught = re.search(r"^SigCgt:\s*([0-9a-f]+)", status, re.MULTILINE)
     catches = caught and int(caught[1], 16) >> (signal.SIGINT - 1) & 1
     return bool(catches) and os.readlink(f"/proc/{pid}/cwd") != _BEFORE_MOUNT
+
+
+def _waits_for_lock(pid: int) -> str:
+    """Which lock an interpreter waits for; "" for none, or if that can't be told."""
+    try:
+        call = Path(f"/proc/{pid}/syscall").read_text()
+    except OSError:
+        return ""
+    return call if call.startswith(f"{_FUTEX.get(os.uname().machine)} ") else ""
 
 
 def _lifelines() -> list[int]:
