@@ -15,7 +15,7 @@ from madem.errors import BoardError
 from madem.repl import open_port
 
 SPECS = (
-    "unix, unix:heap=64K, a serial port (/dev/ttyACM0, COM3, socket://host:port) or auto "
+    "unix, unix:heap=64K, qemu, a serial port (/dev/ttyACM0, COM3, socket://host:port) or auto "
     "(the one that is attached)"
 )
 
@@ -34,6 +34,20 @@ _BOARD_VENDORS = {
 _ADAPTER_VENDORS = {0x10C4: "CP210x", 0x1A86: "CH340", 0x0403: "FTDI", 0x067B: "PL2303"}
 
 _STARTUP_SECONDS = 30.0
+
+# By name: the module that runs it, what it is, and its options.
+_EMULATED = {
+    "unix": (
+        "madem_emulator.unix_board",
+        "real MicroPython as a process behind a serial port",
+        ("heap=SIZE",),
+    ),
+    "qemu": (
+        "madem_emulator.qemu_board",
+        "real MicroPython on a Cortex-M3 in QEMU",
+        ("heap=SIZE", "icount"),
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -98,8 +112,8 @@ def open_board(spec: str) -> Board:
     """
     spec = spec.strip()
     kind, _, options = spec.partition(":")
-    if kind == "unix":
-        return _open_unix(spec, options)
+    if kind in _EMULATED:
+        return _open_emulated(spec, kind, options)
     if spec == "auto":
         spec = _only_attached()
     elif not (spec.startswith(("/", "\\\\")) or "://" in spec or kind.upper().startswith("COM")):
@@ -111,25 +125,34 @@ def list_boards() -> list[BoardInfo]:
     """The attached serial ports, then the emulated boards."""
     return [
         *(_describe(port) for port in sorted(list_ports.comports())),
-        BoardInfo(
-            spec="unix",
-            description="real MicroPython as a process behind a serial port",
-            emulated=True,
-            likely=True,
-            reason=why_no_emulated_board(),
+        *(
+            BoardInfo(
+                spec=spec,
+                description=description,
+                emulated=True,
+                likely=True,
+                reason=why_no_emulated_board(spec),
+            )
+            for spec, (_, description, _) in _EMULATED.items()
         ),
     ]
 
 
-def why_no_emulated_board() -> str | None:
-    """Why the `unix` board can't run on this computer; None when it can."""
+def why_no_emulated_board(spec: str = "unix") -> str | None:
+    """Why an emulated board can't run on this computer; None when it can."""
     if sys.platform != "linux":
-        return "the emulated board needs Linux: attach a board, or use WSL or a container"
+        return "the emulated boards need Linux: attach a board, or use WSL or a container"
+    # Both modules import what only Linux has.
+    from madem_emulator.board_process import EmulatedBoardError
+    from madem_emulator.qemu_board import find_image
     from madem_emulator.unix_board import UnixBoardError, find_micropython
 
     try:
-        find_micropython()
-    except UnixBoardError as error:
+        if spec == "qemu":
+            find_image()
+        else:
+            find_micropython()
+    except (UnixBoardError, EmulatedBoardError) as error:
         return str(error)
     return None
 
@@ -162,19 +185,22 @@ def _only_attached() -> str:
     return ports[0].device
 
 
-def _open_unix(spec: str, options: str) -> Board:
-    reason = why_no_emulated_board()
-    if reason:
-        raise BoardError(reason)
+def _open_emulated(spec: str, kind: str, options: str) -> Board:
+    module, _, known = _EMULATED[kind]
     arguments = []
     for option in options.split(",") if options else []:
-        key, _, value = option.partition("=")
-        if key != "heap" or not value:
-            raise BoardError(f"board {spec!r}: the emulated board has only the option heap=SIZE")
-        arguments.append(f"--heap={value}")
+        key, equals, value = option.partition("=")
+        if (f"{key}=SIZE" if equals and value else option) not in known:
+            raise BoardError(
+                f"board {spec!r}: {kind} has only the option {' and the option '.join(known)}"
+            )
+        arguments.append(f"--{option}")
+    reason = why_no_emulated_board(kind)
+    if reason:
+        raise BoardError(reason)
     process = subprocess.Popen(
         # -P: a file of the current directory must not pose as a module.
-        [sys.executable, "-P", "-m", "madem_emulator.unix_board", *arguments],
+        [sys.executable, "-P", "-m", module, *arguments],
         # The board ends when this pipe closes, so also when this process is killed.
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

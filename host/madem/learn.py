@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -111,7 +112,7 @@ def recipe(
     if decay is None:
         # The learning rate ends where it does after the passes that were tried.
         fall = 0.965**80 if recall else 0.9**20
-        decay = fall ** (1 / max(epochs, 20))
+        decay = math.pow(fall, 1 / max(epochs, 20))
     if epochs < 0:
         raise TaskError(f"epochs is {epochs}, but must be 0 or more")
     if not 0 < decay <= 1:

@@ -72,7 +72,6 @@ def test_each_emulated_board_has_its_own_flash() -> None:
         ("unix:heap", "only the option heap=SIZE"),
         ("unix:speed=1", "only the option heap=SIZE"),
         ("twin", "no board 'twin': choose unix, .* a serial port .* or auto"),
-        ("qemu", "no board 'qemu'"),
         ("rp2040:firmware.uf2", "no board 'rp2040:firmware.uf2'"),
         ("", "no board ''"),
         ("COM77", "no port COM77"),
@@ -184,9 +183,9 @@ def test_boards_are_listed_with_hints(monkeypatch: pytest.MonkeyPatch) -> None:
     )
     boards = list_boards()
     assert [board.spec for board in boards] == [
-        *("/dev/ttyACM0", "/dev/ttyS0", "/dev/ttyUSB2", "/dev/ttyUSB10", "unix")
+        *("/dev/ttyACM0", "/dev/ttyS0", "/dev/ttyUSB2", "/dev/ttyUSB10", "unix", "qemu")
     ]
-    assert [board.likely for board in boards] == [True, False, False, False, True]
+    assert [board.likely for board in boards] == [True, False, False, False, True, True]
     assert boards[0].description == "Board in FS mode (Raspberry Pi board, may run MicroPython)"
     assert "CP210x adapter" in boards[3].description
     assert boards[4] == BoardInfo("unix", boards[4].description, True, True, None)
