@@ -102,7 +102,11 @@ def prepare(
         )
     # What the rate is worked out from must be what the device was configured with.
     settings = replace(
-        plan.settings, sizes=sizes, rule=saved.config.rule, beta=saved.config.beta / 64
+        plan.settings,
+        sizes=sizes,
+        rule=saved.config.rule,
+        beta=saved.config.beta / 64,
+        rate_scale=tuple(layer.scale for layer in saved.config.layers),
     )
     plan = replace(plan, settings=settings)
     learner = TwinLearner(saved.config) if device is None else device
