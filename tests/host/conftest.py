@@ -1,9 +1,11 @@
-"""What the link tests share: the test server in real MicroPython behind a pty."""
+"""What tests share: the link's test server behind a pty, and a board that stays behind."""
 
 import contextlib
 import os
 import pty
+import signal
 import subprocess
+import sys
 import tty
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -47,3 +49,21 @@ def start_link_server() -> Iterator[Callable[..., LinkServer]]:
             return LinkServer(master, slave, process)
 
         yield start
+
+
+@pytest.fixture
+def port() -> Iterator[str]:
+    """The port of an emulated board that outlives its users, without firmware."""
+    madem = Path(sys.executable).with_name("madem")
+    with subprocess.Popen(
+        [madem, "boards", "--start", "unix"],
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        assert process.stdout
+        try:
+            yield process.stdout.readline().strip()
+        finally:
+            process.send_signal(signal.SIGINT)
+            assert process.wait(10) == 0

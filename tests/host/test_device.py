@@ -64,6 +64,7 @@ def test_equals_the_twin(device: Device, rule: Rule, sizes: tuple[int, ...], one
     config = harsh(
         sizes, 0xDEADBEEF - len(sizes), rule=rule, one_hot=one_hot, beta=0.7, weight_bits=6,
         dac_bits=7, adc_bits=9, sweeps_free=5, sweeps_nudged=3, target_low=0.1,
+        competition=(1.7, 0.0, 1.2)[: len(sizes) - 1], rate_scale=(1, 5, 3)[: len(sizes) - 1],
     )  # fmt: skip
     device.configure(config)
     twin = TwinLearner(config)
@@ -285,7 +286,8 @@ BAD_CONFIGURATIONS = {
     "cut": GOOD[:-1],
     "too long": GOOD + b"\0",
     "format 0": changed(0, b"\0"),
-    "format 2": changed(0, b"\2"),
+    "format 1": changed(0, b"\1"),
+    "format 3": changed(0, b"\3"),
     "no layers": changed(1, b"\0"),
     "one layer": changed(1, b"\1"),
     "three layers": changed(1, b"\3"),
@@ -302,7 +304,9 @@ BAD_CONFIGURATIONS = {
     "gain shift 0": changed(39, b"\0"),
     "gain shift 31": changed(39, b"\x1f"),
     "range below the ADC": changed(40, b"\6"),
-    "range of the second layer": changed(49, b"\x0f"),
+    "no rate scale": changed(48, b"\0"),
+    "range of the second layer": changed(51, b"\x0f"),
+    "no rate scale of the second layer": changed(59, b"\0"),
 }
 
 
@@ -313,6 +317,15 @@ def test_a_bad_configuration_is_refused_and_the_learner_stays(
     _, before = trained(device)
     assert refused(device, link.CONFIGURE, payload).code == 2
     assert device.state() == before
+
+
+def test_a_rate_is_limited_by_the_largest_scale(device: Device) -> None:
+    device.configure(harsh((6, 5, 4), rate_scale=(1, 4)))
+    before = device.state()
+    sample = struct.pack("<IHB", 0, 4096, 0) + bytes(7)
+    assert refused(device, link.LEARN, sample).code == 2
+    assert device.state() == before
+    device.link.request(link.LEARN, struct.pack("<IHB", 0, 4095, 0) + bytes(7))
 
 
 def test_the_good_configuration_of_those_tests_is_good(device: Device) -> None:

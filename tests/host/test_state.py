@@ -261,14 +261,16 @@ def test_a_resumed_run_has_the_settings_of_its_state(tmp_path: Path) -> None:
 
     task = load_task("braille-words")
     chosen = recipe(
-        task, hidden=(7,), beta=0.25, rule=Rule.ONE_SIDED, weight_bits=6, seed=3
+        task, hidden=(7,), beta=0.25, rule=Rule.ONE_SIDED, weight_bits=6, seed=3, rate_scale=(9, 1)
     ).settings
     state.save(TwinLearner(chosen.integers()).state(), tmp_path / "it")
     learner, plan = prepare(None, recipe(task), task, tmp_path / "it")
     assert learner.config == chosen.integers()
     assert learner.config.weight_bits == 6
     assert plan.settings.sizes == (60, 7, 9)
-    assert plan.settings.rate() == chosen.rate() != recipe(task).settings.rate()
+    # The most that a scale of 9 allows; and any other rate comes out the same.
+    assert plan.settings.rate(100) == chosen.rate(100) == 16383 // 9
+    assert plan.settings.rate(0.2) == chosen.rate(0.2) != recipe(task).settings.rate(0.2)
     with pytest.raises(MademError, match="60 inputs and 9 outputs, braille needs 60 and 60"):
         prepare(None, recipe(load_task("braille")), load_task("braille"), tmp_path / "it")
 

@@ -34,9 +34,9 @@ def device() -> Iterator[Device]:
         yield connect(board)
 
 
-def harsh(**chosen: object) -> Config:
-    every: dict = PRESETS["harsh"] | {"sizes": SIZES, "seed": 3} | chosen
-    return Settings(**every).integers()
+def harsh() -> Config:
+    every: dict = PRESETS["harsh"] | {"sizes": SIZES, "seed": 3}
+    return Settings(**every, competition=(2.0, 0.0), rate_scale=(1, 2)).integers()
 
 
 def lock_step(device: Device, config: Config | None = None) -> LockStep:

@@ -9,11 +9,12 @@ from madem import serve
 
 def configure(
     sizes, *, seed=1, one_hot=1, rule=0, sweeps=(8, 8), beta=64, targets=(204, 0), mask=255,
-    bits=8, gains=None, ranges=(11, 9), noise=(35, 9), **device
+    bits=8, gains=None, ranges=(11, 9), noise=(35, 9), caps=None, scales=None, **device
 ):  # fmt: skip
     """The payload of docs/link.md; defaults are those of docs/arithmetic.md.
 
-    gains: (M, Q) of each weight layer; ranges, noise: (forward, transposed) of all.
+    gains: (M, Q) of each weight layer; ranges, noise: (forward, transposed) of all;
+    caps, scales: of each layer above the input.
     """
     found = dict(plain.DEVICE)
     found.update(device)
@@ -25,8 +26,9 @@ def configure(
     names = ("step", "nl_set", "nl_reset", "c2c", "d_step", "d_top", "stuck", "init")
     payload += struct.pack("<HhhHHHHH", *[found[name] for name in names])
     payload += b"".join(struct.pack("<H", n) for n in sizes)
-    for m, q in gains:
-        payload += struct.pack("<4B3HB", m, q, *ranges, *noise, 0, 1)
+    for k, (m, q) in enumerate(gains):
+        cap, scale = caps[k] if caps else 0, scales[k] if scales else 1
+        payload += struct.pack("<4B3HB", m, q, *ranges, *noise, cap, scale)
     return payload
 
 

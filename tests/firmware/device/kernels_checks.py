@@ -153,17 +153,51 @@ def drives(*values):
 def test_activity_rounds_clamps_and_masks():
     u = (-32768, -5, 0, 2, 3, 512, 1023, 1024, 1030, 32767)
     s = bytearray(2 + len(u))
-    kernels.activate(s, 1, len(u), drives(*u), drives(*u), 0, 255)
+    kernels.activate(s, 1, len(u), drives(*u), drives(*u), 0, 255, 0)
     equal(list(s), [0, 0, 0, 0, 0, 1, 128, 255, 255, 255, 255, 0])
-    kernels.activate(s, 1, len(u), drives(*u), drives(*u), 0, 0xC0)
+    kernels.activate(s, 1, len(u), drives(*u), drives(*u), 0, 0xC0, 0)
     equal(list(s), [0, 0, 0, 0, 0, 0, 128, 192, 192, 192, 192, 0])
 
 
 def test_activity_with_feedback_and_nudge():
     s = bytearray(3)
     for sign, expected in ((1, [75, 25, 0]), (-1, [25, 75, 255]), (0, [50, 50, 100])):
-        kernels.activate(s, 0, 3, drives(201, 201, 402), drives(100, -100, -700), sign, 255)
+        kernels.activate(s, 0, 3, drives(201, 201, 402), drives(100, -100, -700), sign, 255, 0)
         equal(list(s), expected, sign)
+
+
+def competing(drive, cap, mask=255, sign=0, other=None):
+    s = bytearray(len(drive) + 2)
+    other = drives(*(other or drive))
+    kernels.activate(s, 1, len(drive), drives(*drive), other, sign, mask, cap)
+    equal((s[0], s[-1]), (0, 0), "neighbours")
+    return list(s[1:-1])
+
+
+def test_units_that_compete_hold_their_sum():
+    # As the page's halving finds it: one winner, two equals, a quiet layer that is raised.
+    equal(competing([1500, 900, 200, -300], 255), [202, 53, 0, 0])
+    equal(competing([700, 700], 200), [100, 100])
+    equal(competing([-900, -900, -1100], 300), [116, 116, 66])
+    data = Numbers(9)
+    held = 0
+    for round in range(150):
+        n = data.between(1, 40)
+        drive = [data.between(-2500, 2500) for _ in range(n)]
+        nudge = [data.between(-700, 700) for _ in range(n)]
+        cap, mask = data.between(1, 255 * n), (255, 255, 0xF0)[round % 3]
+        sign = data.between(-1, 1)
+        total = [u + sign * v for u, v in zip(drive, nudge)]
+        found = competing(drive, cap, mask, sign, nudge)
+        equal(found, plain.compete(total, cap, mask), (drive, cap, mask, sign))
+        held += mask == 255 and cap - 2 * n <= sum(found) <= cap
+    assert held > 60, held
+
+
+def test_competition_at_the_limits():
+    equal(competing([0, 0], 65535), [255, 255])
+    equal(competing([32767, -32768, 0], 1), [255, 0, 0])
+    equal(competing([-32768] * 3, 100), [0, 0, 0])
 
 
 def test_load_and_choose():

@@ -61,9 +61,9 @@ def test_a_fresh_learner():
     equal(one.accumulators, [bytearray(b"\x80" * 16), bytearray(b"\x80" * 10)])
 
 
-def check_rule(rule, sizes):
+def check_rule(rule, sizes, scales):
     """The weight change is the page's, for the activities that the phases gave."""
-    one = build.learner(sizes, rule=rule, one_hot=0)
+    one = build.learner(sizes, rule=rule, one_hot=0, scales=scales)
     net = one.network
     front = net.front
     data = Numbers(rule)
@@ -71,7 +71,7 @@ def check_rule(rule, sizes):
     for step in range(12):
         devices, cells = list(front.devices), [bytearray(c) for c in one.accumulators]
         target = bytes(data.below(2) for _ in range(sizes[-1]))
-        build.learn(one, data.bytes(sizes[0]), target, rate=9000)
+        build.learn(one, data.bytes(sizes[0]), target, rate=3000)
         if rule:
             equal(net.minus, net.free, "nothing but the free activities")
         if rule == 2:
@@ -79,8 +79,9 @@ def check_rule(rule, sizes):
         update, pulses = Generator(1, 3, step), Generator(1, 4, step)
         for k in range(one.layers):
             m, n = sizes[k], sizes[k + 1]
+            rate = 3000 * scales[k]
             wanted = plain.change(
-                net.plus, net.minus, cells[k], net.at[k], m, net.at[k + 1], n, 9000, update
+                net.plus, net.minus, cells[k], net.at[k], m, net.at[k + 1], n, rate, update
             )
             changed += len(wanted)
             for i, j, raised in wanted:
@@ -97,7 +98,7 @@ def check_rule(rule, sizes):
 def test_the_weight_change_of_each_rule_and_depth():
     for rule in (0, 1, 2):
         for sizes in ((6, 5), (6, 5, 4), (40, 3, 4, 5)):
-            check_rule(rule, sizes)
+            check_rule(rule, sizes, (5, 3, 4)[: len(sizes) - 1])
 
 
 def test_without_a_rate_nothing_changes():
@@ -144,7 +145,7 @@ def test_a_flipped_state_is_one_bit_of_its_step_and_is_learned_from():
 
 def check_heap(rule):
     """A thousand samples with the heap locked, its use the same after each."""
-    one = build.learner((16, 8, 4), rule=rule)
+    one = build.learner((16, 8, 4), rule=rule, caps=(500, 200), scales=(1, 3))
     data = Numbers(3)
     samples = data.bytes(17 * 8)
     for k in range(8):

@@ -3,6 +3,7 @@
 import struct
 
 import build
+import plain
 from plain import Numbers, equal
 
 from madem import kernels
@@ -112,6 +113,24 @@ def test_the_nudge_pulls_toward_the_target_and_away_from_it():
         equal(layer(net, s, 2), expected, sign)
         equal(s[: net.at[2]], net.free[: net.at[2]], "only the output layer is nudged")
     equal(layer(net, net.free, 2), [out] * 3, "the free phase is kept")
+
+
+def test_only_the_layers_that_shall_compete_do():
+    for caps in ((0, 0), (400, 0), (0, 300), (400, 300)):
+        net, _ = network(forward=700, transposed=100, sweeps=(1, 1), caps=caps)
+        net.settle_free(bytes(4), 0)
+        hidden, out = [800] * 5, [700] * 3
+        for k, u, cap in ((1, hidden, caps[0]), (2, out, caps[1])):
+            expected = plain.compete(u, cap) if cap else [plain.activity(v) for v in u]
+            equal(layer(net, net.free, k), expected, caps)
+        # In the nudged phase too, the nudge included.
+        net.set_targets(b"\2", 0)
+        net.aim()
+        pull = [64 * (t - y) >> 4 for t, y in zip((0, 0, 204), layer(net, net.free, 2))]
+        net.settle_nudged(net.minus, -1)
+        u = [700 - v for v in pull]
+        expected = plain.compete(u, caps[1]) if caps[1] else [plain.activity(v) for v in u]
+        equal(layer(net, net.minus, 2), expected, caps)
 
 
 def test_clamped_outputs_stay():

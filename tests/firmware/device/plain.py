@@ -125,6 +125,22 @@ def convert(acc, gain, q, f, bits, nz, source):
     return clamp(v, -(1 << (bits - 1)), (1 << (bits - 1)) - 1) << h
 
 
+def activity(u, mask=255):
+    return clamp((u * 255 + 512) >> 10, 0, 255) & mask
+
+
+def compete(drives, cap, mask=255):
+    """Activities of a layer whose units share an inhibition."""
+    inhibition = -4096
+    step = 4096
+    while step:
+        if sum(activity(u - inhibition - step, mask) for u in drives) > cap:
+            inhibition += step
+        step >>= 1
+    inhibition += 1
+    return [activity(u - inhibition, mask) for u in drives]
+
+
 def change(a, b, c, lower, m, upper, n, rate, source):
     """Change the accumulators c in place; returns the pulses as (bit line, word line, up).
 

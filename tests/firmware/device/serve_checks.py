@@ -132,7 +132,7 @@ def learn_payload(step, samples, traced, rate=2064):
 def test_learning_over_the_link_uses_no_heap():
     sizes = (16, 8, 4)
     data = Numbers(1)
-    requests = [(CONFIGURE, build.configure(sizes))]
+    requests = [(CONFIGURE, build.configure(sizes, caps=(500, 0), scales=(1, 2)))]
     step = 0
 
     def learn(samples, traced):
