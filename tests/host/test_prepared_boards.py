@@ -1,0 +1,64 @@
+"""The bits are the same on a Cortex-M3 and on a 32-bit build: verify runs on both."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from madem_emulator.board_process import EmulatedBoardError
+from madem_emulator.qemu_board import find_image, find_unix32
+
+
+def prepared(find: Callable[[], Path]) -> Path:
+    try:
+        return find()
+    except EmulatedBoardError as reason:
+        pytest.skip(str(reason))
+
+
+def verify(task: str, samples: int, *options: str, micropython: Path | None = None) -> str:
+    environment = {"MADEM_MICROPYTHON": str(micropython)} if micropython else {}
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "madem", "verify", task, f"--samples={samples}"),
+            *("--preset", "harsh", *options),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=400,
+        env=os.environ | environment,
+    )
+    return f"{done.returncode} {done.stdout}{done.stderr}"
+
+
+TASKS = ("digits", "braille", "braille-words")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("task", TASKS)
+def test_a_32_bit_build_agrees_with_the_twin(task: str) -> None:
+    said = verify(task, 2000, micropython=prepared(find_unix32))
+    assert said.startswith("0 ")
+    assert "2,000 steps" in said
+    assert " 0 mismatches" in said
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("task", TASKS)
+def test_a_cortex_m3_agrees_with_the_twin(task: str) -> None:
+    prepared(find_image)
+    said = verify(task, 60, "--board", "qemu")
+    assert said.startswith("0 ")
+    assert "60 steps" in said
+    assert " 0 mismatches" in said
+
+
+@pytest.mark.slow
+def test_a_fault_on_a_cortex_m3_is_found() -> None:
+    prepared(find_image)
+    said = verify("digits", 20, "--board", "qemu", "--inject", "weight:7")
+    assert said.startswith("1 ")
+    assert "step 7" in said.replace("\n", " ")
