@@ -123,9 +123,9 @@ class Device:
             cells = 3 * config.couplings
             raise DeviceError(
                 4,
-                f"this network needs {cells:,} bytes for its weights alone and does not fit the"
-                f" board, which has {self.hello.heap_free:,} bytes free:"
-                " use fewer or smaller hidden layers",
+                f"this network needs {cells:,} bytes for its weights alone, most of it in one"
+                f" piece, and does not fit the board, which has {self.hello.heap_free:,} bytes"
+                " free in pieces: use fewer or smaller hidden layers",
             ) from None
         self._config = config
         return Fit(*struct.unpack("<III", reply))
