@@ -28,8 +28,12 @@ def parse_size(text: str, least: int, most: int) -> int:
         raise EmulatedBoardError(f"heap size {text!r} is not a size such as 64K or 2M")
     size = int(match[1]) * {"": 1, "K": 1024, "M": 1024**2}[match[2]]
     if not least <= size <= most:
-        raise EmulatedBoardError(f"heap size {text} is outside {least >> 10}K to {most >> 10}K")
+        raise EmulatedBoardError(f"heap size {text} is outside {_name(least)} to {_name(most)}")
     return size
+
+
+def _name(size: int) -> str:
+    return f"{size >> 20}M" if size >= 1024**3 else f"{size >> 10}K"
 
 
 def open_port() -> tuple[int, int]:

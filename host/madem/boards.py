@@ -145,14 +145,14 @@ def why_no_emulated_board(spec: str = "unix") -> str | None:
     # Both modules import what only Linux has.
     from madem_emulator.board_process import EmulatedBoardError
     from madem_emulator.qemu_board import find_image
-    from madem_emulator.unix_board import UnixBoardError, find_micropython
+    from madem_emulator.unix_board import find_micropython
 
     try:
         if spec == "qemu":
             find_image()
         else:
             find_micropython()
-    except (UnixBoardError, EmulatedBoardError) as error:
+    except EmulatedBoardError as error:
         return str(error)
     return None
 
