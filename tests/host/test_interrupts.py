@@ -44,9 +44,12 @@ def started(*words: str) -> Iterator[subprocess.Popen[bytes]]:
                 process.kill()
 
 
-def wait_for(condition: Callable[[], bool]) -> None:
+def wait_for(condition: Callable[[], bool], of: subprocess.Popen[bytes] | None = None) -> None:
+    """Until something holds, as long as the process that it is about has not ended."""
     end = time.monotonic() + 20
     while not condition():
+        if of is not None and of.poll() is not None:
+            pytest.fail(f"ended with {of.returncode}: {of.communicate()}")
         assert time.monotonic() < end
         time.sleep(0.005)
 
@@ -100,12 +103,12 @@ def board(port: str) -> str:
 # --- the host is interrupted ----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("after", [0.1, 0.8, *slowly(0.0, 0.3, 0.5, 1.2, 2.0)])
+@pytest.mark.parametrize("after", [0.1, 0.8, *slowly(0.4, 1.5)])
 @pytest.mark.parametrize("command", ["learn", "verify"])
 def test_ctrl_c_stops_a_run_at_any_moment(command: str, after: float) -> None:
     words = [*LONG] if command == "learn" else ["digits", "--samples", "100000"]
     with started(command, *words) as process:
-        wait_for(lambda: bool(descendants(process.pid)))  # the board that it starts
+        wait_for(lambda: bool(descendants(process.pid)), process)  # the board that it starts
         time.sleep(after)
         assert stopped(process) == b""
 
@@ -113,22 +116,22 @@ def test_ctrl_c_stops_a_run_at_any_moment(command: str, after: float) -> None:
 def test_ctrl_c_while_it_is_still_importing() -> None:
     with started("learn", *LONG) as process:
         maps = Path(f"/proc/{process.pid}/maps")
-        wait_for(lambda: "_multiarray_umath" in maps.read_text())
+        wait_for(lambda: "_multiarray_umath" in maps.read_text(), process)
         stopped(process)
 
 
 def test_ctrl_c_stops_the_demo_and_leaves_no_half_pictures(tmp_path: Path) -> None:
     with started("demo", "--out", str(tmp_path / "out")) as process:
-        wait_for(lambda: bool(descendants(process.pid)))
+        wait_for(lambda: bool(descendants(process.pid)), process)
         time.sleep(0.7)
         assert b"verified" not in stopped(process)
     assert list((tmp_path / "out").iterdir()) == []
 
 
-@pytest.mark.parametrize("after", [0.6, *slowly(0.0, 0.1, 0.3)])
+@pytest.mark.parametrize("after", [0.6, *slowly(0.1)])
 def test_a_board_is_usable_after_ctrl_c(board: str, after: float) -> None:
     with started("learn", *LONG, "--board", board) as process:
-        wait_for(lambda: holds(process.pid, board))
+        wait_for(lambda: holds(process.pid, board), process)
         time.sleep(after)
         stopped(process)
     with serial.Serial(board, timeout=3) as line:  # at its REPL, free for other tools
@@ -139,7 +142,7 @@ def test_a_board_is_usable_after_ctrl_c(board: str, after: float) -> None:
 
 def test_a_deployment_is_finished_after_ctrl_c(port: str) -> None:
     with started("deploy", "--board", port) as process:
-        wait_for(lambda: holds(process.pid, port))
+        wait_for(lambda: holds(process.pid, port), process)
         time.sleep(0.1)
         process.send_signal(signal.SIGINT)
         _, error = process.communicate(timeout=20)
@@ -165,7 +168,9 @@ def holds(pid: int, port: str) -> bool:
 @pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGTERM])
 def test_a_killed_run_takes_its_board_with_it(sent: int) -> None:
     with started("learn", *LONG) as process:
-        wait_for(lambda: len(descendants(process.pid)) >= 2)  # the pump and the interpreter
+        wait_for(
+            lambda: len(descendants(process.pid)) >= 2, process
+        )  # the pump and the interpreter
         time.sleep(0.3)
         others = descendants(process.pid)
         process.send_signal(sent)
@@ -173,14 +178,16 @@ def test_a_killed_run_takes_its_board_with_it(sent: int) -> None:
         wait_for(lambda: not any(map(runs, others)))
 
 
-@pytest.mark.parametrize("after", [0.6, *slowly(0.0, 0.05, 0.3, 1.0)])
-def test_a_host_killed_in_mid_stream_leaves_a_board_that_works(board: str, after: float) -> None:
-    for command in ("learn", "verify"):
-        words = LONG if command == "learn" else ["digits", "--samples", "100000"]
-        with started(command, *words, "--board", board) as process:
-            wait_for(lambda process=process: holds(process.pid, board))
-            time.sleep(after)
-            process.kill()
+@pytest.mark.parametrize("after", [0.6, *slowly(0.05, 1.0)])
+@pytest.mark.parametrize("command", ["learn", "verify"])
+def test_a_host_killed_in_mid_stream_leaves_a_board_that_works(
+    board: str, command: str, after: float
+) -> None:
+    words = LONG if command == "learn" else ["digits", "--samples", "100000"]
+    with started(command, *words, "--board", board) as process:
+        wait_for(lambda: holds(process.pid, board), process)
+        time.sleep(after)
+        process.kill()
     works(board)
 
 
@@ -268,7 +275,7 @@ def busy(device: Device, port: serial.Serial, draw: random.Random) -> None:
     )
 
 
-@pytest.mark.parametrize("times", [25, pytest.param(250, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("times", [25, pytest.param(150, marks=pytest.mark.slow)])
 def test_ctrl_c_to_the_firmware_always_gives_the_repl_back(times: int) -> None:
     draw = random.Random(times)
     config = Settings(sizes=(8, 6, 3)).integers()
