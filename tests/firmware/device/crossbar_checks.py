@@ -88,5 +88,5 @@ def test_predictions_leave_the_pulse_generator_alone():
     front, _ = front_of()
     front.begin(crossbar.STREAM_LEARN, 3)
     before = bytes(front._pulse_rng)
-    front.begin(crossbar.STREAM_PREDICT, 3)
+    front.begin(crossbar.STREAM_PREDICT, 4)
     equal(bytes(front._pulse_rng), before)

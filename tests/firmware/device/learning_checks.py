@@ -101,6 +101,10 @@ def test_the_weight_change_of_each_rule_and_depth():
             check_rule(rule, sizes, (5, 3, 4)[: len(sizes) - 1])
 
 
+def test_a_layer_of_more_bit_lines_than_a_byte_counts():
+    check_rule(0, (2, 300, 2), (5, 1))
+
+
 def test_without_a_rate_nothing_changes():
     one = build.learner((3, 4, 2))
     before = [bytes(part) for part in weights(one)]
