@@ -20,6 +20,7 @@ import serial
 
 from madem import __version__, cli, commands, deploy, doctor, session
 from madem.boards import Board, open_board
+from madem.device import Device
 from madem.repl import Repl, open_port
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the emulated board needs Linux")
@@ -187,6 +188,72 @@ def test_plot_saves_pictures(madem: Run, table: Path) -> None:
     for path in pictures:
         assert path.read_bytes().startswith(b"\x89PNG")
         assert f"saved {path}" in done.out
+
+
+@pytest.fixture
+def short_demo(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One pass instead of many."""
+    recipe = commands.learning.recipe
+    monkeypatch.setattr(
+        commands.learning,
+        "recipe",
+        lambda task, **choices: recipe(task, **(choices | {"epochs": 1})),
+    )
+
+
+@pytest.mark.usefixtures("short_demo")
+def test_the_demo_learns_verifies_and_draws(madem: Run) -> None:
+    done = madem("demo", "--out", "pictures", "--json", "found.json")
+    assert (done.code, done.error) == (0, "")
+    assert "verified: 450 steps" in done.out
+    assert "0 mismatches" in done.out
+    found = json.loads(Path("found.json").read_text())
+    assert set(found) >= set(LEARN_KEYS.split())
+    assert (found["task"], found["steps"], found["mismatches"]) == ("braille", 450, 0)
+    assert list(found["metrics"]["exact_word"]) == DISTORTIONS
+    pictures = sorted(path.name for path in Path("pictures").iterdir())
+    assert pictures == ["braille-learning.png", "braille-weights.png", "braille-words.png"]
+    for name in pictures:
+        assert (Path("pictures") / name).read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.usefixtures("short_demo")
+def test_the_demo_stops_at_a_difference(madem: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Faulty(commands.verification.LockStep):
+        def __init__(self, device: Device) -> None:
+            device.flip(True, 9, 1, 0, 3)
+            super().__init__(device)
+
+    monkeypatch.setattr(commands.verification, "LockStep", Faulty)
+    done = madem("demo", "--json", "found.json")
+    assert (done.code, done.error) == (1, "")
+    assert "device and twin differ: step 9, free, layer 1, unit 0" in " ".join(done.out.split())
+    assert json.loads(Path("found.json").read_text())["first_mismatch"]["step"] == 9
+    assert list(Path("madem-out").iterdir()) == []
+
+
+def test_bench_device_measures_beside_references(madem: Run) -> None:
+    done = madem("bench", "device", "--json", "found.json")
+    assert (done.code, done.error) == (0, "")
+    found = json.loads(Path("found.json").read_text())
+    assert all(0 < us < 1e6 for us in found["us"].values())
+    assert {"bare_loop", "forward_read", "train_sample", "python_backprop"} <= set(found["us"])
+    assert found["forward_read_vs_bare_loop"] == pytest.approx(
+        found["ns_per_mac"]["forward_read"] / found["ns_per_mac"]["bare_loop"]
+    )
+    assert "one training sample" in done.out
+
+
+@pytest.mark.slow
+def test_bench_memory_finds_the_smallest_heap(madem: Run) -> None:
+    found = json.loads(madem("bench", "memory", "--json", "-").out)
+    heap = found["smallest_heap_kb"]
+    assert found["weights_bytes"] == 3 * 2410 < heap * 1024 < 256 * 1024
+    command = ["learn", "digits", "--epochs", "1", "--no-baselines", "--quiet"]
+    assert madem(*command, "--board", f"unix:heap={heap}K").code == 0
+    assert madem(*command, "--board", f"unix:heap={heap - 4}K").code == 2
+    error = one_line_error(madem("bench", "memory", "--board", "/dev/ttyACM0"))
+    assert "use --board unix" in error
 
 
 # --- for programs ---------------------------------------------------------------------------------
