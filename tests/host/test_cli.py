@@ -12,7 +12,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -22,6 +22,7 @@ from madem import __version__, cli, commands, deploy, doctor, session
 from madem.boards import Board, open_board
 from madem.device import Device
 from madem.repl import Repl, open_port
+from madem.tasks import Task
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the emulated board needs Linux")
 
@@ -194,13 +195,14 @@ def test_plot_saves_pictures(madem: Run, table: Path) -> None:
 def short_demo(monkeypatch: pytest.MonkeyPatch) -> None:
     """One pass instead of many."""
     recipe = commands.learning.recipe
-    monkeypatch.setattr(
-        commands.learning,
-        "recipe",
-        lambda task, **choices: recipe(task, **(choices | {"epochs": 1})),
-    )
+
+    def short(task: Task, **choices: Any) -> commands.learning.Recipe:
+        return recipe(task, **(choices | {"epochs": 1}))
+
+    monkeypatch.setattr(commands.learning, "recipe", short)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("short_demo")
 def test_the_demo_learns_verifies_and_draws(madem: Run) -> None:
     done = madem("demo", "--out", "pictures", "--json", "found.json")
