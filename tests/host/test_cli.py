@@ -197,7 +197,8 @@ def short_demo(monkeypatch: pytest.MonkeyPatch) -> None:
     recipe = commands.learning.recipe
 
     def short(task: Task, **choices: Any) -> commands.learning.Recipe:
-        return recipe(task, **(choices | {"epochs": 1}))
+        choices["epochs"] = 1
+        return recipe(task, **choices)
 
     monkeypatch.setattr(commands.learning, "recipe", short)
 
