@@ -8,7 +8,7 @@ the only place where a float becomes a device integer.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import IntEnum
 from itertools import pairwise
 
@@ -126,8 +126,6 @@ class Settings:
     adc_range_forward: float = 2.0
     """Full scale of a forward reading in units of activity; a power of two."""
     adc_range_transposed: float = 0.5
-    extra: dict[str, str] = field(default_factory=dict, compare=False)
-    """Free notes that travel with a saved state, such as the preset's name."""
 
     def rate(self, learning_rate: float | None = None) -> int:
         """The integer RATE for a learning rate (default: this one's)."""
