@@ -30,7 +30,7 @@ from madem_emulator.rules import RULES, LearningRule, Network
 
 Progress = Callable[[int], None]
 Bar = Callable[[str, int], Any]
-"""Makes a progress bar, like `commands.Terminal.progress`."""
+"""Makes a progress bar, like `commands.terminal.Terminal.progress`."""
 
 
 @dataclass(frozen=True)

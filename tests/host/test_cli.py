@@ -18,8 +18,9 @@ import numpy as np
 import pytest
 import serial
 
-from madem import __version__, cli, commands, deploy, doctor, session
+from madem import __version__, cli, commands, deploy, doctor, learn, session, verify
 from madem.boards import Board, open_board
+from madem.commands import training
 from madem.device import Device
 from madem.repl import Repl, open_port
 from madem.tasks import Task
@@ -194,13 +195,13 @@ def test_plot_saves_pictures(madem: Run, table: Path) -> None:
 @pytest.fixture
 def short_demo(monkeypatch: pytest.MonkeyPatch) -> None:
     """One pass instead of many."""
-    recipe = commands.learning.recipe
+    recipe = learn.recipe
 
-    def short(task: Task, **choices: Any) -> commands.learning.Recipe:
+    def short(task: Task, **choices: Any) -> learn.Recipe:
         choices["epochs"] = 1
         return recipe(task, **choices)
 
-    monkeypatch.setattr(commands.learning, "recipe", short)
+    monkeypatch.setattr(learn, "recipe", short)
 
 
 @pytest.mark.slow
@@ -222,12 +223,12 @@ def test_the_demo_learns_verifies_and_draws(madem: Run) -> None:
 
 @pytest.mark.usefixtures("short_demo")
 def test_the_demo_stops_at_a_difference(madem: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Faulty(commands.verification.LockStep):
+    class Faulty(verify.LockStep):
         def __init__(self, device: Device) -> None:
             device.flip(True, 9, 1, 0, 3)
             super().__init__(device)
 
-    monkeypatch.setattr(commands.verification, "LockStep", Faulty)
+    monkeypatch.setattr(verify, "LockStep", Faulty)
     done = madem("demo", "--json", "found.json")
     assert (done.code, done.error) == (1, "")
     assert "device and twin differ: step 9, free, layer 1, unit 0" in " ".join(done.out.split())
@@ -495,7 +496,7 @@ def test_errors_that_are_told_before_any_work(
         raise AssertionError("it went to work")
 
     monkeypatch.setattr(session, "prepare", too_late)
-    monkeypatch.setattr(commands, "_learn", too_late)
+    monkeypatch.setattr(training, "train", too_late)
     monkeypatch.setattr(deploy, "deploy", too_late)
     done = madem(*command.split())
     assert (done.code, done.out) == (2, "")
@@ -570,13 +571,13 @@ def test_a_board_that_is_unplugged(madem: Run, monkeypatch: pytest.MonkeyPatch) 
     """The port vanishes when the learning begins."""
     board = open_board("unix")
     monkeypatch.setattr(session, "open_board", lambda _spec: board)
-    learn = commands.learning.train
+    train = learn.train
 
     def unplugged(*args: object, **options: object) -> object:
         board.close()
-        return learn(*args, **options)  # type: ignore[arg-type]
+        return train(*args, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(commands.learning, "train", unplugged)
+    monkeypatch.setattr(learn, "train", unplugged)
     error = one_line_error(madem("learn", "digits", "--json", "found.json"))
     assert "the board is gone" in error
     assert not Path("found.json").exists()

@@ -1,0 +1,60 @@
+"""`madem compare`: learning rules against each other on emulated devices."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from madem import compare, output, session
+from madem.commands.terminal import Terminal
+
+NAME = "compare"
+HELP = "learning rules against each other on emulated devices"
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--task", default="digits", help="digits, braille-words, a file (digits)")
+    parser.add_argument(
+        "--rules",
+        type=lambda text: text.split(","),
+        metavar="A,B…",
+        help=f"of {', '.join(compare.RULES)} (all)",
+    )
+    parser.add_argument(
+        "--over", default="all", choices=(*compare.LIMITS, "all"), help="what is varied (all)"
+    )
+    parser.add_argument("--seeds", type=int, metavar="N", help="devices of each rule (5)")
+    parser.add_argument("--epochs", type=int, help="passes (4 for digits, 10 for Braille)")
+    parser.add_argument(
+        "--quick", action="store_true", help="fewer values, 2 seeds, 1 pass: a first look"
+    )
+    parser.add_argument(
+        "--tune", action="store_true", help="choose the learning rates anew, on validation samples"
+    )
+    parser.add_argument(
+        "--out", default="madem-out", metavar="DIR", help="folder of the picture and the CSV file"
+    )
+
+
+def run(args: argparse.Namespace, terminal: Terminal) -> int:
+    """Train every rule under every limit; save the table and the picture."""
+    plan = compare.make_plan(
+        args.task, rules=args.rules, over=args.over, seeds=args.seeds, epochs=args.epochs,
+        quick=args.quick,
+    )  # fmt: skip
+    out = Path(args.out)
+    output.check_folder(out)
+    if args.tune:
+        plan = compare.tuned(plan, terminal.progress)
+    result = compare.run(plan, terminal.progress)
+    if args.json:
+        session.write_json(args.json, compare.to_json(result))
+    for table in compare.tables(result):
+        terminal.say(table)
+    name = f"compare-{Path(plan.task.name).stem}"
+    csv_file = out / f"{name}.csv"
+    output.write_whole(csv_file, compare.to_csv(result).encode())
+    terminal.saved(csv_file)
+    if result.on_device:
+        terminal.saved(compare.save_picture(result, out / f"{name}.png"))
+    return 0

@@ -1,0 +1,70 @@
+"""`madem demo`: the main job, short."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from madem import learn, output, session, verify
+from madem.commands import options, training
+from madem.commands.terminal import Terminal
+from madem.errors import MademError
+from madem.tasks import load_task
+
+NAME = "demo"
+HELP = "learn Braille on an emulated board and show it"
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    options.board(parser)
+    parser.add_argument("--out", default="madem-out", metavar="DIR", help="folder of the pictures")
+    parser.add_argument("--seed", type=int, default=1, help="seed of everything drawn (1)")
+
+
+def run(args: argparse.Namespace, terminal: Terminal) -> int:
+    """Learn Braille on a board, every bit verified, and save pictures."""
+    task = load_task("braille", seed=args.seed)
+    # Half of the usual passes: enough to see it, with every one of them verified.
+    plan = learn.recipe(task, seed=args.seed, epochs=40)
+    out = Path(args.out)
+    output.check_folder(out)
+    with session.open_learner(args.board) as device:
+        if device is None:
+            raise MademError("the demo shows a device: choose a board, not the twin")
+        terminal.say(f"board {args.board}: {device.hello.board}, firmware {device.hello.firmware}")
+        device.configure(plan.settings.integers())
+        lock = verify.LockStep(device)
+        run = session.Run(task, plan, device.config, args.board, "default")
+        mismatch = training.train(run, lock, terminal, "learning, checked by the twin")
+        shown = task.test_set(0.2, draws=1)
+        recalled = device.outputs(shown.x)
+        if mismatch is None:
+            session.finish(run, device)
+            run.baselines = session.baselines(task, ())
+    result = run.to_json() | verify.report(lock, mismatch)
+    if args.json:
+        session.write_json(args.json, result)
+    if mismatch is not None:
+        terminal.say(f"[bold red]device and twin differ[/]: {mismatch}")
+        return 1
+    terminal.say(
+        f"verified: {lock.steps:,} steps, {lock.compared:,} values, 0 mismatches"
+        f" ({run.result.wall_s:.1f} s)"
+    )
+    dots = learn.read_dots(recalled, run.config.t_hi, run.config.t_lo)
+    training.show(run, terminal)
+    training.save_pictures(run, out, terminal)
+    _braille_picture(run, shown.x, dots, out, terminal)
+    return 0
+
+
+def _braille_picture(
+    run: session.Run, shown: Any, dots: Any, folder: Path, terminal: Terminal
+) -> None:
+    from madem import pictures
+
+    figure = pictures.braille_picture(
+        run.task.class_names, shown, dots, title="Seen with p = 0.2, and recalled"
+    )
+    terminal.saved(pictures.save_picture(figure, folder / "braille-words.png"))

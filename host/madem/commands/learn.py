@@ -1,0 +1,48 @@
+"""`madem learn`: stream samples, learn on the device, evaluate."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from madem import output, session, state
+from madem.commands import options, training
+from madem.commands.terminal import Terminal
+
+NAME = "learn"
+HELP = "stream samples, learn on the device, evaluate"
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    options.board(parser)
+    options.task(parser)
+    parser.add_argument("--plot", metavar="DIR", help="save pictures into this folder")
+    parser.add_argument("--save", metavar="FILE", help="save what was learned")
+    parser.add_argument("--load", metavar="FILE", help="go on from a saved state")
+    parser.add_argument("--no-baselines", action="store_true", help="leave the comparison out")
+
+
+def run(args: argparse.Namespace, terminal: Terminal) -> int:
+    """Train, evaluate, compare, save."""
+    task, plan = training.make_plan(args)
+    if args.save is not None:
+        output.check_file(args.save)
+    if args.plot is not None:
+        output.check_folder(args.plot)
+    with session.open_learner(args.board) as device:
+        resume = Path(args.load) if args.load else None
+        learner, plan = session.prepare(device, plan, task, resume)
+        run = session.Run(task, plan, learner.config, args.board, args.preset, args.frontend)
+        training.train(run, learner, terminal, f"learning {task.name} on {args.board}")
+        session.finish(run, learner)
+        if args.save:
+            assert run.final is not None
+            state.save(run.final, args.save)
+    if not args.no_baselines:
+        run.baselines = session.baselines(task, plan.settings.sizes[1:-1])
+    if args.json:
+        session.write_json(args.json, run.to_json())
+    training.show(run, terminal)
+    if args.plot:
+        training.save_pictures(run, Path(args.plot), terminal)
+    return 0

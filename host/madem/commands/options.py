@@ -1,0 +1,67 @@
+"""Options that several commands have."""
+
+from __future__ import annotations
+
+import argparse
+
+from madem_emulator.presets import PRESETS
+
+
+def board(parser: argparse.ArgumentParser, default: str = "unix") -> None:
+    """Which board a command works on."""
+    parser.add_argument(
+        "--board",
+        default=default,
+        help=f"unix, unix:heap=64K, a port, auto; for learn also twin ({default})",
+    )
+
+
+def task(parser: argparse.ArgumentParser) -> None:
+    """What is learned, by which network on which devices."""
+    parser.add_argument("task", help="braille, braille-words, digits, or DATA.csv / DATA.npz")
+    parser.add_argument(
+        "--layers",
+        type=_hidden,
+        metavar="N,N…",
+        help="units of the hidden layers, or none for a single weight layer (64 for Braille, 32)",
+    )
+    parser.add_argument("--epochs", type=int, help="passes (20; Braille 80; small files more)")
+    parser.add_argument("--bits", type=int, help="bits of a device, 2 to 8 (4)")
+    parser.add_argument("--beta", type=float, help="strength of the nudge (1)")
+    parser.add_argument("--rule", choices=("centred", "one-sided", "clamped"), help="(centred)")
+    parser.add_argument("--rate", type=float, help="learning rate (4; Braille words 1, recall 2)")
+    parser.add_argument(
+        "--decay",
+        type=float,
+        help="factor on the rate after each pass",
+    )
+    parser.add_argument("--preset", choices=PRESETS, default="default", help="device imperfections")
+    for flag, what in (
+        ("--cycle-to-cycle", "σ of a step, as a fraction of it"),
+        ("--device-to-device", "σ over devices of step and window"),
+        ("--read-noise", "σ of a reading, as a fraction of full scale"),
+        ("--stuck", "fraction of the devices that are stuck"),
+    ):
+        parser.add_argument(flag, type=float, metavar="X", help=f"{what} (from the preset)")
+    parser.add_argument("--dac-bits", type=int, metavar="N", help="1 to 8 (8)")
+    parser.add_argument("--adc-bits", type=int, metavar="N", help="2 to 10 (8)")
+    parser.add_argument("--seed", type=int, default=1, help="seed of everything drawn (1)")
+    parser.add_argument(
+        "--split", type=float, default=0.2, metavar="X", help="share of the test set (0.2)"
+    )
+    parser.add_argument("--target", help="label column of a CSV file, or array of an NPZ file")
+    parser.add_argument("--words", metavar="FILE", help="other words for the Braille tasks")
+    parser.add_argument(
+        "--frontend", choices=("emulated",), default="emulated", help="what holds the weights"
+    )
+
+
+def _hidden(text: str) -> tuple[int, ...]:
+    if text == "none":
+        return ()
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is neither `none` nor numbers such as 64 or 64,32"
+        ) from None

@@ -1,0 +1,45 @@
+"""Where a command prints."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from rich.console import Console, RenderableType
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+)
+
+
+class Terminal:
+    """Where a command prints: to people, and only when they want it."""
+
+    def __init__(self, quiet: bool) -> None:
+        self._console = Console(quiet=quiet, highlight=False)
+
+    def say(self, what: RenderableType) -> None:
+        """Print a line or a table."""
+        self._console.print(what)
+
+    @contextlib.contextmanager
+    def progress(self, what: str, total: int) -> Iterator[Callable[[int], None]]:
+        """A bar, on a terminal only; gives the function that advances it."""
+        with Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            console=self._console,
+            disable=not self._console.is_terminal,
+        ) as bar:
+            task = bar.add_task(what, total=total)
+            yield lambda n: bar.advance(task, n)
+
+    def saved(self, path: Path) -> None:
+        """Say which file was written."""
+        self.say(f"saved {path}")

@@ -1,0 +1,106 @@
+"""What `demo`, `learn` and `verify` share: plan, train, show."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from madem import learn, session, verify
+from madem.commands.terminal import Terminal
+from madem.device import Learner
+from madem.tasks import Task, load_task
+from madem_emulator.config import Rule
+from madem_emulator.presets import PRESETS
+
+
+def make_plan(args: argparse.Namespace) -> tuple[Task, learn.Recipe]:
+    """The task that the options name, and how it will be learned."""
+    task = load_task(
+        args.task, seed=args.seed, test_fraction=args.split, target=args.target, words=args.words
+    )
+    names = ("cycle_to_cycle", "device_to_device", "read_noise", "stuck", "dac_bits", "adc_bits")
+    chosen = PRESETS[args.preset] | {
+        name: value for name in names if (value := getattr(args, name)) is not None
+    }
+    rule = None if args.rule is None else Rule[args.rule.replace("-", "_").upper()]
+    plan = learn.recipe(
+        task,
+        hidden=args.layers,
+        epochs=args.epochs,
+        decay=args.decay,
+        seed=args.seed,
+        weight_bits=args.bits,
+        beta=args.beta,
+        rule=rule,
+        learning_rate=args.rate,
+        **chosen,
+    )
+    return task, plan
+
+
+def train(
+    run: session.Run,
+    learner: Learner,
+    terminal: Terminal,
+    what: str,
+    limit: int | None = None,
+) -> verify.Mismatch | None:
+    """Train and evaluate into `run`; returns the mismatch at which a lock step stopped."""
+    total = run.plan.epochs * run.task.samples_per_pass
+    total = total if limit is None else min(total, limit)
+    try:
+        with terminal.progress(what, total) as advance:
+            run.result = learn.train(learner, run.task, run.plan, progress=advance, limit=limit)
+        with terminal.progress("testing", len(run.task.x_test)) as advance:
+            run.result.metrics = learn.evaluate(learner, run.task, advance)
+    except verify.DiffersError as error:
+        return error.mismatch
+    return None
+
+
+def show(run: session.Run, terminal: Terminal) -> None:
+    """Print the table of results and what they cost."""
+    from madem import report
+
+    metrics = run.result.metrics
+    if "exact_word" in metrics:
+        draws = len(run.task.test_words())
+        terminal.say(report.recall_table(metrics["exact_word"], run.baselines, samples=draws))
+    else:
+        table = report.accuracy_table(
+            metrics["accuracy"], run.baselines, samples=len(run.task.x_test)
+        )
+        terminal.say(table)
+    cost = (
+        f", {run.result.busy_us / run.result.samples:.0f} µs each on the device"
+        if (run.result.busy_us and run.result.samples)
+        else ""
+    )
+    terminal.say(
+        f"{run.result.samples:,} samples in {run.result.wall_s:.1f} s{cost};"
+        f" {run.config.couplings:,} couplings"
+    )
+
+
+def save_pictures(run: session.Run, folder: Path, terminal: Terminal) -> None:
+    """Draw how it learned and what the weights have become."""
+    from madem import pictures
+
+    task, metrics = run.task, run.result.metrics
+    reconstruct = task.kind == "reconstruct"
+    if run.result.train:
+        curve = run.result.train
+        if reconstruct:
+            curve = [wrong / task.n_outputs for wrong in curve]
+        figure = pictures.learning_curve(
+            curve,
+            measure="dots wrong" if reconstruct else "accuracy",
+            recall=metrics.get("exact_word"),
+            baselines=run.baselines if reconstruct else None,
+            samples=len(task.test_words()) if reconstruct else None,
+            title=f"{task.name}, learned on {run.board}",
+        )
+        terminal.saved(pictures.save_picture(figure, folder / f"{task.name}-learning.png"))
+    assert run.final is not None
+    figure = pictures.weights_picture(session.weights(run.final), unit="conductance difference")
+    terminal.saved(pictures.save_picture(figure, folder / f"{task.name}-weights.png"))
