@@ -92,8 +92,8 @@ class Settings:
     rule: Rule = Rule.CENTRED
     beta: float = 1.0
     """Strength of the nudge, in drive per unit of output error."""
-    sweeps_free: int = 8
-    sweeps_nudged: int = 8
+    sweeps_free: int = 4
+    sweeps_nudged: int = 2
     target_high: float = 0.8
     """Target activity of an output that is on; below 1 so that overshoot is corrected too."""
     target_low: float = 0.0

@@ -43,15 +43,15 @@ class _Sweep:
     def __init__(
         self,
         sizes: Sequence[int],
-        updated: int,
+        layers: Sequence[int],
         forward: Sequence[Converter],
         transposed: Sequence[Converter],
     ) -> None:
-        """`updated` is the last layer to be updated; the converters are by weight layer.
+        """`layers` are updated in this order; the converters are by weight layer.
 
         Without converters for the transposed reads there are none.
         """
-        self.layers = range(1, updated + 1)
+        self.layers = layers
         self.forward: dict[int, _Read] = {}
         self.transposed: dict[int, _Read] = {}
         self.converters: list[Converter] = []
@@ -88,10 +88,12 @@ class Phases:
             for k in config.layers
             if feedback
         ]
-        updated = last - 1 if config.rule == Rule.CLAMPED else last
+        # Down from the output: what is pulled there reaches every layer within one sweep.
+        highest_moved = last - 1 if config.rule == Rule.CLAMPED else last
         self._held = forward[0]
-        self._free_sweep = _Sweep(config.sizes, last, forward, transposed)
-        self._nudged_sweep = _Sweep(config.sizes, updated, forward, transposed)
+        self._free_sweep = _Sweep(config.sizes, range(1, last + 1), forward, transposed)
+        down = range(highest_moved, 0, -1)
+        self._nudged_sweep = _Sweep(config.sizes, down, forward, transposed)
         self._competitions = {
             k: Competition(layer.cap, config.sizes[k], config.dac_mask)
             for k, layer in enumerate(config.layers, start=1)

@@ -16,6 +16,10 @@ class Network:
         self.sizes = sizes
         self.at = [sum(sizes[:k]) for k in range(len(sizes))]
         self.last = len(sizes) - 1
+        # In which order a sweep updates the layers: up to settle, down to follow the nudge.
+        self._up = tuple(range(1, len(sizes)))
+        self._down = tuple(reversed(self._up))
+        self._below_output = self._down[1:]
         self.front = front
         # Looked up once: a bound method is a new object each time.
         self._forward = front.forward
@@ -49,7 +53,7 @@ class Network:
         kernels.load(s, self.at[1], len(s) - self.at[1], self._silence, 0, 0)
         # The input does not change again, so its drive is read once and held.
         self.front.forward(0, s, self._held)
-        self._sweep(s, self.sweeps_free, self.last, 0)
+        self._sweep(s, self.sweeps_free, self._up, 0)
 
     def set_targets(self, source, first):
         """Take the target at source[first:]: a class number, or a byte for each output."""
@@ -73,16 +77,16 @@ class Network:
     def settle_nudged(self, s, sign):
         """Settle again into s, from the free activities, under sign times the nudge."""
         kernels.load(s, 0, len(s), self.free, 0, 255)
-        self._sweep(s, self.sweeps_nudged, self.last, sign)
+        self._sweep(s, self.sweeps_nudged, self._down, sign)
 
     def settle_clamped(self, s):
         """Settle again into s, from the free activities, with the outputs held."""
         kernels.load(s, 0, self.at[-1], self.free, 0, 255)
         kernels.load(s, self.at[-1], self.sizes[-1], self.targets, 0, 255)
-        self._sweep(s, self.sweeps_nudged, self.last - 1, 0)
+        self._sweep(s, self.sweeps_nudged, self._below_output, 0)
 
-    def _sweep(self, s, sweeps, top, sign):
-        """Update layers 1...top in order, `sweeps` times; the output layer is nudged."""
+    def _sweep(self, s, sweeps, layers, sign):
+        """Update these layers in order, `sweeps` times; the output layer is nudged."""
         forward = self._forward
         transposed = self._transposed
         activate = kernels.activate
@@ -92,8 +96,8 @@ class Network:
         mask = self.mask
         last = self.last
         for _ in range(sweeps):
-            drive = self._held
-            for k in range(1, top + 1):
+            for k in layers:
+                drive = self._held
                 if k > 1:
                     drive = self._drive
                     forward(k - 1, s, drive)

@@ -181,13 +181,13 @@ class Board:
 
     def sweep(
         self,
+        layers: list[int],
         s: list[list[int]],
         held: list[int],
         nudge: list[int],
         noise: Generator,
-        clamped: bool = False,
     ) -> None:
-        for k in range(1, self.last if clamped else self.last + 1):
+        for k in layers:
             forward = held if k == 1 else self.forward(k, s[k - 1], noise)
             back = [0] * self.config.sizes[k]
             if k < self.last:
@@ -201,8 +201,9 @@ class Board:
         s = [[value & self.config.dac_mask for value in x]]
         s += [[0] * n for n in self.config.sizes[1:]]
         held = self.forward(1, s[0], noise)
+        up = list(range(1, self.last + 1))
         for _ in range(self.config.t_free):
-            self.sweep(s, held, [0] * self.config.sizes[-1], noise)
+            self.sweep(up, s, held, [0] * self.config.sizes[-1], noise)
         return held, s
 
     def learn(self, rate: int, x: list[int], on: list[int]) -> Sample:
@@ -221,11 +222,14 @@ class Board:
         minus = [list(layer) for layer in free]
         if config.rule == 2:
             plus[self.last] = list(t)
+        down = [self.last - i for i in range(self.last)]
+        if config.rule == 2:
+            down = down[1:]
         for _ in range(config.t_nudge):
-            self.sweep(plus, held, nudge, noise, clamped=config.rule == 2)
+            self.sweep(down, plus, held, nudge, noise)
         if config.rule == 0:
             for _ in range(config.t_nudge):
-                self.sweep(minus, held, [-value for value in nudge], noise)
+                self.sweep(down, minus, held, [-value for value in nudge], noise)
 
         self.change_weights(rate, plus, minus)
         for step, what, layer, index, bit in self.flips:

@@ -111,7 +111,7 @@ def test_the_table_of_settings_has_the_defaults_of_the_code() -> None:
     fields = set(Settings.__dataclass_fields__)
     assert named <= fields
     # What is said elsewhere on the page, or is no number of the device's.
-    rest = {"sizes", "one_hot", "seed", "rule", "sweeps_free", "sweeps_nudged", "extra"}
+    rest = {"sizes", "one_hot", "seed", "rule", "extra"}
     assert fields - named <= rest
 
 

@@ -8,7 +8,7 @@ from madem import serve
 
 
 def configure(
-    sizes, *, seed=1, one_hot=1, rule=0, sweeps=(8, 8), beta=64, targets=(204, 0), mask=255,
+    sizes, *, seed=1, one_hot=1, rule=0, sweeps=(4, 2), beta=64, targets=(204, 0), mask=255,
     bits=8, gains=None, ranges=(11, 9), noise=(35, 9), caps=None, scales=None, **device
 ):  # fmt: skip
     """The payload of docs/link.md; defaults are those of docs/arithmetic.md.

@@ -51,10 +51,28 @@ def test_the_order_of_the_reads_and_the_held_drive():
     equal([ask[:2] for ask in front.asked], [("forward", 0)] + 3 * sweep)
     front.asked.clear()
     net.settle_nudged(net.plus, 1)
-    equal([ask[:2] for ask in front.asked], 2 * sweep)
+    equal([ask[:2] for ask in front.asked], 2 * sweep[::-1], "downward")
     front.asked.clear()
     net.settle_clamped(net.plus)
     equal([ask[:2] for ask in front.asked], 2 * sweep[:1])
+
+
+def test_a_nudge_reaches_the_lowest_layer_in_one_sweep():
+    net = build.learner((2, 3, 3, 2), sweeps=(1, 1)).network
+    front = Recorder(400, 100)
+    net.front = front
+    net._forward, net._transposed = front.forward, front.transposed
+    net.settle_free(bytes(2), 0)
+    free = bytes(net.free)
+    net.set_targets(b"\0", 0)
+    net.aim()
+    front.asked.clear()
+    net.settle_nudged(net.plus, 1)
+    asked = [("forward", 2), ("forward", 1), ("transposed", 2), ("transposed", 1)]
+    equal([ask[:2] for ask in front.asked], asked)
+    seen = [ask[2] for ask in front.asked]
+    equal(seen[0], free)
+    assert seen[1][8:] == net.plus[8:] != free[8:], "the layer below sees the nudged outputs"
 
 
 def test_each_read_sees_the_activities_of_its_moment():
