@@ -7,8 +7,13 @@
 # Usage: emulator/prepare/build_micropython.sh [qemu] [unix32]     (default: both)
 #
 # For Debian 12 or newer on x86-64, as root or with sudo for the missing packages.
-# Takes one to three minutes once; a second run finds the results and says so.
+# Takes half a minute to three minutes once; a second run finds the results and says so.
 # Results: ${MADEM_CACHE:-~/.cache/madem}/micropython/current/{qemu,unix32}/
+#
+# madem's firmware is frozen into both (firmware/manifest.py), where it needs the least heap.
+# After a change of it a run takes some seconds: the built source is kept, and only what is
+# frozen is compiled again. A board with an older frozen firmware is still good for everything
+# but the smallest heaps: `madem deploy` notices, and sends the newer one.
 #
 # The source package is found on the mirror that apt already uses and verified by apt
 # (signed index, SHA-256). Apt's own settings stay as they are: the additional source
@@ -17,8 +22,12 @@ set -euo pipefail
 unset MAKEFLAGS MFLAGS CFLAGS CPPFLAGS LDFLAGS CROSS_COMPILE
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+# Beside emulator/ in a checkout, and among the installed packages otherwise.
+for firmware in "$here/../../firmware" "$here/../../madem_firmware"; do
+    [[ -f $firmware/manifest.py ]] && break
+done
 store=$(realpath -m "${MADEM_CACHE:-$HOME/.cache/madem}/micropython")
-work=$store/work
+work=$store/work # for the search and the download
 log=$store/build.log
 
 # Debian 13's is the version that madem is tested with; the others are for a mirror
@@ -41,9 +50,15 @@ step() {
     "$@" >>"$log" 2>&1 || fail "$what failed: see the end of $log"
 }
 
+# What the kept source was built with; a change of it starts anew.
+tools() {
+    cat "$here/build_micropython.sh" "$here"/{qemu_board,unix32_variant}/* | sha256sum | cut -d' ' -f1
+}
+
 # What a result was built from; a change of it builds again.
 recipe() {
-    cat "$here/build_micropython.sh" "$here"/{qemu_board,unix32_variant}/* | sha256sum | cut -d' ' -f1
+    tools
+    cat "$firmware"/{manifest.py,madem/*.py} | sha256sum | cut -d' ' -f1
 }
 
 is_prepared() {
@@ -115,16 +130,16 @@ unpack() {
 }
 
 build_qemu() {
-    local port=$work/source/ports/qemu
-    cp -r "$here/qemu_board" "$port/boards/MADEM"
-    step "build the qemu board" nice make -j"$(nproc)" -C "$port" BOARD=MADEM
+    local port=$source/ports/qemu
+    cp -rp "$here/qemu_board/." "$port/boards/MADEM"
+    step "build the qemu board" nice make -j"$(nproc)" -C "$port" BOARD=MADEM MICROPY_MANIFEST_MADEM="$firmware"
     cp "$port/build-MADEM/firmware.elf" "$1/firmware.elf"
 }
 
 build_unix32() {
-    local port=$work/source/ports/unix
-    cp -r "$here/unix32_variant" "$port/variants/madem"
-    step "build unix32" nice make -j"$(nproc)" -C "$port" VARIANT=madem
+    local port=$source/ports/unix
+    cp -rp "$here/unix32_variant/." "$port/variants/madem"
+    step "build unix32" nice make -j"$(nproc)" -C "$port" VARIANT=madem MICROPY_MANIFEST_MADEM="$firmware"
     cp "$port/build-madem/micropython" "$1/micropython"
 }
 
@@ -148,6 +163,7 @@ for board in "${boards[@]}"; do
     [[ $prepared == yes ]] || wanted+=("$board")
 done
 [[ ${#wanted[@]} == 0 && ${#packages[@]} == 0 ]] && exit
+firmware=$(realpath "$firmware") || fail "madem's firmware is not beside $here"
 
 for tool in apt-get dpkg-query; do
     command -v $tool >/dev/null || fail "this needs Debian's packages ($tool): run it on Debian"
@@ -166,21 +182,30 @@ install_packages "${packages[@]}"
 [[ ${#wanted[@]} == 0 ]] && exit
 rm -rf "$work"
 mkdir "$work"
-site=$(mirror)
-if [[ -z $site ]]; then
-    step "update apt's lists" as_root apt-get update
+source=$store/current/source
+if [[ $(cat "$source/madem-tools" 2>/dev/null) == "$(tools)" ]]; then
+    version=$(readlink "$store/current")
+else
     site=$(mirror)
+    if [[ -z $site ]]; then
+        step "update apt's lists" as_root apt-get update
+        site=$(mirror)
+    fi
+    [[ -n $site ]] || fail "apt knows no source of Debian's packages: add one below /etc/apt first"
+    echo "build_micropython: look for the source package"
+    find_version "$site"
+    step "fetch micropython $version" unpack
+    rm -rf "$store/$version/source"
+    mkdir -p "$store/$version"
+    source=$store/$version/source
+    mv "$work/source" "$source"
+    step "build mpy-cross" nice make -j"$(nproc)" -C "$source/mpy-cross"
+    tools >"$source/madem-tools"
 fi
-[[ -n $site ]] || fail "apt knows no source of Debian's packages: add one below /etc/apt first"
-echo "build_micropython: look for the source package"
-find_version "$site"
-step "fetch micropython $version" unpack
-step "build mpy-cross" nice make -j"$(nproc)" -C "$work/source/mpy-cross"
 for board in "${wanted[@]}"; do
     mkdir "$work/$board"
-    "build_$board" "$work/$board"
     recipe >"$work/$board/recipe"
-    mkdir -p "$store/$version"
+    "build_$board" "$work/$board"
     rm -rf "${store:?}/$version/$board"
     mv "$work/$board" "$store/$version/$board"
     ln -sfn "$version" "$store/current"

@@ -222,7 +222,7 @@ int __wrap_main(void) {
     gc_init(heap, (uint8_t *)heap + heap_size);
     for (;;) {
         mp_init();
-        mp_obj_list_append(mp_sys_path, MP_OBJ_NEW_QSTR(MP_QSTR__slash_lib));
+        mp_obj_list_append(mp_sys_path, MP_OBJ_NEW_QSTR(qstr_from_str("/lib")));
         readline_init0();
         run();
         mp_printf(&mp_plat_print, "MPY: soft reboot\n");

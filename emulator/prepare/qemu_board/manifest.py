@@ -1,1 +1,2 @@
 freeze("$(BOARD_DIR)", "_boot.py")
+include("$(MADEM)/manifest.py")

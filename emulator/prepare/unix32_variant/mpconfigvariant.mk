@@ -5,7 +5,8 @@ MICROPY_PY_FFI = 0
 MICROPY_PY_SSL = 0
 MICROPY_PY_BTREE = 0
 MICROPY_PY_SOCKET = 0
-FROZEN_MANIFEST =
+FROZEN_MANIFEST = $(VARIANT_DIR)/manifest.py
+MPY_CROSS_FLAGS += -march=x86
 
 SHARED_SRC_C_EXTRA += runtime/pyexec.c
 LDFLAGS_EXTRA += -static -Wl,--wrap=prompt_read_history

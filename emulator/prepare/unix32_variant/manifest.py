@@ -1,0 +1,1 @@
+include("$(MADEM)/manifest.py")
