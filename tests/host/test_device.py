@@ -16,7 +16,7 @@ from madem.device import Device, Memory, TwinLearner, connect, pack_config
 from madem.errors import DeviceError, LinkError
 from madem.state import State
 from madem_emulator.config import Config, Rule, Settings
-from madem_emulator.presets import PRESETS
+from madem_emulator.integer_presets import PRESETS
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the emulated board needs Linux")
 

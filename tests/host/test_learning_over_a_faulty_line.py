@@ -15,7 +15,7 @@ from madem.boards import open_board
 from madem.device import Device, TwinLearner
 from madem.line import Damage, Line
 from madem.tasks import load_task
-from madem_emulator.presets import PRESETS
+from madem_emulator.integer_presets import PRESETS
 
 from .test_link_faults import Faults
 

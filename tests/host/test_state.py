@@ -19,7 +19,7 @@ from madem.errors import MademError
 from madem.session import prepare
 from madem.state import State
 from madem_emulator.config import Config, Rule, Settings
-from madem_emulator.presets import PRESETS
+from madem_emulator.integer_presets import PRESETS
 
 RATE = 3000
 

@@ -19,7 +19,7 @@ from madem.device import Device, Memory, TwinLearner, connect
 from madem.tasks import load_task
 from madem.verify import DiffersError, LockStep, Mismatch, cell_name
 from madem_emulator.config import Config, Rule, Settings
-from madem_emulator.presets import PRESETS
+from madem_emulator.integer_presets import PRESETS
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the emulated board needs Linux")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from madem_emulator.presets import PRESETS
+from madem_emulator.integer_presets import PRESETS
 
 
 def board(parser: argparse.ArgumentParser, default: str = "unix") -> None:

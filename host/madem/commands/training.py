@@ -10,7 +10,7 @@ from madem.commands.terminal import Terminal
 from madem.device import Learner
 from madem.tasks import Task, load_task
 from madem_emulator.config import Rule
-from madem_emulator.presets import PRESETS
+from madem_emulator.integer_presets import PRESETS
 
 
 def make_plan(args: argparse.Namespace) -> tuple[Task, learn.Recipe]:

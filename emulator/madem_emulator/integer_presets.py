@@ -1,4 +1,4 @@
-"""Named sets of device imperfections for `Settings`."""
+"""Named sets of device imperfections of the integer crossbar, for `Settings`."""
 
 from __future__ import annotations
 
