@@ -1,0 +1,1 @@
+"""A crossbar emulated in physical units: devices, pulses, noise, drift, wires, converters."""

@@ -1,0 +1,92 @@
+"""Every check of input, in one place: bad input raises one `ValueError` that names the field."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+
+
+def need(ok: bool, name: str, value: object, must: str) -> None:
+    """Raise a ValueError saying what `name` is and what it must be, unless `ok`."""
+    if not ok:
+        raise ValueError(f"{name} is {value}, but must be {must}")
+
+
+def number(name: str, value: float, low: float = 0.0, high: float = math.inf) -> None:
+    """A finite number from low to high, both included."""
+    ok = isinstance(value, int | float | np.number) and low <= value <= high
+    bounds = f"{low:g} or more" if high == math.inf else f"from {low:g} to {high:g}"
+    need(ok and math.isfinite(value), name, value, f"a number {bounds}")
+
+
+def fraction(name: str, value: float) -> None:
+    """A number from 0 to 1."""
+    number(name, value, 0.0, 1.0)
+
+
+def count(name: str, value: int, low: int = 1) -> None:
+    """A whole number, `low` or more."""
+    ok = isinstance(value, int | np.integer) and not isinstance(value, bool) and value >= low
+    need(ok, name, value, f"a whole number of {low} or more")
+
+
+def array(name: str, value: ArrayLike, shape: tuple[int, ...]) -> Floats:
+    """A finite float array that broadcasts to `shape`."""
+    try:
+        result = np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise ValueError(f"{name} must be numbers in an array of shape {shape}") from None
+    try:
+        fits = np.broadcast_shapes(result.shape, shape) == shape
+    except ValueError:
+        fits = False
+    need(fits, f"the shape of {name}", result.shape, f"{shape}")
+    need(bool(np.isfinite(result).all()), name, "not finite", "finite everywhere")
+    return result
+
+
+def conductances(name: str, value: ArrayLike, shape: tuple[int, ...]) -> Floats:
+    """Finite conductances of 0 S or more that broadcast to `shape`."""
+    result = array(name, value, shape)
+    need(bool((result >= 0).all()), name, f"negative ({result.min():g} S)", "0 S or more")
+    return result
+
+
+def whole(name: str, value: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.int64]:
+    """Whole numbers that broadcast to `shape`."""
+    numbers = array(name, value, shape)
+    result = numbers.astype(np.int64)
+    need(bool((result == numbers).all()), name, "fractional", "whole numbers")
+    return result
+
+
+def voltages(
+    name: str, value: ArrayLike, batch: tuple[int, ...], lines: int, limit: float
+) -> Floats:
+    """Line voltages: finite, within ±limit, of shape (*batch, lines), (*batch, vectors, lines) or
+    (lines,), the last for all arrays of the batch.
+
+    Returns:
+        float (*batch, lines) or (*batch, vectors, lines).
+    """
+    v = np.asarray(value, dtype=np.float64)
+    depth = len(batch)
+    if v.ndim == 1 and depth:
+        v = np.broadcast_to(v, (*batch, v.shape[0]))
+    ok = v.ndim in (depth + 1, depth + 2) and v.shape[:depth] == batch and v.shape[-1] == lines
+    if not (ok and v.size):
+        shape = ", ".join(str(n) for n in batch) + ", " * bool(batch)
+        must = f"({shape}{lines}) or ({shape}vectors, {lines})"
+        raise ValueError(f"the shape of {name} is {v.shape}, but must be {must}")
+    # One comparison finds both what is too large and what is not a number.
+    if not np.abs(v).max() <= limit * (1 + 1e-9):
+        worst: Any = np.abs(v).max()
+        need(bool(np.isfinite(worst)), name, "not finite", "finite everywhere")
+        raise ValueError(f"{name} reaches {worst:g} V, but the device is read up to {limit:g} V")
+    return v

@@ -1,0 +1,462 @@
+"""A crossbar of simulated devices: reads forward and backward, pulses, write-verify, time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from madem_emulator.physical import checks
+from madem_emulator.physical.checks import Flags, Floats
+from madem_emulator.physical.device import Device
+from madem_emulator.physical.devices import DeviceArray
+from madem_emulator.physical.presets import IDEAL
+
+Cell = Literal["1T1R", "1R"]
+
+
+@dataclass
+class Counters:
+    """What a crossbar has done since it was made: the quantities that time and energy follow from.
+
+    All are summed over the batch.
+    """
+
+    reads: int = 0
+    """Vectors read, forward and transposed."""
+    device_reads: int = 0
+    """Devices that took part in reads: vectors times devices of the array."""
+    set_pulses: float = 0.0
+    """SET pulses that devices received, half-selected ones counted by their strength."""
+    reset_pulses: float = 0.0
+    """RESET pulses, likewise."""
+    read_time: float = 0.0
+    """Seconds spent reading, one vector after another, arrays of a batch at the same time."""
+    write_time: float = 0.0
+    """Seconds of pulses, one after another except where they were given in parallel."""
+    read_energy: float = 0.0
+    """Joules dissipated in the devices by reads: Σ g V² · read_time, wires and curvature of the
+    I–V curve left out."""
+    write_energy: float = 0.0
+    """Joules dissipated in the devices by pulses: Σ g V² · width, with g before the pulses."""
+
+
+class WriteReport(NamedTuple):
+    """What `Crossbar.write_verify` did.
+
+    Attributes:
+        pulses: pulses that each device got, int (*batch, rows, columns).
+        failed: devices that did not come within the tolerance, bool (*batch, rows, columns).
+        error: conductance less target in siemens, (*batch, rows, columns).
+        rounds: verify reads of the whole array.
+    """
+
+    pulses: NDArray[np.int64]
+    failed: NDArray[np.bool_]
+    error: Floats
+    rounds: int
+
+
+class Crossbar:
+    """rows × columns devices, or a batch of independent such arrays.
+
+    Word lines are rows, bit lines are columns; the device at (i, j) joins word line i to bit line
+    j. All random numbers come from one generator: the same seed and the same calls give the same
+    bits.
+
+    Attributes:
+        counters: what was done so far.
+    """
+
+    def __init__(
+        self,
+        rows: int,
+        columns: int,
+        device: Device = IDEAL,
+        *,
+        seed: int = 1,
+        batch: tuple[int, ...] = (),
+        cell: Cell = "1T1R",
+        read_time: float = 1e-6,
+    ) -> None:
+        """All devices begin at their g_min.
+
+        Args:
+            rows, columns: size of one array, 1 or more.
+            device: what kind of device; `presets` has published ones.
+            seed: of the generator, 0 or more.
+            batch: shape of a batch of independent arrays; () for one array.
+            cell: "1T1R", a transistor at every device, or "1R", none: then pulses disturb the
+                devices that share a line with the selected one (`PulseResponse.half_select`).
+            read_time: seconds that a read holds its voltages.
+
+        Raises:
+            ValueError: an argument is out of range; the message names it.
+        """
+        checks.count("rows", rows)
+        checks.count("columns", columns)
+        checks.count("seed", seed, 0)
+        for size in batch:
+            checks.count("batch", size)
+        checks.need(cell in ("1T1R", "1R"), "cell", cell, "1T1R or 1R")
+        checks.number("read_time", read_time)
+        checks.need(isinstance(device, Device), "device", device, "a Device, such as a preset")
+        self.rows, self.columns, self.batch = rows, columns, tuple(batch)
+        self.device, self.cell, self.read_time = device, cell, read_time
+        self.counters = Counters()
+        self.rng = np.random.Generator(np.random.SFC64(seed))
+        self._devices = DeviceArray(device, (*self.batch, rows, columns), self.rng)
+        self._electrics: _Electrics | None = None
+        self._seen_changes = -1
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(*batch, rows, columns)."""
+        return self._devices.shape
+
+    @property
+    def conductances(self) -> Floats:
+        """Conductances in siemens without read noise: a copy, float64 (*batch, rows, columns).
+
+        Assigning sets them exactly, as if an array with these had been found; what broadcasts to
+        the shape will do. Stuck devices keep theirs.
+        """
+        return self._devices.g.copy()
+
+    @conductances.setter
+    def conductances(self, value: ArrayLike) -> None:
+        self._devices.assign(checks.conductances("conductances", value, self.shape))
+
+    @property
+    def stuck(self) -> NDArray[np.bool_]:
+        """Which devices never change: bool (*batch, rows, columns)."""
+        return self._devices.stuck
+
+    # Reading
+
+    def read(self, voltages: ArrayLike) -> Floats:
+        """Drive the word lines, sense the bit lines.
+
+        Args:
+            voltages: in volts, (*batch, rows), (*batch, vectors, rows), or (rows,) for all arrays
+                of the batch; within ±max_read_voltage of the device.
+
+        Returns:
+            Currents in amperes, (*batch, columns) or (*batch, vectors, columns). Every vector has
+            read noise of its own.
+        """
+        limit = self.device.max_read_voltage
+        v = checks.voltages("voltages", voltages, self.batch, self.rows, limit)
+        return self._sense(v, transposed=False)
+
+    def read_transposed(self, voltages: ArrayLike) -> Floats:
+        """Drive the bit lines, sense the word lines, through the same devices.
+
+        Args:
+            voltages: in volts, shapes as for `read` with columns in place of rows.
+
+        Returns:
+            Currents in amperes, (*batch, rows) or (*batch, vectors, rows).
+        """
+        limit = self.device.max_read_voltage
+        v = checks.voltages("voltages", voltages, self.batch, self.columns, limit)
+        return self._sense(v, transposed=True)
+
+    def _sense(self, v: Floats, transposed: bool) -> Floats:
+        electrics = self._now()
+        currents = electrics.currents(v, transposed)
+        if electrics.variance is not None:
+            # The noise of a line is a sum of independent normal numbers, one for each device:
+            # one normal number with the sum of their variances.
+            variance = _through(v * v, electrics.variance, transposed)
+            noise = self.rng.standard_normal(currents.shape)
+            noise *= np.sqrt(variance, out=variance)
+            currents += noise
+        self._count_read(v, electrics, transposed)
+        return currents
+
+    def _now(self) -> _Electrics:
+        devices = self._devices
+        if self._electrics is None or self._seen_changes != devices.changes:
+            g = devices.seen()
+            self._electrics = _Electrics(g, devices.noise_variance(g), self.device)
+            self._seen_changes = devices.changes
+        return self._electrics
+
+    def _count_read(self, v: Floats, electrics: _Electrics, transposed: bool) -> None:
+        counters = self.counters
+        vectors = v.size // v.shape[-1]
+        spent = self.read_time * (v.shape[-2] if v.ndim > len(self.batch) + 1 else 1)
+        counters.reads += vectors
+        counters.device_reads += vectors * self.rows * self.columns
+        counters.read_time += spent
+        sums = electrics.line_sums(transposed)
+        if v.ndim > len(self.batch) + 1:
+            sums = sums[..., None, :]
+        counters.read_energy += self.read_time * float((v * v * sums).sum())
+        self._devices.elapse_traps(spent)
+
+    # Writing
+
+    def program(self, targets: ArrayLike) -> None:
+        """Bring every device to about its target, with the published error of the device.
+
+        Args:
+            targets: in siemens, within the device's window; what broadcasts to the shape.
+        """
+        self._devices.program(self._in_window(targets))
+
+    def pulse(self, counts: ArrayLike) -> None:
+        """Give each device its own number of pulses, one device after another.
+
+        In a 1R array each of them half-selects the other devices on its two lines.
+
+        Args:
+            counts: whole numbers that broadcast to the shape; above 0 SET, below 0 RESET.
+        """
+        numbers = np.broadcast_to(checks.whole("counts", counts, self.shape), self.shape)
+        amount, is_set = np.abs(numbers).astype(np.float64), numbers > 0
+        one_by_one = float(amount.sum(axis=(-1, -2)).max())
+        if not self._disturbs:
+            self._give(amount, is_set, one_by_one)
+            return
+        weight = self.device.pulses.half_select
+        for polarity in (is_set, ~is_set):
+            full = amount * polarity
+            on_row = full.sum(-1, keepdims=True) - full
+            on_column = full.sum(-2, keepdims=True) - full
+            direction = np.broadcast_to(polarity is is_set, self.shape)
+            self._give(full + weight * (on_row + on_column), direction, 0.0)
+        self.counters.write_time += one_by_one * self.device.pulses.width
+
+    def pulse_devices(self, index: tuple[ArrayLike, ...], counts: ArrayLike) -> None:
+        """Give pulses to some devices, all different, one after another: `pulse` for few devices.
+
+        Args:
+            index: as for numpy, one array for each axis of the shape.
+            counts: whole numbers but 0, of the shape of the indices; above 0 SET, below 0 RESET.
+        """
+        at = np.ravel_multi_index(tuple(np.atleast_1d(i) for i in index), self.shape).ravel()
+        numbers = np.broadcast_to(checks.whole("counts", counts, at.shape), at.shape)
+        checks.need(bool(np.all(numbers)), "counts", "0 for some device", "other than 0")
+        if self._disturbs:
+            all_counts = np.zeros(self.shape, np.int64)
+            all_counts.reshape(-1)[at] = numbers
+            self.pulse(all_counts)
+            return
+        amount, is_set = np.abs(numbers).astype(np.float64), numbers > 0
+        self._add_pulses(amount, is_set, self._devices.g.reshape(-1)[at], float(amount.sum()))
+        self._devices.pulse_some(at, amount, is_set)
+
+    def pulse_block(self, rows: ArrayLike, columns: ArrayLike, count: int) -> None:
+        """Give the same pulses to all devices where selected word and bit lines cross, at once.
+
+        In a 1R array the devices on only one selected line are half-selected.
+
+        Args:
+            rows: bool (*batch, rows), the selected word lines.
+            columns: bool (*batch, columns).
+            count: number of pulses; above 0 SET, below 0 RESET.
+        """
+        r = checks.array("rows", rows, (*self.batch, self.rows)) != 0
+        c = checks.array("columns", columns, (*self.batch, self.columns)) != 0
+        number = int(checks.whole("count", count, ()))
+        amount = abs(number) * (r[..., :, None] & c[..., None, :]).astype(np.float64)
+        if self._disturbs:
+            half = r[..., :, None] ^ c[..., None, :]
+            amount = amount + abs(number) * self.device.pulses.half_select * half
+        amount = np.broadcast_to(amount, self.shape)
+        self._give(amount, np.broadcast_to(number > 0, self.shape), abs(number))
+
+    def update(self, rows: ArrayLike, columns: ArrayLike, pulses: int = 31) -> NDArray[np.int8]:
+        """Change all devices in parallel by about `pulses` · rows_i · columns_j pulses each.
+
+        Every line carries a train of random pulses, as dense as the size of its number; a device
+        is pulsed where both of its trains coincide (Gokmen and Vlasov, Front. Neurosci. 10:333,
+        2016). The sign of the product decides between SET and RESET. In a 1R array the pulses that
+        do not coincide half-select.
+
+        Args:
+            rows: −1…1, (*batch, rows).
+            columns: −1…1, (*batch, columns).
+            pulses: length of the trains, 1…64.
+
+        Returns:
+            The pulses that each device got, above 0 SET, below 0 RESET: (*batch, rows, columns).
+        """
+        x = checks.array("rows", rows, (*self.batch, self.rows))
+        d = checks.array("columns", columns, (*self.batch, self.columns))
+        x = np.broadcast_to(x, (*self.batch, self.rows))
+        d = np.broadcast_to(d, (*self.batch, self.columns))
+        density = np.abs(np.concatenate([x, d], axis=-1))
+        checks.need(bool(density.max() <= 1), "rows or columns", density.max(), "from -1 to 1")
+        checks.count("pulses", pulses)
+        checks.need(pulses <= 64, "pulses", pulses, "at most 64")
+        trains = self._trains(density.astype(np.float32), pulses)
+        a, b = trains[..., : self.rows, None], trains[..., None, self.rows :]
+        number = np.bitwise_count(a & b)
+        amount = number.astype(np.float64)
+        is_set = (x > 0)[..., :, None] == (d > 0)[..., None, :]
+        if not self._disturbs:
+            self._give(amount, is_set, pulses)
+        else:
+            # With SET and RESET in phases of their own, a device sees the pulses of one of its
+            # lines alone in its own phase, and those of both lines, each alone, in the other.
+            weight = self.device.pulses.half_select
+            own = amount + weight * np.bitwise_count(a ^ b)
+            other = weight * (np.bitwise_count(a) + np.bitwise_count(b)).astype(np.float64)
+            for polarity in (is_set, ~is_set):
+                direction = np.broadcast_to(polarity is is_set, self.shape)
+                self._give(np.where(polarity, own, other), direction, pulses / 2)
+        counts = number.view(np.int8)
+        return np.negative(counts, where=~is_set, out=counts)
+
+    def _trains(self, density: NDArray[np.float32], pulses: int) -> NDArray[np.unsignedinteger]:
+        """Random bits of those densities: a word of `pulses` bits for each."""
+        bits = np.zeros((*density.shape, 32 if pulses <= 32 else 64), np.bool_)
+        chance = self.rng.random((*density.shape, pulses), np.float32)
+        np.less(chance, density[..., None], out=bits[..., :pulses])
+        word = np.uint32 if pulses <= 32 else np.uint64
+        return np.packbits(bits, axis=-1).view(word)[..., 0]
+
+    def write_verify(
+        self, targets: ArrayLike, tolerance: float, max_rounds: int = 200, start: int = 1
+    ) -> WriteReport:
+        """Pulse each device until a read finds it within the tolerance of its target.
+
+        Every round reads all devices, one by one, at the read voltage, with read noise, and gives
+        a pulse in the right direction to each that is off.
+
+        Args:
+            targets: in siemens, within the device's window; what broadcasts to the shape.
+            tolerance: in siemens, above 0.
+            max_rounds: rounds after which a device counts as failed.
+            start: pulses that a device gets in a round while it is off.
+
+        Returns:
+            A `WriteReport`.
+        """
+        target = np.broadcast_to(self._in_window(targets), self.shape)
+        checks.number("tolerance", tolerance)
+        checks.need(tolerance > 0, "tolerance", tolerance, "above 0 S")
+        checks.count("max_rounds", max_rounds)
+        checks.count("start", start)
+        used = np.zeros(self.shape, np.int64)
+        rounds = 0
+        off = np.ones(self.shape, bool)
+        while rounds < max_rounds:
+            rounds += 1
+            error = self._verify() - target
+            off = np.abs(error) > tolerance
+            if not off.any():
+                break
+            at = np.nonzero(off)
+            step = np.where(error[at] < 0, start, -start)
+            self.pulse_devices(at, step)
+            used[at] += start
+        return WriteReport(used, off, self._devices.g - target, rounds)
+
+    def _verify(self) -> Floats:
+        """Noisy conductances in siemens of all devices, read one by one at the read voltage."""
+        electrics = self._now()
+        g = electrics.g.copy()
+        if electrics.variance is not None:
+            g += self.rng.standard_normal(g.shape) * np.sqrt(electrics.variance)
+        counters, devices = self.counters, self.rows * self.columns
+        counters.reads += g.size
+        counters.device_reads += g.size
+        counters.read_time += self.read_time * devices
+        counters.read_energy += self.read_time * self.device.read_voltage**2 * float(g.sum())
+        self._devices.elapse_traps(self.read_time * devices)
+        return g
+
+    # Time
+
+    def wait(self, seconds: float) -> None:
+        """Let time pass without touching the array: drift, relaxation, telegraph noise.
+
+        Args:
+            seconds: above 0.
+        """
+        checks.number("seconds", seconds)
+        checks.need(seconds > 0, "seconds", seconds, "above 0")
+        self._devices.wait(float(seconds))
+
+    # Helpers
+
+    @property
+    def _disturbs(self) -> bool:
+        return self.cell == "1R" and self.device.pulses.half_select > 0
+
+    def _in_window(self, targets: ArrayLike) -> Floats:
+        g = checks.conductances("targets", targets, self.shape)
+        low, high = self.device.g_min, self.device.g_max
+        slack = 1e-9 * high
+        ok = bool(g.min() >= low - slack and g.max() <= high + slack)
+        found = f"from {g.min():g} to {g.max():g} S"
+        checks.need(ok, "targets", found, f"from g_min to g_max, {low:g} to {high:g} S")
+        return g
+
+    def _give(self, amount: Floats, is_set: Flags, slots: float) -> None:
+        """Pulse all devices, and count it; `slots` pulse widths pass."""
+        self._add_pulses(amount, is_set, self._devices.g, slots)
+        self._devices.pulse(amount, is_set)
+
+    def _add_pulses(self, amount: Floats, is_set: Flags, g: Floats, slots: float) -> None:
+        pulses, counters = self.device.pulses, self.counters
+        upward = amount * is_set
+        total, up = float(amount.sum()), float(upward.sum())
+        charge, charge_up = float(np.vdot(amount, g)), float(np.vdot(upward, g))
+        counters.set_pulses += up
+        counters.reset_pulses += total - up
+        counters.write_time += slots * pulses.width
+        spent = pulses.voltage_set**2 * charge_up + pulses.voltage_reset**2 * (charge - charge_up)
+        counters.write_energy += spent * pulses.width
+
+
+def _through(v: Floats, matrix: Floats, transposed: bool) -> Floats:
+    """Sums over the driven lines: v (…, [vectors,] lines) times matrix (…, rows, columns)."""
+    if transposed:
+        matrix = matrix.swapaxes(-1, -2)
+    if v.ndim < matrix.ndim and matrix.ndim > 2:
+        return (v[..., None, :] @ matrix)[..., 0, :]
+    return v @ matrix
+
+
+class _Electrics:
+    """What reads need of the conductances as they are now.
+
+    Attributes:
+        g: as a read sees them, in siemens, (*batch, rows, columns).
+        variance: of their read noise in S², or None.
+    """
+
+    def __init__(self, g: Floats, variance: Floats | None, device: Device) -> None:
+        self.g = g
+        self.variance = variance
+        curve = device.nonlinearity
+        self._a2: Floats | None = None
+        self._a3: Floats | None = None
+        if curve.second or curve.third or curve.relative_third:
+            self._a2, self._a3 = curve.coefficients(g)
+        self._sums: dict[bool, Floats] = {}
+
+    def currents(self, v: Floats, transposed: bool) -> Floats:
+        """Currents in amperes of the sensed lines for voltages of the driven ones."""
+        result = _through(v, self.g, transposed)
+        if self._a2 is not None and self._a3 is not None:
+            squares = v * v
+            # Driven from the bit lines, the device's voltage and the current sensed are both
+            # reversed: only the even term changes its sign.
+            even = _through(squares, self._a2, transposed)
+            result += np.negative(even, out=even) if transposed else even
+            result += _through(squares * v, self._a3, transposed)
+        return result
+
+    def line_sums(self, transposed: bool) -> Floats:
+        """Sum of the conductances on each driven line, in siemens: (*batch, lines)."""
+        if transposed not in self._sums:
+            self._sums[transposed] = self.g.sum(axis=-2 if transposed else -1)
+        return self._sums[transposed]

@@ -1,0 +1,256 @@
+"""An array of simulated devices: their traits, pulses, programming, and what time does to them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from madem_emulator.physical.checks import Flags, Floats
+from madem_emulator.physical.device import Device
+
+_LINEAR = 1e-6
+"""Curvatures below this are computed as this one: the curve is then off by 1e-7 of the window."""
+_SMALLEST_STEP = 0.05
+"""Device-to-device variation leaves a step at least this fraction of the nominal one …"""
+_SMALLEST_WINDOW = 0.05
+"""… and a window at least this fraction."""
+
+
+@dataclass
+class _Polarity:
+    """How pulses of one polarity move devices: toward `goal`, by `rate` a pulse.
+
+    After n pulses g becomes goal + (g − goal) e^(−rate n): the curve of `PulseResponse` for any
+    starting point. The goal lies beyond the end of the window.
+
+    Attributes:
+        goal: in siemens, of the devices' shape or of shape ().
+        rate: per pulse, likewise.
+    """
+
+    goal: Floats
+    rate: Floats
+
+    @classmethod
+    def make(
+        cls, start: Floats, span: Floats, pulses: float, curvature: Floats, size: Floats
+    ) -> _Polarity:
+        """Of devices that need `pulses` from `start` over `span` (negative: downward)."""
+        curvature = np.where(np.abs(curvature) < _LINEAR, _LINEAR, curvature)
+        return cls(start - span / np.expm1(-curvature), curvature / pulses * size)
+
+
+class DeviceArray:
+    """Devices of one kind, in an array of any shape.
+
+    Attributes:
+        g: conductances in siemens, float64 (…, rows, columns). Change them through the methods.
+        changes: counts the changes of g, for those who keep something derived from it.
+        elapsed: seconds since the devices were last programmed.
+    """
+
+    def __init__(self, device: Device, shape: tuple[int, ...], rng: np.random.Generator) -> None:
+        self.device = device
+        self.shape = shape
+        self.changes = 0
+        self.elapsed = 0.0
+        self._rng = rng
+        spread, pulses, faults = device.device_to_device, device.pulses, device.faults
+
+        def vary(sigma: float) -> Floats:
+            return rng.standard_normal(shape) * sigma if sigma else np.zeros(())
+
+        g_min = np.maximum(device.g_min * (1 + vary(spread.g_min)), 0.0)
+        g_max = device.g_max * (1 + vary(spread.g_max))
+        g_max = np.maximum(g_max, g_min + _SMALLEST_WINDOW * device.window)
+        window = g_max - g_min
+        size_set = np.maximum(1 + vary(spread.step_set), _SMALLEST_STEP)
+        size_reset = np.maximum(1 + vary(spread.step_reset), _SMALLEST_STEP)
+        bend = vary(spread.curvature)
+        self._set = _Polarity.make(
+            g_min, window, pulses.pulses_set, pulses.curvature_set + bend, size_set
+        )
+        self._reset = _Polarity.make(
+            g_max, -window, pulses.pulses_reset, pulses.curvature_reset + bend, size_reset
+        )
+        self.low: Floats = np.broadcast_to(g_min, shape).copy()
+        self.high: Floats = np.broadcast_to(g_max, shape).copy()
+        self._stuck: NDArray[np.bool_] | None = None
+        if faults.stuck_low or faults.stuck_high:
+            lot = rng.random(shape)
+            low = lot < faults.stuck_low
+            high = ~low & (lot < faults.stuck_low + faults.stuck_high)
+            self._stuck = low | high
+            # A stuck device has no window, so that no pulse can move it.
+            self.low[high], self.high[low] = self.high[high], self.low[low]
+        self.g: Floats = self.low.copy()
+        self._relaxing = _Relaxing(self.g) if device.retention.drift else None
+        if self._relaxing:
+            self._relaxing.restart(self.g, self.g, rng)
+        self._traps = _Traps(device, shape, rng) if device.telegraph.fraction else None
+
+    @property
+    def stuck(self) -> NDArray[np.bool_]:
+        """Which devices never change: bool of the devices' shape."""
+        return np.zeros(self.shape, bool) if self._stuck is None else self._stuck.copy()
+
+    def seen(self) -> Floats:
+        """Conductances as a read sees them now, traps included: float64 of the devices' shape."""
+        return self._traps.seen(self.g) if self._traps else self.g
+
+    def noise_variance(self, g: Floats) -> Floats | None:
+        """σ² of the read noise in S² at conductances g, or None when there is none."""
+        noise = self.device.read_noise
+        if not (noise.relative or noise.absolute or noise.flicker):
+            return None
+        return noise.variance(g, max(self.elapsed, 1.0))
+
+    def assign(self, g: Floats) -> None:
+        """Take these conductances as they are; stuck devices keep theirs."""
+        self._replace(np.broadcast_to(g, self.shape), self._targets(g))
+
+    def program(self, target: Floats) -> None:
+        """Bring every device to about its target, with the device's `ProgrammingError`."""
+        device = self.device
+        target = self._targets(target)
+        if device.states.levels is not None:
+            spacing = device.window / (device.states.levels - 1)
+            target = device.g_min + np.round((target - device.g_min) / spacing) * spacing
+        # A device with a narrower window than its kind stops at its own ends.
+        target = np.clip(target, self.low, self.high)
+        g = target + device.programming.bias
+        if device.programming.sigma is not None:
+            g = g + device.programming.sigma(target) * self._rng.standard_normal(self.shape)
+        self._replace(np.maximum(g, 0.0), target)
+
+    def pulse(self, amount: Floats, is_set: Flags) -> None:
+        """Give every device its number of pulses at once.
+
+        Args:
+            amount: pulses, 0 or more, of the devices' shape; fractions are weaker pulses.
+            is_set: SET, else RESET, of the devices' shape.
+        """
+        goal = np.where(is_set, self._set.goal, self._reset.goal)
+        rate = np.where(is_set, self._set.rate, self._reset.rate)
+        self.g = self._advance(self.g, goal, rate, amount, self.low, self.high)
+        if self._relaxing:
+            self._relaxing.restart_some(np.flatnonzero(amount), self.g.ravel(), self._rng)
+        self.changes += 1
+
+    def pulse_some(self, at: NDArray[np.intp], amount: Floats, is_set: Flags) -> None:
+        """Give pulses to some devices, all different.
+
+        Args:
+            at: positions in the flattened array, (n,).
+            amount, is_set: as for `pulse`, (n,).
+        """
+
+        def here(values: Floats) -> Floats:
+            return values.ravel()[at] if values.ndim else values
+
+        goal = np.where(is_set, here(self._set.goal), here(self._reset.goal))
+        rate = np.where(is_set, here(self._set.rate), here(self._reset.rate))
+        low, high, flat = here(self.low), here(self.high), self.g.reshape(-1)
+        flat[at] = self._advance(flat[at], goal, rate, amount, low, high)
+        if self._relaxing:
+            self._relaxing.restart_some(at, flat, self._rng)
+        self.changes += 1
+
+    def wait(self, seconds: float) -> None:
+        """Let time pass: conductances drift and traps jump."""
+        self.elapsed += seconds
+        self.elapse_traps(seconds)
+        if self._relaxing:
+            g = self._relaxing.after(seconds, self.device)
+            self.g = g if self._stuck is None else np.where(self._stuck, self.g, g)
+        # The 1/f noise depends on the time observed.
+        self.changes += 1
+
+    def elapse_traps(self, seconds: float) -> None:
+        """Let only the telegraph noise go on, as during reads."""
+        if self._traps:
+            self._traps.elapse(seconds, self._rng)
+            self.changes += 1
+
+    def _advance(
+        self, g: Floats, goal: Floats, rate: Floats, amount: Floats, low: Floats, high: Floats
+    ) -> Floats:
+        """Conductances after the pulses; `goal` and `rate` are overwritten."""
+        decay = np.multiply(rate, amount, out=rate)
+        decay = np.expm1(np.negative(decay, out=decay), out=decay)
+        moved = np.multiply(np.subtract(g, goal, out=goal), decay, out=goal)
+        sigma = self.device.cycle_to_cycle.step * self.device.window
+        if sigma:
+            noise = self._rng.standard_normal(g.shape)
+            noise *= np.sqrt(amount)
+            noise *= sigma
+            moved += noise
+        moved += g
+        # A device that its programming error left outside its window stays where it is.
+        np.minimum(moved, np.maximum(high, g), out=moved)
+        return np.maximum(moved, np.minimum(low, g), out=moved)
+
+    def _targets(self, target: Floats) -> Floats:
+        return np.broadcast_to(target, self.shape).astype(np.float64)
+
+    def _replace(self, g: Floats, target: Floats) -> None:
+        self.g = np.array(g) if self._stuck is None else np.where(self._stuck, self.g, g)
+        self.elapsed = 0.0
+        if self._relaxing:
+            self._relaxing.restart(self.g, target, self._rng)
+        self.changes += 1
+
+
+class _Relaxing:
+    """Where each device was left, when, and its normal number of the relaxation since."""
+
+    def __init__(self, g: Floats) -> None:
+        self._origin = np.zeros(g.size)
+        self._target = np.zeros(g.size)
+        self._age = np.zeros(g.size)
+        self._z = np.zeros(g.size)
+        self._shape = g.shape
+
+    def restart(self, g: Floats, target: Floats, rng: np.random.Generator) -> None:
+        self._origin[:] = g.ravel()
+        self._target[:] = target.ravel()
+        self._age[:] = 0.0
+        self._z[:] = rng.standard_normal(self._z.shape)
+
+    def restart_some(self, at: NDArray[np.intp], g: Floats, rng: np.random.Generator) -> None:
+        self._origin[at] = self._target[at] = g[at]
+        self._age[at] = 0.0
+        self._z[at] = rng.standard_normal(len(at))
+
+    def after(self, seconds: float, device: Device) -> Floats:
+        drift = device.retention.drift
+        assert drift is not None
+        self._age += seconds
+        mean, sigma = drift.moments(self._age, self._target)
+        g = np.maximum(self._origin + mean + sigma * self._z, 0.0)
+        return g.reshape(self._shape)
+
+
+class _Traps:
+    """The devices with a trap, and which traps are filled."""
+
+    def __init__(self, device: Device, shape: tuple[int, ...], rng: np.random.Generator) -> None:
+        noise = device.telegraph
+        self._noise = noise
+        self._at = np.flatnonzero(rng.random(shape) < noise.fraction)
+        self._share = noise.time_filled / (noise.time_filled + noise.time_empty)
+        self._filled: NDArray[Any] = rng.random(len(self._at)) < self._share
+
+    def elapse(self, seconds: float, rng: np.random.Generator) -> None:
+        # The probability of being filled decays to its share at the sum of both rates.
+        decay = np.exp(-seconds * (1 / self._noise.time_empty + 1 / self._noise.time_filled))
+        probability = self._share + (self._filled - self._share) * decay
+        self._filled = rng.random(len(self._at)) < probability
+
+    def seen(self, g: Floats) -> Floats:
+        result = g.copy()
+        result.reshape(-1)[self._at[self._filled]] *= 1 - self._noise.amplitude
+        return result
