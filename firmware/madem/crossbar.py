@@ -14,11 +14,8 @@ A front end has these methods, and the learner knows no others:
 
 import struct
 
-from micropython import const
+from . import inner, kernels
 
-from . import kernels
-
-_STREAM_DEVICE = const(1)
 STREAM_LEARN = 2
 STREAM_PULSE = 4
 STREAM_PREDICT = 5
@@ -30,15 +27,8 @@ class Crossbar:
     def __init__(self, sizes, config, layers, adc_bits, seed):
         self._read_rng = bytearray(4)
         self._pulse_rng = bytearray(4)
-        self._trait_rng = bytearray(4)
         self._traits = bytearray(4 * kernels.TRAIT_WORDS)
-        self._sums = bytearray(4 * max(sizes))
-        step, nl_set, nl_reset, c2c, d_step, d_top, stuck, init = config
-        offset = kernels.OFFSET
-        self._device = struct.pack(
-            "<10I", seed & 0xFFFF, seed >> 16, step, nl_set + offset, nl_reset + offset,
-            c2c, d_step, d_top, stuck, init,
-        )  # fmt: skip
+        self._device = kernels.device_words(seed, *config)
         self._forward = []
         self._transposed = []
         self.bases = []
@@ -48,13 +38,13 @@ class Crossbar:
             gain, shift, range_f, range_t, noise_f, noise_t = layers[k][:6]
             self.bases.append(base)
             half = 1 << (adc_bits - 1)
-            for records, across, driven, full, noise in (
-                (self._forward, 0, units, range_f, noise_f),
-                (self._transposed, 1, units + m, range_t, noise_t),
+            for records, driven, sensed, full, noise in (
+                (self._forward, units, n, range_f, noise_f),
+                (self._transposed, units + m, m, range_t, noise_t),
             ):
                 records.append(
                     struct.pack(
-                        "<10I", across, base, m, n, driven, gain, shift,
+                        "<10I", base, m, n, driven, sensed, gain, shift,
                         full - adc_bits + 1, noise, half,
                     )
                 )  # fmt: skip
@@ -70,8 +60,8 @@ class Crossbar:
                 self._stuck += 1
 
     def _find_traits(self, number):
-        kernels.seed(self._trait_rng, self._device, _STREAM_DEVICE, number)
-        kernels.traits(self._traits, self._device, self._trait_rng)
+        kernels.seed(self._traits, self._device, kernels.STREAM_DEVICE, number)
+        kernels.traits(self._traits, self._device)
 
     def begin(self, stream, index):
         kernels.seed(self._read_rng, self._device, stream, index)
@@ -85,13 +75,17 @@ class Crossbar:
         kernels.seed(rng, self._device, stream, index)
 
     def forward(self, k, s, out):
-        kernels.read(self.devices, s, out, self._forward[k], self._read_rng, self._sums)
+        record = self._forward[k]
+        inner.forward_sums(self.devices, s, out, record)
+        inner.convert(out, record, self._read_rng)
 
     def transposed(self, k, s, out):
-        kernels.read(self.devices, s, out, self._transposed[k], self._read_rng, self._sums)
+        record = self._transposed[k]
+        inner.transposed_sums(self.devices, s, out, record)
+        inner.convert(out, record, self._read_rng)
 
     def pulse(self, k, pulses, count):
         kernels.pulse_pairs(
-            self.devices, pulses, count, self.bases[k], self._lines[k] + 1,
-            self._traits, self._device, self._pulse_rng, self._trait_rng,
+            self.devices, self._pulse_rng, pulses, count, self.bases[k], self._lines[k] + 1,
+            self._traits, self._device,
         )  # fmt: skip

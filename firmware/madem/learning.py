@@ -7,13 +7,23 @@ it is worth a whole pulse. docs/arithmetic.md, "Weight change".
 
 import struct
 
-from . import crossbar, kernels
+from micropython import const
+
+from . import crossbar, inner, kernels
 
 CENTRED = 0  # nudged toward the target against nudged away from it
 ONE_SIDED = 1  # nudged toward the target against free
 CLAMPED = 2  # held at the target against free
 
 _STREAM_UPDATE = 3
+
+# Offsets into the work of inner.change, in bytes.
+_RATE = const(16)
+_NEXT = const(20)
+_RNG = const(24)
+_ROOM = const(28)
+_PULSES = const(32)
+_SPARE = const(16)  # bit lines with few pulses go together as far as there is room for more
 
 
 class Learner:
@@ -29,15 +39,16 @@ class Learner:
         self.accumulators = [
             bytearray(b"\x80" * ((sizes[k] + 1) * sizes[k + 1])) for k in range(self.layers)
         ]
-        self._rng = bytearray(4)
-        # kernels.change: where the layer's units are, and the next bit line.
+        # inner.change: where the layer's units are, and the rest of its work.
         self._places = [
-            struct.pack("<4H", network.at[k], sizes[k], network.at[k + 1], sizes[k + 1])
+            struct.pack("<4I", network.at[k], sizes[k], sizes[k + 1], network.at[k + 1])
             for k in range(self.layers)
         ]
-        self._place = bytearray(10)
-        self._room = max(max(sizes[:-1]) + 1, 32)
-        self._pulses = bytearray(4 * self._room)
+        room = max(sizes[:-1]) + _SPARE
+        self._work = bytearray(_PULSES + 4 * room)
+        struct.pack_into("<I", self._work, _ROOM, room)
+        self._rng = memoryview(self._work)[_RNG : _RNG + 4]
+        self._pulses = memoryview(self._work)[_PULSES:]
         self.flip: tuple | None = None  # a fault on purpose: (step, is_state, layer, index, bit)
 
     def learn(self, x, first, rate):
@@ -65,17 +76,17 @@ class Learner:
     def _change(self, plus, minus, rate):
         front = self.network.front
         front.start(self._rng, _STREAM_UPDATE, self.steps)
-        place = self._place
+        work = self._work
         pulses = self._pulses
         for k in range(self.layers):
-            kernels.load(place, 0, 8, self._places[k], 0, 255)
-            place[8] = place[9] = 0
-            bit_lines = self.network.sizes[k + 1]
+            kernels.load(work, 0, 16, self._places[k], 0, 255)
             scaled = rate * self.scales[k]
-            while place[8] | place[9] << 8 < bit_lines:
-                count = kernels.change(
-                    plus, minus, self.accumulators[k], place, scaled, self._rng, pulses, self._room
-                )  # fmt: skip
+            work[_RATE] = scaled & 255
+            work[_RATE + 1] = scaled >> 8
+            work[_NEXT] = work[_NEXT + 1] = 0
+            bit_lines = self.network.sizes[k + 1]
+            while work[_NEXT] | work[_NEXT + 1] << 8 < bit_lines:
+                count = inner.change(plus, minus, self.accumulators[k], work)
                 if count:
                     front.pulse(k, pulses, count)
 

@@ -39,12 +39,12 @@ class Network:
         self.plus = bytearray(total)
         self.minus = bytearray(total)
         self._silence = bytes(total)
-        # Readings and nudges, 16 bits each.
-        widest = 2 * max(sizes)
-        self._held = bytearray(2 * sizes[1])
+        # Readings and nudges, 32 bits each.
+        widest = 4 * max(sizes[1:])
+        self._held = bytearray(4 * sizes[1])
         self._drive = bytearray(widest)
         self._feedback = bytearray(widest)
-        self._nudges = bytearray(2 * sizes[-1])
+        self._nudges = bytearray(4 * sizes[-1])
 
     def settle_free(self, x, first):
         """Hold the input x[first:] and let everything else settle."""
@@ -102,7 +102,13 @@ class Network:
                     drive = self._drive
                     forward(k - 1, s, drive)
                 if k < last:
-                    transposed(k, s, self._feedback)
-                    activate(s, at[k], sizes[k], drive, self._feedback, 1, mask, caps[k])
+                    other = self._feedback
+                    times = 1
+                    transposed(k, s, other)
                 else:
-                    activate(s, at[k], sizes[k], drive, self._nudges, sign, mask, caps[k])
+                    other = self._nudges
+                    times = sign
+                less = 0
+                if caps[k]:
+                    less = kernels.compete(drive, other, sizes[k], times, mask, caps[k])
+                activate(s, drive, other, at[k], sizes[k], times, mask, less)

@@ -19,7 +19,7 @@ def front_of(seed=1, sizes=SIZES, **settings):
 
 
 def readings(out):
-    return [v - kernels.OFFSET for v in struct.unpack("<%dH" % (len(out) // 2), out)]
+    return [v - kernels.OFFSET for v in struct.unpack("<%dI" % (len(out) // 4), out)]
 
 
 def test_devices_are_numbered_through_all_layers():
@@ -49,7 +49,7 @@ def test_reads_are_those_of_the_page():
         # One stream of noise runs through all reads of a sample.
         for k, transposed in ((0, 0), (1, 1), (1, 0), (1, 1), (0, 1)):
             m, n = SIZES[k], SIZES[k + 1]
-            out = bytearray(2 * (m if transposed else n))
+            out = bytearray(4 * (m if transposed else n))
             (front.transposed if transposed else front.forward)(k, s, out)
             first = sum(SIZES[: k + transposed])
             accs = plain.sums(front.devices, BASES[k], m, n, s[first:], transposed)

@@ -28,8 +28,8 @@ class Recorder:
         self._put(out, self._transposed)
 
     def _put(self, out, value):
-        for i in range(len(out) // 2):
-            struct.pack_into("<H", out, 2 * i, value + kernels.OFFSET)
+        for i in range(len(out) // 4):
+            struct.pack_into("<I", out, 4 * i, value + kernels.OFFSET)
 
 
 def network(forward=400, transposed=100, **settings):
