@@ -66,6 +66,18 @@ def whole(name: str, value: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.int
     return result
 
 
+def positions(name: str, index: tuple[ArrayLike, ...], shape: tuple[int, ...]) -> NDArray[np.intp]:
+    """Positions in a flattened array of that shape, (n,), of an index with an entry per axis."""
+    try:
+        at = np.ravel_multi_index(tuple(np.atleast_1d(np.asarray(i)) for i in index), shape)
+    except (TypeError, ValueError):
+        raise ValueError(f"{name} must be {len(shape)} whole numbers within {shape}") from None
+    met = np.zeros(shape, bool)
+    met.reshape(-1)[at] = True
+    need(int(met.sum()) == at.size, name, "the same for two devices", "different for each")
+    return at.ravel()
+
+
 def voltages(
     name: str, value: ArrayLike, batch: tuple[int, ...], lines: int, limit: float
 ) -> Floats:
@@ -88,5 +100,5 @@ def voltages(
     if not np.abs(v).max() <= limit * (1 + 1e-9):
         worst: Any = np.abs(v).max()
         need(bool(np.isfinite(worst)), name, "not finite", "finite everywhere")
-        raise ValueError(f"{name} reaches {worst:g} V, but the device is read up to {limit:g} V")
+        raise ValueError(f"{name} reaches {worst:g} V, but must be within {limit:g} V")
     return v

@@ -238,7 +238,7 @@ class Crossbar:
             index: as for numpy, one array for each axis of the shape.
             counts: whole numbers but 0, of the shape of the indices; above 0 SET, below 0 RESET.
         """
-        at = np.ravel_multi_index(tuple(np.atleast_1d(i) for i in index), self.shape).ravel()
+        at = checks.positions("index", index, self.shape)
         numbers = np.broadcast_to(checks.whole("counts", counts, at.shape), at.shape)
         checks.need(bool(np.all(numbers)), "counts", "0 for some device", "other than 0")
         if self._disturbs:
@@ -322,7 +322,7 @@ class Crossbar:
         return np.packbits(bits, axis=-1).view(word)[..., 0]
 
     def write_verify(
-        self, targets: ArrayLike, tolerance: float, max_rounds: int = 200, start: int = 1
+        self, targets: ArrayLike, tolerance: float, max_rounds: int = 1000, start: int = 1
     ) -> WriteReport:
         """Pulse each device until a read finds it within the tolerance of its target.
 
