@@ -9,9 +9,10 @@ from importlib.resources import files
 from typing import Any
 
 from rich import box
+from rich.console import RenderableType
 from rich.table import Table
 
-from madem import deploy, learn, link_bench
+from madem import deploy, energy_bench, learn, link_bench
 from madem.boards import Board, open_board
 from madem.device import connect
 from madem.errors import BoardError, LinkError, MademError
@@ -167,4 +168,12 @@ def _table(title: str, *columns: str) -> Table:
     return table
 
 
-RUNS = {"device": device, "memory": memory, "link": link}
+RUNS: dict[str, Callable[[str, str, Any], tuple[dict[str, Any], RenderableType]]] = {
+    "device": device,
+    "memory": memory,
+    "link": link,
+    "energy": energy_bench.run,
+}
+"""By what is measured: board, task and progress bar give the JSON and what a person reads."""
+PICTURES = {"energy": energy_bench.save_picture}
+"""By what is measured, where there is a picture: the JSON and a folder give the file."""

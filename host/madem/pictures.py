@@ -82,16 +82,19 @@ def _style() -> AbstractContextManager[None]:
     return style.context(["default", _STYLE])
 
 
-def _styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
+def styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
+    """Have a function draw in our style."""
+
     @wraps(draw)
-    def styled(*args: P.args, **kwargs: P.kwargs) -> Figure:
+    def in_style(*args: P.args, **kwargs: P.kwargs) -> Figure:
         with _style():
             return draw(*args, **kwargs)
 
-    return styled
+    return in_style
 
 
-def _layout() -> ConstrainedLayoutEngine:
+def layout() -> ConstrainedLayoutEngine:
+    """How the parts of a figure are spaced."""
     return ConstrainedLayoutEngine(w_pad=0.14, h_pad=0.1, wspace=0.05)
 
 
@@ -133,7 +136,7 @@ _LOOKS = {
 }
 
 
-@_styled
+@styled
 def braille_picture(
     words: Sequence[str],
     shown: NDArray[np.uint8],
@@ -265,7 +268,7 @@ def _braille_legend(axes: Axes, left: float, y: float) -> None:
 # --- curves ------------------------------------------------------------------------------------
 
 
-@_styled
+@styled
 def learning_curve(
     train: Sequence[float],
     test: Sequence[float | None] | None = None,
@@ -289,7 +292,7 @@ def learning_curve(
         device_label: what the device is called.
         title: above the picture.
     """
-    figure = Figure(figsize=(11.5 if recall else 6.4, 4.4), layout=_layout())
+    figure = Figure(figsize=(11.5 if recall else 6.4, 4.4), layout=layout())
     if title:
         figure.suptitle(title, x=0.015, ha="left", fontsize=14, fontweight="bold")
     panels = np.ravel(figure.subplots(1, 2 if recall else 1))
@@ -376,7 +379,7 @@ def _recall(
 _EXAMPLES = 12
 
 
-@_styled
+@styled
 def confusion_picture(
     y_true: NDArray[np.integer],
     y_pred: NDArray[np.integer],
@@ -396,7 +399,7 @@ def confusion_picture(
     wrong = [] if images is None else np.flatnonzero(y_true != y_pred)[:_EXAMPLES].tolist()
     classes = len(class_names)
     side = min(4.6 + 0.1 * classes, 9)
-    figure = Figure(figsize=(side + (4.4 if wrong else 0.3), side), layout=_layout())
+    figure = Figure(figsize=(side + (4.4 if wrong else 0.3), side), layout=layout())
     if title:
         figure.suptitle(title, x=0.015, ha="left", fontsize=14, fontweight="bold")
     left = figure
@@ -486,7 +489,7 @@ def _shortened(name: str, most: int) -> str:
 # --- weights -----------------------------------------------------------------------------------
 
 
-@_styled
+@styled
 def weights_picture(
     layers: Sequence[NDArray],
     names: Sequence[str] | None = None,
@@ -566,7 +569,7 @@ class RulesPanel(NamedTuple):
     accuracy: Mapping[str, NDArray[np.float64]]
 
 
-@_styled
+@styled
 def rules_picture(
     panels: Sequence[RulesPanel],
     *,
@@ -591,7 +594,7 @@ def rules_picture(
     count = len(panels) + bool(memory)
     columns = min(count, 2)
     rows = math.ceil(count / columns)
-    figure = Figure(figsize=(5.3 * columns + 2.6, 3.7 * rows + 0.7), layout=_layout())
+    figure = Figure(figsize=(5.3 * columns + 2.6, 3.7 * rows + 0.7), layout=layout())
     if title:
         figure.suptitle(title, x=0.015, ha="left", fontsize=14, fontweight="bold")
     grid = figure.subplots(rows, columns, squeeze=False, sharey=True)

@@ -1,31 +1,39 @@
-"""`madem bench`: figures of the device, its memory and the link."""
+"""`madem bench`: figures of the device, its memory, the link and its energy."""
 
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
-from madem import session
+from madem import bench, output, session
 from madem.commands import options
 from madem.commands.terminal import Terminal
 
 NAME = "bench"
-HELP = "figures of the device and the link"
+HELP = "figures of the device, the link and its energy"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("what", choices=("device", "memory", "link"), help="what to measure")
+    parser.add_argument("what", choices=tuple(bench.RUNS), help="what to measure")
     options.board(parser)
     parser.add_argument(
         "--task", default="digits", help="memory: the task that has to complete (digits)"
     )
+    parser.add_argument(
+        "--out", default="madem-out", metavar="DIR", help="folder of the picture, if there is one"
+    )
 
 
 def run(args: argparse.Namespace, terminal: Terminal) -> int:
-    """Measure the device, its memory or the link."""
-    from madem import bench as benches
-
-    result, table = benches.RUNS[args.what](args.board, args.task, terminal.progress)
+    """Measure it, show it, and draw it where there is something to draw."""
+    draw = bench.PICTURES.get(args.what)
+    out = Path(args.out)
+    if draw:
+        output.check_folder(out)
+    result, table = bench.RUNS[args.what](args.board, args.task, terminal.progress)
     if args.json:
         session.write_json(args.json, result)
     terminal.say(table)
+    if draw:
+        terminal.saved(draw(result, out))
     return 0

@@ -1,0 +1,87 @@
+"""`madem bench energy`: the table, the JSON and the picture say what the models say."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from madem import bench, energy_bench, energy_pictures
+from madem.cli import main
+from madem_emulator.board_process import EmulatedBoardError
+from madem_emulator.energy import Microcontroller, Workload
+from madem_emulator.qemu_board import find_image
+
+
+def test_command_prints_plots_and_writes_json(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report = tmp_path / "r.json"
+    assert main(["bench", "energy", "--out", str(tmp_path), "--json", str(report)]) == 0
+    text = capsys.readouterr().out
+    for expected in (*energy_bench.LABELS.values(), "4,096", "What takes most"):
+        assert expected in text
+    assert (tmp_path / "energy.png").read_bytes().startswith(b"\x89PNG")
+    found = json.loads(report.read_text())
+    assert [row["size"] for row in found["sizes"]] == [64, 128, 256, 512, 1024, 2048, 4096]
+    assert set(found["constants"]) == set(energy_bench.LABELS)
+    work = Workload((1024, 1024, 1024))
+    row = found["sizes"][4]
+    for name, model in energy_bench.models().items():
+        cost = model.cost(work)
+        assert row["costs"][name]["joules"] == pytest.approx(cost.energy)
+        assert row["costs"][name]["seconds"] == cost.time
+        assert sum(row["costs"][name]["parts"].values()) == pytest.approx(cost.energy)
+    assert row["advantage"]["analogue"]["gpu"] == pytest.approx(
+        row["costs"]["gpu"]["joules"] / row["costs"]["analogue"]["joules"]
+    )
+
+
+def test_numbers_with_prefixes() -> None:
+    assert energy_bench.si(0.00126, "J") == "1.3 mJ"
+    assert energy_bench.si(3.1e-12, "J") == "3.1 pJ"
+    assert energy_bench.si(4e-14, "J") == "0.0 pJ"
+    assert energy_bench.si(118.2e-6, "J") == "118 µJ"
+    assert energy_bench.si(21.8, "s") == "22 s"
+
+
+def test_counting_finds_the_instructions_again() -> None:
+    """Times made from a chip's own figures give that chip."""
+    chip = Microcontroller(per_mac=20.0, per_reading=150.0, per_coupling=90.0)
+    m, n, outputs = sizes = (64, 32, 10)
+    us = {
+        "forward_read": ((m + 1) * n * 20 + n * 150) * energy_bench.INSTRUCTION,
+        "transposed_read": (n * outputs * 20 + n * 150) * energy_bench.INSTRUCTION,
+        "train_sample": chip.instructions(Workload(sizes)) * energy_bench.INSTRUCTION,
+    }
+    found = energy_bench.counted(us, sizes)
+    assert found.per_mac == pytest.approx(20)
+    assert found.per_reading == pytest.approx(150)
+    assert found.per_coupling == pytest.approx(90)
+
+
+@pytest.mark.slow
+def test_the_microcontroller_takes_about_the_instructions_that_are_counted() -> None:
+    try:
+        find_image()
+    except EmulatedBoardError as reason:
+        pytest.skip(str(reason))
+    result, _ = bench.device("qemu:heap=256K,icount", "digits", None)
+    work = Workload((64, 32, 10))
+    counted = energy_bench.counted(result["us"], (64, 32, 10)).instructions(work)
+    # Faster kernels change it; then `madem bench energy --board qemu:heap=256K,icount` has it.
+    assert 0.5 < counted / Microcontroller().instructions(work) < 2
+
+
+def test_picture_has_every_machine_and_part() -> None:
+    figure = energy_pictures.energy_picture(
+        [64, 128],
+        energies={"one": [1, 2], "two": [3, 4]},
+        advantages={("one", "two"): [3, 2]},
+        shares={"one": {"ADCs": [0.5, 0.4], "pulses": [0.5, 0.6]}},
+        claim=10.0,
+    )
+    first, second, third = figure.axes
+    lines = {str(line.get_label()): list(line.get_ydata()) for line in first.lines}  # type: ignore[arg-type]
+    assert lines == {"one": [1, 2], "two": [3, 4]}
+    assert [line.get_label() for line in second.lines] == ["the paper's claim", "two / one"]
+    assert third.get_title(loc="left") == "one"
