@@ -1,0 +1,90 @@
+"""One board, one image, and what every way of writing has to offer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from madem.board_types import BoardType
+from madem.flash.image import Image
+from madem.flash.targets import Target
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is to be done.
+
+    Attributes:
+        target: the board as it was found.
+        image: what goes onto it.
+        types: what the board may be, from outside, the image and the user together; empty: no
+            board of the table.
+        erase: erase all of its flash first, the files on it too.
+        say: tells people what to do or what happens.
+        progress: called with how much more of 100 is done.
+    """
+
+    target: Target
+    image: Image
+    types: tuple[BoardType, ...]
+    erase: bool
+    say: Callable[[str], None]
+    progress: Callable[[int], None]
+
+    @property
+    def file(self) -> Path:
+        """The image's file."""
+        return self.image.path
+
+    @property
+    def button(self) -> str:
+        """How to enter the boot loader by hand."""
+        ways = dict.fromkeys(kind.button for kind in self.types)
+        return " or ".join(ways) or "enter its boot loader as its manual says"
+
+
+class Method(Protocol):
+    """A way of writing: a module of this package."""
+
+    @property
+    def NAME(self) -> str: ...
+
+    def supports(self, job: Job) -> str | None:
+        """Why it can't write this image to this board; None when it can."""
+        ...
+
+    def steps(self, job: Job) -> list[str]:
+        """What `write` will do, for people."""
+        ...
+
+    def write(self, job: Job) -> str | None:
+        """Write the image and start it.
+
+        Returns:
+            The port behind which it runs then; None when it does not come back.
+
+        Raises:
+            MademError: it can't; the message says what to do.
+        """
+        ...
+
+
+class Percent:
+    """Turns bytes, or a percentage so far, into what `Job.progress` takes."""
+
+    def __init__(self, progress: Callable[[int], None], total: int = 100) -> None:
+        self._progress, self._total, self._done, self._told = progress, total, 0, 0
+
+    def add(self, amount: int) -> None:
+        """So much more of the total is done."""
+        self.reach(self._done + amount)
+
+    def reach(self, done: int) -> None:
+        """So much of the total is done by now."""
+        self._done = done
+        percent = min(100, 100 * done // self._total)
+        if percent > self._told:
+            self._progress(percent - self._told)
+            self._told = percent
