@@ -1,0 +1,117 @@
+"""`madem flash`: put MicroPython on a board."""
+
+from __future__ import annotations
+
+import argparse
+
+from madem import session
+from madem.board_types import BY_NAME
+from madem.commands.terminal import Terminal
+from madem.flash import download, flashing
+from madem.flash.job import Job
+from madem.flash.targets import choose
+
+NAME = "flash"
+HELP = "put MicroPython on a board"
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "image",
+        nargs="?",
+        metavar="IMAGE",
+        help="a .uf2, .bin, .dfu or .hex file; without it the official build is downloaded",
+    )
+    parser.add_argument(
+        "--board",
+        default="auto",
+        help="a port, the folder of a boot loader's volume, dfu, or auto: the one attached (auto)",
+    )
+    parser.add_argument(
+        "--type", choices=BY_NAME, metavar="NAME", help=f"what the board is: {', '.join(BY_NAME)}"
+    )
+    parser.add_argument(
+        "--method", choices=flashing.METHODS, help="how to write (the first that can)"
+    )
+    parser.add_argument("--sha256", metavar="HEX", help="what the file's SHA-256 must be")
+    parser.add_argument(
+        "--erase", action="store_true", help="erase all of the flash first, the board's files too"
+    )
+    parser.add_argument(
+        "--dry-run", action="store_true", help="say what would be done, and do nothing"
+    )
+
+
+def run(args: argparse.Namespace, terminal: Terminal) -> int:
+    """Write MicroPython to a board; 1 when the board then reports another version."""
+    target = choose(args.board)
+    types = flashing.types_of(target, args.type)
+    build = None if args.image else flashing.choose_build(target, types)
+    if build and args.dry_run:
+        page = download.page_of(build.name)
+        terminal.say(f"would download the newest release of {build.name} from {page}")
+        terminal.say(f"would write it to {target.describe()}")
+        if args.json:
+            result = {"dry_run": True, "board": target.where, "build": build.name, "page": page}
+            session.write_json(args.json, result)
+        return 0
+
+    with terminal.progress("downloading", 100) as advance:
+        told = 0
+
+        def arrived(now: int, total: int) -> None:
+            nonlocal told
+            percent = 100 * now // total if total else 0
+            advance(percent - told)
+            told = percent
+
+        image = flashing.get_image(args.image, build, args.sha256, arrived)
+
+    types = flashing.narrow(types, image, target.where)
+    with terminal.progress(f"writing to {target.where}", 100) as advance:
+        job = Job(target, image, types, args.erase, terminal.say, advance)
+        method = flashing.choose_method(job, args.method)
+        result = {
+            "dry_run": args.dry_run,
+            "board": target.where,
+            "types": [kind.name for kind in types],
+            "method": method.NAME,
+            "image": str(image.path),
+            "image_version": image.version,
+            "image_machine": image.machine,
+            "bytes": len(image.content),
+            "sha256": image.sha256,
+            "steps": method.steps(job),
+        }
+        outcome = None if args.dry_run else flashing.write(job, method)
+    if outcome is None:
+        terminal.say(f"would write {image.describe()} to {target.describe()} by {method.NAME}:")
+        for step in method.steps(job):
+            terminal.say(f"  {step}")
+        terminal.say(f"SHA-256 {image.sha256}")
+    else:
+        about = outcome.about
+        result |= {
+            "port": outcome.port,
+            "version": about.version if about else None,
+            "machine": about.machine if about else None,
+            "as_expected": outcome.as_expected,
+            "seconds": round(outcome.seconds, 2),
+        }
+        terminal.say(_sentence(outcome, image.version))
+    if args.json:
+        session.write_json(args.json, result)
+    return 1 if outcome and outcome.as_expected is False else 0
+
+
+def _sentence(outcome: flashing.Outcome, expected: str | None) -> str:
+    if outcome.about is None:
+        return f"written in {outcome.seconds:.1f} s; no port came back to ask for the version"
+    runs = (
+        f"{outcome.port} runs {outcome.about.version.partition('; ')[2] or outcome.about.version}"
+    )
+    if outcome.about.machine:
+        runs += f" on {outcome.about.machine}"
+    if outcome.as_expected is False:
+        return f"{runs}, but {expected} was written: reset the board and look again"
+    return f"{runs} ({outcome.seconds:.1f} s); next: madem deploy --board {outcome.port}"
