@@ -5,7 +5,7 @@ A front end has these methods, and the learner knows no others:
     begin(stream, index)     start the noise of one sample
     forward(k, s, out)       drive the word lines of weight layer k, sense the bit lines
     transposed(k, s, out)    drive the bit lines, sense the word lines
-    pulse(k, pulses, count)  raise or lower couplings by one pulse each
+    pulse(k, pulses, count, train)  raise or lower couplings by `train` pulses each
     health()                 how many devices can't change
     start(rng, stream, index)  start a generator of the learner's own
 
@@ -84,8 +84,8 @@ class Crossbar:
         inner.transposed_sums(self.devices, s, out, record)
         inner.convert(out, record, self._read_rng)
 
-    def pulse(self, k, pulses, count):
+    def pulse(self, k, pulses, count, train):
         kernels.pulse_pairs(
-            self.devices, self._pulse_rng, pulses, count, self.bases[k], self._lines[k] + 1,
-            self._traits, self._device,
+            self.devices, self._pulse_rng, pulses, count, train, self.bases[k],
+            self._lines[k] + 1, self._traits, self._device,
         )  # fmt: skip

@@ -1,9 +1,13 @@
 """The inner loops, as the board's processor can run them."""
 
+import sys
+
 try:
-    # The assembler's version is twice as fast on a Cortex-M and impossible elsewhere.
+    # Architectures 4 to 8 of native code, armv6m to armv7emdp, are Thumb.
+    if not 4 <= getattr(sys.implementation, "_mpy", 0) >> 10 & 15 <= 8:
+        raise ImportError
     from .inner_thumb import change, convert, forward_sums, transposed_sums
-except (ImportError, SyntaxError, ValueError):
+except (ImportError, SyntaxError):  # a board may lack the assembler
     from .inner_viper import change, convert, forward_sums, transposed_sums
 
 __all__ = ("change", "convert", "forward_sums", "transposed_sums")

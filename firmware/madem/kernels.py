@@ -40,8 +40,10 @@ def device_words(seed, step, nl_set, nl_reset, c2c, d_step, d_top, stuck, init):
     for w in (seed & 0xFFFF, seed >> 16):  # what every start of the generator begins with
         x ^= w ^ (x >> 13)
         x = _A * (x & 0xFFFF) + (x >> 16)
-    return struct.pack(
-        "<9I", x, step, nl_set + OFFSET, nl_reset + OFFSET, c2c, d_step, d_top, stuck, init
+    return bytearray(
+        struct.pack(
+            "<9I", x, step, nl_set + OFFSET, nl_reset + OFFSET, c2c, d_step, d_top, stuck, init
+        )
     )
 
 
@@ -212,8 +214,10 @@ def traits(t: ptr32, device: ptr32):
 
 
 @micropython.viper
-def pulse_pairs(g: ptr8, rng: ptr32, pulses: ptr16, count: int, base: int, width: int, t, device):
-    """One pulse on one device of each coupling that inner.change listed.
+def pulse_pairs(
+    g: ptr8, rng: ptr32, pulses: ptr16, count: int, train: int, base: int, width: int, t, device
+):
+    """`train` pulses on one device of each coupling that inner.change listed.
 
     base: offset of the layer's first device; width: devices in half a pair row; t: scratch.
     """
@@ -229,36 +233,39 @@ def pulse_pairs(g: ptr8, rng: ptr32, pulses: ptr16, count: int, base: int, width
         count -= 1
         seed(t, device, STREAM_DEVICE, offset)
         traits(t, device)
-        x = _A * (x & 0xFFFF) + (x >> 16)
-        z = (x & 255) + ((x >> 8) & 255) - 510
-        x = _A * (x & 0xFFFF) + (x >> 16)
-        z += (x & 255) + ((x >> 8) & 255)
-        x = _A * (x & 0xFFFF) + (x >> 16)
-        if int(traits_of[STUCK]):
-            continue
-        old = g[offset]
-        if up:
-            bend = (int(settings[NL_SET]) - OFFSET) * (100 - old)
-            d = int(traits_of[SET_FACTOR])
-        else:
-            bend = (int(settings[NL_RESET]) - OFFSET) * (old - 100)
-            d = int(traits_of[RESET_FACTOR])
-        bend = 256 + (bend >> 6)
-        if bend < 26:
-            bend = 26
-        if bend > 511:
-            bend = 511
-        d = (int(settings[STEP]) * d) >> 4
-        d = (d * bend) >> 8
-        d = (d * (256 + ((z * int(settings[C2C])) >> 8))) >> 8
-        d = (d + (x & 255)) >> 8
-        if up:
-            old += d
-        else:
-            old -= d
-        if old < 0:
-            old = 0
-        if old > int(traits_of[TOP]):
-            old = int(traits_of[TOP])
-        g[offset] = old
+        left = train
+        while left:
+            left -= 1
+            x = _A * (x & 0xFFFF) + (x >> 16)
+            z = (x & 255) + ((x >> 8) & 255) - 510
+            x = _A * (x & 0xFFFF) + (x >> 16)
+            z += (x & 255) + ((x >> 8) & 255)
+            x = _A * (x & 0xFFFF) + (x >> 16)
+            if int(traits_of[STUCK]):
+                continue
+            old = g[offset]
+            if up:
+                bend = (int(settings[NL_SET]) - OFFSET) * (100 - old)
+                d = int(traits_of[SET_FACTOR])
+            else:
+                bend = (int(settings[NL_RESET]) - OFFSET) * (old - 100)
+                d = int(traits_of[RESET_FACTOR])
+            bend = 256 + (bend >> 6)
+            if bend < 26:
+                bend = 26
+            if bend > 511:
+                bend = 511
+            d = (int(settings[STEP]) * d) >> 4
+            d = (d * bend) >> 8
+            d = (d * (256 + ((z * int(settings[C2C])) >> 8))) >> 8
+            d = (d + (x & 255)) >> 8
+            if up:
+                old += d
+            else:
+                old -= d
+            if old < 0:
+                old = 0
+            if old > int(traits_of[TOP]):
+                old = int(traits_of[TOP])
+            g[offset] = old
     rng[0] = x

@@ -51,8 +51,11 @@ class Learner:
         self._pulses = memoryview(self._work)[_PULSES:]
         self.flip: tuple | None = None  # a fault on purpose: (step, is_state, layer, index, bit)
 
-    def learn(self, x, first, rate):
-        """One training sample: input x[first:], the network's targets as they are set."""
+    def learn(self, x, first, rate, train=1):
+        """One training sample: input x[first:], the network's targets as they are set.
+
+        train: pulses that a change of a coupling is made of.
+        """
         network = self.network
         network.front.begin(crossbar.STREAM_LEARN, self.steps)
         network.settle_free(x, first)
@@ -68,12 +71,12 @@ class Learner:
             network.settle_nudged(minus, -1)
         else:
             kernels.load(minus, 0, len(minus), network.free, 0, 255)
-        self._change(plus, minus, rate)
+        self._change(plus, minus, rate, train)
         if self.flip:
             self._flip(0, self.flip)
         self.steps += 1
 
-    def _change(self, plus, minus, rate):
+    def _change(self, plus, minus, rate, train):
         front = self.network.front
         front.start(self._rng, _STREAM_UPDATE, self.steps)
         work = self._work
@@ -88,7 +91,7 @@ class Learner:
             while work[_NEXT] | work[_NEXT + 1] << 8 < bit_lines:
                 count = inner.change(plus, minus, self.accumulators[k], work)
                 if count:
-                    front.pulse(k, pulses, count)
+                    front.pulse(k, pulses, count, train)
 
     def _flip(self, is_state, flip):
         step, state, layer, index, bit = flip

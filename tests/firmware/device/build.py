@@ -37,8 +37,8 @@ def learner(sizes, **settings):
     return serve.build(serve.parse(payload, 0, len(payload)))
 
 
-def learn(one, x, target, rate=2064):
+def learn(one, x, target, rate=2064, train=1):
     """One sample; target: a class, or an on/off byte for every output."""
     sample = bytes(x) + bytes(target if isinstance(target, (list, bytes)) else [target])
     one.network.set_targets(sample, len(x))
-    one.learn(sample, 0, rate)
+    one.learn(sample, 0, rate, train)

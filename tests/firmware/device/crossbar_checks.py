@@ -72,14 +72,16 @@ def test_pulses_hit_the_device_that_the_coin_picks():
                 (data.below(n), data.below(m + 1), data.below(2)) for _ in range(data.below(6))
             ]
             pulses = b"".join(struct.pack("<2H", i, 2 * j + up) for i, j, up in wanted)
-            front.pulse(k, pulses, len(wanted))
+            train = 1 + step % 3
+            front.pulse(k, pulses, len(wanted), train)
             for i, j, raised in wanted:
                 is_set = source.draw() & 1
                 on_p = is_set == raised
                 number = BASES[k] + 2 * (m + 1) * i + j + (0 if on_p else m + 1)
                 hit.add(number)
                 known = plain.traits(found, 1, number)
-                expected[number] = plain.pulse(found, known, expected[number], is_set, source)
+                for _ in range(train):
+                    expected[number] = plain.pulse(found, known, expected[number], is_set, source)
     equal(list(front.devices), expected)
     equal(len(hit), len(expected), "devices pulsed at least once")
 

@@ -190,7 +190,7 @@ def pulsed(words, number, g, up, index=0):
     rng = started(1, 4, index)
     pair = struct.pack("<2H", 0, up)
     scratch = bytearray(4 * kernels.TRAIT_WORDS)
-    kernels.pulse_pairs(cells, rng, pair, 1, number, 1, scratch, words)
+    kernels.pulse_pairs(cells, rng, pair, 1, 1, number, 1, scratch, words)
     equal(sum(cells), cells[number], "neighbours")
     return cells[number], state_of(rng), source
 
@@ -247,8 +247,8 @@ def test_a_stuck_device_takes_its_draws_and_never_moves():
             equal(state, source.x)
 
 
-def test_a_list_of_pulses_is_done_in_order():
-    words, found = device_words(c2c=700)
+def check_list(train):
+    words, found = device_words(c2c=700, stuck=9000)
     data = Numbers(10)
     base, width = 7, 5
     cells = data.bytes(base + 2 * width * 6)
@@ -261,9 +261,15 @@ def test_a_list_of_pulses_is_done_in_order():
         is_set = source.draw() & 1
         number = base + (2 * i + (is_set != raised)) * width + j
         known = plain.traits(found, 1, number)
-        expected[number] = plain.pulse(found, known, expected[number], is_set, source)
+        for _ in range(train):
+            expected[number] = plain.pulse(found, known, expected[number], is_set, source)
     pairs = b"".join(struct.pack("<2H", i, 2 * j + raised) for i, j, raised in wanted)
     scratch = bytearray(4 * kernels.TRAIT_WORDS)
-    kernels.pulse_pairs(cells, rng, pairs, len(wanted), base, width, scratch, words)
+    kernels.pulse_pairs(cells, rng, pairs, len(wanted), train, base, width, scratch, words)
     equal(list(cells), expected)
     equal(state_of(rng), source.x)
+
+
+def test_a_list_of_pulse_trains_is_done_in_order():
+    for train in (1, 2, 7, 255):
+        check_list(train)

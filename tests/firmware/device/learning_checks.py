@@ -71,7 +71,7 @@ def check_rule(rule, sizes, scales):
     for step in range(12):
         devices, cells = list(front.devices), [bytearray(c) for c in one.accumulators]
         target = bytes(data.below(2) for _ in range(sizes[-1]))
-        build.learn(one, data.bytes(sizes[0]), target, rate=3000)
+        build.learn(one, data.bytes(sizes[0]), target, rate=3000, train=rule + 1)
         if rule:
             equal(net.minus, net.free, "nothing but the free activities")
         if rule == 2:
@@ -89,7 +89,9 @@ def check_rule(rule, sizes, scales):
                 number = front.bases[k] + 2 * (m + 1) * i + j
                 number += 0 if is_set == raised else m + 1
                 known = plain.traits(plain.DEVICE, 1, number)
-                devices[number] = plain.pulse(plain.DEVICE, known, devices[number], is_set, pulses)
+                for _ in range(rule + 1):
+                    g = devices[number]
+                    devices[number] = plain.pulse(plain.DEVICE, known, g, is_set, pulses)
         equal(cells, one.accumulators, step)
         equal(devices, list(front.devices), step)
     assert changed > 20, changed
@@ -157,7 +159,7 @@ def check_heap(rule):
     one.flip = (1500, 0, 1, 0, 0)  # looked for at every step, never met
     for k in range(16):  # warm up
         one.network.set_targets(samples, 17 * (k & 7) + 16)
-        one.learn(samples, 17 * (k & 7), 2064)
+        one.learn(samples, 17 * (k & 7), 2064, 2)
     gc.collect()
     gc.disable()
     used = gc.mem_alloc()
@@ -166,7 +168,7 @@ def check_heap(rule):
     try:
         for k in range(1000):
             one.network.set_targets(samples, 17 * (k & 7) + 16)
-            one.learn(samples, 17 * (k & 7), 2064)
+            one.learn(samples, 17 * (k & 7), 2064, 2)
             one.network.answer()
             if gc.mem_alloc() != used:
                 changed = True
