@@ -41,7 +41,7 @@ def main(argv: list[str] | None = None) -> int:
         # Takes long enough to be met by a Ctrl-C.
         from madem import commands, output
 
-        args = _parser(commands).parse_args(argv)
+        args = make_parser(commands).parse_args(argv)
         quiet = args.quiet or args.json == "-"  # the JSON alone, for a program to read
         if args.json not in (None, "-"):
             output.check_file(args.json, make_folder=True)
@@ -57,7 +57,8 @@ def main(argv: list[str] | None = None) -> int:
         return 1
 
 
-def _parser(commands: ModuleType) -> _Parser:
+def make_parser(commands: ModuleType) -> _Parser:
+    """The parser of all commands; `commands` is the package madem.commands."""
     parser = _Parser(
         prog="madem",
         description="Learn on a microcontroller with a memristor crossbar, and check every bit.",

@@ -26,6 +26,10 @@ class Terminal:
         """Print a line or a table."""
         self._console.print(what)
 
+    def write(self, text: str) -> None:
+        """Print text as it is: nothing wrapped, nothing styled."""
+        self._console.out(text, highlight=False)
+
     @contextlib.contextmanager
     def progress(self, what: str, total: int) -> Iterator[Callable[[int], None]]:
         """A bar, on a terminal only; gives the function that advances it."""
