@@ -66,12 +66,12 @@ def _words_or_files(name: str, words: str, patterns: str) -> dict[str, str | dic
     listing = f"printf '%s\\n' {words}; sh -c 'ls -d {patterns} 2>/dev/null'"
     return {
         "bash": f"{name}_bash",
-        "zsh": f"($({name}))",
+        "zsh": f"{name}_zsh",
         "fish": f"({name})",
         "preamble": {
             "bash": f"{name}() {{ {listing}; }}\n"
             f'{name}_bash() {{ compgen -W "$({name})" -- "$1"; }}',
-            "zsh": f"{name}() {{ {listing}; }}",
+            "zsh": f'{name}() {{ {listing}; }}\n{name}_zsh() {{ compadd "$@" -- $({name}); }}',
             "fish": f"function {name}; {listing}; end",
         },
     }
