@@ -17,6 +17,8 @@ _STATS = 8
 _FLIP = 9
 _ECHO = 10
 _STOP = 11
+_PIPELINE = 12
+_FEED = 13
 
 _BAD_KIND = 1
 _BAD_PAYLOAD = 2
@@ -30,6 +32,7 @@ _ACCUMULATORS = 1
 _FREE = 2
 _MINUS = 4
 _STEPS = 5
+_NORMALISATION = 6  # and what comes after it, is sensing's
 
 _FORMAT = 2  # of CONFIGURE
 _HOSTED = sys.platform in ("linux", "darwin", "win32")  # a process, not a chip
@@ -51,6 +54,7 @@ class Server:
         # None until CONFIGURE; every handler that needs it refuses until then.
         self.learner: learning.Learner = None  # pyright: ignore
         self.busy_us = 0
+        self.sensing = None  # until a stream is fed
         self._crc = bytearray(4)
 
     def run(self):
@@ -75,6 +79,8 @@ class Server:
                 self._set_flip()
             elif kind == _ECHO:
                 lk.echo()
+            elif kind == _PIPELINE or kind == _FEED:
+                self._sense(kind)
             elif kind == _STOP:
                 lk.reply(_STOP, 0)
                 return
@@ -149,20 +155,20 @@ class Server:
                 if body[first + i * size + inputs] >= net.sizes[-1]:
                     lk.error(_BAD_PAYLOAD, "a class that has no output")
                     return
-        began = _now()
+        began = now()
         for i in range(count):
             net.set_targets(body, first + inputs)
             learner.learn(body, first, rate)
             out[at + 4 + i] = net.answer()
             first += size
-        self.busy_us += _since(began)
-        _put_u32(out, at, learner.steps)
+        self.busy_us += since(began)
+        put_u32(out, at, learner.steps)
         n = 4 + count
         if traced:
-            n += self._trace(at + n)
+            n += self.trace(at + n)
         lk.reply(_LEARN, n)
 
-    def _trace(self, at):
+    def trace(self, at):
         """The digests of the newest sample's stages, from out[at] on."""
         learner = self.learner
         net = learner.network
@@ -199,7 +205,7 @@ class Server:
             lk.error(_BAD_PAYLOAD, "too many samples for one reply")
             return
         first = at + 5
-        began = _now()
+        began = now()
         for _ in range(count):
             net.front.begin(crossbar.STREAM_PREDICT, number)
             net.settle_free(body, first)
@@ -210,11 +216,23 @@ class Server:
             at += size
             first += net.sizes[0]
             number += 1
-        self.busy_us += _since(began)
+        self.busy_us += since(began)
         lk.reply(_PREDICT, at - lk.start)
+
+    def _sense(self, kind):
+        if not self.sensing:
+            try:
+                from . import sensing  # only now: a board that is fed no stream has no use for it
+            except MemoryError:
+                self.link.error(_OUT_OF_MEMORY, "no memory for the features' code")
+                return
+            self.sensing = sensing.Sensing(self)
+        self.sensing.serve(kind)
 
     def _region(self, which, layer):
         """The memory that READ, WRITE and DIGEST mean: buffer, its first byte, its length."""
+        if which >= _NORMALISATION:
+            return self.sensing.region(which) if self.sensing else (None, 0, 0)
         learner = self.learner
         net = learner.network
         if which <= _ACCUMULATORS and 1 <= layer <= learner.layers:
@@ -231,14 +249,14 @@ class Server:
         """which u8, layer u8, offset u32, count u32, data for WRITE."""
         lk = self.link
         body, at = lk.body, lk.start
-        if not self.learner:
-            lk.error(_NOT_CONFIGURED, "configure the network first")
-            return
         size = lk.end - at
         if size < 10:
             lk.error(_BAD_PAYLOAD, "too short")
             return
         which = body[at]
+        if not self.learner and which < _NORMALISATION:
+            lk.error(_NOT_CONFIGURED, "configure the network first")
+            return
         offset = _u32(body, at + 2)
         count = _u32(body, at + 6)
         if kind == _WRITE and which == _STEPS and size == 10:
@@ -260,7 +278,7 @@ class Server:
                 lk.reply(_READ, count)
             else:
                 lk.error(_BAD_PAYLOAD, "too much for one reply")
-        elif which > _ACCUMULATORS or count != size - 10:
+        elif which > _ACCUMULATORS and which != _NORMALISATION or count != size - 10:
             lk.error(_BAD_PAYLOAD, "not to be written so")
         else:
             kernels.load(buffer, base, count, body, at + 10, 255)
@@ -271,10 +289,10 @@ class Server:
         lk = self.link
         if lk.end > lk.start and lk.body[lk.start]:
             gc.collect()
-        _put_u32(lk.out, lk.start, self.learner.steps if self.learner else 0)
-        _put_u32(lk.out, lk.start + 4, self.busy_us)
-        _put_u32(lk.out, lk.start + 8, gc.mem_alloc())
-        _put_u32(lk.out, lk.start + 12, gc.mem_free())
+        put_u32(lk.out, lk.start, self.learner.steps if self.learner else 0)
+        put_u32(lk.out, lk.start + 4, self.busy_us)
+        put_u32(lk.out, lk.start + 8, gc.mem_alloc())
+        put_u32(lk.out, lk.start + 12, gc.mem_free())
         self.busy_us = 0
         lk.reply(_STATS, 16)
 
@@ -303,18 +321,18 @@ class Server:
 
     def _digest(self, buffer, first, count, fresh):
         if fresh:
-            _put_u32(self._crc, 0, 0)
+            put_u32(self._crc, 0, 0)
         crc.update(self._crc, buffer, first, count)
 
     def _put_digest(self, at):
         kernels.load(self.link.out, at, 4, self._crc, 0, 255)
 
 
-def _now():
+def now():
     return time.ticks_us() if time else 0
 
 
-def _since(began):
+def since(began):
     return time.ticks_diff(time.ticks_us(), began) if time else 0
 
 
@@ -322,7 +340,7 @@ def _u32(body, at):
     return body[at] | body[at + 1] << 8 | body[at + 2] << 16 | body[at + 3] << 24
 
 
-def _put_u32(out, at, value):
+def put_u32(out, at, value):
     out[at] = value & 255
     out[at + 1] = value >> 8 & 255
     out[at + 2] = value >> 16 & 255

@@ -24,6 +24,7 @@ VERSION = 1
 
 HELLO, CONFIGURE, LEARN, PREDICT, READ, WRITE = 1, 2, 3, 4, 5, 6
 DIGEST, STATS, FLIP, ECHO, STOP = 7, 8, 9, 10, 11
+PIPELINE, FEED = 12, 13
 REPLY, NAK, ERROR = 0x80, 0xFE, 0xFF
 _NAMES = (
     "?",
@@ -38,6 +39,8 @@ _NAMES = (
     "FLIP",
     "ECHO",
     "STOP",
+    "PIPELINE",
+    "FEED",
 )
 
 ERRORS = {

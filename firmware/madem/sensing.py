@@ -1,0 +1,204 @@
+"""Learning from a stream: the requests PIPELINE and FEED of docs/link.md.
+
+Imported when the first of them comes; a board that is fed whole samples never
+loads this.
+"""
+
+import gc
+import struct
+
+import micropython
+
+from . import crc, crossbar, features, kernels, serve
+
+_PIPELINE = 12
+_FEED = 13
+
+_BAD_PAYLOAD = 2
+_NOT_CONFIGURED = 3
+_OUT_OF_MEMORY = 4
+_STEP_MISMATCH = 5
+
+# FEED: what is done with each window,
+_PREDICT = 1
+_LEARN = 2
+# and how.
+_RESTART = 1
+_FOLLOW = 2
+_TRACED = 4
+_OWN = 8  # the target is the input itself: no label, and a score for an answer
+
+_HEAD = 9  # bytes before the samples
+_KEPT = 60  # a longer reply would not be kept for a repeated request
+
+# What READ, WRITE and DIGEST name.
+NORMALISATION = 6
+CODES = 7
+
+
+@micropython.viper
+def take_own(targets: ptr8, codes: ptr8, count: int, high: int, low: int):
+    """The targets of a network that shall give back its input."""
+    i = 0
+    while i < count:
+        t = low
+        if codes[i] >= 128:
+            t = high
+        targets[i] = t
+        i += 1
+
+
+@micropython.viper
+def score(targets: ptr8, s: ptr8, at: int, count: int) -> int:
+    """The energy of the nudge: squared distance of the outputs s[at:] from the targets."""
+    total = 0
+    i = 0
+    while i < count:
+        d = targets[i] - s[at + i]
+        total += d * d
+        i += 1
+    return total
+
+
+class Sensing:
+    """The pipeline of a server, and what is done with its windows."""
+
+    def __init__(self, server):
+        self._server = server
+        # None until PIPELINE; every handler that needs it refuses until then.
+        self.pipeline: features.Pipeline = None  # pyright: ignore
+        self._crc = bytearray(4)
+
+    def serve(self, kind):
+        if kind == _PIPELINE:
+            self._configure()
+        else:
+            self._feed()
+
+    def region(self, which):
+        """The memory that READ, WRITE and DIGEST mean: buffer, its first byte, its length."""
+        if not self.pipeline:
+            return None, 0, 0
+        buffer = self.pipeline.state if which == NORMALISATION else self.pipeline.codes
+        return buffer, 0, len(buffer)
+
+    def _configure(self):
+        """channels u8, window u16, hop u16, flags u8, bands u8, norm u8."""
+        lk = self._server.link
+        self.pipeline = None  # pyright: ignore
+        gc.collect()
+        free = gc.mem_free()
+        try:
+            if lk.end - lk.start != 8:
+                raise ValueError("not 8 bytes")
+            self.pipeline = features.Pipeline(*struct.unpack_from("<BHHBBB", lk.body, lk.start))
+        except ValueError as e:
+            lk.error(_BAD_PAYLOAD, e.args[0])
+            return
+        except MemoryError:
+            gc.collect()
+            lk.error(_OUT_OF_MEMORY, "out of memory with %d bytes free" % free)
+            return
+        gc.collect()
+        struct.pack_into("<HI", lk.out, lk.start, self.pipeline.features, free - gc.mem_free())
+        lk.reply(_PIPELINE, 6)
+
+    def _feed(self):
+        """number u32, rate u16, mode u8, flags u8, label u8, samples."""
+        server = self._server
+        lk, learner, pipeline = server.link, server.learner, self.pipeline
+        body, out, at = lk.body, lk.out, lk.start
+        size = lk.end - at - _HEAD
+        if not pipeline:
+            lk.error(_NOT_CONFIGURED, "set up the pipeline first")
+            return
+        width = 2 * pipeline.channels
+        if size < 0 or size % width:
+            lk.error(_BAD_PAYLOAD, "not a whole number of samples")
+            return
+        number = body[at] | body[at + 1] << 8 | body[at + 2] << 16 | body[at + 3] << 24
+        rate = body[at + 4] | body[at + 5] << 8
+        mode, flags, label = body[at + 6], body[at + 7], body[at + 8]
+        if mode and not learner:
+            lk.error(_NOT_CONFIGURED, "configure the network first")
+            return
+        if mode == _LEARN and number != learner.steps:
+            lk.error(_STEP_MISMATCH, str(learner.steps))
+            return
+        wrong = self._refuse(mode, flags, label, rate, size // width)
+        if wrong:
+            lk.error(_BAD_PAYLOAD, wrong)
+            return
+        began = serve.now()
+        if flags & _RESTART:
+            pipeline.restart()
+        windows = 0
+        n = at + 5
+        first, end = at + _HEAD, lk.end
+        while first < end:
+            if pipeline.push(body, first):
+                pipeline.compute(flags & _FOLLOW)
+                if mode:
+                    n = self._use(n, mode, flags, rate, number + windows)
+                windows += 1
+            first += width
+        server.busy_us += serve.since(began)
+        serve.put_u32(out, at, learner.steps if learner else 0)
+        out[at + 4] = windows
+        if flags & _TRACED:
+            n += server.trace(n)
+            self._trace_codes(n)
+            n += 4
+        lk.reply(_FEED, n - at)
+
+    def _trace_codes(self, at):
+        codes, sum = self.pipeline.codes, self._crc
+        sum[0] = sum[1] = sum[2] = sum[3] = 0
+        crc.update(sum, codes, 0, len(codes))
+        kernels.load(self._server.link.out, at, 4, sum, 0, 255)
+
+    def _refuse(self, mode, flags, label, rate, samples):
+        """Why a FEED can't be, or None."""
+        learner, pipeline = self._server.learner, self.pipeline
+        own = flags & _OWN
+        windows = pipeline.due(samples, flags & _RESTART)
+        if mode > _LEARN:
+            return "no such mode"
+        if 5 + windows * (4 if own else 1) + (20 if flags & _TRACED else 0) > _KEPT:
+            return "too many windows for one reply"
+        if not mode:
+            return "nothing to trace" if flags & _TRACED else None
+        net = learner.network
+        if net.sizes[0] != len(pipeline.codes):
+            return "the network has not the pipeline's inputs"
+        if own:
+            if net.one_hot or net.sizes[-1] != net.sizes[0]:
+                return "the outputs are not those of the inputs"
+        elif mode == _LEARN and (not net.one_hot or label >= net.sizes[-1]):
+            return "a class that has no output"
+        if rate * max(learner.scales) > 16383:
+            return "a rate above 16383"
+        return None
+
+    def _use(self, n, mode, flags, rate, number):
+        """Learn or predict the window; its answer goes to out[n:], the end of which is returned."""
+        learner = self._server.learner
+        out = self._server.link.out
+        body = self._server.link.body
+        net = learner.network
+        codes = self.pipeline.codes
+        own = flags & _OWN
+        if own:
+            take_own(net.targets, codes, len(codes), net.high, net.low)
+        elif mode == _LEARN:
+            net.set_targets(body, self._server.link.start + 8)
+        if mode == _LEARN:
+            learner.learn(codes, 0, rate)
+        else:
+            net.front.begin(crossbar.STREAM_PREDICT, number)
+            net.settle_free(codes, 0)
+        if not own:
+            out[n] = net.answer()
+            return n + 1
+        serve.put_u32(out, n, score(net.targets, net.free, net.at[-1], net.sizes[-1]))
+        return n + 4
