@@ -18,6 +18,8 @@ WINDOW = 200
 """Nominal conductance window in the device's units of g."""
 ONE = 1024
 """Drive that means full activity (1.0)."""
+MAX_RATE = 16383
+"""Of RATE times a layer's SCALE."""
 
 
 class Rule(IntEnum):
@@ -98,7 +100,7 @@ class Settings:
     """Target activity of an output that is on; below 1 so that overshoot is corrected too."""
     target_low: float = 0.0
     learning_rate: float = 4.0
-    """Pulses on a coupling per unit of activity difference."""
+    """Changes of a coupling, each a train of pulses, per unit of activity difference."""
     rate_scale: tuple[int, ...] = ()
     """Factor on the learning rate, one per weight layer; empty: 1."""
     competition: tuple[float, ...] = ()
@@ -128,11 +130,28 @@ class Settings:
     adc_range_transposed: float = 0.5
 
     def rate(self, learning_rate: float | None = None) -> int:
-        """The integer RATE for a learning rate (default: this one's)."""
+        """The integer RATE for a learning rate (default: this one's).
+
+        Raises:
+            ValueError: it is negative, or beyond `highest_rate`.
+        """
         rate = self.learning_rate if learning_rate is None else learning_rate
+        if not 0 <= rate <= self.highest_rate:
+            raise ValueError(
+                f"learning_rate is {rate}, but must be from 0 to {self.highest_rate:.4g}"
+            )
+        return round(rate / self._rate_unit)
+
+    @property
+    def highest_rate(self) -> float:
+        """The learning rate beyond which RATE times a layer's SCALE would overflow 32 bits."""
+        return MAX_RATE // max(self.rate_scale or (1,)) * self._rate_unit
+
+    @property
+    def _rate_unit(self) -> float:
+        """The learning rate of RATE = 1."""
         span = {Rule.CENTRED: 2 * self.beta, Rule.ONE_SIDED: self.beta, Rule.CLAMPED: 1.0}
-        value = round(2**20 * 64 * rate / (65025 * span[self.rule]))
-        return min(max(value, 0), 16383 // max(self.rate_scale or (1,)))
+        return 65025 * span[self.rule] / (64 * 2**20)
 
     def integers(self) -> Config:
         """The device's integers.

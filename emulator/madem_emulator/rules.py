@@ -74,10 +74,11 @@ class SignPulses(Crossbar):
         rows_that_draw: NDArray[np.bool_],
         update_states: States,
         pulse_states: States,
+        train: int,
     ) -> None:
         self._multiply_by_rates(rates)
         at = np.flatnonzero(np.abs(self._change) >= DEAD_BAND)
-        self._pulse(at, self._change.reshape(-1)[at] > 0, pulse_states)
+        self._pulse(at, self._change.reshape(-1)[at] > 0, pulse_states, train)
 
 
 class StochasticPulses(Crossbar):
@@ -92,11 +93,12 @@ class StochasticPulses(Crossbar):
         rows_that_draw: NDArray[np.bool_],
         update_states: States,
         pulse_states: States,
+        train: int,
     ) -> None:
         self._multiply_by_rates(rates)
         lot = draws(update_states, self._change.shape[1]).astype(np.int32)
         at = np.flatnonzero(np.abs(self._change) // (ONE_PULSE >> 16) > lot)
-        self._pulse(at, self._change.reshape(-1)[at] > 0, pulse_states)
+        self._pulse(at, self._change.reshape(-1)[at] > 0, pulse_states, train)
 
 
 class _FeedForward(Crossbar):
@@ -294,10 +296,14 @@ class LearningRule:
     on_crossbar: bool = True
 
     def rate(self, settings: Settings, learning_rate: float) -> float:
-        """What `learn` takes: the integer RATE, or for the ceiling the step width itself."""
+        """What `learn` takes: the integer RATE, or for the ceiling the step width itself.
+
+        Tuning tries rates beyond the highest that a crossbar can learn with; they stand for it.
+        """
         if not self.on_crossbar:
             return learning_rate
-        return replace(settings, rule=self.span).rate(learning_rate)
+        settings = replace(settings, rule=self.span)
+        return settings.rate(min(learning_rate, settings.highest_rate))
 
     def memory(self, sizes: Sequence[int]) -> int:
         """Bytes that learning needs beside the devices: accumulators, feedback, float weights."""

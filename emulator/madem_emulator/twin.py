@@ -17,7 +17,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from madem_emulator.config import Config
+from madem_emulator.config import MAX_RATE, Config
 from madem_emulator.noise import States, Stream, draw, powers, start, variates
 from madem_emulator.twin_array import FULL, Bytes, Floats, Memristors, Numbers, by_layer
 from madem_emulator.twin_phases import Activities, Phases
@@ -26,8 +26,8 @@ ZERO = 128
 """How an accumulator of 0 is stored."""
 PULSE = 64
 """What an accumulator pays for one pulse."""
-MAX_RATE = 16383
-"""Of RATE times a layer's SCALE."""
+MAX_TRAIN = 255
+"""Pulses of one change."""
 _CHUNK = 1 << 18
 """Readings that `predict_many` prepares noise for at a time, so that they stay in the cache."""
 
@@ -173,7 +173,7 @@ class Twin:
 
     # --- learning ------------------------------------------------------------------------------
 
-    def learn(self, rate: ArrayLike, x: ArrayLike, target: ArrayLike) -> Trace:
+    def learn(self, rate: ArrayLike, x: ArrayLike, target: ArrayLike, train: int = 1) -> Trace:
         """Learn one sample.
 
         Args:
@@ -181,6 +181,7 @@ class Twin:
             x: DAC codes, uint8 (features,), or (B, features) for different samples.
             target: for one-hot targets the class, () or (B,); otherwise 0/1, (n[L],) or
                 (B, n[L]).
+            train: TRAIN, 1…255: pulses that a device gets for one change.
 
         Raises:
             ValueError: an argument is out of range or has a wrong shape.
@@ -189,6 +190,8 @@ class Twin:
         highest = MAX_RATE // max(layer.scale for layer in self.config.layers)
         if np.any((rates < 0) | (rates > highest)):
             raise ValueError(f"the rate is {rate}, but must be from 0 to {highest}")
+        if not 1 <= train <= MAX_TRAIN:
+            raise ValueError(f"the train is {train}, but must be from 1 to {MAX_TRAIN}")
         inputs, on = self._inputs(x)[:, None], self._on(target)
         streams = [[Stream.LEARN], [Stream.UPDATE], [Stream.PULSE]]
         read_states, update_states, pulse_states = start(self.seeds, streams, self.steps)
@@ -196,7 +199,7 @@ class Twin:
         free, plus, minus = self._settle(inputs, on, read_states)
         a, b = ([s[:, 0].astype(np.int32) for s in phase] for phase in (plus, minus))
         rows_that_draw = self._differences(a, b)
-        self._change_weights(rates, rows_that_draw, update_states, pulse_states)
+        self._change_weights(rates, rows_that_draw, update_states, pulse_states, train)
         self._flip_weights()
 
         outputs = _bytes(free)
@@ -251,6 +254,7 @@ class Twin:
         rows_that_draw: NDArray[np.bool_],
         update_states: States,
         pulse_states: States,
+        train: int,
     ) -> None:
         """Move the accumulators by the differences; those that are full pulse a device.
 
@@ -258,6 +262,7 @@ class Twin:
             rates: RATE, (B,).
             rows_that_draw: from `_differences`.
             update_states, pulse_states: generators, (B,).
+            train: pulses of one change.
         """
         number = np.cumsum(rows_that_draw, axis=1)
         r = draw(update_states[:, None], powers(number.shape[1] + 1)[number]).astype(np.int32) << 4
@@ -276,37 +281,43 @@ class Twin:
         raised = contents > ZERO
         c.reshape(-1)[full] = np.where(raised, contents - PULSE, contents + PULSE)
         self._c[:] = c
-        self._pulse(full, raised, pulse_states)
+        self._pulse(full, raised, pulse_states, train)
 
     def _multiply_by_rates(self, rates: NDArray[np.int32]) -> None:
         """Multiply `_change` by RATE, (B,), and by the SCALE of each weight layer."""
         for change, layer in zip(self._change_by_layer, self.config.layers, strict=True):
             change *= (rates * np.int32(layer.scale))[:, None, None]
 
-    def _pulse(self, couplings: Numbers, raised: NDArray[np.bool_], states: States) -> None:
-        """Raise or lower couplings by one pulse each.
+    def _pulse(
+        self, couplings: Numbers, raised: NDArray[np.bool_], states: States, train: int
+    ) -> None:
+        """Raise or lower couplings by a train of pulses each.
 
         Args:
             couplings: positions in the flattened (B, couplings), in order.
             raised: raise it, else lower it.
             states: generators, (B,).
+            train: how many pulses.
         """
         memristors = self._memristors
         board, coupling = np.divmod(couplings, self.config.couplings)
-        self.pulses += np.bincount(board, minlength=len(self.pulses))
-        # Every pulse takes four draws of its board's generator.
+        self.pulses += train * np.bincount(board, minlength=len(self.pulses))
+        # Every change takes a draw of its board's generator, and three more for each pulse.
+        each = 1 + 3 * train
         before = np.arange(len(board)) - np.searchsorted(board, np.arange(len(states)))[board]
-        number = 4 * before[:, None] + np.arange(1, 5)
-        taken = draw(states[board, None], powers(4 * len(number) + 1)[number])
+        number = each * before[:, None] + np.arange(1, each + 1)
+        taken = draw(states[board, None], powers(each * len(number) + 1)[number])
         is_set = taken[:, 0] & 1 == 1
         on_p = is_set == raised
         device = np.where(on_p, memristors.p[coupling], memristors.n[coupling])
-        memristors.pulse(
-            board * memristors.g.shape[1] + device,
-            is_set,
-            z=variates(taken[:, 1:3].copy())[:, 0],
-            r=taken[:, 3].astype(np.int32),
-        )
+        at = board * memristors.g.shape[1] + device
+        for first in range(1, each, 3):
+            memristors.pulse(
+                at,
+                is_set,
+                z=variates(taken[:, first : first + 2].copy())[:, 0],
+                r=taken[:, first + 2].astype(np.int32),
+            )
 
     # --- arguments and results -----------------------------------------------------------------
 

@@ -69,7 +69,7 @@ def test_does_not_learn_with_pulses_of_the_wrong_sign(
     rule: LearningRule, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     right_way = Twin._pulse
-    monkeypatch.setattr(Twin, "_pulse", lambda self, at, up, draws: right_way(self, at, ~up, draws))
+    monkeypatch.setattr(Twin, "_pulse", lambda self, at, up, *rest: right_way(self, at, ~up, *rest))
     count = 800 if rule.name == "perturb" else 400
     assert accuracy(trained(rule, range(8), count)) < 0.5
 

@@ -111,9 +111,15 @@ def put(board: Board, state: State) -> None:
 
 
 @settings(max_examples=200, suppress_health_check=[HealthCheck.too_slow], deadline=None)
-@given(configs(), st.integers(0, 2**32), st.booleans(), st.integers(0, 16383))
+@given(
+    configs(),
+    st.integers(0, 2**32),
+    st.booleans(),
+    st.integers(0, 16383),
+    st.one_of(st.just(1), st.integers(1, 255)),
+)
 def test_equals_the_scalar_reference(
-    config: Config, samples_seed: int, fresh: bool, rate: int
+    config: Config, samples_seed: int, fresh: bool, rate: int, train: int
 ) -> None:
     random = np.random.default_rng(samples_seed)
     rate //= max(layer.scale for layer in config.layers)
@@ -132,8 +138,8 @@ def test_equals_the_scalar_reference(
             on = one_hot(target, outputs)
         else:
             target = on = random.integers(0, 2, outputs).tolist()
-        trace = twin.learn(rate, x, target)
-        sample = board.learn(rate, x.tolist(), on)
+        trace = twin.learn(rate, x, target, train)
+        sample = board.learn(rate, x.tolist(), on, train)
         assert_same_sample(twin, trace, sample)
         assert_same_weights(twin, board)
     index = int(random.integers(2**32))
@@ -141,10 +147,12 @@ def test_equals_the_scalar_reference(
     assert [s[0].tolist() for s in twin.predict(index, x)] == board.predict(index, x.tolist())
 
 
-@pytest.mark.parametrize("competition", [(), (1.3, 0, 0), (2.3, 1.6, 1.2)])
+@pytest.mark.parametrize(
+    ("competition", "train"), [((), 1), ((1.3, 0, 0), 1), ((2.3, 1.6, 1.2), 1), ((), 5)]
+)
 @pytest.mark.parametrize("rule", Rule)
 def test_equals_the_scalar_reference_over_many_pulses(
-    rule: Rule, competition: tuple[float, ...]
+    rule: Rule, competition: tuple[float, ...], train: int
 ) -> None:
     # Nothing here divides evenly.
     chosen = Settings(
@@ -154,7 +162,6 @@ def test_equals_the_scalar_reference_over_many_pulses(
         target_low=0.3,
         sweeps_free=8,
         sweeps_nudged=8,
-        learning_rate=20,
         rate_scale=(3, 2, 1),
         competition=competition,
         stuck=0.1,
@@ -162,7 +169,7 @@ def test_equals_the_scalar_reference_over_many_pulses(
         nonlinearity_reset=-0.7,
         weight_bits=3,
     )
-    config = chosen.integers()
+    config, rate = chosen.integers(), chosen.rate(chosen.highest_rate)
     seeds = [3, 2**32 - 1]
     twin = Twin(config, seeds)
     boards = [Board(config, seed) for seed in seeds]
@@ -171,15 +178,16 @@ def test_equals_the_scalar_reference_over_many_pulses(
     for _ in range(50):
         x = random.integers(0, 256, (2, 6), np.uint8)
         target = random.integers(0, 3, 2)
-        trace = twin.learn(chosen.rate(), x, target)
+        trace = twin.learn(rate, x, target, train)
         for b, board in enumerate(boards):
-            sample = board.learn(chosen.rate(), x[b].tolist(), one_hot(target[b], 3))
+            sample = board.learn(rate, x[b].tolist(), one_hot(target[b], 3), train)
             assert_same_sample(twin, trace, sample, b)
 
     for b, board in enumerate(boards):
         assert_same_weights(twin, board, b)
+        assert twin.pulses[b] == board.pulses
         # A layer that never changes would prove nothing.
-        assert board.pulses > 100
+        assert board.pulses > 100 * train
         for k in board.layers:
             fresh = Twin(config, [seeds[b]]).devices[k - 1]
             assert np.any(fresh[0] != twin.devices[k - 1][b])
@@ -511,6 +519,9 @@ def test_wrong_arguments_are_named() -> None:
         twin.learn(16384, x, 0)
     with pytest.raises(ValueError, match="rate is 5462, but must be from 0 to 5461"):
         Twin(Settings(sizes=(4, 3, 2), rate_scale=(3, 1)).integers()).learn(5462, x, 0)
+    for train in (0, 256):
+        with pytest.raises(ValueError, match=f"train is {train}, but must be from 1 to 255"):
+            twin.learn(1, x, 0, train)
     with pytest.raises(ValueError, match="input has shape"):
         twin.learn(1, x[:3], 0)
     with pytest.raises(ValueError, match="3 classes"):
