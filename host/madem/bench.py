@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable
 from dataclasses import asdict
 from importlib.resources import files
@@ -12,10 +11,10 @@ from rich import box
 from rich.console import RenderableType
 from rich.table import Table
 
-from madem import deploy, energy_bench, learn, link_bench
-from madem.boards import Board, open_board
+from madem import deploy, energy_bench, learn, link_bench, memory_bench
+from madem.boards import open_board
 from madem.device import connect
-from madem.errors import BoardError, LinkError, MademError
+from madem.errors import MademError
 from madem.repl import Repl
 from madem.tasks import load_task
 
@@ -85,56 +84,6 @@ def device(spec: str, _task: str, _progress: Any) -> tuple[dict[str, Any], Table
     return result, table
 
 
-def memory(
-    spec: str, task_name: str, progress: Callable[..., contextlib.AbstractContextManager]
-) -> tuple[dict[str, Any], Table]:
-    """Smallest heap in which a task completes, by bisection over emulated boards.
-
-    Raises:
-        MademError: the board's heap can't be chosen, or the task fails at any size.
-    """
-    if spec.partition(":")[0] != "unix":
-        raise MademError("the heap can only be chosen on the emulated board: use --board unix")
-    task = load_task(task_name)
-    plan = learn.recipe(task, epochs=1)
-
-    def completes(kilobytes: int) -> bool:
-        try:
-            with open_board(f"unix:heap={kilobytes}K") as board:
-                return _fits(board, plan, task)
-        except (LinkError, BoardError):
-            return False
-
-    low, high = 8, 256
-    if not completes(high):
-        raise MademError(f"{task_name} does not complete in {high} KB: see `madem doctor`")
-    with progress("bisecting", 8) as advance:
-        while high - low > 1:
-            middle = (low + high) // 2
-            low, high = (low, middle) if completes(middle) else (middle, high)
-            advance(1)
-    couplings = plan.settings.integers().couplings
-    result = {
-        "board": "unix",
-        "task": task_name,
-        "layers": list(plan.settings.sizes),
-        "smallest_heap_kb": high,
-        "weights_bytes": 3 * couplings,
-    }
-    table = _table(f"unix: {task_name}, {'-'.join(map(str, plan.settings.sizes))}", "", "")
-    table.add_row("smallest heap that completes the task", f"{high} KB")
-    table.add_row("of it devices and accumulators", f"{3 * couplings:,} bytes")
-    return result, table
-
-
-def _fits(board: Board, plan: learn.Recipe, task: Any) -> bool:
-    board_device = connect(board)
-    board_device.configure(plan.settings.integers())
-    learn.train(board_device, task, plan, limit=300)
-    board_device.outputs(task.x_test[:20])
-    return True
-
-
 def link(spec: str, _task: str, _progress: Any) -> tuple[dict[str, Any], Table]:
     """Goodput of the link: unpaced, and for the emulated board at two baud rates."""
     rows = []
@@ -171,7 +120,7 @@ def _table(title: str, *columns: str) -> Table:
 
 RUNS: dict[str, Callable[[str, str, Any], tuple[dict[str, Any], RenderableType]]] = {
     "device": device,
-    "memory": memory,
+    "memory": memory_bench.run,
     "link": link,
     "energy": energy_bench.run,
 }

@@ -1,6 +1,7 @@
 """Boards: what is attached, what can be emulated here, and one opened for use."""
 
 import contextlib
+import os
 import select
 import subprocess
 import sys
@@ -15,8 +16,8 @@ from madem.errors import BoardError
 from madem.repl import open_port
 
 SPECS = (
-    "unix, unix:heap=64K, qemu, a serial port (/dev/ttyACM0, COM3, socket://host:port) or auto "
-    "(the one that is attached)"
+    "unix, unix:heap=64K, unix32, qemu, a serial port (/dev/ttyACM0, COM3, socket://host:port) "
+    "or auto (the one that is attached)"
 )
 
 # USB vendors of boards that often run MicroPython ...
@@ -42,12 +43,20 @@ _EMULATED = {
         "real MicroPython as a process behind a serial port",
         ("heap=SIZE",),
     ),
+    "unix32": (
+        "madem_emulator.unix_board",
+        "the same, a 32-bit build",
+        ("heap=SIZE",),
+    ),
     "qemu": (
         "madem_emulator.qemu_board",
         "real MicroPython on a Cortex-M3 in QEMU",
         ("heap=SIZE", "icount"),
     ),
 }
+
+# The emulated boards on which `heap=SIZE` chooses the heap.
+HEAP_CHOOSABLE = tuple(kind for kind, (_, _, known) in _EMULATED.items() if "heap=SIZE" in known)
 
 
 @dataclass(frozen=True)
@@ -105,7 +114,7 @@ def open_board(spec: str) -> Board:
     """Open a board.
 
     Args:
-        spec: `unix`, `unix:heap=64K`, a port, or `auto`.
+        spec: `unix`, `unix:heap=64K`, another emulated one, a port, or `auto`.
 
     Raises:
         BoardError: no such board, it is in use, or it can't run here.
@@ -144,12 +153,14 @@ def why_no_emulated_board(spec: str = "unix") -> str | None:
         return "the emulated boards need Linux: attach a board, or use WSL or a container"
     # Both modules import what only Linux has.
     from madem_emulator.board_process import EmulatedBoardError
-    from madem_emulator.qemu_board import find_image
+    from madem_emulator.qemu_board import find_image, find_unix32
     from madem_emulator.unix_board import find_micropython
 
     try:
         if spec == "qemu":
             find_image()
+        elif spec == "unix32":
+            find_unix32()
         else:
             find_micropython()
     except EmulatedBoardError as error:
@@ -206,6 +217,7 @@ def _open_emulated(spec: str, kind: str, options: str) -> Board:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        env=_environment(kind),
         # Ctrl-C at the terminal is for this process, which then closes the board.
         start_new_session=True,
     )
@@ -214,6 +226,15 @@ def _open_emulated(spec: str, kind: str, options: str) -> Board:
     except BaseException:
         _end(process)
         raise
+
+
+def _environment(kind: str) -> dict[str, str] | None:
+    """What the emulated board's process finds in its environment; None: all that is here."""
+    if kind != "unix32":
+        return None
+    from madem_emulator.qemu_board import find_unix32
+
+    return os.environ | {"MADEM_MICROPYTHON": str(find_unix32())}
 
 
 def _port_of(process: subprocess.Popen[str]) -> str:

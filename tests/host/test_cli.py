@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 import serial
 
-from madem import __version__, cli, commands, deploy, doctor, learn, session, verify
+from madem import __version__, cli, commands, deploy, doctor, firmware, learn, session, verify
 from madem.boards import Board, open_board
 from madem.commands import training
 from madem.device import Device
@@ -598,8 +598,9 @@ def test_a_board_without_firmware_then_with_one_of_another_version(
 
     package = tmp_path / "other" / "madem"
     package.mkdir(parents=True)
-    for path, content in deploy.firmware_files().items():
-        (tmp_path / "other" / path).write_bytes(content)
+    (tmp_path / "other" / "main.py").write_bytes(firmware.main())
+    for name, content in firmware.sources(0).items():
+        (package / name).write_bytes(content)
     (package / "__init__.py").write_text('__version__ = "9.8.7"\n')
     with Board(port, open_port(port)) as board:
         deploy.deploy(board, folder=tmp_path / "other")
