@@ -640,7 +640,7 @@ def test_deploy_tells_what_it_wrote(madem: Run, port: str) -> None:
     again = json.loads(madem("deploy", "--board", port, "--json", "-").out)
     assert (again["written"], again["unchanged"]) == ([], first["written"])
     forced = json.loads(madem("deploy", "--board", port, "--force", "--json", "-").out)
-    assert forced["written"] == first["written"]
+    assert len(forced["written"]) == len(first["written"])
 
 
 def test_boards_lists_the_emulated_one(madem: Run) -> None:
