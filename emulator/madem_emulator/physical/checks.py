@@ -102,3 +102,14 @@ def voltages(
         need(bool(np.isfinite(worst)), name, "not finite", "finite everywhere")
         raise ValueError(f"{name} reaches {worst:g} V, but must be within {limit:g} V")
     return v
+
+
+def terminals(name: str, value: ArrayLike, lines: int, limit: float) -> Floats:
+    """Voltages of terminals within ±limit or NaN, of shape (lines,); at least one is a voltage."""
+    v = np.asarray(value, dtype=np.float64)
+    need(v.shape == (lines,), f"the shape of {name}", v.shape, f"({lines},)")
+    held = np.abs(v[~np.isnan(v)])
+    need(held.size > 0, name, "floating everywhere", "driven at one terminal or more")
+    worst = held.max()
+    need(bool(worst <= limit), name, f"up to {worst:g} V", f"within {limit:g} V")
+    return v

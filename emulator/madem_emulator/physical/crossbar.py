@@ -12,7 +12,10 @@ from madem_emulator.physical import checks
 from madem_emulator.physical.checks import Flags, Floats
 from madem_emulator.physical.device import Device
 from madem_emulator.physical.devices import DeviceArray
+from madem_emulator.physical.electrics import Electrics
 from madem_emulator.physical.presets import IDEAL
+from madem_emulator.physical.terminals import terminal_currents
+from madem_emulator.physical.wires import Wires
 
 Cell = Literal["1T1R", "1R"]
 
@@ -79,6 +82,7 @@ class Crossbar:
         seed: int = 1,
         batch: tuple[int, ...] = (),
         cell: Cell = "1T1R",
+        wires: Wires | None = None,
         read_time: float = 1e-6,
     ) -> None:
         """All devices begin at their g_min.
@@ -90,6 +94,8 @@ class Crossbar:
             batch: shape of a batch of independent arrays; () for one array.
             cell: "1T1R", a transistor at every device, or "1R", none: then pulses disturb the
                 devices that share a line with the selected one (`PulseResponse.half_select`).
+            wires: resistances of the lines, their drivers and sense amplifiers; None: none. They
+                count in reads; pulses reach the devices at full voltage.
             read_time: seconds that a read holds its voltages.
 
         Raises:
@@ -104,11 +110,11 @@ class Crossbar:
         checks.number("read_time", read_time)
         checks.need(isinstance(device, Device), "device", device, "a Device, such as a preset")
         self.rows, self.columns, self.batch = rows, columns, tuple(batch)
-        self.device, self.cell, self.read_time = device, cell, read_time
+        self.device, self.cell, self.wires, self.read_time = device, cell, wires, read_time
         self.counters = Counters()
         self.rng = np.random.Generator(np.random.SFC64(seed))
         self._devices = DeviceArray(device, (*self.batch, rows, columns), self.rng)
-        self._electrics: _Electrics | None = None
+        self._electrics: Electrics | None = None
         self._seen_changes = -1
 
     @property
@@ -166,36 +172,60 @@ class Crossbar:
 
     def _sense(self, v: Floats, transposed: bool) -> Floats:
         electrics = self._now()
-        currents = electrics.currents(v, transposed)
-        if electrics.variance is not None:
-            # The noise of a line is a sum of independent normal numbers, one for each device:
-            # one normal number with the sum of their variances.
-            variance = _through(v * v, electrics.variance, transposed)
-            noise = self.rng.standard_normal(currents.shape)
-            noise *= np.sqrt(variance, out=variance)
-            currents += noise
+        currents = electrics.read(v, transposed, self.rng)
         self._count_read(v, electrics, transposed)
         return currents
 
-    def _now(self) -> _Electrics:
+    def read_terminals(self, word: ArrayLike, bit: ArrayLike) -> tuple[Floats, Floats]:
+        """Hold terminals at any voltages or let them float: sneak paths, half-voltage schemes.
+
+        Exact, with the wires' driver resistance at the word lines and sense resistance at the bit
+        lines. One array, and devices of linear I–V curve, only.
+
+        Args:
+            word: volts at the word lines' terminals, (rows,); NaN: floating.
+            bit: volts at the bit lines' terminals, (columns,).
+
+        Returns:
+            Currents into the array in amperes at both, (rows,) and (columns,); 0 where floating.
+        """
+        checks.need(not self.batch, "batch", self.batch, "() for read_terminals")
+        linear = self.device.nonlinearity.is_linear
+        checks.need(linear, "nonlinearity", "on", "off for read_terminals")
+        held = [
+            checks.terminals(name, value, size, self.device.max_read_voltage)
+            for name, value, size in (("word", word, self.rows), ("bit", bit, self.columns))
+        ]
+        g = self._now().noisy(self.rng)
+        result = terminal_currents(self.wires or Wires(), g, *held)
+        self.counters.reads += 1
+        self.counters.device_reads += g.size
+        self.counters.read_time += self.read_time
+        self._devices.elapse_traps(self.read_time)
+        return result
+
+    def _now(self) -> Electrics:
         devices = self._devices
         if self._electrics is None or self._seen_changes != devices.changes:
             g = devices.seen()
-            self._electrics = _Electrics(g, devices.noise_variance(g), self.device)
+            first = self._electrics is None
+            variance = devices.noise_variance(g)
+            self._electrics = Electrics(g, variance, self.device, self.wires, known=first)
             self._seen_changes = devices.changes
         return self._electrics
 
-    def _count_read(self, v: Floats, electrics: _Electrics, transposed: bool) -> None:
+    def _count_read(self, v: Floats, electrics: Electrics, transposed: bool) -> None:
         counters = self.counters
+        many = v.ndim > len(self.batch) + 1
         vectors = v.size // v.shape[-1]
-        spent = self.read_time * (v.shape[-2] if v.ndim > len(self.batch) + 1 else 1)
+        spent = self.read_time * (v.shape[-2] if many else 1)
         counters.reads += vectors
         counters.device_reads += vectors * self.rows * self.columns
         counters.read_time += spent
         sums = electrics.line_sums(transposed)
-        if v.ndim > len(self.batch) + 1:
-            sums = sums[..., None, :]
-        counters.read_energy += self.read_time * float((v * v * sums).sum())
+        counters.read_energy += self.read_time * float(
+            (v * v * (sums[..., None, :] if many else sums)).sum()
+        )
         self._devices.elapse_traps(spent)
 
     # Writing
@@ -360,10 +390,7 @@ class Crossbar:
 
     def _verify(self) -> Floats:
         """Noisy conductances in siemens of all devices, read one by one at the read voltage."""
-        electrics = self._now()
-        g = electrics.g.copy()
-        if electrics.variance is not None:
-            g += self.rng.standard_normal(g.shape) * np.sqrt(electrics.variance)
+        g = self._now().one_by_one(self.rng, self.cell == "1R")
         counters, devices = self.counters, self.rows * self.columns
         counters.reads += g.size
         counters.device_reads += g.size
@@ -414,49 +441,3 @@ class Crossbar:
         counters.write_time += slots * pulses.width
         spent = pulses.voltage_set**2 * charge_up + pulses.voltage_reset**2 * (charge - charge_up)
         counters.write_energy += spent * pulses.width
-
-
-def _through(v: Floats, matrix: Floats, transposed: bool) -> Floats:
-    """Sums over the driven lines: v (…, [vectors,] lines) times matrix (…, rows, columns)."""
-    if transposed:
-        matrix = matrix.swapaxes(-1, -2)
-    if v.ndim < matrix.ndim and matrix.ndim > 2:
-        return (v[..., None, :] @ matrix)[..., 0, :]
-    return v @ matrix
-
-
-class _Electrics:
-    """What reads need of the conductances as they are now.
-
-    Attributes:
-        g: as a read sees them, in siemens, (*batch, rows, columns).
-        variance: of their read noise in S², or None.
-    """
-
-    def __init__(self, g: Floats, variance: Floats | None, device: Device) -> None:
-        self.g = g
-        self.variance = variance
-        curve = device.nonlinearity
-        self._a2: Floats | None = None
-        self._a3: Floats | None = None
-        if curve.second or curve.third or curve.relative_third:
-            self._a2, self._a3 = curve.coefficients(g)
-        self._sums: dict[bool, Floats] = {}
-
-    def currents(self, v: Floats, transposed: bool) -> Floats:
-        """Currents in amperes of the sensed lines for voltages of the driven ones."""
-        result = _through(v, self.g, transposed)
-        if self._a2 is not None and self._a3 is not None:
-            squares = v * v
-            # Driven from the bit lines, the device's voltage and the current sensed are both
-            # reversed: only the even term changes its sign.
-            even = _through(squares, self._a2, transposed)
-            result += np.negative(even, out=even) if transposed else even
-            result += _through(squares * v, self._a3, transposed)
-        return result
-
-    def line_sums(self, transposed: bool) -> Floats:
-        """Sum of the conductances on each driven line, in siemens: (*batch, lines)."""
-        if transposed not in self._sums:
-            self._sums[transposed] = self.g.sum(axis=-2 if transposed else -1)
-        return self._sums[transposed]

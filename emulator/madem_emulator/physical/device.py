@@ -294,6 +294,11 @@ class Nonlinearity:
         ok = 0 < self.g_low < self.g_high
         checks.need(ok, "g_low", self.g_low, f"above 0 S and below g_high ({self.g_high:g} S)")
 
+    @property
+    def is_linear(self) -> bool:
+        """Whether the device obeys Ohm's law."""
+        return not (self.second or self.third or self.relative_third)
+
     def coefficients(self, g: Floats) -> tuple[Floats, Floats]:
         """a2 and a3 at conductances g in siemens, of the shape of g."""
         log = np.log10(np.clip(g, self.g_low, self.g_high))

@@ -1,0 +1,88 @@
+"""A crossbar as a netlist for ngspice, an independent judge of the emulator's wires."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+needs_ngspice = pytest.mark.skipif(
+    shutil.which("ngspice") is None, reason="ngspice is missing (apt install ngspice)"
+)
+
+
+def terminal_currents(
+    folder: Path,
+    g: np.ndarray,
+    word: np.ndarray,
+    bit: np.ndarray,
+    *,
+    word_segment: float,
+    bit_segment: float,
+    word_end: float,
+    bit_end: float,
+    bend: float = 0.0,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Currents into the terminals, in amperes: (rows,), (columns,); 0 where floating.
+
+    The device at row i, column j lies between node w<i>_<j> of word line i and node b<i>_<j> of bit
+    line j. Word lines have their terminal before column 0, bit lines after the last row.
+
+    Args:
+        g: siemens, (rows, columns).
+        word, bit: volts at the terminals; NaN: floating.
+        word_segment, bit_segment, word_end, bit_end: ohms.
+        bend: a3 / g in 1/V²: the devices' current is g (V + bend V³).
+    """
+    rows, columns = g.shape
+    cards = ["crossbar"]
+
+    def join(a: str, b: str, ohms: float) -> None:
+        # To ngspice a resistor of 0 ohms has 1 milliohm; a source of 0 V is a true short.
+        kind, value = ("R", ohms) if ohms else ("V", 0.0)
+        cards.append(f"{kind}j{len(cards)} {a} {b} {value!r}")
+
+    for i in range(rows):
+        join(f"t{i}", f"e{i}", word_end)
+        join(f"e{i}", f"w{i}_0", word_segment)
+        for j in range(1, columns):
+            join(f"w{i}_{j - 1}", f"w{i}_{j}", word_segment)
+    for j in range(columns):
+        join(f"s{j}", f"f{j}", bit_end)
+        join(f"f{j}", f"b{rows - 1}_{j}", bit_segment)
+        for i in range(1, rows):
+            join(f"b{i - 1}_{j}", f"b{i}_{j}", bit_segment)
+    for i in range(rows):
+        for j in range(columns):
+            a, b = f"w{i}_{j}", f"b{i}_{j}"
+            if bend:
+                # To ngspice, x^3 is |x|^3.
+                u = f"v({a},{b})"
+                cards.append(f"Bd{i}_{j} {a} {b} I={float(g[i, j])!r}*{u}*(1+{bend!r}*{u}*{u})")
+            elif g[i, j]:
+                cards.append(f"Rd{i}_{j} {a} {b} {float(1 / g[i, j])!r}")
+    probes = {}
+    for kind, node, volts in (("w", "t", word), ("b", "s", bit)):
+        for k, v in enumerate(volts):
+            if not np.isnan(v):
+                cards.append(f"V{kind}{k} {node}{k} 0 {float(v)!r}")
+                probes[f"v{kind}{k}"] = (kind, k)
+    cards += [".options reltol=1e-12 abstol=1e-18 vntol=1e-15 gmin=1e-20", ".control"]
+    cards += ["set numdgt=15", "op", *(f"print i({name})" for name in probes), ".endc", ".end"]
+    netlist = folder / "crossbar.cir"
+    netlist.write_text("\n".join(cards) + "\n")
+    done = subprocess.run(
+        ["ngspice", "-b", str(netlist)], capture_output=True, text=True, timeout=300, check=False
+    )
+    found = {"w": np.zeros(rows), "b": np.zeros(columns)}
+    lines = [line for line in done.stdout.splitlines() if line.startswith("i(v")]
+    assert len(lines) == len(probes), done.stdout[-2000:] + done.stderr[-2000:]
+    for line in lines:
+        name, value = line.split("=")
+        kind, k = probes[name.strip()[2:-1]]
+        # ngspice counts the current from the source's + node through the source.
+        found[kind][k] = -float(value)
+    return found["w"], found["b"]
