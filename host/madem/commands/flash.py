@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
+from typing import Any
 
 from madem import session
 from madem.board_types import BY_NAME
 from madem.commands.terminal import Terminal
 from madem.flash import download, flashing
-from madem.flash.job import Job
-from madem.flash.targets import choose
+from madem.flash.image import Image, read_image
+from madem.flash.job import Job, Percent
+from madem.flash.targets import Target, choose
 
 NAME = "flash"
 HELP = "put MicroPython on a board"
@@ -43,35 +46,20 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, terminal: Terminal) -> int:
-    """Write MicroPython to a board; 1 when the board then reports another version."""
+    """Write MicroPython to a board; 1 when it does not report afterwards that it runs it."""
+    image = read_image(Path(args.image), args.sha256) if args.image else None
     target = choose(args.board)
     types = flashing.types_of(target, args.type)
-    build = None if args.image else flashing.choose_build(target, types)
-    if build and args.dry_run:
-        page = download.page_of(build.name)
-        terminal.say(f"would download the newest release of {build.name} from {page}")
-        terminal.say(f"would write it to {target.describe()}")
-        if args.json:
-            result = {"dry_run": True, "board": target.where, "build": build.name, "page": page}
-            session.write_json(args.json, result)
-        return 0
-
-    with terminal.progress("downloading", 100) as advance:
-        told = 0
-
-        def arrived(now: int, total: int) -> None:
-            nonlocal told
-            percent = 100 * now // total if total else 0
-            advance(percent - told)
-            told = percent
-
-        image = flashing.get_image(args.image, build, args.sha256, arrived)
-
+    if image is None:
+        build = flashing.choose_build(target, types)
+        if args.dry_run:
+            return _announce_download(build, target, args.json, terminal)
+        image = _download(build, args.sha256, terminal)
     types = flashing.narrow(types, image, target.where)
     with terminal.progress(f"writing to {target.where}", 100) as advance:
         job = Job(target, image, types, args.erase, terminal.say, advance)
         method = flashing.choose_method(job, args.method)
-        result = {
+        result: dict[str, Any] = {
             "dry_run": args.dry_run,
             "board": target.where,
             "types": [kind.name for kind in types],
@@ -86,7 +74,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
         outcome = None if args.dry_run else flashing.write(job, method)
     if outcome is None:
         terminal.say(f"would write {image.describe()} to {target.describe()} by {method.NAME}:")
-        for step in method.steps(job):
+        for step in result["steps"]:
             terminal.say(f"  {step}")
         terminal.say(f"SHA-256 {image.sha256}")
     else:
@@ -98,20 +86,46 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
             "as_expected": outcome.as_expected,
             "seconds": round(outcome.seconds, 2),
         }
-        terminal.say(_sentence(outcome, image.version))
+        terminal.say(_sentence(outcome, image))
     if args.json:
         session.write_json(args.json, result)
-    return 1 if outcome and outcome.as_expected is False else 0
+    return 1 if outcome and (outcome.about is None or outcome.as_expected is False) else 0
 
 
-def _sentence(outcome: flashing.Outcome, expected: str | None) -> str:
+def _announce_download(
+    build: flashing.Build, target: Target, json: str | None, terminal: Terminal
+) -> int:
+    page = download.page_of(build.name)
+    terminal.say(f"would download the newest release of {build.name} from {page}")
+    terminal.say(f"would write it to {target.describe()}")
+    if json:
+        result = {"dry_run": True, "board": target.where, "build": build.name, "page": page}
+        session.write_json(json, result)
+    return 0
+
+
+def _download(build: flashing.Build, sha256: str | None, terminal: Terminal) -> Image:
+    with terminal.progress(f"downloading {build.name}", 100) as advance:
+        percent = Percent(advance)
+        file = download.fetch(
+            build.name,
+            build.suffix,
+            lambda done, total: percent.reach(100 * done // total if total else 0),
+        )
+    return read_image(file, sha256)
+
+
+def _sentence(outcome: flashing.Outcome, image: Image) -> str:
     if outcome.about is None:
-        return f"written in {outcome.seconds:.1f} s; no port came back to ask for the version"
+        return (
+            f"written in {outcome.seconds:.1f} s, but no port came back to ask for the version:"
+            " plug the board in again; `madem boards` shows it"
+        )
     runs = (
         f"{outcome.port} runs {outcome.about.version.partition('; ')[2] or outcome.about.version}"
     )
     if outcome.about.machine:
         runs += f" on {outcome.about.machine}"
     if outcome.as_expected is False:
-        return f"{runs}, but {expected} was written: reset the board and look again"
+        return f"{runs}, but {image.version} was written: reset the board and look again"
     return f"{runs} ({outcome.seconds:.1f} s); next: madem deploy --board {outcome.port}"

@@ -62,6 +62,12 @@ def _address(job: Job) -> int | None:
     return None if job.image.kind == "dfu" else job.image.segments[0][0]
 
 
+def _chip(machine: str | None) -> str:
+    """The STM32 at the end of `sys.implementation._machine`; "" if there is none."""
+    chip = (machine or "").rpartition(" with ")[2]
+    return chip if chip.startswith("STM32") else ""
+
+
 def _unfit(device: DfuDevice, job: Job) -> str | None:
     """Why the image does not fit into the memory of a device."""
     memory = device.memory
@@ -80,7 +86,8 @@ def _enter(job: Job) -> DfuDevice:
     assert address is not None
     before = dfu_util.devices()
     about = board.ask_if_it_runs(address)
-    if about and about.machine and job.image.machine and about.machine != job.image.machine:
+    chips = [_chip(machine) for machine in (about.machine if about else "", job.image.machine)]
+    if about and all(chips) and chips[0] != chips[1]:
         raise MademError(
             f"{job.file.name} is for {job.image.machine}, the board on {address} is a"
             f" {about.machine}; nothing was written"

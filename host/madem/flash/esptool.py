@@ -82,11 +82,11 @@ def _explain(done: Done, job: Job, port: str) -> str:
             f"{job.file.name} is for {chip}, the board on {port} is a {wrong[1]};"
             " nothing was written"
         )
-    fatal = re.search(r"fatal error occurred: ([^\r\n]+)", done.output)
+    if "serial exception" in done.output:
+        return f"{port} vanished or is in use: plug the board in again, then run this again"
+    fatal = re.search(r"error occurred: ([^\r\n]+)", done.output)
     reason = fatal[1].rstrip(". ") if fatal else done.last_line()
     if "Failed to connect" in reason:
         button = job.button if job.types else board_types.BY_NAME["esp32"].button
         return f"no chip of the ESP32 family answers on {port}: {button}, then run this again"
-    if re.search(r"Could not open|port is busy|disconnected|Input/output|not configured", reason):
-        return f"{port} vanished or is in use: plug the board in again, then run this again"
     return f"esptool could not write to the board on {port}: {reason}; run this again"

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 from madem import board_types
 from madem.board_types import BY_NAME, BoardType
 from madem.errors import MademError
-from madem.flash import board, daplink, dfu, download, esptool, pyocd, uf2
-from madem.flash.image import Image, read_image
+from madem.flash import board, daplink, dfu, esptool, pyocd, uf2
+from madem.flash.image import Image
 from madem.flash.job import Job, Method
 from madem.flash.targets import Target
 
@@ -146,16 +144,6 @@ def write(job: Job, method: Method) -> Outcome:
         f" {expected} " in about.version if about and expected else None,
         time.monotonic() - begin,
     )
-
-
-def get_image(
-    file: str | None, build: Build | None, sha256: str | None, progress: Callable[[int, int], None]
-) -> Image:
-    """The checked image: the user's file, or the official build."""
-    if file is not None:
-        return read_image(Path(file), sha256)
-    assert build is not None
-    return read_image(download.fetch(build.name, build.suffix, progress), sha256)
 
 
 def _runs(image: Image, kind: BoardType) -> bool:

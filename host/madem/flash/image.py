@@ -17,7 +17,7 @@ _MOST_BYTES = 32 * 1024 * 1024
 
 # What MicroPython prints after its version when it starts: `; BOARD with CHIP`.
 _MACHINE = re.compile(rb"; ([ -~]{2,60} with [\w+/.-]{4,24})\r?\n")
-_VERSION = re.compile(rb"MicroPython (v\d[\w.+-]{2,40}) on \d{4}-\d\d-\d\d")
+_VERSION = re.compile(rb"MicroPython ([\w.+-]{3,40}) on \d{4}-\d\d-\d\d")
 
 # Reset vectors of STM32 images lie in flash, stacks in RAM (ST RM0090, memory map).
 _STM32_FLASH = range(0x0800_0000, 0x0820_0000)
