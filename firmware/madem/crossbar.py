@@ -14,7 +14,8 @@ A front end has these methods, and the learner knows no others:
 
 import struct
 
-from . import inner, kernels
+from . import kernels
+from .inner import convert, forward_sums, transposed_sums
 
 STREAM_LEARN = 2
 STREAM_PULSE = 4
@@ -25,33 +26,33 @@ class Crossbar:
     """docs/arithmetic.md, "Devices" and "Reading the array"."""
 
     def __init__(self, sizes, config, layers, adc_bits, seed):
+        self.devices = bytearray(sum(2 * (m + 1) * n for m, n in zip(sizes, sizes[1:])))
         self._read_rng = bytearray(4)
         self._pulse_rng = bytearray(4)
         self._traits = bytearray(4 * kernels.TRAIT_WORDS)
         self._device = kernels.device_words(seed, *config)
+        self.bases = []
+        # Of each layer, what a read needs: devices, record, generator of the noise.
         self._forward = []
         self._transposed = []
-        self.bases = []
         base = units = 0
         for k in range(len(sizes) - 1):
             m, n = sizes[k], sizes[k + 1]
             gain, shift, range_f, range_t, noise_f, noise_t = layers[k][:6]
             self.bases.append(base)
             half = 1 << (adc_bits - 1)
-            for records, driven, sensed, full, noise in (
+            for reads, driven, sensed, full, noise in (
                 (self._forward, units, n, range_f, noise_f),
                 (self._transposed, units + m, m, range_t, noise_t),
             ):
-                records.append(
-                    struct.pack(
-                        "<10I", base, m, n, driven, sensed, gain, shift,
-                        full - adc_bits + 1, noise, half,
-                    )
+                record = struct.pack(
+                    "<10I", base, m, n, driven, sensed, gain, shift,
+                    full - adc_bits + 1, noise, half,
                 )  # fmt: skip
+                reads.append((self.devices, record, self._read_rng))
             base += 2 * (m + 1) * n
             units += m
         self._lines = sizes
-        self.devices = bytearray(base)
         self._stuck = 0
         for number in range(base):
             self._find_traits(number)
@@ -75,14 +76,14 @@ class Crossbar:
         kernels.seed(rng, self._device, stream, index)
 
     def forward(self, k, s, out):
-        record = self._forward[k]
-        inner.forward_sums(self.devices, s, out, record)
-        inner.convert(out, record, self._read_rng)
+        devices, record, rng = self._forward[k]
+        forward_sums(devices, s, out, record)
+        convert(out, record, rng)
 
     def transposed(self, k, s, out):
-        record = self._transposed[k]
-        inner.transposed_sums(self.devices, s, out, record)
-        inner.convert(out, record, self._read_rng)
+        devices, record, rng = self._transposed[k]
+        transposed_sums(devices, s, out, record)
+        convert(out, record, rng)
 
     def pulse(self, k, pulses, count, train):
         kernels.pulse_pairs(

@@ -1,5 +1,7 @@
 """Layers of units that settle on a front end: docs/arithmetic.md, "Units and phases"."""
 
+import micropython
+
 from . import kernels
 
 
@@ -85,6 +87,7 @@ class Network:
         kernels.load(s, self.at[-1], self.sizes[-1], self.targets, 0, 255)
         self._sweep(s, self.sweeps_nudged, self._below_output, 0)
 
+    @micropython.native
     def _sweep(self, s, sweeps, layers, sign):
         """Update these layers in order, `sweeps` times; the output layer is nudged."""
         forward = self._forward
