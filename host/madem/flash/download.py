@@ -62,7 +62,7 @@ def fetch(build: str, suffix: str, progress: Callable[[int, int], None]) -> Path
     except (urllib.error.URLError, OSError) as error:
         reason = getattr(error, "reason", error)
         raise MademError(
-            f"can't reach {SITE} ({reason}): {advice} `madem flash FILE` here"
+            f"can't fetch {build} from {SITE} ({reason}): {advice} `madem flash FILE` here"
         ) from None
     if total and len(content) != total:
         raise MademError(f"{SITE} sent {len(content):,} of {total:,} bytes: run this again")
