@@ -38,7 +38,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     (root / "download" / "RPI_PICO" / "index.html").write_text(PAGE)
 
     class Handler(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *_: object) -> None:
+        def log_message(self, format: str, *args: object) -> None:
             pass
 
     handler = functools.partial(Handler, directory=str(root))
@@ -55,7 +55,9 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 def test_the_newest_release_is_chosen() -> None:
     newest = functools.partial(download.newest, PAGE)
     assert newest("RPI_PICO", ".uf2") == "/resources/firmware/RPI_PICO-20250911-v1.26.1.uf2"
-    assert newest("RPI_PICO-RISCV", ".uf2").endswith("RISCV-20260911-v1.30.1.uf2")
+    assert newest("RPI_PICO-RISCV", ".uf2") == (
+        "/resources/firmware/RPI_PICO-RISCV-20260911-v1.30.1.uf2"
+    )
     assert newest("RPI_PICO_W", ".uf2") is None
     assert newest("RPI_PICO", ".bin") is None
 
