@@ -39,7 +39,6 @@ from madem_emulator.board_process import (
     parse_size,
 )
 
-PREPARE = "emulator/prepare/build_micropython.sh"
 DEFAULT_HEAP = 140 * 1024
 SMALLEST_HEAP = 8 * 1024
 LARGEST_HEAP = 1024 * 1024
@@ -51,15 +50,28 @@ _ICOUNT_SHIFT = 6
 _BOOT_SECONDS = 20.0
 
 
+def prepare_command(board: str) -> str:
+    """The command that prepares the board `qemu` or `unix32`."""
+    here = Path(__file__).resolve().parent
+    # Beside the package in a checkout, inside it when it is installed from a wheel.
+    folder = next(path for path in (here.parent, here) if (path / "prepare").is_dir())
+    script = folder / "prepare" / "build_micropython.sh"
+    with contextlib.suppress(ValueError):
+        script = script.relative_to(Path.cwd())
+    return f"{script} {board}"
+
+
 def find_image() -> Path:
     """The prepared firmware of the `qemu` board.
 
     Raises:
         EmulatedBoardError: it, or QEMU, is missing; says how to get it.
     """
-    image = _prepared("qemu", "firmware.elf")
+    image = prepared("qemu", "firmware.elf")
     if shutil.which("qemu-system-arm") is None:
-        raise EmulatedBoardError(f"the board qemu needs qemu-system-arm: run {PREPARE} qemu")
+        raise EmulatedBoardError(
+            f"the board qemu needs qemu-system-arm: run {prepare_command('qemu')}"
+        )
     return image
 
 
@@ -69,15 +81,16 @@ def find_unix32() -> Path:
     Raises:
         EmulatedBoardError: it is missing; says how to get it.
     """
-    return _prepared("unix32", "micropython")
+    return prepared("unix32", "micropython")
 
 
-def _prepared(board: str, name: str) -> Path:
+def prepared(board: str, name: str) -> Path:
     cache = Path(os.environ.get("MADEM_CACHE") or Path.home() / ".cache" / "madem")
     path = cache / "micropython" / "current" / board / name
     if not path.is_file():
         raise EmulatedBoardError(
-            f"MicroPython for the board {board} is not prepared: run {PREPARE} {board} (once)"
+            f"MicroPython for the board {board} is not prepared: "
+            f"run {prepare_command(board)} (once)"
         )
     return path
 

@@ -85,7 +85,7 @@ class Summary:
 
     Attributes:
         form: how the board has the firmware: `frozen`, `mpy` or `source`.
-        why_source: why it could not be compiled; None when it was, or was not wanted.
+        why: why it has no form that takes less memory; None when there is nothing to say.
         written: paths on the board that were written, in this order.
         unchanged: paths that already held the right bytes.
         removed: folders of older firmware that were removed.
@@ -97,7 +97,7 @@ class Summary:
     """
 
     form: Form
-    why_source: str | None
+    why: str | None
     written: tuple[str, ...]
     unchanged: tuple[str, ...]
     removed: tuple[str, ...]
@@ -131,7 +131,7 @@ class _Plan:
     """What is to be done; paths of `stage`, `there` and `copied` are relative to a folder."""
 
     form: Form
-    why_source: str | None
+    why: str | None
     package: dict[str, bytes]
     """The firmware but for main.py; empty when it is frozen."""
     folder: str
@@ -194,7 +194,7 @@ def deploy(
     files = {**plan.package, MAIN: main}
     return Summary(
         form=plan.form,
-        why_source=plan.why_source,
+        why=plan.why,
         written=tuple(plan.place(path) for path in files if path in plan.send),
         unchanged=tuple(plan.place(path) for path in files if path not in plan.send),
         removed=(*plan.early, *([plan.retired] if plan.retired else [])),
@@ -238,7 +238,7 @@ def _plan(
     source: bool,
 ) -> _Plan:
     kept = _name_for_foreign_main(repl, found, force)
-    form, why_source, files = _choose(found, folder, source)
+    form, why, files = _choose(found, folder, source)
     package = {f"{PACKAGE}/{name}": content for name, content in files.items()}
     folders = [f"{PACKAGE}-{n}" for n in found.old]
     newest = folders[-1] if folders else None
@@ -252,7 +252,7 @@ def _plan(
     there = _find_same(repl, _NEW, stage) if found.unfinished and not force else set()
     return _Plan(
         form=form,
-        why_source=why_source,
+        why=why,
         package=package,
         folder=target,
         stage=stage,
@@ -267,7 +267,7 @@ def _plan(
 def _choose(
     found: _Survey, folder: Traversable | None, source: bool
 ) -> tuple[Form, str | None, dict[str, bytes]]:
-    """The form that takes the least memory, why it is source, and the files of it."""
+    """The form that takes the least memory, why it is no smaller one, and the files of it."""
     modules = firmware.sources(found.mpy, folder)
     if source:
         return "source", None, modules
@@ -276,7 +276,8 @@ def _choose(
     reason = firmware.why_not_compiled(found.mpy)
     if reason:
         return "source", reason, modules
-    return "mpy", None, firmware.compiled(modules, found.mpy)
+    why = "what is frozen in is another firmware" if found.frozen else None
+    return "mpy", why, firmware.compiled(modules, found.mpy)
 
 
 def _name_for_foreign_main(repl: Repl, found: _Survey, force: bool) -> str | None:

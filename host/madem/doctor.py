@@ -113,13 +113,12 @@ def _qemu() -> Check:
     """The Cortex-M3 board, which is built once from Debian's source package."""
     reason = why_no_emulated_board("qemu")
     if reason:
-        return Check(
-            "board qemu",
-            False,
-            reason,
-            "emulator/prepare/build_micropython.sh qemu",
-            required=False,
-        )
+        remedy = None
+        if sys.platform == "linux":
+            from madem_emulator.qemu_board import prepare_command
+
+            remedy = prepare_command("qemu")
+        return Check("board qemu", False, reason, remedy, required=False)
     return Check("board qemu", True, "prepared", required=False)
 
 

@@ -16,7 +16,7 @@ import serial
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="emulated boards need Linux")
 if sys.platform == "linux":
     from madem_emulator.board_process import EmulatedBoardError
-    from madem_emulator.qemu_board import find_image, find_unix32
+    from madem_emulator.qemu_board import find_image, find_unix32, prepare_command
 
 COMMAND = [sys.executable, "-P", "-m", "madem_emulator.qemu_board"]
 RAW_PROMPT = b"raw REPL; CTRL-B to exit\r\n>"
@@ -231,8 +231,7 @@ def test_missing_firmware_names_the_command(tmp_path: Path) -> None:
     code, said = launch({"MADEM_CACHE": str(tmp_path)})
     assert code == 2
     assert said == (
-        "MicroPython for the board qemu is not prepared: "
-        "run emulator/prepare/build_micropython.sh qemu (once)\n"
+        f"MicroPython for the board qemu is not prepared: run {prepare_command('qemu')} (once)\n"
     )
 
 
@@ -242,7 +241,17 @@ def test_missing_qemu_names_the_command(tmp_path: Path) -> None:
     image.touch()
     code, said = launch({"MADEM_CACHE": str(tmp_path), "PATH": str(tmp_path)})
     assert (code, said.count("\n")) == (2, 1)
-    assert "run emulator/prepare/build_micropython.sh qemu" in said
+    assert f"run {prepare_command('qemu')}" in said
+
+
+def test_the_command_that_prepares_a_board_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = Path(__file__).parents[2]
+    monkeypatch.chdir(root)
+    assert prepare_command("qemu") == "emulator/prepare/build_micropython.sh qemu"
+    monkeypatch.chdir(tmp_path)
+    assert prepare_command("qemu") == f"{root}/emulator/prepare/build_micropython.sh qemu"
 
 
 def test_dying_qemu_is_quoted(tmp_path: Path) -> None:

