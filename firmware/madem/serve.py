@@ -131,10 +131,10 @@ class Server:
         return size
 
     def _learn(self):
-        """step u32, rate u16, traced u8, samples with targets."""
+        """step u32, rate u16, train u8, traced u8, samples with targets."""
         lk = self.link
         body, out, at = lk.body, lk.out, lk.start
-        count = self._samples(7, True)
+        count = self._samples(8, True)
         if not count:
             return
         learner = self.learner
@@ -143,10 +143,14 @@ class Server:
             lk.error(_STEP_MISMATCH, str(learner.steps))
             return
         rate = body[at + 4] | body[at + 5] << 8
-        traced = body[at + 6]
+        train = body[at + 6]
+        traced = body[at + 7]
         inputs = net.sizes[0]
         size = self._sample_size(True)
-        first = at + 7
+        first = at + 8
+        if not train:
+            lk.error(_BAD_PAYLOAD, "a train of no pulses")
+            return
         if rate * max(learner.scales) > 16383 or not self._room(4 + count + (16 if traced else 0)):
             lk.error(_BAD_PAYLOAD, "too many samples, or a rate above 16383")
             return
@@ -158,7 +162,7 @@ class Server:
         began = now()
         for i in range(count):
             net.set_targets(body, first + inputs)
-            learner.learn(body, first, rate)
+            learner.learn(body, first, rate, train)
             out[at + 4 + i] = net.answer()
             first += size
         self.busy_us += since(began)

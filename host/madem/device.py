@@ -30,6 +30,9 @@ Progress = Callable[[int], None]
 _KEPT = 56
 """Samples a LEARN frame may hold, so that the board can keep its reply for a repetition."""
 
+_LEARN_HEAD = struct.Struct("<IHBB")
+"""Of a LEARN: step, rate, train, traced."""
+
 
 class Memory(IntEnum):
     """What READ, WRITE and DIGEST of docs/link.md name."""
@@ -71,7 +74,14 @@ class Learner(Protocol):
     @property
     def config(self) -> Config: ...
 
-    def learn(self, rate: int, x: Bytes, targets: Bytes, progress: Progress | None = None) -> Bytes:
+    def learn(
+        self,
+        rate: int,
+        x: Bytes,
+        targets: Bytes,
+        progress: Progress | None = None,
+        train: int = 1,
+    ) -> Bytes:
         """Train on samples in order.
 
         Args:
@@ -80,6 +90,8 @@ class Learner(Protocol):
             targets: class of each sample (samples,) or on/off outputs (samples, outputs).
 
         Returns:
+            progress: called with the number of samples just learned.
+            train: TRAIN, the pulses of one change.
             The answer of each sample's free phase before it was learned, (samples,): the
             predicted class, or the number of wrong outputs.
         """
@@ -130,18 +142,26 @@ class Device:
         self._config = config
         return Fit(*struct.unpack("<III", reply))
 
-    def learn(self, rate: int, x: Bytes, targets: Bytes, progress: Progress | None = None) -> Bytes:
+    def learn(
+        self,
+        rate: int,
+        x: Bytes,
+        targets: Bytes,
+        progress: Progress | None = None,
+        train: int = 1,
+    ) -> Bytes:
         """See `Learner.learn`."""
         samples = _with_targets(x, targets)
         head = self.stats().steps
-        room = min(_KEPT, (self.link.max_payload - 7) // samples.shape[1])
+        room = min(_KEPT, (self.link.max_payload - _LEARN_HEAD.size) // samples.shape[1])
         self._check_room(room)
         starts = range(0, len(samples), room)
 
         def frames() -> Iterator[tuple[int, bytes]]:
             for start in starts:
                 chunk = samples[start : start + room]
-                yield link.LEARN, struct.pack("<IHB", head + start, rate, 0) + chunk.tobytes()
+                payload = _LEARN_HEAD.pack(head + start, rate, train, 0) + chunk.tobytes()
+                yield link.LEARN, payload
 
         answers = []
         for reply in self.link.pipeline(frames()):
@@ -151,17 +171,23 @@ class Device:
         return np.frombuffer(b"".join(answers), np.uint8)
 
     def learn_traced(
-        self, step: int, rate: int, x: Bytes, target: Bytes, meanwhile: Callable[[], None]
+        self,
+        step: int,
+        rate: int,
+        x: Bytes,
+        target: Bytes,
+        train: int,
+        meanwhile: Callable[[], None],
     ) -> tuple[int, Digests]:
         """Train on one sample; returns its answer and its digests.
 
         `meanwhile` is called while the device computes.
         """
         sample = np.concatenate([x, np.atleast_1d(target)]).astype(np.uint8)
-        self._check_room((self.link.max_payload - 7) // len(sample))
+        self._check_room((self.link.max_payload - _LEARN_HEAD.size) // len(sample))
 
         def frames() -> Iterator[tuple[int, bytes]]:
-            yield link.LEARN, struct.pack("<IHB", step, rate, 1) + sample.tobytes()
+            yield link.LEARN, _LEARN_HEAD.pack(step, rate, train, 1) + sample.tobytes()
             meanwhile()  # the link asks for a next frame once this one is on its way
 
         (reply,) = self.link.pipeline(frames())
@@ -276,11 +302,18 @@ class TwinLearner:
         self.config = config
         self.twin = Twin(config)
 
-    def learn(self, rate: int, x: Bytes, targets: Bytes, progress: Progress | None = None) -> Bytes:
+    def learn(
+        self,
+        rate: int,
+        x: Bytes,
+        targets: Bytes,
+        progress: Progress | None = None,
+        train: int = 1,
+    ) -> Bytes:
         """See `Learner.learn`."""
         answers = np.empty(len(x), np.uint8)
         for i, (sample, target) in enumerate(zip(x, targets, strict=True)):
-            answers[i] = self.twin.learn(rate, sample, target).answer[0]
+            answers[i] = self.twin.learn(rate, sample, target, train).answer[0]
             if progress:
                 progress(1)
         return answers

@@ -76,6 +76,7 @@ class LockStep:
         x: Bytes,
         targets: Bytes,
         progress: Callable[[int], None] | None = None,
+        train: int = 1,
     ) -> Bytes:
         """See `device.Learner.learn`.
 
@@ -89,9 +90,9 @@ class LockStep:
 
             def follow(sample: Bytes = sample, target: Bytes = target) -> None:
                 nonlocal trace
-                trace = self._twin.twin.learn(rate, sample, target)
+                trace = self._twin.twin.learn(rate, sample, target, train)
 
-            answer, digests = self.device.learn_traced(step, rate, sample, target, follow)
+            answer, digests = self.device.learn_traced(step, rate, sample, target, train, follow)
             assert trace is not None
             self._compare(trace, answer, digests)
             answers[i] = answer
@@ -101,7 +102,7 @@ class LockStep:
 
     def outputs(self, x: Bytes, first: int = 0) -> Bytes:
         """See `device.Learner.outputs`; the device's, compared with the twin's."""
-        device, twin = self.device.outputs(x, first), self._twin.outputs(x, first)
+        device, twin = self._predict(x, first)
         self.compared += device.size
         for sample, unit in np.argwhere(device != twin)[:1]:
             raise DiffersError(
@@ -119,6 +120,10 @@ class LockStep:
     def state(self) -> State:
         """See `device.Learner.state`."""
         return self.device.state()
+
+    def _predict(self, x: Bytes, first: int) -> tuple[Bytes, Bytes]:
+        """Outputs of the device and of the twin."""
+        return self.device.outputs(x, first), self._twin.outputs(x, first)
 
     def _compare(self, trace: Trace, answer: int, digests: Digests) -> None:
         self.steps += 1

@@ -70,10 +70,12 @@ def test_equals_the_twin(device: Device, rule: Rule, sizes: tuple[int, ...], one
     twin = TwinLearner(config)
     assert device.state() == twin.state()
     x, targets = samples(config, 30)
-    assert (device.learn(RATE, x, targets) == twin.learn(RATE, x, targets)).all()
+    for train in (1, 4):
+        answers = device.learn(RATE, x, targets, train=train)
+        assert (answers == twin.learn(RATE, x, targets, train=train)).all()
     after = device.state()
     assert after == twin.state()
-    assert after.steps == 30
+    assert after.steps == 60
     assert after.devices != TwinLearner(config).state().devices
     assert (device.outputs(x, first=1000) == twin.outputs(x, first=1000)).all()
     assert device.state() == after, "predictions change nothing"
@@ -90,8 +92,8 @@ def test_traced_samples_equal_the_twin_in_every_digest(device: Device) -> None:
         meanwhile += 1
 
     for step, (x, target) in enumerate(zip(*samples(config, 20), strict=True)):
-        answer, digests = device.learn_traced(step, RATE, x, target, count)
-        trace = twin.learn(RATE, x, target)
+        answer, digests = device.learn_traced(step, RATE, x, target, 3, count)
+        trace = twin.learn(RATE, x, target, 3)
         assert (answer, digests) == (trace.answer[0], trace.digests)
         for memory, phase in (
             (Memory.FREE, trace.free),
@@ -219,18 +221,18 @@ def refused(device: Device, kind: int, payload: bytes) -> DeviceError:
 @pytest.mark.parametrize("step", [0, 5, 7, 6 + 2**16, 2**32 - 1])
 def test_a_sample_of_another_step_is_refused(device: Device, step: int) -> None:
     _, before = trained(device, 6)
-    error = refused(device, link.LEARN, struct.pack("<IHB", step, RATE, 0) + bytes(7))
+    error = refused(device, link.LEARN, struct.pack("<IHBB", step, RATE, 1, 0) + bytes(7))
     assert error.code == 5
     assert str(error).endswith(": 6"), "the device's own step"
     assert device.state() == before
 
 
-def learn_payload(*body: int, rate: int = RATE, traced: int = 0) -> bytes:
-    return struct.pack("<IHB", 6, rate, traced) + bytes(body)
+def learn_payload(*body: int, rate: int = RATE, train: int = 1) -> bytes:
+    return struct.pack("<IHBB", 6, rate, train, 0) + bytes(body)
 
 
 BAD = [
-    *((kind, b"", 1) for kind in (12, 99, 0x7D)),
+    *((kind, b"", 1) for kind in (15, 99, 0x7D)),
     (link.LEARN, b"", 2),
     (link.LEARN, learn_payload()[:-1], 2),
     (link.LEARN, learn_payload(), 2),
@@ -239,6 +241,7 @@ BAD = [
     (link.LEARN, learn_payload(0, 0, 0, 0, 0, 0, 4), 2),
     (link.LEARN, learn_payload(*[1] * 7, *[0] * 6, 255), 2),
     (link.LEARN, learn_payload(*[1] * 7, rate=16384), 2),
+    (link.LEARN, learn_payload(*[1] * 7, train=0), 2),
     (link.PREDICT, b"", 2),
     (link.PREDICT, struct.pack("<IB", 0, 1), 2),
     (link.PREDICT, struct.pack("<IB", 0, 1) + bytes(5), 2),
@@ -339,10 +342,10 @@ def test_a_bad_configuration_is_refused_and_the_learner_stays(
 def test_a_rate_is_limited_by_the_largest_scale(device: Device) -> None:
     device.configure(harsh((6, 5, 4), rate_scale=(1, 4)))
     before = device.state()
-    sample = struct.pack("<IHB", 0, 4096, 0) + bytes(7)
+    sample = struct.pack("<IHBB", 0, 4096, 1, 0) + bytes(7)
     assert refused(device, link.LEARN, sample).code == 2
     assert device.state() == before
-    device.link.request(link.LEARN, struct.pack("<IHB", 0, 4095, 0) + bytes(7))
+    device.link.request(link.LEARN, struct.pack("<IHBB", 0, 4095, 1, 0) + bytes(7))
 
 
 def test_the_good_configuration_of_those_tests_is_good(device: Device) -> None:
@@ -366,13 +369,13 @@ def test_a_sample_that_no_frame_of_the_board_holds(device: Device) -> None:
     x, targets = samples(config, 1)
     hello = device.link._hello
     assert hello is not None
-    device.link._hello = dataclasses.replace(hello, rx_bytes=26)
-    told = "6 features does not fit one frame of 12 bytes"
+    device.link._hello = dataclasses.replace(hello, rx_bytes=27)
+    told = "6 features does not fit one frame of 13 bytes"
     try:
         with pytest.raises(LinkError, match=told):
             device.learn(RATE, x, targets)
         with pytest.raises(LinkError, match=told):
-            device.learn_traced(6, RATE, x[0], targets[0], lambda: None)
+            device.learn_traced(6, RATE, x[0], targets[0], 1, lambda: None)
     finally:
         device.link._hello = hello
     assert device.state() == before

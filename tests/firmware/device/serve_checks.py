@@ -126,7 +126,7 @@ def serve_all(requests, locked_from=None):
 
 
 def learn_payload(step, samples, traced, rate=2064):
-    return struct.pack("<IHB", step, rate, traced) + bytes(samples)
+    return struct.pack("<IHBB", step, rate, 1, traced) + bytes(samples)
 
 
 def test_learning_over_the_link_uses_no_heap():
