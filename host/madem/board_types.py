@@ -309,9 +309,10 @@ def by_machine(machine: str) -> tuple[BoardType, ...]:
     The part before it names the board, which may be one of many with that chip.
     """
     chip = machine.rpartition(" with ")[2].upper().replace("-", "")
-    if chip == "RP2350":  # which cores run is not told by the name on all versions
-        return tuple(board for board in BOARD_TYPES if board.chip == chip)
-    if chip.startswith("RP2350"):
-        chip, riscv = "RP2350", "RISCV" in chip
-        return tuple(b for b in BOARD_TYPES if b.chip == chip and ("riscv" in b.name) == riscv)
-    return tuple(board for board in BOARD_TYPES if board.chip == chip)
+    riscv = chip == "RP2350RISCV"
+    chip = chip.removesuffix("RISCV")
+    found = tuple(board for board in BOARD_TYPES if board.chip == chip)
+    # The chip that has cores of both kinds says which of them run.
+    if chip == "RP2350":
+        return tuple(board for board in found if (board.mpy_arch == "rv32imc") == riscv)
+    return found

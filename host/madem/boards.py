@@ -5,6 +5,7 @@ import os
 import select
 import subprocess
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Self
 
@@ -12,6 +13,7 @@ import serial
 from serial.tools import list_ports
 from serial.tools.list_ports_common import ListPortInfo
 
+from madem import board_types
 from madem.errors import BoardError
 from madem.repl import open_port
 
@@ -170,7 +172,11 @@ def why_no_emulated_board(spec: str = "unix") -> str | None:
 
 def _describe(port: ListPortInfo) -> BoardInfo:
     maker, adapter = _BOARD_VENDORS.get(port.vid), _ADAPTER_VENDORS.get(port.vid)
-    if maker:
+    known = board_types.by_usb(port.vid, port.pid)
+    if maker and known:
+        title = known[0].title if len(known) == 1 else f"{' or '.join(_chips(known))} board"
+        hint = f"{title}, may run MicroPython"
+    elif maker:
         hint = f"{maker} board, may run MicroPython"
     elif adapter:
         hint = f"{adapter} adapter, perhaps a board"
@@ -183,6 +189,10 @@ def _describe(port: ListPortInfo) -> BoardInfo:
         emulated=False,
         likely=maker is not None,
     )
+
+
+def _chips(types: Iterable[board_types.BoardType]) -> list[str]:
+    return list(dict.fromkeys(kind.chip for kind in types))
 
 
 def _only_attached() -> str:

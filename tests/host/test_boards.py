@@ -186,7 +186,9 @@ def test_boards_are_listed_with_hints(monkeypatch: pytest.MonkeyPatch) -> None:
         *("/dev/ttyACM0", "/dev/ttyS0", "/dev/ttyUSB2", "/dev/ttyUSB10", "unix", "unix32", "qemu")
     ]
     assert [board.likely for board in boards] == [True, False, False, False, True, True, True]
-    assert boards[0].description == "Board in FS mode (Raspberry Pi board, may run MicroPython)"
+    assert boards[0].description == (
+        "Board in FS mode (RP2040 or RP2350 board, may run MicroPython)"
+    )
     assert "CP210x adapter" in boards[3].description
     assert boards[4] == BoardInfo("unix", boards[4].description, True, True, None)
 

