@@ -51,6 +51,17 @@ def array(name: str, value: ArrayLike, shape: tuple[int, ...]) -> Floats:
     return result
 
 
+def signals(name: str, value: ArrayLike, shape: tuple[int, ...]) -> Floats:
+    """Numbers from −1 to 1, broadcast to `shape`."""
+    result = np.asarray(value, dtype=np.float64)
+    if result.shape != shape:
+        result = np.broadcast_to(array(name, result, shape), shape)
+    # One comparison finds both what is too large and what is not a number.
+    largest = np.abs(result).max()
+    need(bool(largest <= 1), name, f"up to {largest:g} in size", "from -1 to 1")
+    return result
+
+
 def conductances(name: str, value: ArrayLike, shape: tuple[int, ...]) -> Floats:
     """Finite conductances of 0 S or more that broadcast to `shape`."""
     result = array(name, value, shape)

@@ -316,15 +316,12 @@ class Crossbar:
         Returns:
             The pulses that each device got, above 0 SET, below 0 RESET: (*batch, rows, columns).
         """
-        x = checks.array("rows", rows, (*self.batch, self.rows))
-        d = checks.array("columns", columns, (*self.batch, self.columns))
-        x = np.broadcast_to(x, (*self.batch, self.rows))
-        d = np.broadcast_to(d, (*self.batch, self.columns))
-        density = np.abs(np.concatenate([x, d], axis=-1))
-        checks.need(bool(density.max() <= 1), "rows or columns", density.max(), "from -1 to 1")
+        x = checks.signals("rows", rows, (*self.batch, self.rows))
+        d = checks.signals("columns", columns, (*self.batch, self.columns))
         checks.count("pulses", pulses)
         checks.need(pulses <= 64, "pulses", pulses, "at most 64")
-        trains = self._trains(density.astype(np.float32), pulses)
+        density = np.abs(np.concatenate([x, d], axis=-1, dtype=np.float32))
+        trains = self._trains(density, pulses)
         a, b = trains[..., : self.rows, None], trains[..., None, self.rows :]
         number = np.bitwise_count(a & b)
         amount = number.astype(np.float64)

@@ -185,8 +185,10 @@ class DeviceArray:
         sigma = self.device.cycle_to_cycle.step * self.device.window
         if sigma:
             noise = self._rng.standard_normal(g.shape)
-            noise *= np.sqrt(amount)
-            noise *= sigma
+            # Over the rates, which are not needed any more.
+            spread = np.sqrt(amount, out=rate)
+            spread *= sigma
+            noise *= spread
             moved += noise
         moved += g
         # A device that its programming error left outside its window stays where it is.
