@@ -1,24 +1,20 @@
 """Timings on the board itself, beside what a bare loop and plain Python take.
 
 Not copied to the board: the host runs it there through the REPL, where the
-firmware's modules are already installed. Prints one `name value` per line,
-times in microseconds.
+firmware's modules can be imported, and calls `references`, then `prepare`, puts
+a trained state into the learner, and calls `firmware`. Each timing is printed
+as `name value`, in microseconds.
 """
 
 import gc
-import struct
 
 import micropython
-
-from madem import serve
 
 try:
     from time import ticks_diff, ticks_us
 except ImportError:
     print("no_clock 1")
     raise SystemExit from None
-
-SIZES = (64, 32, 10)
 
 
 @micropython.viper
@@ -83,58 +79,89 @@ def backprop(x, target, w1, w2, rate):
             row[-1] += step
 
 
-def timed(name, work, count):
+def timed(name, count, work, *arguments):
     gc.collect()
     best = None
     for _ in range(3):  # the least disturbed of three
         began = ticks_us()
         for _ in range(count):
-            work()
+            work(*arguments)
         took = ticks_diff(ticks_us(), began)
         if best is None or took < best:
             best = took
     print(name, best / count)
 
 
-def main():
-    config = bytearray(
-        struct.pack("<12BI", 2, 2, 1, 0, 8, 8, 64, 204, 0, 255, 8, 0, 1)
-        + struct.pack("<8H", 213, 0, 0, 44, 44, 35, 0, 48)
-        + struct.pack("<3H", *SIZES)
-        + struct.pack("<4B3HB", 197, 14, 11, 9, 35, 9, 0, 1)
-        + struct.pack("<4B3HB", 197, 15, 11, 9, 35, 9, 0, 1)
-    )
-    learner = serve.build(serve.parse(config, 0, len(config)))
-    net = learner.network
-    front = net.front
-    # Like a digit: half of it dark.
-    x = bytearray(64)
-    for j in range(0, 64, 2):
-        x[j] = 4 * j
-    a = bytearray(2048)
-    b = bytearray(2048)
-    out = bytearray(128)
-
-    def settle():
-        net.settle_free(x, 0)
-
-    settle()
-    timed("bare_loop", lambda: bare(a, b, 2048), 300)
-    timed("unrolled_loop", lambda: unrolled(a, b, 2048), 300)
-    timed("forward_read", lambda: front.forward(0, net.free, out), 300)
-    timed("transposed_read", lambda: front.transposed(1, net.free, out), 300)
-    timed("free_phase", settle, 100)
-    del learner, net, front
+def references(m, hidden, n):
+    """Loops over m * hidden bytes; backprop in an m-hidden-n network, where it fits the heap."""
+    a = bytearray(m * hidden)
+    timed("bare_loop", 100, bare, a, a, m * hidden)
+    timed("unrolled_loop", 100, unrolled, a, a, m * hidden)
+    del a
     gc.collect()
-    floats = [0.0] * 64
-    for j in range(64):
-        floats[j] = x[j] / 255
     try:
-        w1 = [[0.01 * ((7 * i + 3 * j) % 11 - 5) for j in range(65)] for i in range(32)]
-        w2 = [[0.01 * ((5 * i + 3 * j) % 11 - 5) for j in range(33)] for i in range(10)]
+        # Like a digit: half of it dark.
+        x = [0.0 if j & 1 else 4 * j / 255 for j in range(m)]
+        w1 = [[0.01 * ((7 * i + 3 * j) % 11 - 5) for j in range(m + 1)] for i in range(hidden)]
+        w2 = [[0.01 * ((5 * i + 3 * j) % 11 - 5) for j in range(hidden + 1)] for i in range(n)]
     except MemoryError:
         return
-    timed("python_backprop", lambda: backprop(floats, 3, w1, w2, 0.01), 10)
+    timed("python_backprop", 3, backprop, x, 3, w1, w2, 0.01)
 
 
-main()
+def prepare(config):
+    """The learner of a CONFIGURE payload."""
+    from madem import serve
+
+    gc.collect()
+    return serve.build(serve.parse(config, 0, len(config)))
+
+
+def firmware(learner, samples, count, rate):
+    """Reads, phases, weight change and whole samples of a learner.
+
+    samples: four times `count` of them, each ends with its class.
+    """
+    net = learner.network
+    front = net.front
+    out = bytearray(4 * max(net.sizes))
+    net.settle_free(samples, 0)
+    timed("forward_read", 100, front.forward, 0, net.free, out)
+    timed("transposed_read", 100, front.transposed, 1, net.free, out)
+    timed("free_phase", 100, net.settle_free, samples, 0)
+    size = net.sizes[0] + 1
+    position = [0]
+
+    def learn():
+        at = position[0]
+        for _ in range(count):
+            net.set_targets(samples, at + size - 1)
+            learner.learn(samples, at, rate, 1)
+            net.answer()
+            at += size
+        position[0] = at
+
+    timed("train_%d" % count, 1, learn)
+    change = learner._change
+    spent = [0]
+
+    def timed_change(*arguments):
+        began = ticks_us()
+        change(*arguments)
+        spent[0] += ticks_diff(ticks_us(), began)
+
+    learner._change = timed_change
+    learn()
+    print("update", spent[0] / count)
+    # Every unit differs, every accumulator moves by one or two, none so far as to a pulse.
+    gc.collect()
+    spent[0] = 0
+    for cells in learner.accumulators:
+        for j in range(len(cells)):
+            cells[j] = 128
+    for j in range(len(net.plus)):
+        net.plus[j] = 255
+        net.minus[j] = 127 if j >= net.sizes[0] else 255
+    for _ in range(10):
+        timed_change(net.plus, net.minus, 20, 1)
+    print("full_update", spent[0] / 10)

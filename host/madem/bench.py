@@ -4,84 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict
-from importlib.resources import files
 from typing import Any
 
 from rich import box
 from rich.console import RenderableType
 from rich.table import Table
 
-from madem import deploy, energy_bench, learn, link_bench, memory_bench
+from madem import device_bench, energy_bench, link_bench, memory_bench
 from madem.boards import open_board
 from madem.device import connect
-from madem.errors import MademError
-from madem.repl import Repl
-from madem.tasks import load_task
-
-_SIZES = (64, 32, 10)
-
-
-def device(spec: str, _task: str, _progress: Any) -> tuple[dict[str, Any], Table]:
-    """Time of a training sample and of a multiply-accumulate, beside bare viper and plain Python.
-
-    The kernels are timed on the board by firmware/bench.py; the training sample is the mean over
-    the fourth pass of `digits`, as the firmware counts its own busy time.
-
-    Raises:
-        MademError: the board has no clock, or does not answer.
-    """
-    with open_board(spec) as board:
-        deploy.deploy(board)
-        with Repl(board.port, board.name) as repl:
-            deploy.find_firmware(repl)
-            text = repl.exec((files("madem_firmware") / "bench.py").read_text()).decode()
-        deploy.start(board)
-        board_device = connect(board, deploy_firmware=False)
-        task = load_task("digits")
-        plan = learn.recipe(task, hidden=_SIZES[1:-1], epochs=3)
-        board_device.configure(plan.settings.integers())
-        learn.train(board_device, task, plan)
-        fourth = task.train_pass(3)
-        board_device.learn(plan.settings.rate(4 * plan.decay**3), fourth.x, fourth.target)
-        busy = board_device.stats().busy_us / len(fourth.x)
-    found = {}
-    for line in text.splitlines():
-        name, _, value = line.partition(" ")
-        found[name] = float(value)
-    if "no_clock" in found:
-        raise MademError(f"{board.name} has no clock to measure with")
-    found["train_sample"] = busy
-    m, n = _SIZES[:2]
-    pairs = m * n
-    per_mac = {
-        "bare_loop": 1000 * found["bare_loop"] / pairs,
-        "unrolled_loop": 1000 * found["unrolled_loop"] / pairs,
-        "forward_read": 1000 * found["forward_read"] / pairs,
-    }
-    result: dict[str, Any] = {
-        "board": spec,
-        "layers": list(_SIZES),
-        "us": found,
-        "ns_per_mac": per_mac,
-        "forward_read_vs_bare_loop": per_mac["forward_read"] / per_mac["bare_loop"],
-    }
-    if "python_backprop" in found:
-        result["backprop_vs_train_sample"] = found["python_backprop"] / found["train_sample"]
-    table = _table(f"{spec}: network {'-'.join(map(str, _SIZES))}", "", "µs", "ns per MAC")
-    names = {
-        "bare_loop": "bare viper loop, 2048 multiply-accumulates",
-        "unrolled_loop": "the same, unrolled by eight",
-        "forward_read": f"forward read of {m}×{n} pairs, noise and ADC included",
-        "transposed_read": f"transposed read of {n}×{_SIZES[2]} pairs",
-        "free_phase": "free phase",
-        "train_sample": "one training sample: free, +beta, -beta, update",
-        "python_backprop": "one backprop step in plain Python floats",
-    }
-    for name, label in names.items():
-        if name in found:
-            mac = f"{per_mac[name]:.2f}" if name in per_mac else ""
-            table.add_row(label, f"{found[name]:.1f}", mac)
-    return result, table
 
 
 def link(spec: str, _task: str, _progress: Any) -> tuple[dict[str, Any], Table]:
@@ -119,7 +50,7 @@ def _table(title: str, *columns: str) -> Table:
 
 
 RUNS: dict[str, Callable[[str, str, Any], tuple[dict[str, Any], RenderableType]]] = {
-    "device": device,
+    "device": device_bench.run,
     "memory": memory_bench.run,
     "link": link,
     "energy": energy_bench.run,

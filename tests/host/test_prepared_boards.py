@@ -1,5 +1,6 @@
 """The bits are the same on a Cortex-M3 and on a 32-bit build: verify runs on both."""
 
+import json
 import os
 import subprocess
 import sys
@@ -62,3 +63,18 @@ def test_a_fault_on_a_cortex_m3_is_found() -> None:
     said = verify("digits", 20, "--board", "qemu", "--inject", "weight:7")
     assert said.startswith("1 ")
     assert "step 7" in said.replace("\n", " ")
+
+
+@pytest.mark.slow
+def test_instructions_on_a_cortex_m3(tmp_path: Path) -> None:
+    prepared(find_image)
+    report = tmp_path / "found.json"
+    board = "qemu:heap=140K,icount"
+    command = [sys.executable, "-m", "madem", "bench", "device", f"--board={board}"]
+    subprocess.run([*command, "--json", report], check=True, capture_output=True, timeout=400)
+    found = json.loads(report.read_text())
+    # Counted, so the same on every computer: 9.9, 20.3 and 29.1, and a ratio of 23.
+    assert found["instructions_each"]["forward_read"] < 12
+    assert found["instructions_each"]["update"] < 30
+    assert found["instructions_each"]["full_update"] < 40
+    assert found["backprop_vs_train_sample"] > 15

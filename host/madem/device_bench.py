@@ -1,0 +1,148 @@
+"""`madem bench device`: a board times its own kernels and learning, beside references.
+
+The references run in the same sitting: a bare viper loop, and one step of backpropagation of the
+same network in plain Python floats.
+"""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from itertools import pairwise
+from typing import Any
+
+from rich import box
+from rich.table import Table
+
+from madem import deploy, learn
+from madem.boards import open_board
+from madem.device import connect, pack_config
+from madem.errors import MademError
+from madem.repl import Repl
+from madem.tasks import load_task
+
+_SIZES = (64, 32, 10)
+_PASSES = 3
+"""Before the measured one, so that the network is half-way trained."""
+_SAMPLES = 40
+"""Of the next pass that are learned between two looks at the clock."""
+_PIECE = 256
+"""Bytes that one REPL command carries."""
+_INSTRUCTION_US = 0.064
+"""Each instruction's time on the board `qemu:icount` (madem_emulator.qemu_board)."""
+
+_LABELS = {
+    "bare_loop": "bare viper loop, 2048 multiply-accumulates",
+    "unrolled_loop": "the same, unrolled by eight",
+    "forward_read": "forward read of 64×32 pairs, noise and ADC included",
+    "transposed_read": "transposed read of 32×10 pairs",
+    "free_phase": "free phase",
+    "update": "weight change of a sample, half-way trained",
+    "full_update": "weight change that moves every accumulator",
+    "train_sample": "one training sample: free, +beta, -beta, update",
+    "python_backprop": "one backprop step in plain Python floats",
+}
+
+
+def run(spec: str, _task: str, _progress: Any) -> tuple[dict[str, Any], Table]:
+    """Time of a training sample, a multiply-accumulate and a weight change.
+
+    The board learns three passes of `digits`; then firmware/bench.py goes on from there on the
+    board itself and takes the times, each the least disturbed of three.
+
+    Raises:
+        MademError: the board has no clock, or does not answer.
+    """
+    task = load_task("digits")
+    plan = learn.recipe(task, hidden=_SIZES[1:-1], epochs=_PASSES)
+    rate = plan.settings.rate(plan.settings.learning_rate * plan.decay**_PASSES)
+    config = pack_config(plan.settings.integers())
+    following = task.train_pass(_PASSES)
+    samples = b"".join(
+        bytes([*x, y]) for x, y in zip(following.x, following.target[: 4 * _SAMPLES], strict=False)
+    )
+    with open_board(spec) as board:
+        board_device = connect(board)
+        board_device.configure(plan.settings.integers())
+        learn.train(board_device, task, plan)
+        state = board_device.state()
+        with Repl(board.port, board.name) as repl:
+            deploy.find_firmware(repl)
+            text = repl.exec((files("madem_firmware") / "bench.py").read_text())
+            if b"no_clock" in text:
+                raise MademError(f"{board.name} has no clock to measure with")
+            text = repl.exec(f"references{_SIZES}", timeout=60)
+            repl.exec(f"learner=prepare({config!r})", timeout=60)
+            _fill(repl, "learner.network.front.devices", b"".join(state.devices))
+            for k, cells in enumerate(state.accumulators):
+                _fill(repl, f"learner.accumulators[{k}]", cells)
+            repl.exec(f"learner.steps={state.steps};samples=bytearray({len(samples)})")
+            _fill(repl, "samples", samples)
+            text += repl.exec(f"firmware(learner,samples,{_SAMPLES},{rate})", timeout=60)
+    us = {name: float(value) for name, value in map(str.split, text.decode().splitlines())}
+    us["train_sample"] = us.pop(f"train_{_SAMPLES}") / _SAMPLES
+    counted = "icount" in spec.partition(":")[2].split(",")
+    return _result(spec, us, counted), _table(spec, us, counted)
+
+
+def _fill(repl: Repl, buffer: str, content: bytes) -> None:
+    for at in range(0, len(content), _PIECE):
+        piece = content[at : at + _PIECE]
+        repl.exec(f"{buffer}[{at}:{at + len(piece)}]={piece!r}")
+
+
+def _operations() -> dict[str, int]:
+    """How many multiply-accumulates, or changed synapses, a timing is of."""
+    macs = _SIZES[0] * _SIZES[1]
+    synapses = sum((m + 1) * n for m, n in pairwise(_SIZES))
+    return {
+        "bare_loop": macs,
+        "unrolled_loop": macs,
+        "forward_read": macs,
+        "update": synapses,
+        "full_update": synapses,
+    }
+
+
+def _result(spec: str, us: dict[str, float], counted: bool) -> dict[str, Any]:
+    each = {name: us[name] / count for name, count in _operations().items()}
+    result: dict[str, Any] = {
+        "board": spec,
+        "layers": list(_SIZES),
+        "us": us,
+        "ns_per_mac": {name: 1000 * us for name, us in each.items() if "update" not in name},
+        "ns_per_synapse": {name: 1000 * us for name, us in each.items() if "update" in name},
+        "forward_read_vs_bare_loop": us["forward_read"] / us["bare_loop"],
+    }
+    if "python_backprop" in us:
+        result["backprop_vs_train_sample"] = us["python_backprop"] / us["train_sample"]
+    if counted:
+        result["instructions"] = {name: value / _INSTRUCTION_US for name, value in us.items()}
+        result["instructions_each"] = {name: us / _INSTRUCTION_US for name, us in each.items()}
+    return result
+
+
+def _table(spec: str, us: dict[str, float], counted: bool) -> Table:
+    table = Table(
+        title=f"{spec}: network {'-'.join(map(str, _SIZES))}",
+        box=box.SIMPLE_HEAD,
+        title_justify="left",
+        title_style="bold",
+        caption="each: a multiply-accumulate of a pair, or a synapse of a weight change",
+        caption_justify="left",
+    )
+    columns = ["", "µs", "ns each"] + ["instructions", "each"] * counted
+    for k, column in enumerate(columns):
+        table.add_column(column, justify="right" if k else "left")
+    for name, label in _LABELS.items():
+        if name not in us:
+            continue
+        count = _operations().get(name)
+        cells = [f"{us[name]:.1f}", f"{1000 * us[name] / count:.2f}" if count else ""]
+        if counted:
+            instructions = us[name] / _INSTRUCTION_US
+            cells += [f"{instructions:,.0f}", f"{instructions / count:.1f}" if count else ""]
+        table.add_row(label, *cells)
+    if "python_backprop" in us:
+        ratio = us["python_backprop"] / us["train_sample"]
+        table.add_row("backprop step / training sample", f"{ratio:.1f} ×")
+    return table
