@@ -170,6 +170,8 @@ def change(a: ptr8, b: ptr8, c: ptr8, work: ptr32) -> int:
     a = ptr8(int(a) + lower)
     b = ptr8(int(b) + lower)
     c = ptr8(int(c) + (m + 1) * i)
+    start = int(a)
+    end = start + m
     first = ptr16(int(work) + 4 * _PULSES)
     pulses = first
     last = int(first) + 4 * (int(work[_ROOM]) - m)
@@ -185,20 +187,18 @@ def change(a: ptr8, b: ptr8, c: ptr8, work: ptr32) -> int:
                 continue
         x = _A * (x & 0xFFFF) + (x >> 16)
         r = (x & 0xFFFF) << 4
-        j = 0
-        while j <= m:
-            d = 0
-            while j < m:  # most couplings stay as they are
-                d = (a[0] * a_rate - b[0] * b_rate + r) >> 20
-                if d:
+        while int(a) <= end:
+            v = 0
+            while int(a) < end:
+                v = c[0] + ((a[0] * a_rate - b[0] * b_rate + r) >> 20)
+                if ((v - 65) | (191 - v)) < 0:
                     break
+                c[0] = v
                 a = ptr8(int(a) + 1)
                 b = ptr8(int(b) + 1)
                 c = ptr8(int(c) + 1)
-                j += 1
-            if j == m:
-                d = (255 * (a_rate - b_rate) + r) >> 20
-            v = c[0] + d
+            if int(a) == end:  # the bias line
+                v = c[0] + ((255 * (a_rate - b_rate) + r) >> 20)
             if v <= 64 or v >= 192:  # worth a pulse; 128 stands for 0
                 up = 1
                 if v > 255:
@@ -210,14 +210,13 @@ def change(a: ptr8, b: ptr8, c: ptr8, work: ptr32) -> int:
                     v += 128
                 v -= 64
                 pulses[0] = i
-                pulses[1] = 2 * j + up
+                pulses[1] = 2 * (int(a) - start) + up
                 pulses = ptr16(int(pulses) + 4)
             c[0] = v
             a = ptr8(int(a) + 1)
             b = ptr8(int(b) + 1)
             c = ptr8(int(c) + 1)
-            j += 1
-        a = ptr8(int(a) - (m + 1))
+        a = ptr8(start)
         b = ptr8(int(b) - (m + 1))
         i += 1
     work[_NEXT] = i

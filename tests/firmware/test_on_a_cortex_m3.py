@@ -1,0 +1,81 @@
+"""The firmware's checks on a Cortex-M3: the assembler's inner loops and viper's give the same bits.
+
+One board serves all tests; the checks are those of device/*_checks.py.
+"""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from madem import deploy
+from madem.boards import open_board
+from madem.errors import BoardError
+from madem.repl import Repl
+from madem_emulator.board_process import EmulatedBoardError
+from madem_emulator.qemu_board import find_image
+
+pytestmark = pytest.mark.slow
+
+_DEVICE = Path(__file__).parent / "device"
+_CHECKS = ("inner_checks", "kernels_checks")
+
+
+@pytest.fixture(scope="module")
+def repl() -> Iterator[Repl]:
+    try:
+        find_image()
+    except EmulatedBoardError as reason:
+        pytest.skip(str(reason))
+    with open_board("qemu:heap=1M") as board:
+        deploy.deploy(board)
+        with Repl(board.port, board.name) as repl:
+            deploy.find_firmware(repl)
+            for name in ("plain", *_CHECKS):
+                repl.write_file(f"{name}.py", (_DEVICE / f"{name}.py").read_bytes())
+            yield repl
+
+
+def _functions(module: str) -> list[str]:
+    body = ast.parse((_DEVICE / f"{module}.py").read_text()).body
+    return [
+        node.name
+        for node in body
+        if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")
+    ]
+
+
+def test_the_assembler_is_what_runs(repl: Repl) -> None:
+    said = repl.exec(
+        "from madem import inner, inner_thumb\nprint(inner.change is inner_thumb.change)"
+    )
+    assert said.split() == [b"True"]
+
+
+@pytest.mark.parametrize("loops", ["inner_thumb", "inner_viper"])
+@pytest.mark.parametrize("function", _functions("inner_checks"))
+def test_inner_loops(repl: Repl, function: str, loops: str) -> None:
+    said = repl.exec(
+        f"import inner_checks\nfrom madem import {loops}\ninner_checks.inner={loops}\n"
+        f"inner_checks.{function}()\nprint('passed')",
+        timeout=60,
+    )
+    assert said.split() == [b"passed"]
+
+
+@pytest.mark.parametrize("function", _functions("kernels_checks"))
+def test_kernels(repl: Repl, function: str) -> None:
+    said = repl.exec(f"import kernels_checks\nkernels_checks.{function}()\nprint('passed')", 60)
+    assert said.split() == [b"passed"]
+
+
+def test_a_wrong_bit_is_noticed(repl: Repl) -> None:
+    with pytest.raises(BoardError, match="AssertionError"):
+        repl.exec(
+            "import inner_checks\nfrom madem import inner_thumb\n"
+            "class Broken:\n forward_sums=inner_thumb.forward_sums\n"
+            " transposed_sums=inner_thumb.transposed_sums\n"
+            " def convert(out,p,rng):\n  inner_thumb.convert(out,p,rng)\n  out[0]^=1\n"
+            "inner_checks.inner=Broken\ninner_checks.test_transposed_read()"
+        )
