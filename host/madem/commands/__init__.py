@@ -11,10 +11,11 @@ from madem.commands import (
     doctor,
     flash,
     learn,
+    sweep,
     verify,
 )
 from madem.commands.terminal import Terminal
 
-ALL = (demo, boards, flash, deploy, learn, verify, compare, bench, doctor, completion)
+ALL = (demo, boards, flash, deploy, learn, verify, compare, sweep, bench, doctor, completion)
 
 __all__ = ["ALL", "Terminal"]

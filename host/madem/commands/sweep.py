@@ -1,0 +1,147 @@
+"""`madem sweep`: many emulated devices, on all cores or a cluster."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+from pathlib import Path
+
+from madem import output, session, sweep, sweep_plan
+from madem.commands.terminal import Terminal
+from madem.errors import MademError
+from madem.sweep_store import NAME as STORE
+from madem.sweep_store import Store
+from madem.tasks import load_task
+
+NAME = "sweep"
+HELP = "many emulated devices, on all cores or a cluster"
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("task", help="braille, braille-words, digits, or DATA.csv / DATA.npz")
+    for name, axis in sweep_plan.AXES.items():
+        form = "V,V… or LOW:HIGH:COUNT" if axis.ranges else "V,V…"
+        example = {"layers": ", such as none,32,64-32"}.get(name, "")
+        parser.add_argument(f"--{name}", metavar="VALUES", help=f"{axis.label}{example}: {form}")
+    parser.add_argument(
+        "--seeds", type=int, default=5, metavar="N", help="devices of each combination (5)"
+    )
+    parser.add_argument(
+        "--epochs", type=int, help=f"passes ({sweep_plan.EPOCHS}; words {sweep_plan.WORD_EPOCHS})"
+    )
+    parser.add_argument(
+        "--goal", type=float, default=0.9, metavar="X", help="score of a good device (0.9)"
+    )
+    parser.add_argument("--seed", type=int, default=1, help="master seed of everything drawn (1)")
+    parser.add_argument(
+        "--split", type=float, default=0.2, metavar="X", help="share of the test set (0.2)"
+    )
+    parser.add_argument("--target", help="label column of a CSV file, or array of an NPZ file")
+    parser.add_argument("--words", metavar="FILE", help="other words for the Braille tasks")
+    parser.add_argument(
+        "--workers", type=int, metavar="N", help="processes on this machine (one a core)"
+    )
+    parser.add_argument(
+        "--scheduler", metavar="ADDRESS", help="a Dask scheduler, such as tcp://host:8786"
+    )
+    parser.add_argument("--plan", action="store_true", help="only say how many points and how long")
+    parser.add_argument(
+        "--out", default="madem-out", metavar="DIR",
+        help="folder of the results; the same command goes on with what is there",
+    )  # fmt: skip
+
+
+def run(args: argparse.Namespace, terminal: Terminal) -> int:
+    """Train every point; 1 if none could be trained."""
+    _check(args)
+    task = load_task(
+        args.task, seed=args.seed, test_fraction=args.split, target=args.target, words=args.words
+    )
+    given = {name: getattr(args, name.replace("-", "_")) for name in sweep_plan.AXES}
+    plan = sweep_plan.make_plan(
+        task, {name: text for name, text in given.items() if text is not None},
+        devices=args.seeds, seed=args.seed, epochs=args.epochs,
+    )  # fmt: skip
+    from madem import sweep_run
+
+    if args.plan:
+        workers = args.workers or sweep_run.cores()
+        seconds = sweep_run.estimate(plan, workers)
+        terminal.say(_summary(plan))
+        terminal.say(f"about {_duration(seconds)} on {workers} workers")
+        if args.json:
+            facts = {"points": len(plan.points), "seconds": seconds, "workers": workers}
+            session.write_json(args.json, facts)
+        return 0
+    out = Path(args.out)
+    output.check_folder(out)
+    what = f"{task.name}, {plan.epochs} passes, seed {plan.seed}"
+    with Store(out, plan.context, what) as store:
+        keys = {point.key for point in plan.points}
+        known = {key for key in keys & set(store.outcomes) if not store.outcomes[key].error}
+        terminal.say(_summary(plan) + (f"; {len(known):,} are known" if known else ""))
+        try:
+            with terminal.progress(f"sweeping {task.name}", len(keys)) as advance:
+                advance(len(known))
+                sweep_run.run(plan, store, advance, workers=args.workers, scheduler=args.scheduler)
+        except KeyboardInterrupt:
+            done = len(keys & set(store.outcomes))
+            _save(plan, store, args, terminal)
+            terminal.say(
+                f"{done:,} of {len(keys):,} points are kept in {out / STORE}:"
+                " the same command goes on from there"
+            )
+            raise
+        _save(plan, store, args, terminal)
+        failed = [key for key in keys if store.outcomes[key].error]
+    if failed:
+        terminal.say(
+            f"{len(failed):,} points failed, for example: {store.outcomes[failed[0]].error}"
+        )
+    return 1 if len(failed) == len(keys) else 0
+
+
+def _save(
+    plan: sweep_plan.Plan, store: Store, args: argparse.Namespace, terminal: Terminal
+) -> None:
+    for table in sweep.tables(plan, store.outcomes, args.goal):
+        terminal.say(table)
+    for path in sweep.save(plan, store.outcomes, args.goal, Path(args.out)):
+        terminal.saved(path)
+    if args.json:
+        session.write_json(args.json, sweep.to_json(plan, store.outcomes, args.goal))
+
+
+def _check(args: argparse.Namespace) -> None:
+    missing = [name for name in ("distributed", "pyarrow") if not _installed(name)]
+    if missing:
+        raise MademError(
+            f"sweep needs {' and '.join(missing)}, not installed: pip install 'madem[sweep]'"
+        )
+    if args.workers is not None and args.workers < 1:
+        raise MademError(f"--workers is {args.workers}, but must be 1 or more")
+    if args.workers is not None and args.scheduler:
+        raise MademError("choose --workers for this machine or --scheduler for a cluster, not both")
+    if not 0 <= args.goal <= 1:
+        raise MademError(f"--goal is {args.goal}, but must be between 0 and 1")
+
+
+def _installed(name: str) -> bool:
+    try:
+        importlib.import_module(name)
+    except ImportError:
+        return False
+    return True
+
+
+def _summary(plan: sweep_plan.Plan) -> str:
+    return (
+        f"{len(plan.points):,} points: {len(plan.conditions):,} combinations,"
+        f" devices of each: {plan.devices}, passes: {plan.epochs}"
+    )
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} minutes" if seconds < 6000 else f"{seconds / 3600:.1f} hours"

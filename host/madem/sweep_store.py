@@ -1,0 +1,115 @@
+"""Where a sweep keeps its results: one line of JSON a point, appended as soon as it is known.
+
+A line is written whole and synced, so whatever ends the sweep costs at most the points that were
+under way; a line cut short by a crash is dropped when the file is opened again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import IO
+
+from madem.errors import MademError
+
+NAME = "points.jsonl"
+_FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a point.
+
+    Attributes:
+        key: of the point.
+        score: share of the test set that is right; None if the point failed.
+        pulses: per coupling in the whole training; None if the point failed.
+        error: why it failed, else empty.
+        seconds: that a worker spent on it. Not reproducible, so in no table.
+    """
+
+    key: str
+    score: float | None
+    pulses: float | None
+    error: str
+    seconds: float
+
+
+class Store:
+    """The results of one sweep in its folder. Use it as a context.
+
+    Attributes:
+        outcomes: by key, the last one of each point.
+    """
+
+    def __init__(self, folder: Path, context: str, what: str) -> None:
+        """Open the file, or begin it.
+
+        Args:
+            folder: must exist.
+            context: `Plan.context`: results of another one are refused.
+            what: says to a person what the sweep is.
+
+        Raises:
+            MademError: the folder holds another sweep, or the file can't be read or written.
+        """
+        self.path = folder / NAME
+        self.outcomes: dict[str, Outcome] = {}
+        try:
+            self._file: IO[bytes] = self.path.open("a+b")
+            self._read(context, what)
+        except OSError as error:
+            raise MademError(f"can't use {self.path}: {error.strerror or error}") from None
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._file.close()
+
+    def add(self, outcomes: Iterable[Outcome]) -> None:
+        """Keep results; they outlive a crash as soon as this returns.
+
+        Raises:
+            MademError: the disk refuses.
+        """
+        new = list(outcomes)
+        try:
+            self._write("".join(json.dumps(asdict(outcome)) + "\n" for outcome in new))
+        except OSError as error:
+            raise MademError(f"can't write {self.path}: {error.strerror or error}") from None
+        self.outcomes |= {outcome.key: outcome for outcome in new}
+
+    def _read(self, context: str, what: str) -> None:
+        self._file.seek(0)
+        data = self._file.read()
+        whole = data.rfind(b"\n") + 1
+        self._file.truncate(whole)  # what a crash has cut short
+        lines = data[:whole].splitlines()
+        if not lines:
+            self._write(json.dumps({"format": _FORMAT, "context": context, "sweep": what}) + "\n")
+            return
+        try:
+            head, *rows = [json.loads(line) for line in lines]
+            found = head["format"], head["context"], head["sweep"]
+            self.outcomes = {row["key"]: Outcome(**row) for row in rows}
+        except (ValueError, TypeError, KeyError):
+            raise MademError(f"{self.path} is damaged or of another program") from None
+        if found[:2] != (_FORMAT, context):
+            raise MademError(
+                f"{self.path} holds another sweep ({found[2]}), not {what}: choose another --out"
+            )
+
+    def _write(self, text: str) -> None:
+        self._file.write(text.encode())
+        self._file.flush()
+        os.fsync(self._file.fileno())
