@@ -79,7 +79,7 @@ def parsers() -> dict[str, argparse.ArgumentParser]:
     """Every command's parser by its name."""
     (sub,) = (
         action
-        for action in cli._parser(commands)._actions
+        for action in cli.make_parser(commands)._actions
         if isinstance(action, argparse._SubParsersAction)
     )
     return sub.choices
