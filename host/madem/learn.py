@@ -16,6 +16,7 @@ from madem.errors import TaskError
 from madem.tasks import Task, distortion_key
 from madem_emulator.config import Settings
 
+from madem_emulator.twin import MAX_TRAIN
 Bytes = NDArray[np.uint8]
 
 
@@ -33,6 +34,33 @@ class Recipe:
     decay: float
     """Factor on the learning rate after each pass."""
 
+    stride: float = 0.0
+    """How far one change moves a device in the first pass, as a fraction of its window. It is
+    made of whole pulses, and of one at least."""
+    stride_decay: float = 1.0
+    """Factor on the stride after each pass."""
+
+    def pace(self, k: int) -> tuple[int, int]:
+        """RATE and TRAIN of pass k.
+
+        The learning rate counts changes of the first pass's stride. When the stride falls, more
+        of the shorter changes make up for it; where RATE ends, trains stay as long as it takes.
+
+        Raises:
+            ValueError: the learning rate is out of range.
+        """
+        settings = self.settings
+        first = max(1, round(self.stride * (2**settings.weight_bits - 1)))
+        pulses = settings.learning_rate * self.decay**k * first
+        train = max(
+            round(first * self.stride_decay**k), math.ceil(pulses / settings.highest_rate), 1
+        )
+        if train > MAX_TRAIN:
+            most = settings.highest_rate * MAX_TRAIN / first
+            raise ValueError(
+                f"learning_rate is {settings.learning_rate}, but must be at most {most:.4g}"
+            )
+        return settings.rate(pulses / train), train
 
 @dataclass
 class Result:
@@ -53,13 +81,14 @@ def recipe(
     epochs: int | None = None,
     decay: float | None = None,
     **settings: Any,
+    stride: float | None = None,
 ) -> Recipe:
     """The defaults for a task, with a user's choices in their place.
 
     Args:
         task: gives the sizes of the input and output layers.
         hidden: sizes of the layers between; () for a single weight layer.
-        epochs, decay: see `Recipe`.
+        epochs, decay, stride: see `Recipe`.
         settings: fields of `Settings`; None stands for the default.
 
     Raises:
@@ -70,14 +99,13 @@ def recipe(
     hidden = ((64,) if words else (32,)) if hidden is None else hidden
     # Sparse dots and many samples: a narrower window holds finer couplings.
     chosen: dict[str, Any] = {
-        "w_max": (0.2 if words else 0.4, *(0.3 if words else 0.2,) * len(hidden))
+        "w_max": (0.2 if words else 0.3, *(0.3 if words else 0.2,) * len(hidden))
     }
     if not words:
         chosen |= {
             "rate_scale": (1, *(2,) * len(hidden)),
             "adc_range_transposed": 1.0,
             "target_high": 0.6,
-            "init": 0.07,
         }
     if words and hidden:
         # Competition makes one word of an ambiguous input, not a mixture of two.
@@ -111,13 +139,24 @@ def recipe(
         epochs = 80 if words else min(max(20, -(-_ENOUGH // task.samples_per_pass)), 200)
     if decay is None:
         # The learning rate ends where it does after the passes that were tried.
-        fall = 0.965**80 if recall else 0.9**20
+        fall = 0.965**80 if recall else 0.9**20 if words else 0.84**20
         decay = math.pow(fall, 1 / max(epochs, 20))
     if epochs < 0:
+    if stride is None:
+        stride = 1 / 15 if words else 0.19
+    # Coarse changes at first and fine ones at the end: they find what fine ones alone do not.
+    stride_decay = 1.0 if words else math.pow(0.9**20, 1 / max(epochs, 20))
         raise TaskError(f"epochs is {epochs}, but must be 0 or more")
     if not 0 < decay <= 1:
         raise TaskError(f"decay is {decay}, but must be above 0 and at most 1")
-    return Recipe(result, epochs, decay)
+    if not 0 <= stride <= 1:
+        raise TaskError(f"stride is {stride}, but must be from 0 to 1")
+    plan = Recipe(result, epochs, decay, stride, stride_decay)
+    try:
+        plan.pace(0)
+    except ValueError as error:
+        raise TaskError(str(error)) from None
+    return plan
 
 
 def train(
@@ -144,9 +183,9 @@ def train(
         n = len(batch.x) if limit is None else min(len(batch.x), limit - result.samples)
         if n <= 0:
             break
-        rate = plan.settings.rate(plan.settings.learning_rate * plan.decay**k)
+        rate, pulses = plan.pace(k)
         x, target = batch.x[:n], batch.target[:n]
-        answers = learner.learn(rate, x, target, progress)
+        answers = learner.learn(rate, x, target, progress, pulses)
         result.samples += n
         right = answers == target if task.kind == "classify" else answers
         result.train.append(float(np.mean(right)))

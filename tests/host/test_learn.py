@@ -1,7 +1,5 @@
 """How a run is planned, streamed and scored, on a learner that only writes down what it gets."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -21,11 +19,13 @@ class Notebook:
     def __init__(self, task: Task, config: Config) -> None:
         self.config = config
         self.task = task
-        self.learned: list[tuple[int, Bytes, Bytes]] = []
+        self.learned: list[tuple[tuple[int, int], Bytes, Bytes]] = []
         self.asked: list[tuple[int, int]] = []
 
-    def learn(self, rate: int, x: Bytes, targets: Bytes, progress: object = None) -> Bytes:
-        self.learned.append((rate, x, targets))
+    def learn(
+        self, rate: int, x: Bytes, targets: Bytes, progress: object = None, train: int = 1
+    ) -> Bytes:
+        self.learned.append(((rate, train), x, targets))
         if callable(progress):
             progress(len(x))
         return targets if targets.ndim == 1 else np.full(len(x), 3, np.uint8)
@@ -45,13 +45,13 @@ class Notebook:
 
 def test_passes_rates_and_progress() -> None:
     task = load_task("digits", seed=3)
-    plan = recipe(task, epochs=4, decay=0.5, learning_rate=2.0)
+    plan = recipe(task, epochs=4, decay=0.5, learning_rate=2.0, stride=0.0)
     notebook = Notebook(task, plan.settings.integers())
     seen: list[int] = []
     result = train(notebook, task, plan, progress=seen.append)
-    rates = [plan.settings.rate(2.0 * 0.5**k) for k in range(4)]
-    assert [rate for rate, _, _ in notebook.learned] == rates
-    assert rates[0] == pytest.approx(2 * rates[1], abs=1)
+    paces = [(plan.settings.rate(2.0 * 0.5**k), 1) for k in range(4)]
+    assert [pace for pace, _, _ in notebook.learned] == paces
+    assert paces[0][0] == pytest.approx(2 * paces[1][0], abs=1)
     for k, (_, x, targets) in enumerate(notebook.learned):
         expected = task.train_pass(k)
         assert np.array_equal(x, expected.x)
@@ -125,9 +125,34 @@ def test_the_defaults_of_every_task_suit_any_depth(
     assert config.one_hot == (name != "braille")
     assert plan.epochs >= 1
     assert 0 < plan.decay <= 1
-    # No layer's rate is cut off at the start.
-    uncut = replace(plan.settings, rate_scale=()).rate()
-    assert 0 < uncut * max(layer.scale for layer in config.layers) <= 16383
+    assert plan.settings.learning_rate < plan.settings.highest_rate
+
+
+@pytest.mark.parametrize("bits", range(2, 9))
+def test_changes_move_as_far_with_devices_of_any_bits(bits: int) -> None:
+    """A fifth of the window at first; later less, and as much more often as it takes."""
+    plan = recipe(load_task("digits"), weight_bits=bits, decay=0.9)
+    step = 1 / (2**bits - 1)
+    rate, train = plan.pace(0)
+    assert train * step == pytest.approx(max(0.19, step), abs=step / 2)
+    assert rate == plan.settings.rate()
+    for k in range(1, 20):
+        later, shorter = plan.pace(k)
+        assert shorter == max(1, round(train * 0.9**k))
+        assert later * shorter == pytest.approx(rate * train * 0.9**k, rel=0.01)
+
+
+@pytest.mark.parametrize("choice", [{"learning_rate": 100.0}, {"beta": 0.1}, {"decay": 1.0}])
+def test_trains_carry_what_the_rate_can_not(choice: dict) -> None:
+    """RATE ends at 16383; a learning rate beyond it is no smaller for that."""
+    plan = recipe(load_task("digits"), weight_bits=6, **choice)
+    settings = plan.settings
+    for k in (0, 19):
+        rate, train = plan.pace(k)
+        assert rate <= 16383 // 2
+        wanted = settings.learning_rate * plan.decay**k * 12
+        unit = settings.highest_rate / (16383 // 2)
+        assert rate * train * unit == pytest.approx(wanted, rel=0.01)
 
 
 def test_choices_replace_the_defaults_and_none_does_not() -> None:
@@ -147,6 +172,10 @@ def test_choices_replace_the_defaults_and_none_does_not() -> None:
         ({"hidden": (0,)}, "sizes"),
         ({"weight_bits": 1}, "weight_bits is 1"),
         ({"w_max": (0.1,)}, "w_max"),
+        ({"stride": -0.1}, "stride is -0.1"),
+        ({"stride": 1.1}, "stride is 1.1"),
+        ({"learning_rate": -1.0}, "learning_rate is -1.0"),
+        ({"learning_rate": 2e3}, "learning_rate is 2000.0, but must be at most 1349"),
     ],
 )
 def test_choices_that_can_not_be(choice: dict, told: str) -> None:

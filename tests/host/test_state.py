@@ -260,17 +260,20 @@ def test_a_resumed_run_has_the_settings_of_its_state(tmp_path: Path) -> None:
     from madem.tasks import load_task
 
     task = load_task("braille-words")
-    chosen = recipe(
+    choice = recipe(
         task, hidden=(7,), beta=0.25, rule=Rule.ONE_SIDED, weight_bits=6, seed=3, rate_scale=(9, 1)
-    ).settings
+    )
+    chosen = choice.settings
     state.save(TwinLearner(chosen.integers()).state(), tmp_path / "it")
     learner, plan = prepare(None, recipe(task), task, tmp_path / "it")
     assert learner.config == chosen.integers()
     assert learner.config.weight_bits == 6
     assert plan.settings.sizes == (60, 7, 9)
-    # The most that a scale of 9 allows; and any other rate comes out the same.
-    assert plan.settings.rate(100) == chosen.rate(100) == 16383 // 9
+    # What a scale of 9 allows; and any rate comes out the same.
+    assert plan.settings.highest_rate == chosen.highest_rate
+    assert plan.settings.rate(plan.settings.highest_rate) == 16383 // 9
     assert plan.settings.rate(0.2) == chosen.rate(0.2) != recipe(task).settings.rate(0.2)
+    assert plan.pace(3) == choice.pace(3)
     with pytest.raises(MademError, match="60 inputs and 9 outputs, braille needs 60 and 60"):
         prepare(None, recipe(load_task("braille")), load_task("braille"), tmp_path / "it")
 

@@ -37,6 +37,13 @@ def task(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--preset", choices=PRESETS, default="default", help="device imperfections")
     for flag, what in (
+    parser.add_argument(
+        "--stride",
+        type=float,
+        metavar="X",
+        help="how far a change moves a device at first, as a fraction of its window, in pulses"
+        " (0.19, then less; words 0.067); 0: always one pulse",
+    )
         ("--cycle-to-cycle", "σ of a step, as a fraction of it"),
         ("--device-to-device", "σ over devices of step and window"),
         ("--read-noise", "σ of a reading, as a fraction of full scale"),

@@ -34,6 +34,7 @@ def make_plan(args: argparse.Namespace) -> tuple[Task, learn.Recipe]:
         rule=rule,
         learning_rate=args.rate,
         **chosen,
+        stride=args.stride,
     )
     return task, plan
 

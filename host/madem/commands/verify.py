@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import random
+from dataclasses import replace
 
 from madem import learn, session, verify
 from madem.commands import options, training
@@ -38,7 +39,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
         raise TaskError(f"samples is {args.samples}, but must be 1 or more")
     if args.epochs is None:  # as many passes as the samples need
         epochs = -(-args.samples // task.samples_per_pass)
-        plan = learn.Recipe(plan.settings, epochs, plan.decay)
+        plan = replace(plan, epochs=epochs)
     steps = min(args.samples, plan.epochs * task.samples_per_pass)
     flip = _injection(args, plan, steps)
     with session.open_learner(args.board) as device:
