@@ -88,10 +88,10 @@ class Learner(Protocol):
             rate: the integer RATE of docs/arithmetic.md.
             x: DAC codes, (samples, features).
             targets: class of each sample (samples,) or on/off outputs (samples, outputs).
-
-        Returns:
             progress: called with the number of samples just learned.
             train: TRAIN, the pulses of one change.
+
+        Returns:
             The answer of each sample's free phase before it was learned, (samples,): the
             predicted class, or the number of wrong outputs.
         """
@@ -358,7 +358,7 @@ def connect(board: Board, deploy_firmware: bool | None = None) -> Device:
     Raises:
         MademError: nothing answers, or the firmware is of another version.
     """
-    connection = link.Link(board.port)
+    connection = link.Link(board.port, board.patience)
     if board.emulated if deploy_firmware is None else deploy_firmware:
         deploy.deploy(board)
         deploy.start(board)

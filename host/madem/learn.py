@@ -15,8 +15,8 @@ from madem.device import Device, Learner
 from madem.errors import TaskError
 from madem.tasks import Task, distortion_key
 from madem_emulator.config import Settings
-
 from madem_emulator.twin import MAX_TRAIN
+
 Bytes = NDArray[np.uint8]
 
 
@@ -33,7 +33,6 @@ class Recipe:
     """Passes over the training samples."""
     decay: float
     """Factor on the learning rate after each pass."""
-
     stride: float = 0.0
     """How far one change moves a device in the first pass, as a fraction of its window. It is
     made of whole pulses, and of one at least."""
@@ -62,6 +61,7 @@ class Recipe:
             )
         return settings.rate(pulses / train), train
 
+
 @dataclass
 class Result:
     """What came of it."""
@@ -80,8 +80,8 @@ def recipe(
     hidden: tuple[int, ...] | None = None,
     epochs: int | None = None,
     decay: float | None = None,
-    **settings: Any,
     stride: float | None = None,
+    **settings: Any,
 ) -> Recipe:
     """The defaults for a task, with a user's choices in their place.
 
@@ -141,11 +141,11 @@ def recipe(
         # The learning rate ends where it does after the passes that were tried.
         fall = 0.965**80 if recall else 0.9**20 if words else 0.84**20
         decay = math.pow(fall, 1 / max(epochs, 20))
-    if epochs < 0:
     if stride is None:
         stride = 1 / 15 if words else 0.19
     # Coarse changes at first and fine ones at the end: they find what fine ones alone do not.
     stride_decay = 1.0 if words else math.pow(0.9**20, 1 / max(epochs, 20))
+    if epochs < 0:
         raise TaskError(f"epochs is {epochs}, but must be 0 or more")
     if not 0 < decay <= 1:
         raise TaskError(f"decay is {decay}, but must be above 0 and at most 1")

@@ -107,8 +107,8 @@ def prepare(
         rule=saved.config.rule,
         beta=saved.config.beta / 64,
         rate_scale=tuple(layer.scale for layer in saved.config.layers),
-    )
         weight_bits=saved.config.weight_bits,
+    )
     plan = replace(plan, settings=settings)
     learner = TwinLearner(saved.config) if device is None else device
     learner.load(saved)

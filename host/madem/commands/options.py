@@ -35,8 +35,6 @@ def task(parser: argparse.ArgumentParser) -> None:
         type=float,
         help="factor on the rate after each pass",
     )
-    parser.add_argument("--preset", choices=PRESETS, default="default", help="device imperfections")
-    for flag, what in (
     parser.add_argument(
         "--stride",
         type=float,
@@ -44,6 +42,8 @@ def task(parser: argparse.ArgumentParser) -> None:
         help="how far a change moves a device at first, as a fraction of its window, in pulses"
         " (0.19, then less; words 0.067); 0: always one pulse",
     )
+    parser.add_argument("--preset", choices=PRESETS, default="default", help="device imperfections")
+    for flag, what in (
         ("--cycle-to-cycle", "σ of a step, as a fraction of it"),
         ("--device-to-device", "σ over devices of step and window"),
         ("--read-noise", "σ of a reading, as a fraction of full scale"),

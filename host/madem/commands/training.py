@@ -28,13 +28,13 @@ def make_plan(args: argparse.Namespace) -> tuple[Task, learn.Recipe]:
         hidden=args.layers,
         epochs=args.epochs,
         decay=args.decay,
+        stride=args.stride,
         seed=args.seed,
         weight_bits=args.bits,
         beta=args.beta,
         rule=rule,
         learning_rate=args.rate,
         **chosen,
-        stride=args.stride,
     )
     return task, plan
 
