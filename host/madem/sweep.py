@@ -135,6 +135,11 @@ def _columns(plan: Plan) -> list[str]:
     return [*plan.axes, "device", "seed", "score", "pulses_per_coupling", "error"]
 
 
+def path(plan: Plan, folder: Path, suffix: str) -> Path:
+    """Where a sweep's file of that kind is."""
+    return folder / f"sweep-{Path(plan.task.name).stem}.{suffix}"
+
+
 def save(plan: Plan, outcomes: Mapping[str, Outcome], goal: float, folder: Path) -> list[Path]:
     """Write the table as Parquet and CSV, and the picture if anything was varied.
 
@@ -142,11 +147,10 @@ def save(plan: Plan, outcomes: Mapping[str, Outcome], goal: float, folder: Path)
         MademError: a file can't be written.
     """
     table = rows(plan, outcomes)
-    name = f"sweep-{Path(plan.task.name).stem}"
     written = []
     for suffix, data in (("csv", to_csv(plan, table)), ("parquet", to_parquet(plan, table))):
-        output.write_whole(folder / f"{name}.{suffix}", data)
-        written.append(folder / f"{name}.{suffix}")
+        output.write_whole(path(plan, folder, suffix), data)
+        written.append(path(plan, folder, suffix))
     by_axis = levels(plan, table, goal)
     if by_axis and any(row["score"] is not None for row in table):
         from madem import pictures, sweep_pictures  # slow to import
@@ -165,7 +169,7 @@ def save(plan: Plan, outcomes: Mapping[str, Outcome], goal: float, folder: Path)
             goal=goal,
             title=f"{plan.task.name}: {len(table):,} emulated devices, passes: {plan.epochs}",
         )
-        written.append(pictures.save_picture(figure, folder / f"{name}.png"))
+        written.append(pictures.save_picture(figure, path(plan, folder, "png")))
     return written
 
 

@@ -16,7 +16,6 @@ from typing import IO
 
 from madem.errors import MademError
 
-NAME = "points.jsonl"
 _FORMAT = 1
 
 
@@ -40,24 +39,24 @@ class Outcome:
 
 
 class Store:
-    """The results of one sweep in its folder. Use it as a context.
+    """The results of one sweep in a file. Use it as a context.
 
     Attributes:
         outcomes: by key, the last one of each point.
     """
 
-    def __init__(self, folder: Path, context: str, what: str) -> None:
+    def __init__(self, path: Path, context: str, what: str) -> None:
         """Open the file, or begin it.
 
         Args:
-            folder: must exist.
+            path: in a folder that exists.
             context: `Plan.context`: results of another one are refused.
             what: says to a person what the sweep is.
 
         Raises:
-            MademError: the folder holds another sweep, or the file can't be read or written.
+            MademError: the file holds another sweep, or the file can't be read or written.
         """
-        self.path = folder / NAME
+        self.path = path
         self.outcomes: dict[str, Outcome] = {}
         try:
             self._file: IO[bytes] = self.path.open("a+b")
@@ -106,7 +105,8 @@ class Store:
             raise MademError(f"{self.path} is damaged or of another program") from None
         if found[:2] != (_FORMAT, context):
             raise MademError(
-                f"{self.path} holds another sweep ({found[2]}), not {what}: choose another --out"
+                f"{self.path} holds another sweep ({found[2]}), not {what}:"
+                " choose another --out, or remove the file"
             )
 
     def _write(self, text: str) -> None:

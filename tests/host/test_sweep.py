@@ -21,8 +21,10 @@ from madem import learn, sweep, sweep_pictures, sweep_plan, sweep_run
 from madem.cli import main
 from madem.device import TwinLearner
 from madem.errors import MademError
-from madem.sweep_store import NAME, Outcome, Store
+from madem.sweep_store import Outcome, Store
 from madem.tasks import Task, load_task
+
+NAME = "sweep-toy.jsonl"
 
 
 @pytest.fixture(scope="module")
@@ -180,40 +182,39 @@ def outcome(key: str, error: str = "") -> Outcome:
 
 
 def test_store_keeps_what_was_added(tmp_path: Path) -> None:
-    with Store(tmp_path, "c", "a sweep") as store:
+    with Store(tmp_path / NAME, "c", "a sweep") as store:
         store.add([outcome("a"), outcome("b", "broken")])
         store.add([outcome("b")])
-    with Store(tmp_path, "c", "a sweep") as store:
+    with Store(tmp_path / NAME, "c", "a sweep") as store:
         assert store.outcomes == {"a": outcome("a"), "b": outcome("b")}
 
 
 @given(st.integers(0, 400))
 def test_store_survives_a_cut_anywhere(tmp_path_factory: pytest.TempPathFactory, cut: int) -> None:
-    folder = tmp_path_factory.mktemp("cut")
-    with Store(folder, "c", "a sweep") as store:
+    file = tmp_path_factory.mktemp("cut") / NAME
+    with Store(file, "c", "a sweep") as store:
         store.add([outcome("a"), outcome("b"), outcome("c")])
-    file = folder / NAME
     lines = file.read_bytes().splitlines(keepends=True)
     data = b"".join(lines)[:cut]
     file.write_bytes(data)
     whole = max(data.count(b"\n") - 1, 0)
-    with Store(folder, "c", "a sweep") as store:
+    with Store(file, "c", "a sweep") as store:
         assert list(store.outcomes) == ["a", "b", "c"][:whole]
         store.add([outcome("d")])
-    with Store(folder, "c", "a sweep") as store:
+    with Store(file, "c", "a sweep") as store:
         assert list(store.outcomes) == [*["a", "b", "c"][:whole], "d"]
 
 
 def test_store_refuses_another_sweep_and_damage(tmp_path: Path) -> None:
-    with Store(tmp_path, "c", "digits, 3 passes"):
+    with Store(tmp_path / NAME, "c", "digits, 3 passes"):
         pass
     with pytest.raises(MademError, match=r"another sweep \(digits, 3 passes\), not digits, 5"):
-        Store(tmp_path, "d", "digits, 5 passes")
+        Store(tmp_path / NAME, "d", "digits, 5 passes")
     (tmp_path / NAME).write_text("hello\n")
     with pytest.raises(MademError, match="damaged or of another program"):
-        Store(tmp_path, "c", "digits")
+        Store(tmp_path / NAME, "c", "digits")
     with pytest.raises(MademError, match="can't use"):
-        Store(tmp_path / "missing", "c", "digits")
+        Store(tmp_path / "missing" / NAME, "c", "digits")
 
 
 # --- tables and pictures ------------------------------------------------------------------------
@@ -362,7 +363,7 @@ def test_a_cluster_by_its_address_and_failing_points(task: Task, tmp_path: Path)
     cluster_options: dict = {"dashboard_address": None}
     with (
         LocalCluster(n_workers=2, threads_per_worker=1, **cluster_options) as cluster,
-        Store(tmp_path, plan.context, "toy") as store,
+        Store(tmp_path / NAME, plan.context, "toy") as store,
     ):
         address: str = cluster.scheduler_address  # type: ignore[attr-defined]
         sweep_run.run(plan, store, finished.append, scheduler=address)

@@ -9,7 +9,6 @@ from pathlib import Path
 from madem import output, session, sweep, sweep_plan
 from madem.commands.terminal import Terminal
 from madem.errors import MademError
-from madem.sweep_store import NAME as STORE
 from madem.sweep_store import Store
 from madem.tasks import load_task
 
@@ -76,7 +75,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
     out = Path(args.out)
     output.check_folder(out)
     what = f"{task.name}, {plan.epochs} passes, seed {plan.seed}"
-    with Store(out, plan.context, what) as store:
+    with Store(sweep.path(plan, out, "jsonl"), plan.context, what) as store:
         keys = {point.key for point in plan.points}
         known = {key for key in keys & set(store.outcomes) if not store.outcomes[key].error}
         terminal.say(_summary(plan) + (f"; {len(known):,} are known" if known else ""))
@@ -88,7 +87,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
             done = len(keys & set(store.outcomes))
             _save(plan, store, args, terminal)
             terminal.say(
-                f"{done:,} of {len(keys):,} points are kept in {out / STORE}:"
+                f"{done:,} of {len(keys):,} points are kept in {store.path}:"
                 " the same command goes on from there"
             )
             raise
