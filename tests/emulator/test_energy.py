@@ -5,10 +5,12 @@ import math
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from madem_emulator import Crossbar, presets
 from madem_emulator.config import Rule, Settings
 from madem_emulator.energy import (
     A100,
@@ -22,6 +24,7 @@ from madem_emulator.energy import (
     Cost,
     Epyc,
     Microcontroller,
+    Read,
     Workload,
     constants,
 )
@@ -122,6 +125,22 @@ def test_backprop_by_hand() -> None:
     slow_memory = A100(peak=1e12, bandwidth=60.0, power=2.0, launch=0.0, value_bytes=2)
     assert slow_memory.cost(TINY).parts == {"memory": pytest.approx(4.0)}
     assert replace(slow_memory, batch=36).cost(TINY).energy == pytest.approx(2 * 2 * 25 / 60)
+
+
+def test_devices_take_what_the_physical_array_counts() -> None:
+    """The crossbar that computes every device's current agrees on reads and pulses."""
+    device, cells = presets.TAOX_HFOX_WU2018, Cells(mean_square=1.0)
+    assert (device.pulses.voltage_set, device.pulses.width) == (
+        cells.pulse_voltage, cells.pulse_time,
+    )  # fmt: skip
+    assert (device.g_min + device.g_max) / 2 == pytest.approx(cells.conductance)
+    array = Crossbar(20, 30, device, read_time=cells.read_time)
+    array.conductances = np.full((20, 30), cells.conductance)
+    array.read(np.full(20, cells.read_voltage))
+    read = cells.device_energy(Read(driven=20, sensed=15, times=1))  # of pairs: 30 columns
+    assert array.counters.read_energy == pytest.approx(read)
+    array.pulse(1)
+    assert array.counters.write_energy == pytest.approx(600 * cells.pulse_energy)
 
 
 # --- how it grows -------------------------------------------------------------------------------
