@@ -26,6 +26,8 @@ install: $(READY)
 $(READY): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev]'
+	# Only for the recordings inside, which `motions` reads: no compiler comes with it.
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps 'aeon>=1.0,<2'
 	@touch $@
 
 # Kept out of the environment and out of `typings`: the stubs shadow the

@@ -68,7 +68,7 @@ class TwinFeatures:
                 self._follow(window)
             apart = np.floor_divide((window - self.centre) * GAIN, np.maximum(self.spread, FLOOR))
             out[row] = np.clip(np.stack([apart, -apart], axis=-1), 0, 255)
-        return out.reshape(len(features), -1)
+        return out.reshape(len(features), self.pipeline.inputs)
 
     def _follow(self, window: Numbers) -> None:
         shift = min(self.pipeline.norm, self.seen.bit_length())

@@ -28,7 +28,7 @@ _FOLLOW = 2
 _TRACED = 4
 _OWN = 8  # the target is the input itself: no label, and a score for an answer
 
-_HEAD = 9  # bytes before the samples
+_HEAD = 10  # bytes before the samples
 _KEPT = 60  # a longer reply would not be kept for a repeated request
 
 # What READ, WRITE and DIGEST name.
@@ -104,7 +104,7 @@ class Sensing:
         lk.reply(_PIPELINE, 6)
 
     def _feed(self):
-        """number u32, rate u16, mode u8, flags u8, label u8, samples."""
+        """number u32, rate u16, train u8, mode u8, flags u8, label u8, samples."""
         server = self._server
         lk, learner, pipeline = server.link, server.learner, self.pipeline
         body, out, at = lk.body, lk.out, lk.start
@@ -118,14 +118,14 @@ class Sensing:
             return
         number = body[at] | body[at + 1] << 8 | body[at + 2] << 16 | body[at + 3] << 24
         rate = body[at + 4] | body[at + 5] << 8
-        mode, flags, label = body[at + 6], body[at + 7], body[at + 8]
+        train, mode, flags = body[at + 6], body[at + 7], body[at + 8]
         if mode and not learner:
             lk.error(_NOT_CONFIGURED, "configure the network first")
             return
         if mode == _LEARN and number != learner.steps:
             lk.error(_STEP_MISMATCH, str(learner.steps))
             return
-        wrong = self._refuse(mode, flags, label, rate, size // width)
+        wrong = self._refuse(mode, flags, body[at + 9], rate, train, size // width)
         if wrong:
             lk.error(_BAD_PAYLOAD, wrong)
             return
@@ -139,7 +139,7 @@ class Sensing:
             if pipeline.push(body, first):
                 pipeline.compute(flags & _FOLLOW)
                 if mode:
-                    n = self._use(n, mode, flags, rate, number + windows)
+                    n = self._use(n, mode, flags, rate, train, number + windows)
                 windows += 1
             first += width
         server.busy_us += serve.since(began)
@@ -157,7 +157,7 @@ class Sensing:
         crc.update(sum, codes, 0, len(codes))
         kernels.load(self._server.link.out, at, 4, sum, 0, 255)
 
-    def _refuse(self, mode, flags, label, rate, samples):
+    def _refuse(self, mode, flags, label, rate, train, samples):
         """Why a FEED can't be, or None."""
         learner, pipeline = self._server.learner, self.pipeline
         own = flags & _OWN
@@ -178,9 +178,11 @@ class Sensing:
             return "a class that has no output"
         if rate * max(learner.scales) > 16383:
             return "a rate above 16383"
+        if mode == _LEARN and not train:
+            return "a train of no pulses"
         return None
 
-    def _use(self, n, mode, flags, rate, number):
+    def _use(self, n, mode, flags, rate, train, number):
         """Learn or predict the window; its answer goes to out[n:], the end of which is returned."""
         learner = self._server.learner
         out = self._server.link.out
@@ -191,9 +193,9 @@ class Sensing:
         if own:
             take_own(net.targets, codes, len(codes), net.high, net.low)
         elif mode == _LEARN:
-            net.set_targets(body, self._server.link.start + 8)
+            net.set_targets(body, self._server.link.start + 9)
         if mode == _LEARN:
-            learner.learn(codes, 0, rate)
+            learner.learn(codes, 0, rate, train)
         else:
             net.front.begin(crossbar.STREAM_PREDICT, number)
             net.settle_free(codes, 0)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import Protocol
 
@@ -43,6 +43,8 @@ class Memory(IntEnum):
     PLUS = 3
     MINUS = 4
     STEPS = 5
+    NORMALISATION = 6
+    CODES = 7
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,10 @@ class Learner(Protocol):
             The answer of each sample's free phase before it was learned, (samples,): the
             predicted class, or the number of wrong outputs.
         """
+        ...
+
+    def strike(self, stuck: int) -> None:
+        """Have more devices stuck from now on: STUCK of docs/arithmetic.md, which only rises."""
         ...
 
     def outputs(self, x: Bytes, first: int = 0) -> Bytes:
@@ -169,6 +175,15 @@ class Device:
             if progress:
                 progress(len(reply) - 4)
         return np.frombuffer(b"".join(answers), np.uint8)
+
+    def strike(self, stuck: int) -> None:
+        """See `Learner.strike`.
+
+        Raises:
+            DeviceError: it is lower than it was.
+        """
+        self.link.request(link.STRIKE, struct.pack("<H", stuck), timeout=120.0)
+        self._config = replace(self.config, stuck=stuck)
 
     def learn_traced(
         self,
@@ -317,6 +332,11 @@ class TwinLearner:
             if progress:
                 progress(1)
         return answers
+
+    def strike(self, stuck: int) -> None:
+        """See `Learner.strike`."""
+        self.twin.strike(stuck)
+        self.config = self.twin.config
 
     def outputs(self, x: Bytes, first: int = 0) -> Bytes:
         """See `Learner.outputs`."""

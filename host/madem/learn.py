@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from madem.device import Device, Learner
+from madem.device import Learner
 from madem.errors import TaskError
+from madem.stream_learner import board_of
 from madem.tasks import Task, distortion_key
 from madem_emulator.config import Settings
 from madem_emulator.twin import MAX_TRAIN
@@ -179,7 +180,7 @@ def train(
     result = Result()
     began = time.monotonic()
     for k in range(plan.epochs):
-        batch = task.train_pass(k)
+        batch = task.feed.train_pass(k)
         n = len(batch.x) if limit is None else min(len(batch.x), limit - result.samples)
         if n <= 0:
             break
@@ -189,8 +190,8 @@ def train(
         result.samples += n
         right = answers == target if task.kind == "classify" else answers
         result.train.append(float(np.mean(right)))
-        if isinstance(learner, Device):
-            result.busy_us += learner.stats().busy_us
+        if board := board_of(learner):
+            result.busy_us += board.stats().busy_us
     result.wall_s = time.monotonic() - began
     return result
 
@@ -200,8 +201,9 @@ def evaluate(
 ) -> dict[str, Any]:
     """Metrics on the test set, as in the JSON contract."""
     outputs = []
-    for start in range(0, len(task.x_test), 256):
-        part = task.x_test[start : start + 256]
+    x_test = task.feed.x_test
+    for start in range(0, len(x_test), 256):
+        part = x_test[start : start + 256]
         outputs.append(learner.outputs(part, start))
         if progress:
             progress(len(part))

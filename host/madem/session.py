@@ -17,6 +17,8 @@ from madem import learn, output, state
 from madem.boards import Board, open_board
 from madem.device import Device, Learner, TwinLearner, connect
 from madem.errors import MademError, TaskError
+from madem.stream_learner import StreamDevice, StreamTwin, board_of
+from madem.stream_task import StreamTask
 from madem.tasks import Task
 from madem_emulator.config import Config
 
@@ -89,10 +91,9 @@ def prepare(
     """
     if resume is None:
         config = plan.settings.integers()
-        if device is None:
-            return TwinLearner(config), plan
-        device.configure(config)
-        return device, plan
+        if device is not None:
+            device.configure(config)
+        return _learner(device, config, task), plan
     saved = state.load(resume)
     sizes = saved.config.sizes
     if (sizes[0], sizes[-1]) != (task.n_features, task.n_outputs):
@@ -110,19 +111,27 @@ def prepare(
         weight_bits=saved.config.weight_bits,
     )
     plan = replace(plan, settings=settings)
-    learner = TwinLearner(saved.config) if device is None else device
+    learner = _learner(device, saved.config, task)
     learner.load(saved)
     return learner, plan
 
 
+def _learner(
+    device: Device | None, config: Config, task: Task
+) -> Device | TwinLearner | StreamDevice | StreamTwin:
+    """What takes the samples of `task.feed`."""
+    if isinstance(task, StreamTask):
+        return StreamTwin(config, task) if device is None else StreamDevice(device, task)
+    return TwinLearner(config) if device is None else device
+
+
 def finish(run: Run, learner: Learner) -> None:
     """Read out what the board holds and has measured."""
-    run.final = replace(
-        learner.state(),
-        notes={"task": run.task.name, "classes": list(run.task.class_names)},
-    )
-    if isinstance(learner, Device):
-        run.heap_peak_bytes = learner.stats().heap_alloc
+    state = learner.state()
+    notes = {"task": run.task.name, "classes": list(run.task.class_names)}
+    run.final = replace(state, notes=state.notes | notes)
+    if board := board_of(learner):
+        run.heap_peak_bytes = board.stats().heap_alloc
 
 
 def baselines(task: Task, hidden: tuple[int, ...]) -> dict[str, Any]:

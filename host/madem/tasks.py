@@ -135,6 +135,11 @@ class Task:
                 array.setflags(write=False)
 
     @property
+    def feed(self) -> "Task":
+        """The task in the form that a learner takes: itself, unless its samples are streams."""
+        return self
+
+    @property
     def test_distortions(self) -> tuple[float, ...]:
         """The distortions of x_test, in order; empty for a data task."""
         return () if self.patterns is None else DISTORTIONS
@@ -242,8 +247,10 @@ def load_task(
     distortion: float | tuple[float, float] = TRAIN_DISTORTION,
     samples_per_pass: int = SAMPLES_PER_PASS,
     draws: int = TEST_DRAWS,
+    pipeline: str | None = None,
+    source: str | Path | None = None,
 ) -> Task:
-    """Make a task: "braille", "braille-words", "digits", or a .csv or .npz file.
+    """Make a task: "braille", "braille-words", "digits", "motions", or a .csv or .npz file.
 
     Args:
         name_or_path: a task's name or a data file.
@@ -255,6 +262,8 @@ def load_task(
             which it is drawn for each sample.
         samples_per_pass: word tasks: samples in a pass.
         draws: word tasks: distorted copies of each word in a test set.
+        pipeline: motions: what the board computes from the samples; see docs/features.md.
+        source: motions: a labelled recording in place of the task's own.
 
     Raises:
         TaskError: anything that can't be used, in one line.
@@ -265,6 +274,10 @@ def load_task(
     is_file = Path(name).suffix.lower() in SUFFIXES
     if not is_file and name not in _TASKS:
         raise TaskError(_unknown(name))
+    if name == "motions":
+        return _motions(seed, test_fraction, target, pipeline, source)
+    if pipeline is not None or source is not None:
+        raise TaskError(f"a pipeline and a source are for the task motions, not for {name}")
     if target is not None and not is_file:
         raise TaskError(f"a target column can only be chosen for a data file, not for {name}")
     if words is not None and name not in _WORD_TASKS:
@@ -316,7 +329,7 @@ def split(
 
 
 _WORD_TASKS = ("braille", "braille-words")
-_TASKS = (*_WORD_TASKS, "digits")
+_TASKS = (*_WORD_TASKS, "digits", "motions")
 
 
 def _unknown(name: str) -> str:
@@ -400,6 +413,23 @@ def _digits(seed: int, test_fraction: float) -> Task:
         scaling=Scaling(np.zeros(64), np.full(64, 16.0), fitted=False),
         image_shape=(8, 8),
     )
+
+
+def _motions(
+    seed: int,
+    test_fraction: float,
+    target: str | int | None,
+    pipeline: str | None,
+    source: str | Path | None,
+) -> Task:
+    # It builds on this module.
+    from madem import motions
+
+    if source is not None:
+        return motions.load_source(Path(source), pipeline, target, seed, test_fraction)
+    if target is not None:
+        raise TaskError("a target column can only be chosen for a --source, not for motions")
+    return motions.load(seed, pipeline)
 
 
 def _data_task(

@@ -312,7 +312,7 @@ def test_distortion_key() -> None:
     ("name", "options", "message"),
     [
         ("brail", {}, r"unknown task 'brail': did you mean braille\? known are braille, braille-w"),
-        ("xyz", {}, r"unknown task 'xyz': known are .*digits, or a file ending in \.csv or \.npz"),
+        ("xyz", {}, r"unknown task 'xyz': known are .*motions, or a file ending in \.csv or \.npz"),
         ("none.csv", {}, r"no such file: none\.csv"),
         ("digits", {"test_fraction": 0.0}, r"test fraction must be between 0 and 1, not 0\.0"),
         ("digits", {"test_fraction": 1.0}, r"test fraction must be between"),

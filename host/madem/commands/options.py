@@ -18,7 +18,9 @@ def board(parser: argparse.ArgumentParser, default: str = "unix") -> None:
 
 def task(parser: argparse.ArgumentParser) -> None:
     """What is learned, by which network on which devices."""
-    parser.add_argument("task", help="braille, braille-words, digits, or DATA.csv / DATA.npz")
+    parser.add_argument(
+        "task", help="braille, braille-words, digits, motions, or DATA.csv / DATA.npz"
+    )
     parser.add_argument(
         "--layers",
         type=_hidden,
@@ -58,6 +60,14 @@ def task(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--target", help="label column of a CSV file, or array of an NPZ file")
     parser.add_argument("--words", metavar="FILE", help="other words for the Braille tasks")
+    parser.add_argument(
+        "--source", metavar="FILE", help="motions: a labelled recording in place of its own data"
+    )
+    parser.add_argument(
+        "--pipeline",
+        metavar="LINE",
+        help="motions: features that the board computes, such as 'window=40 hop=20 | mean energy'",
+    )
     parser.add_argument(
         "--frontend", choices=("emulated",), default="emulated", help="what holds the weights"
     )

@@ -16,7 +16,13 @@ from madem_emulator.integer_presets import PRESETS
 def make_plan(args: argparse.Namespace) -> tuple[Task, learn.Recipe]:
     """The task that the options name, and how it will be learned."""
     task = load_task(
-        args.task, seed=args.seed, test_fraction=args.split, target=args.target, words=args.words
+        args.task,
+        seed=args.seed,
+        test_fraction=args.split,
+        target=args.target,
+        words=args.words,
+        pipeline=args.pipeline,
+        source=args.source,
     )
     names = ("cycle_to_cycle", "device_to_device", "read_noise", "stuck", "dac_bits", "adc_bits")
     chosen = PRESETS[args.preset] | {

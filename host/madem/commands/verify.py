@@ -10,6 +10,8 @@ from madem import learn, session, verify
 from madem.commands import options, training
 from madem.commands.terminal import Terminal
 from madem.errors import MademError, TaskError
+from madem.stream_learner import StreamLockStep
+from madem.stream_task import StreamTask
 
 NAME = "verify"
 HELP = "the same in lock step with the twin"
@@ -48,7 +50,8 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
         device.configure(plan.settings.integers())
         if flip:
             device.flip(*flip)
-        lock = verify.LockStep(device)
+        stream = isinstance(task, StreamTask)
+        lock = StreamLockStep(device, task) if stream else verify.LockStep(device)
         run = session.Run(task, plan, device.config, args.board, args.preset, args.frontend)
         mismatch = training.train(run, lock, terminal, f"verifying {task.name}", args.samples)
         if mismatch is None:
