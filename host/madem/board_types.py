@@ -40,6 +40,7 @@ class BoardType:
         i2c, spi, adc: default pins, as `machine.Pin` takes them: (scl, sda),
             (sck, mosi, miso), and one that the ADC can read.
         pyocd_target: its name in pyOCD; "" when pyOCD does not know it.
+        viper: its MicroPython compiles to native code, without which the firmware does not run.
     """
 
     name: str
@@ -61,6 +62,7 @@ class BoardType:
     volume: tuple[str, ...] = ()
     uf2_family: tuple[int, ...] = ()
     pyocd_target: str = ""
+    viper: bool = True
 
 
 _BOOTSEL = "hold BOOTSEL while plugging the board in"
@@ -94,7 +96,7 @@ BOARD_TYPES = (
     ),
     BoardType(
         name="rp2350",
-        title="Raspberry Pi Pico 2, Arm cores",
+        title="Raspberry Pi Pico 2, Arm",
         chip="RP2350",
         core="Cortex-M33",
         clock_hz=150_000_000,
@@ -115,7 +117,7 @@ BOARD_TYPES = (
     ),
     BoardType(
         name="rp2350-riscv",
-        title="Raspberry Pi Pico 2, RISC-V cores",
+        title="Raspberry Pi Pico 2, RISC-V",
         chip="RP2350",
         core="Hazard3 (RISC-V)",
         clock_hz=150_000_000,
@@ -229,7 +231,7 @@ BOARD_TYPES = (
     ),
     BoardType(
         name="nrf52840",
-        title="nRF52840 development kit (PCA10056)",
+        title="nRF52840 development kit",
         chip="NRF52840",
         core="Cortex-M4F",
         clock_hz=64_000_000,
@@ -285,6 +287,7 @@ BOARD_TYPES = (
         adc="pin0",
         button="none is needed: copying a file is enough",
         pyocd_target="nrf52833",
+        viper=False,
     ),
 )
 

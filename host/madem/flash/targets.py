@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,6 +16,9 @@ from madem.errors import BoardError
 from madem.flash import dfu_util
 from madem.flash.dfu_util import DfuDevice
 from madem.flash.volumes import UF2, Volume, find_volumes, read_volume, unmounted_hint
+
+# A path, a Windows port, or an address such as rfc2217://host:port.
+_PORT = re.compile(r"[/\\]|COM\d+$|\w+://", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -84,7 +89,7 @@ def choose(board: str) -> Target:
         devices = [_of_dfu(device) for device in dfu_util.devices(must=True)]
         chosen = [one for one in devices if one.dfu and name in ("", one.dfu.name)]
         return _only(chosen, f"there is no board in DFU mode{f' called {name}' if name else ''}")
-    if Path(board).is_dir():
+    if board and Path(board).is_dir():
         volume = read_volume(Path(board))
         if volume is None:
             raise BoardError(
@@ -92,8 +97,13 @@ def choose(board: str) -> Target:
             )
         return _of_volume(volume, _port_of(volume, _usb_ports()))
     for target in find_targets():
-        if target.port == board:
-            return target
+        if target.port and os.path.realpath(target.port) == os.path.realpath(board):
+            return replace(target, port=board)
+    if not _PORT.match(board):
+        raise BoardError(
+            f"there is no board {board!r} to flash: choose a port (/dev/ttyACM0, COM3), the folder"
+            " of a boot loader's volume, dfu, or auto (the one that is attached)"
+        )
     return Target(port=board)  # no USB port, or one that the system does not list
 
 

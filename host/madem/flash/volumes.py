@@ -77,15 +77,19 @@ def mounted() -> list[Path]:
     if sys.platform == "darwin":
         return list(Path("/Volumes").iterdir())
     try:
-        lines = Path("/proc/mounts").read_text().splitlines()
+        return mounted_on_linux(Path("/proc/mounts").read_bytes())
     except OSError:
         return []
-    fields = (line.split(" ") for line in lines)
-    # Spaces in the names are written as \040.
+
+
+def mounted_on_linux(table: bytes) -> list[Path]:
+    """The folders in a table such as /proc/mounts at which FAT file systems are mounted."""
+    fields = (line.split(b" ") for line in table.splitlines())
+    # proc(5): white space in names is written in octal, such as \040.
     return [
-        Path(re.sub(r"\\([0-7]{3})", lambda code: chr(int(code[1], 8)), field[1]))
+        Path(os.fsdecode(re.sub(rb"\\([0-7]{3})", lambda code: bytes([int(code[1], 8)]), field[1])))
         for field in fields
-        if field[2] in ("vfat", "msdos", "fuseblk")
+        if field[2] in (b"vfat", b"msdos", b"fuseblk")
     ]
 
 

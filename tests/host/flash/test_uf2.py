@@ -155,6 +155,27 @@ def test_an_image_for_another_chip_is_refused(
     assert os.listdir(folder) == ["INFO_UF2.TXT"]
 
 
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--type", "rp2350"], "is no rp2350: its chip is RP2040"),
+        (["--method", "esptool"], "esptool: it takes .bin files of the ESP32 family"),
+        (["--erase"], "uf2: a UF2 boot loader can't erase"),
+        (["--sha256", "12ab"], "not 12ab: download it again"),
+    ],
+)
+def test_what_does_not_go_together_is_refused(
+    bench: Bench, capsys: pytest.CaptureFixture[str], words: list[str], told: str
+) -> None:
+    folder = bench.volume("RPI-RP2", RP2040_INFO)
+    file = write(bench.folder, "pico.uf2", images.uf2(images.program(PICO)))
+    assert flash(file, *words) == 2
+    said = capsys.readouterr().err
+    assert told in said
+    assert said.count("\n") == 1
+    assert os.listdir(folder) == ["INFO_UF2.TXT"]
+
+
 def test_the_bootloader_that_appears_is_looked_at_before_writing(
     bench: Bench, unix_board: UnixBoard, capsys: pytest.CaptureFixture[str]
 ) -> None:
