@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -371,6 +371,19 @@ class Twin:
         for array, new in zip(own, given, strict=True):
             array[:] = new
         self.steps = state.steps
+
+    def strike(self, stuck: int) -> None:
+        """Raise STUCK: more devices can't change from now on.
+
+        Raises:
+            ValueError: it is lower than it was, or no 16-bit number.
+        """
+        if not self.config.stuck <= stuck <= 0xFFFF:
+            raise ValueError(
+                f"STUCK is {stuck}, but must be from {self.config.stuck} to 65535: it only rises"
+            )
+        self.config = replace(self.config, stuck=stuck)
+        self._memristors.strike(stuck)
 
     def flip(
         self, step: int, what: Literal["state", "weight"], layer: int, index: int, bit: int

@@ -86,14 +86,18 @@ class Memristors:
 
         taken = draws(start(seeds[:, None], Stream.DEVICE, numbers), 9)
         z1, z2, z3 = np.moveaxis(variates(taken[..., :6].copy()), -1, 0)
-        lot = taken[..., 6]
+        self._lot = taken[..., 6]
         z4 = variates(taken[..., 7:].copy())[..., 0]
         self.set_factor = np.clip(256 + (z1 * config.d_step >> 8), 51, 511)
         self.reset_factor = np.clip(256 + (z2 * config.d_step >> 8), 51, 511)
         self.top = np.clip(200 + (z3 * config.d_top >> 8), 50, 255)
-        self.stuck = lot < config.stuck
-        first = np.clip(MIDDLE + (z4 * config.init >> 8), 0, self.top)
-        self.g[:] = np.where(self.stuck, np.where(lot & 1, self.top, 0), first)
+        self.g[:] = np.clip(MIDDLE + (z4 * config.init >> 8), 0, self.top)
+        self.strike(config.stuck)
+
+    def strike(self, stuck: int) -> None:
+        """Make stuck, from now on, all devices whose lot is below STUCK."""
+        self.stuck = self._lot < stuck
+        self.g[self.stuck] = np.where(self._lot & 1, self.top, 0)[self.stuck]
 
     def weights(self) -> list[Weights]:
         """Of every weight layer as it is now."""

@@ -53,16 +53,27 @@ class Crossbar:
             base += 2 * (m + 1) * n
             units += m
         self._lines = sizes
-        self._stuck = 0
-        for number in range(base):
-            self._find_traits(number)
-            self.devices[number] = self._traits[4 * kernels.FIRST]
-            if self._traits[4 * kernels.STUCK]:
-                self._stuck += 1
+        self._put_devices(True)
 
-    def _find_traits(self, number):
-        kernels.seed(self._traits, self._device, kernels.STREAM_DEVICE, number)
-        kernels.traits(self._traits, self._device)
+    def strike(self, share):
+        """Have more devices stuck from now on: those whose lot is below `share`."""
+        if share < struct.unpack_from("<I", self._device, 4 * kernels.STUCK_SHARE)[0]:
+            raise ValueError("a share of stuck devices can only rise")
+        struct.pack_into("<I", self._device, 4 * kernels.STUCK_SHARE, share)
+        self._put_devices(False)
+
+    def _put_devices(self, fresh):
+        """Put the stuck devices where they stay, and if `fresh` the others where they begin."""
+        traits = self._traits
+        self._stuck = 0
+        for number in range(len(self.devices)):
+            kernels.seed(traits, self._device, kernels.STREAM_DEVICE, number)
+            kernels.traits(traits, self._device)
+            stuck = traits[4 * kernels.STUCK]
+            if stuck or fresh:
+                self.devices[number] = traits[4 * kernels.FIRST]
+            if stuck:
+                self._stuck += 1
 
     def begin(self, stream, index):
         kernels.seed(self._read_rng, self._device, stream, index)

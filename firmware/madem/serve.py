@@ -19,6 +19,7 @@ _ECHO = 10
 _STOP = 11
 _PIPELINE = 12
 _FEED = 13
+_STRIKE = 14
 
 _BAD_KIND = 1
 _BAD_PAYLOAD = 2
@@ -81,6 +82,8 @@ class Server:
                 lk.echo()
             elif kind == _PIPELINE or kind == _FEED:
                 self._sense(kind)
+            elif kind == _STRIKE:
+                self._strike()
             elif kind == _STOP:
                 lk.reply(_STOP, 0)
                 return
@@ -319,6 +322,25 @@ class Server:
             return
         self.learner.flip = (_u32(body, at + 1), state, layer, index, body[at + 10])
         lk.reply(_FLIP, 0)
+
+    def _strike(self):
+        """stuck u16: as in CONFIGURE, and no lower than before."""
+        lk = self.link
+        body, at = lk.body, lk.start
+        if not self.learner:
+            lk.error(_NOT_CONFIGURED, "configure the network first")
+            return
+        front = self.learner.network.front
+        if lk.end - at != 2:
+            lk.error(_BAD_PAYLOAD, "not 2 bytes")
+            return
+        try:
+            front.strike(body[at] | body[at + 1] << 8)
+        except ValueError as e:
+            lk.error(_BAD_PAYLOAD, e.args[0])
+            return
+        put_u32(lk.out, at, front.health())
+        lk.reply(_STRIKE, 4)
 
     def _room(self, n):
         return n + 12 <= self.link.max_body

@@ -24,7 +24,7 @@ VERSION = 1
 
 HELLO, CONFIGURE, LEARN, PREDICT, READ, WRITE = 1, 2, 3, 4, 5, 6
 DIGEST, STATS, FLIP, ECHO, STOP = 7, 8, 9, 10, 11
-PIPELINE, FEED = 12, 13
+PIPELINE, FEED, STRIKE = 12, 13, 14
 REPLY, NAK, ERROR = 0x80, 0xFE, 0xFF
 _NAMES = (
     "?",
@@ -41,6 +41,7 @@ _NAMES = (
     "STOP",
     "PIPELINE",
     "FEED",
+    "STRIKE",
 )
 
 ERRORS = {
@@ -271,8 +272,14 @@ class Link:
         bytes_in, bytes_out: on the line, everything included.
     """
 
-    def __init__(self, port: Port) -> None:
+    def __init__(self, port: Port, patience: float = 1.0) -> None:
+        """
+        Args:
+            port: an open port.
+            patience: what every timeout is multiplied by; more than 1 for slow boards.
+        """
         self._port = port
+        self._patience = patience
         self._baud: int = getattr(port, "baudrate", 115200)
         self._decoder = Decoder()
         self._replies: dict[int, Frame] = {}  # to requests behind the oldest in flight
@@ -455,6 +462,7 @@ class Link:
 
     def _collect(self, timeout: float) -> bytes:
         """The reply to the oldest request in flight."""
+        timeout *= self._patience
         oldest = self._flight[0]
         began = time.monotonic()
         in_flight = sum(len(r.wire) for r in self._flight)

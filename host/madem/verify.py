@@ -100,6 +100,11 @@ class LockStep:
                 progress(1)
         return answers
 
+    def strike(self, stuck: int) -> None:
+        """See `device.Learner.strike`; what it did is compared with the next sample's weights."""
+        self.device.strike(stuck)
+        self._twin.strike(stuck)
+
     def outputs(self, x: Bytes, first: int = 0) -> Bytes:
         """See `device.Learner.outputs`; the device's, compared with the twin's."""
         device, twin = self._predict(x, first)

@@ -58,11 +58,15 @@ class Device:
         self.set_factor = clamp(256 + (int32(z1 * config.d_step) >> 8), 51, 511)
         self.reset_factor = clamp(256 + (int32(z2 * config.d_step) >> 8), 51, 511)
         self.top = clamp(200 + (int32(z3 * config.d_top) >> 8), 50, 255)
-        self.stuck = d < config.stuck
+        self.lot = d
+        self.stuck = False
+        self.g = clamp(100 + (int32(z4 * config.init) >> 8), 0, self.top)
+        self.strike(config.stuck)
+
+    def strike(self, stuck: int) -> None:
+        self.stuck = self.lot < stuck
         if self.stuck:
-            self.g = self.top if d & 1 else 0
-        else:
-            self.g = clamp(100 + (int32(z4 * config.init) >> 8), 0, self.top)
+            self.g = self.top if self.lot & 1 else 0
 
     def pulse(self, is_set: bool, z: int, r: int) -> None:
         config, g = self.config, self.g

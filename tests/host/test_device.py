@@ -243,6 +243,7 @@ BAD = [
     (link.LEARN, learn_payload(*[1] * 7, rate=16384), 2),
     (link.LEARN, learn_payload(*[1] * 7, train=0), 2),
     (link.PREDICT, b"", 2),
+    *((link.STRIKE, payload, 2) for payload in (b"", b"\xff", b"\0\0", b"\xff\xff\xff")),
     (link.PREDICT, struct.pack("<IB", 0, 1), 2),
     (link.PREDICT, struct.pack("<IB", 0, 1) + bytes(5), 2),
     (link.PREDICT, struct.pack("<IB", 0, 1) + bytes(13), 2),
@@ -362,6 +363,29 @@ def test_nothing_but_a_configuration_before_the_first() -> None:
         with pytest.raises(LinkError, match="configure the device before"):
             fresh.outputs(np.zeros((1, 6), np.uint8))
         trained(fresh)
+
+
+def test_a_strike_equals_the_twin_and_is_in_its_state(device: Device) -> None:
+    config = harsh((6, 5, 4))
+    device.configure(config)
+    twin = TwinLearner(config)
+    for stuck in (9000, 9000, 40000, 65535):
+        device.strike(stuck)
+        twin.strike(stuck)
+        assert device.state() == twin.state()
+        assert device.config.stuck == stuck
+        assert (
+            device.learn(RATE, *samples(config, 20)) == twin.learn(RATE, *samples(config, 20))
+        ).all()
+        assert device.state() == twin.state()
+    assert refused(device, link.STRIKE, struct.pack("<H", 65534)).code == 2
+    saved = device.state()
+    device.load(saved)
+    assert (
+        device.learn(RATE, *samples(config, 20)).tolist()
+        == twin.learn(RATE, *samples(config, 20)).tolist()
+    )
+    assert device.state() == twin.state()
 
 
 def test_a_sample_that_no_frame_of_the_board_holds(device: Device) -> None:
