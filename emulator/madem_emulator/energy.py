@@ -338,12 +338,12 @@ class Microcontroller(_Model):
     Instructions are counted by `madem bench energy --board qemu:heap=256K,icount`.
     """
 
-    per_mac: float = _constant(27.9, "instructions per multiply-accumulate", "counted in QEMU")
+    per_mac: float = _constant(8.1, "instructions per multiply-accumulate", "counted in QEMU")
     per_reading: float = _constant(
-        208.0, "instructions per reading", "counted in QEMU: noise, ADC and activity of a line"
+        108.0, "instructions per reading", "counted in QEMU: noise, ADC and activity of a line"
     )
     per_coupling: float = _constant(
-        112.0, "instructions per coupling", "counted in QEMU: weight change, and what is left"
+        60.0, "instructions per coupling", "counted in QEMU: weight change, and what is left"
     )
     cycles: float = _constant(
         1.5, "cycles per instruction", "assumption: Cortex-M3 TRM has 1 for most, 2 for a load"

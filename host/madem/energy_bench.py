@@ -12,6 +12,7 @@ from rich import box
 from rich.console import Group
 from rich.table import Table
 
+from madem import device_bench
 from madem_emulator import energy
 from madem_emulator.energy import Array, Cells, Cost, Microcontroller, Workload
 
@@ -19,8 +20,6 @@ SIZES = (64, 128, 256, 512, 1024, 2048, 4096)
 LARGE_BATCH = 1024
 CLAIM = 1e4
 """Energy of digital training over that of the array, as the MADEM paper claims for large sizes."""
-INSTRUCTION = 0.064
-"""Microseconds that an instruction lasts on the board `qemu:icount`."""
 
 
 class Model(Protocol):
@@ -82,26 +81,25 @@ def rows(compared: Mapping[str, Model]) -> list[Row]:
     return found
 
 
-def counted(us: Mapping[str, float], sizes: tuple[int, int, int]) -> Microcontroller:
+def counted(instructions: Mapping[str, float], sizes: tuple[int, int, int]) -> Microcontroller:
     """The microcontroller with the instructions that `madem bench device` has counted.
 
     A forward and a transposed read differ in their multiply-accumulates and have the same sort of
     readings, which gives both; what a training sample takes beyond its reads goes to its couplings.
 
     Args:
-        us: microseconds of `forward_read`, `transposed_read` and `train_sample` on a board whose
-            instructions last `INSTRUCTION`.
+        instructions: of `forward_read`, `transposed_read` and `train_sample`.
         sizes: of the network that was timed.
     """
     work = Workload(sizes)
     m, hidden, outputs = sizes
-    forward, transposed, sample = (
-        us[name] / INSTRUCTION for name in ("forward_read", "transposed_read", "train_sample")
-    )
+    forward, transposed = instructions["forward_read"], instructions["transposed_read"]
     per_mac = (forward - transposed) / ((m + 1) * hidden - hidden * outputs)
     per_reading = transposed / hidden - outputs * per_mac
     reads = sum(r.times * r.sensed * (r.driven * per_mac + per_reading) for r in work.reads)
-    return Microcontroller(per_mac, per_reading, (sample - reads) / work.couplings)
+    return Microcontroller(
+        per_mac, per_reading, (instructions["train_sample"] - reads) / work.couplings
+    )
 
 
 def to_json(found: list[Row], compared: Mapping[str, Model]) -> dict[str, Any]:
@@ -194,7 +192,7 @@ def _times(ratio: float) -> str:
     return f"{ratio:.1f}" if ratio < 100 else f"{ratio:.1e}".replace("e+0", "e")
 
 
-def run(spec: str, _task: str, _progress: Any) -> tuple[dict[str, Any], Group]:
+def run(spec: str, task: str, progress: Any) -> tuple[dict[str, Any], Group]:
     """The `energy` of `madem bench`.
 
     Args:
@@ -203,10 +201,8 @@ def run(spec: str, _task: str, _progress: Any) -> tuple[dict[str, Any], Group]:
     """
     microcontroller = None
     if spec.startswith("qemu") and "icount" in spec:
-        from madem import bench
-
-        timed, _ = bench.device(spec, _task, _progress)
-        microcontroller = counted(timed["us"], tuple(timed["layers"]))
+        timed, _ = device_bench.run(spec, task, progress)
+        microcontroller = counted(timed["instructions"], tuple(timed["layers"]))
     compared = models(microcontroller)
     found = rows(compared)
     return to_json(found, compared), tables(found)

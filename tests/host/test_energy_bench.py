@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from madem import bench, energy_bench, energy_pictures
+from madem import device_bench, energy_bench, energy_pictures
 from madem.cli import main
 from madem_emulator.board_process import EmulatedBoardError
 from madem_emulator.energy import Microcontroller, Workload
@@ -48,15 +48,23 @@ def test_counting_finds_the_instructions_again() -> None:
     """Times made from a chip's own figures give that chip."""
     chip = Microcontroller(per_mac=20.0, per_reading=150.0, per_coupling=90.0)
     m, n, outputs = sizes = (64, 32, 10)
-    us = {
-        "forward_read": ((m + 1) * n * 20 + n * 150) * energy_bench.INSTRUCTION,
-        "transposed_read": (n * outputs * 20 + n * 150) * energy_bench.INSTRUCTION,
-        "train_sample": chip.instructions(Workload(sizes)) * energy_bench.INSTRUCTION,
+    instructions = {
+        "forward_read": (m + 1) * n * 20 + n * 150,
+        "transposed_read": n * outputs * 20 + n * 150,
+        "train_sample": chip.instructions(Workload(sizes)),
     }
-    found = energy_bench.counted(us, sizes)
+    found = energy_bench.counted(instructions, sizes)
     assert found.per_mac == pytest.approx(20)
     assert found.per_reading == pytest.approx(150)
     assert found.per_coupling == pytest.approx(90)
+
+
+def test_the_page_has_the_figures_of_the_models() -> None:
+    page = (Path(__file__).parents[2] / "docs/energy.md").read_text()
+    found = {row.size: row for row in energy_bench.rows(energy_bench.models())}
+    for name, label in energy_bench.LABELS.items():
+        cells = [energy_bench.si(found[n].costs[name].energy, "J") for n in (64, 256, 1024, 4096)]
+        assert f"| {label} | {' | '.join(cells)} |" in page
 
 
 @pytest.mark.slow
@@ -65,9 +73,9 @@ def test_the_microcontroller_takes_about_the_instructions_that_are_counted() -> 
         find_image()
     except EmulatedBoardError as reason:
         pytest.skip(str(reason))
-    result, _ = bench.device("qemu:heap=256K,icount", "digits", None)
+    result, _ = device_bench.run("qemu:heap=256K,icount", "digits", None)
     work = Workload((64, 32, 10))
-    counted = energy_bench.counted(result["us"], (64, 32, 10)).instructions(work)
+    counted = energy_bench.counted(result["instructions"], (64, 32, 10)).instructions(work)
     # Faster kernels change it; then `madem bench energy --board qemu:heap=256K,icount` has it.
     assert 0.5 < counted / Microcontroller().instructions(work) < 2
 
