@@ -5,11 +5,17 @@ import gc
 
 def run():
     """Serve the link until Ctrl-C or STOP gives the REPL back."""
-    # Largest first, and swept up after each: what the compiler leaves behind must not
-    # lie scattered where the weights will need one piece.
+    gc.collect()
+    # Loading scatters what stays among what does not. So a piece is kept free of it for the
+    # network, and the rest is swept up often; largest parts first, for the same reason.
+    kept_free = bytearray(gc.mem_free() // 4)
+    gc.threshold(1024)
     for name in ("kernels", "link", "crc", "crossbar", "network", "learning", "serve"):
         __import__("madem." + name)
         gc.collect()
+    gc.threshold(-1)
+    del kept_free
+    gc.collect()
     from . import serve
 
     serve.run()

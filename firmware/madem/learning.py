@@ -37,8 +37,10 @@ class Learner:
         sizes = network.sizes
         self.layers = len(sizes) - 1
         self.accumulators = [
-            bytearray(b"\x80" * ((sizes[k] + 1) * sizes[k + 1])) for k in range(self.layers)
+            bytearray((sizes[k] + 1) * sizes[k + 1]) for k in range(self.layers)
         ]
+        for cells in self.accumulators:  # filled in place: there may be no room for a second one
+            kernels.choose(cells, len(cells), cells, 0, 128, 128)
         # inner.change: where the layer's units are, and the rest of its work.
         self._places = [
             struct.pack("<4I", network.at[k], sizes[k], sizes[k + 1], network.at[k + 1])
@@ -51,7 +53,7 @@ class Learner:
         self._pulses = memoryview(self._work)[_PULSES:]
         self.flip: tuple | None = None  # a fault on purpose: (step, is_state, layer, index, bit)
 
-    def learn(self, x, first, rate, train=1):
+    def learn(self, x, first, rate, train):
         """One training sample: input x[first:], the network's targets as they are set.
 
         train: pulses that a change of a coupling is made of.
