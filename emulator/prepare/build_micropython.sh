@@ -3,14 +3,15 @@
 #
 #   qemu     a Cortex-M3 board for qemu-system-arm (--board qemu)
 #   unix32   the Unix port as a 32-bit program (name it in MADEM_MICROPYTHON)
+#   rp2040   a Raspberry Pi Pico for rp2040py (--board rp2040)
 #
-# Usage: emulator/prepare/build_micropython.sh [qemu] [unix32]     (default: both)
+# Usage: emulator/prepare/build_micropython.sh [qemu] [unix32] [rp2040]     (default: all)
 #
 # For Debian 12 or newer on x86-64, as root or with sudo for the missing packages.
 # Takes half a minute to three minutes once; a second run finds the results and says so.
-# Results: ${MADEM_CACHE:-~/.cache/madem}/micropython/current/{qemu,unix32}/
+# Results: ${MADEM_CACHE:-~/.cache/madem}/micropython/current/{qemu,unix32,rp2040}/
 #
-# madem's firmware is frozen into both (firmware/manifest.py), where it needs the least heap.
+# madem's firmware is frozen into all (firmware/manifest.py), where it needs the least heap.
 # After a change of it a run takes some seconds: the built source is kept, and only what is
 # frozen is compiled again. A board with an older frozen firmware is still good for everything
 # but the smallest heaps: `madem deploy` notices, and sends the newer one.
@@ -52,7 +53,7 @@ step() {
 
 # What the kept source was built with; a change of it starts anew.
 tools() {
-    cat "$here/build_micropython.sh" "$here"/{qemu_board,unix32_variant}/* | sha256sum | cut -d' ' -f1
+    cat "$here/build_micropython.sh" "$here"/{qemu_board,unix32_variant,rp2040_board}/* | sha256sum | cut -d' ' -f1
 }
 
 # What a result was built from; a change of it builds again.
@@ -129,6 +130,20 @@ unpack() {
         dpkg-source --no-check -x "$work/micropython_${version#*:}.dsc" "$work/source"
 }
 
+# What the Pico needs besides is in packages of its own, not to be installed here: they are of
+# another Debian release perhaps.
+unpack_pico() {
+    sed -i 's/^deb-src\(.*\)/&\ndeb\1/' "$work/apt/sources.list" &&
+        private_apt apt-get update &&
+        (cd "$work" && private_apt apt-get download pico-sdk-source tinyusb-source) || return
+    local package
+    for package in pico-sdk tinyusb; do
+        dpkg-deb -x "$work/$package-source"_*.deb "$work/pico" &&
+            rm -rf "$work/source/lib/$package" &&
+            mv "$work/pico/usr/src/$package" "$work/source/lib/$package" || return
+    done
+}
+
 build_qemu() {
     local port=$source/ports/qemu
     cp -rp "$here/qemu_board/." "$port/boards/MADEM"
@@ -143,8 +158,36 @@ build_unix32() {
     cp "$port/build-madem/micropython" "$1/micropython"
 }
 
+configure_rp2040() {
+    local port=$1 sdk=$2
+    # A Pico has no network, and so nothing to encrypt: without mbedTLS, which would be one
+    # more package. Nor is there C++ here, whose library is 300 MB.
+    sed -i -e 's/^set(MICROPY_SSL_MBEDTLS ON)/set(MICROPY_SSL_MBEDTLS OFF)/' \
+        -e '/^ *mbedtls\/mbedtls_port.c$/d' -e '/micropy_lib_mbedtls)$/d' "$port/CMakeLists.txt"
+    sed -i -E 's/^(#define MICROPY_(SSL_MBEDTLS|PY_CRYPTOLIB|PY_HASHLIB_SHA1) +)\(1\)/\1(0)/' \
+        "$port/mpconfigport.h"
+    : >"$sdk/src/rp2_common/pico_cxx_options/new_delete.cpp"
+    touch "$source/lib/micropython-lib/README.md" # that it is there is all that is asked
+    # Without picotool, which makes the UF2 file otherwise: MicroPython's own tool does too.
+    step "set the rp2040 board up" cmake -S "$port" -B "$port/build-MADEM" -DPICO_NO_PICOTOOL=1 \
+        -DPICO_BUILD_DOCS=0 -DMICROPY_BOARD=MADEM -DMICROPY_BOARD_DIR="$port/boards/MADEM"
+}
+
+build_rp2040() {
+    local port sdk=$source/lib/pico-sdk
+    port=$(realpath "$source/ports/rp2") # CMake keeps to the path that it was first given
+    [[ -f $sdk/pico_sdk_init.cmake ]] || fail "the mirror has no pico-sdk or tinyusb: see $log"
+    rm -rf "$port/boards/MADEM"
+    cp -rp "$here/rp2040_board" "$port/boards/MADEM"
+    cp -rp "$firmware" "$port/boards/MADEM/firmware"
+    [[ -f $port/build-MADEM/Makefile ]] || configure_rp2040 "$port" "$sdk"
+    step "build the rp2040 board" nice make -j"$(nproc)" -C "$port/build-MADEM"
+    step "make its UF2 file" python3 "$source/tools/uf2conv.py" --convert --family RP2040 \
+        --base 0x10000000 --output "$1/firmware.uf2" "$port/build-MADEM/firmware.bin"
+}
+
 boards=("$@")
-[[ $# == 0 ]] && boards=(qemu unix32)
+[[ $# == 0 ]] && boards=(qemu unix32 rp2040)
 packages=()
 wanted=()
 for board in "${boards[@]}"; do
@@ -157,8 +200,9 @@ for board in "${boards[@]}"; do
         yes,qemu) command -v qemu-system-arm >/dev/null || packages+=(qemu-system-arm) ;;
         no,qemu) packages+=(qemu-system-arm gcc-arm-none-eabi libnewlib-arm-none-eabi) ;;
         no,unix32) packages+=(gcc-multilib) ;;
-        yes,unix32) ;;
-        *) fail "there is no board '$board': choose qemu, unix32 or both" ;;
+        no,rp2040) packages+=(cmake gcc-arm-none-eabi libnewlib-arm-none-eabi) ;;
+        yes,unix32 | yes,rp2040) ;;
+        *) fail "there is no board '$board': choose qemu, unix32 or rp2040" ;;
     esac
     [[ $prepared == yes ]] || wanted+=("$board")
 done
@@ -195,6 +239,8 @@ else
     echo "build_micropython: look for the source package"
     find_version "$site"
     step "fetch micropython $version" unpack
+    # The other boards do without.
+    unpack_pico >>"$log" 2>&1 || echo "build_micropython: no pico-sdk or tinyusb: no rp2040"
     rm -rf "$store/$version/source"
     mkdir -p "$store/$version"
     source=$store/$version/source

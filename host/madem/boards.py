@@ -18,8 +18,8 @@ from madem.errors import BoardError
 from madem.repl import open_port
 
 SPECS = (
-    "unix, unix:heap=64K, unix32, qemu, a serial port (/dev/ttyACM0, COM3, socket://host:port) "
-    "or auto (the one that is attached)"
+    "unix, unix:heap=64K, unix32, qemu, rp2040:FILE.uf2, a serial port (/dev/ttyACM0, COM3, "
+    "socket://host:port) or auto (the one that is attached)"
 )
 
 # USB vendors of boards that often run MicroPython ...
@@ -38,7 +38,7 @@ _ADAPTER_VENDORS = {0x10C4: "CP210x", 0x1A86: "CH340", 0x0403: "FTDI", 0x067B: "
 
 _STARTUP_SECONDS = 30.0
 
-# By name: the module that runs it, what it is, and its options.
+# By name: the module that runs it, what it is, and its options; FILE is one without a name.
 _EMULATED = {
     "unix": (
         "madem_emulator.unix_board",
@@ -55,7 +55,15 @@ _EMULATED = {
         "real MicroPython on a Cortex-M3 in QEMU",
         ("heap=SIZE", "icount"),
     ),
+    "rp2040": (
+        "madem_emulator.rp2040_board",
+        "real MicroPython on an emulated RP2040",
+        ("FILE",),
+    ),
 }
+
+# How many times longer than a chip an emulated board may take for an answer.
+_PATIENCE = {"rp2040": 20.0}
 
 # The emulated boards on which `heap=SIZE` chooses the heap.
 HEAP_CHOOSABLE = tuple(kind for kind, (_, _, known) in _EMULATED.items() if "heap=SIZE" in known)
@@ -87,13 +95,19 @@ class Board:
         name: what messages call it: the spec it was opened with, or its port.
         port: the open pyserial port, this process's alone.
         emulated: it runs on this computer and ends with `close`.
+        patience: what timeouts are multiplied by for it.
     """
 
     def __init__(
-        self, name: str, port: serial.Serial, process: subprocess.Popen[str] | None = None
+        self,
+        name: str,
+        port: serial.Serial,
+        process: subprocess.Popen[str] | None = None,
+        patience: float = 1.0,
     ) -> None:
         self.name = name
         self.port = port
+        self.patience = patience
         self.emulated = process is not None
         self._process = process
 
@@ -149,13 +163,19 @@ def list_boards() -> list[BoardInfo]:
     ]
 
 
-def why_no_emulated_board(spec: str = "unix") -> str | None:
-    """Why an emulated board can't run on this computer; None when it can."""
+def why_no_emulated_board(spec: str = "unix", file: str | None = None) -> str | None:
+    """Why an emulated board can't run on this computer; None when it can.
+
+    Args:
+        spec: its name.
+        file: the image that it shall run, where it takes one.
+    """
     if sys.platform != "linux":
         return "the emulated boards need Linux: attach a board, or use WSL or a container"
-    # Both modules import what only Linux has.
+    # These modules import what only Linux has.
     from madem_emulator.board_process import EmulatedBoardError
     from madem_emulator.qemu_board import find_image, find_unix32
+    from madem_emulator.rp2040_board import find_uf2
     from madem_emulator.unix_board import find_micropython
 
     try:
@@ -163,6 +183,8 @@ def why_no_emulated_board(spec: str = "unix") -> str | None:
             find_image()
         elif spec == "unix32":
             find_unix32()
+        elif spec == "rp2040":
+            find_uf2(file)
         else:
             find_micropython()
     except EmulatedBoardError as error:
@@ -209,16 +231,19 @@ def _only_attached() -> str:
 def _open_emulated(spec: str, kind: str, options: str) -> Board:
     module, _, known = _EMULATED[kind]
     arguments = []
-    for option in options.split(",") if options else []:
+    file = options if options and known == ("FILE",) else None
+    for option in options.split(",") if options and not file else []:
         key, equals, value = option.partition("=")
         if (f"{key}=SIZE" if equals and value else option) not in known:
             raise BoardError(
                 f"board {spec!r}: {kind} has only the option {' and the option '.join(known)}"
             )
         arguments.append(f"--{option}")
-    reason = why_no_emulated_board(kind)
+    reason = why_no_emulated_board(kind, file)
     if reason:
         raise BoardError(reason)
+    if file:
+        arguments.append(file)
     process = subprocess.Popen(
         # -P: a file of the current directory must not pose as a module.
         [sys.executable, "-P", "-m", module, *arguments],
@@ -232,7 +257,7 @@ def _open_emulated(spec: str, kind: str, options: str) -> Board:
         start_new_session=True,
     )
     try:
-        return Board(spec, open_port(_port_of(process)), process)
+        return Board(spec, open_port(_port_of(process)), process, _PATIENCE.get(kind, 1.0))
     except BaseException:
         _end(process)
         raise

@@ -221,7 +221,7 @@ def start(board: Board, ready: bytes | None = READY, timeout: float = 10.0) -> N
         BoardError: main.py raised (its error is quoted), ended, or did not report in time.
     """
     with Repl(board.port, board.name) as repl:
-        repl.run_main(ready, timeout)
+        repl.run_main(ready, timeout * board.patience)
 
 
 def find_firmware(repl: Repl) -> None:
