@@ -1,0 +1,297 @@
+"""Networks that learn on the physical crossbar: the twin's phases, rule and digital side, with
+devices of a preset in place of the integer ones.
+
+The configuration's ADC, DAC, amplifier noise and ranges hold as on the page docs/arithmetic.md;
+what it says of devices (steps, spreads, faults) does not. Full activity drives a line with the
+device's read voltage; one unit of g of the page is 1/200 of the device's window.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from madem_emulator.config import WINDOW, Config
+from madem_emulator.noise import States
+from madem_emulator.physical import checks
+from madem_emulator.physical.device import Device
+from madem_emulator.physical.devices import DeviceArray
+from madem_emulator.physical.wires import WiredArray, Wires
+from madem_emulator.twin import State, Twin
+from madem_emulator.twin_array import (
+    FULL,
+    MIDDLE,
+    Floats,
+    Memristors,
+    Numbers,
+    Weights,
+    by_layer,
+)
+
+Z_PER_UNIT = 256 / 147.8
+"""The page's INIT is in 1/256 unit of g for each unit of z, whose σ is 147.8."""
+
+
+class PhysicalTwin(Twin):
+    """B networks with the same configuration, each on devices of its own.
+
+    As `Twin`, but for this: the seeds together seed one generator, which draws for all of the
+    batch; `devices` is brought up to date by `state` only; a saved state can't be loaded.
+
+    Attributes:
+        device: what the couplings are made of.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        device: Device,
+        seeds: Sequence[int] | None = None,
+        wires: Wires | None = None,
+    ) -> None:
+        """Networks that have learned nothing.
+
+        Args:
+            config: the integers.
+            device: what the couplings are made of.
+            seeds: one for each network; None: the configuration's.
+            wires: of the array of each weight layer, whose bit lines of P and N lie side by side.
+        """
+        super().__init__(config, seeds)
+        checks.need(isinstance(device, Device), "device", device, "a Device, such as a preset")
+        self.device = device
+        self._physical = _Physical(config, self.seeds, device, wires)
+        self._memristors = self._physical
+        self.devices = self._physical.layers
+
+    @property
+    def conductances(self) -> list[Floats]:
+        """By weight layer in siemens, (B, n, 2, m + 1): axis 2 is P, N. Copies."""
+        return by_layer(self._physical.conductances(), self.config.sizes, 2)
+
+    @property
+    def weights(self) -> list[Weights]:
+        """By weight layer as they are now: `forward` and `transposed` read them, with noise."""
+        return self._physical.weights()
+
+    def wait(self, seconds: float) -> None:
+        """Let time pass: drift, relaxation, telegraph noise. Learning itself takes none.
+
+        Args:
+            seconds: above 0.
+        """
+        checks.number("seconds", seconds)
+        checks.need(seconds > 0, "seconds", seconds, "above 0")
+        self._physical.wait(seconds)
+
+    def state(self) -> State:
+        """As `Twin.state`, conductances rounded to bytes."""
+        self._physical.round()
+        return super().state()
+
+    def load_state(self, state: State) -> None:
+        """Not possible: bytes don't tell the conductances."""
+        raise ValueError("a saved state is one of the emulated front end, not of the physical one")
+
+    def _pulse(
+        self, couplings: Numbers, raised: NDArray[np.bool_], states: States, train: int
+    ) -> None:
+        board = couplings // self.config.couplings
+        self.pulses += train * np.bincount(board, minlength=len(self.pulses))
+        if len(couplings):
+            self._physical.give(couplings, raised, train)
+
+
+class _Physical(Memristors):
+    """Devices of a preset where the twin looks for its own."""
+
+    def __init__(
+        self, config: Config, seeds: NDArray[np.uint64], device: Device, wires: Wires | None
+    ) -> None:
+        super().__init__(config, seeds)
+        curve = device.nonlinearity
+        if wires:
+            checks.need(curve.is_linear, "nonlinearity", "on", "off for learning through wires")
+        self._sizes = config.sizes
+        self._wires = wires
+        self._rng = np.random.Generator(np.random.SFC64([int(seed) for seed in seeds]))
+        self._devices = DeviceArray(device, self.g.shape, self._rng)
+        self._unit = device.window / WINDOW
+        sigma = config.init / Z_PER_UNIT
+        first = MIDDLE + sigma * self._rng.standard_normal(self.g.shape)
+        self._devices.program(device.g_min + self._unit * np.clip(first, 0, WINDOW))
+
+        # What reads need of each coupling, (B, couplings), kept up to date where pulses fall.
+        shape = (len(seeds), config.couplings)
+        self._pairs = np.empty(shape)
+        self._noise = self._even_minus = self._even_plus = self._odd = None
+        if self._devices.noise_variance(np.zeros(1)) is not None:
+            self._noise = np.empty(shape)
+        if not curve.is_linear:
+            self._even_minus, self._even_plus, self._odd = (np.empty(shape) for _ in range(3))
+        self._known_changes = -1
+        self._made: list[Weights] = []
+
+    def weights(self) -> list[Weights]:
+        """Of every weight layer as it is now, with read noise, I–V curve and wires."""
+        # What changes without pulses, changes everywhere.
+        if self._known_changes != self._devices.changes:
+            self._renew(np.arange(self._pairs.size))
+            self._made = []
+        if not self._made:
+            self._made = self._make()
+        return self._made
+
+    def give(self, couplings: Numbers, raised: NDArray[np.bool_], train: int) -> None:
+        """Raise or lower couplings by a train of pulses each, on P or N by lot.
+
+        Args:
+            couplings: all different, as positions in the flattened (B, couplings).
+            raised: raise it, else lower it.
+            train: pulses.
+        """
+        up_to_date = self._known_changes == self._devices.changes
+        is_set = self._rng.random(len(couplings)) < 0.5
+        p, n = self._places(couplings)
+        at = np.where(is_set == raised, p, n)
+        self._devices.pulse_some(at, np.full(len(at), float(train)), is_set)
+        if up_to_date:
+            self._renew(couplings)
+        self._made = []
+
+    def wait(self, seconds: float) -> None:
+        """See `PhysicalTwin.wait`."""
+        self._devices.wait(seconds)
+
+    def conductances(self) -> Floats:
+        """In siemens, (B, devices), by device number."""
+        return self._devices.g.copy()
+
+    def round(self) -> None:
+        """Show the conductances as they are now in `g` and `layers`, as bytes."""
+        units = (self._devices.g - self._devices.device.g_min) / self._unit
+        self.g[:] = np.clip(np.rint(units), 0, 255)
+
+    def _places(self, couplings: Numbers) -> tuple[Numbers, Numbers]:
+        """Positions of P and N of couplings in the flattened devices."""
+        board, coupling = np.divmod(couplings, self._pairs.shape[1])
+        board *= self.g.shape[1]
+        return board + self.p[coupling], board + self.n[coupling]
+
+    def _renew(self, couplings: Numbers) -> None:
+        devices, unit = self._devices, self._unit
+        seen = devices.seen().reshape(-1)
+        p, n = (seen[at] for at in self._places(couplings))
+        self._pairs.reshape(-1)[couplings] = (p - n) / unit
+        if self._noise is not None:
+            of_p, of_n = devices.noise_variance(p), devices.noise_variance(n)
+            assert of_p is not None
+            assert of_n is not None
+            self._noise.reshape(-1)[couplings] = (of_p + of_n) / unit**2
+        if self._even_minus is not None:
+            assert self._even_plus is not None
+            assert self._odd is not None
+            volts = devices.device.read_voltage / FULL
+            curve = devices.device.nonlinearity
+            (second_p, third_p), (second_n, third_n) = curve.coefficients(p), curve.coefficients(n)
+            self._even_minus.reshape(-1)[couplings] = (second_p - second_n) * (volts / unit)
+            self._even_plus.reshape(-1)[couplings] = (second_p + second_n) * (volts / unit)
+            self._odd.reshape(-1)[couplings] = (third_p - third_n) * (volts**2 / unit)
+        self._known_changes = devices.changes
+
+    def _make(self) -> list[Weights]:
+        forward = backward = by_layer(self._pairs, self._sizes)
+        if self._wires:
+            forward, backward = (self._through_wires(self._wires, t) for t in (False, True))
+        nothing = [None] * len(forward)
+        noise, minus, plus, odd = (
+            nothing if part is None else by_layer(part, self._sizes)
+            for part in (self._noise, self._even_minus, self._even_plus, self._odd)
+        )
+        made: list[Weights] = []
+        for f, b, v, m, q, o in zip(forward, backward, noise, minus, plus, odd, strict=True):
+            made.append(_PhysicalWeights.make(f, b, v, m, q, o, self._rng))
+        return made
+
+    def _through_wires(self, wires: Wires, transposed: bool) -> list[Floats]:
+        """Each coupling's share of the sums, in units of g: (B, n, m + 1) by weight layer."""
+        shares = []
+        for layer in by_layer(self._devices.seen(), self._sizes, 2):
+            boards, n, _, lines = layer.shape
+            # Word lines are rows: (B, m + 1, 2 n), P and N of a unit next to each other.
+            array = layer.reshape(boards, 2 * n, lines).swapaxes(1, 2)
+            share = WiredArray(wires, array, known=True).transfer(transposed)
+            share = share if transposed else share.swapaxes(1, 2)
+            share = share.reshape(layer.shape) / self._unit
+            shares.append(share[:, :, 0] - share[:, :, 1])
+        return shares
+
+
+class _PhysicalWeights(Weights):
+    """`Weights` of devices that are not ideal; sums are in the page's units.
+
+    Attributes:
+        back: P − N of the word lines for transposed reads, (B, n, m).
+        noise: variance of the pairs' read noise, (B, n, m + 1), or None.
+        even_minus: a2 of the I–V curve, P − N, (B, n, m + 1), or None.
+        even_plus: P + N, for transposed reads.
+        odd: a3, P − N.
+        rng: draws the read noise.
+    """
+
+    back: Floats
+    noise: Floats | None
+    even_minus: Floats | None
+    even_plus: Floats | None
+    odd: Floats | None
+    rng: np.random.Generator
+
+    @classmethod
+    def make(
+        cls,
+        forward: Floats,
+        backward: Floats,
+        noise: Floats | None,
+        even_minus: Floats | None,
+        even_plus: Floats | None,
+        odd: Floats | None,
+        rng: np.random.Generator,
+    ) -> _PhysicalWeights:
+        """Of couplings (B, n, m + 1), in units of g."""
+        result = cls(forward[..., :-1], FULL * forward[:, None, :, -1])
+        result.back = backward[..., :-1]
+        result.noise, result.rng = noise, rng
+        result.even_minus, result.even_plus, result.odd = even_minus, even_plus, odd
+        return result
+
+    def forward(self, s: Floats) -> Floats:
+        """As `Weights.forward`."""
+        sums = super().forward(s)
+        if self.even_minus is not None and self.odd is not None:
+            sums += _driven(s, 2, self.even_minus)
+            sums += _driven(s, 3, self.odd)
+        if self.noise is not None:
+            sums += self.rng.standard_normal(sums.shape) * np.sqrt(_driven(s, 2, self.noise))
+        return sums
+
+    def transposed(self, s: Floats) -> Floats:
+        """As `Weights.transposed`: P's bit line is driven with +v, N's with −v."""
+        sums = s @ self.back
+        if self.even_plus is not None and self.odd is not None:
+            squares = s * s
+            # Voltage and current of a device are reversed here: P's even part counts against, and
+            # so does N's, whose line has the other sign of voltage but is not subtracted again.
+            sums -= squares @ self.even_plus[..., :-1]
+            sums += (squares * s) @ self.odd[..., :-1]
+        if self.noise is not None:
+            variance = (s * s) @ self.noise[..., :-1]
+            sums += self.rng.standard_normal(sums.shape) * np.sqrt(variance)
+        return sums
+
+
+def _driven(s: Floats, power: int, couplings: Floats) -> Floats:
+    """Sums over word lines and bias line of a power of their activities: (B, S, n)."""
+    bias = float(FULL) ** power * couplings[:, None, :, -1]
+    return s**power @ couplings[..., :-1].swapaxes(1, 2) + bias
