@@ -30,7 +30,8 @@ class BoardType:
         download: its name at micropython.org/download; "" if it is not there.
         suffix: of the official image's file name.
         methods: how it can be flashed, the usual way first.
-        usb: vendor and product numbers under MicroPython; some are shared by several boards.
+        usb: vendor and product numbers under MicroPython, or of the debug probe on the board:
+            hints, for other boards have some of them too. None for boards behind an adapter.
         bootloader_usb: the same in its bootloader.
         volume: identities of its bootloader's volume: `Board-ID` of INFO_UF2.TXT, or the four
             digits that begin the `Unique ID` of DETAILS.TXT or the code of MBED.HTM.
@@ -145,7 +146,7 @@ BOARD_TYPES = (
         download="ESP32_GENERIC",
         suffix=".bin",
         methods=("esptool",),
-        usb=((0x10C4, 0xEA60), (0x1A86, 0x7523), (0x1A86, 0x55D4)),
+        usb=(),
         heap=110_000,
         i2c=("18", "19"),
         spi=("14", "13", "12"),
@@ -199,7 +200,7 @@ BOARD_TYPES = (
         download="PYBV11",
         suffix=".dfu",
         methods=("dfu", "pyocd"),
-        usb=((0xF055, 0x9800), (0xF055, 0x9801), (0xF055, 0x9802)),
+        usb=((0xF055, 0x9800), (0xF055, 0x9801)),
         bootloader_usb=(STM32_DFU,),
         heap=93_000,
         i2c=("X9", "X10"),

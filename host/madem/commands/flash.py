@@ -49,15 +49,15 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
     """Write MicroPython to a board; 1 when it does not report afterwards that it runs it."""
     image = read_image(Path(args.image), args.sha256) if args.image else None
     target = choose(args.board)
-    types = flashing.types_of(target, args.type)
+    known = flashing.known_types(target, args.type)
     if image is None:
-        build = flashing.choose_build(target, types)
+        build = flashing.choose_build(target, known)
         if args.dry_run:
             return _announce_download(build, target, args.json, terminal)
         image = _download(build, args.sha256, terminal)
-    types = flashing.narrow(types, image, target.where)
+    types = flashing.possible_types(target, known, image)
     with terminal.progress(f"writing to {target.where}", 100) as advance:
-        job = Job(target, image, types, args.erase, terminal.say, advance)
+        job = Job(target, image, known, types, args.erase, terminal.say, advance)
         method = flashing.choose_method(job, args.method)
         result: dict[str, Any] = {
             "dry_run": args.dry_run,

@@ -25,8 +25,8 @@ def supports(job: Job) -> str | None:
     volume = job.target.volume
     if volume is None or volume.kind != DAPLINK:
         return "there is no volume with DETAILS.TXT: plug the board's debug USB in"
-    if job.types and not any(NAME in kind.methods for kind in job.types):
-        return f"{job.types[0].title} has no drag-and-drop programmer"
+    if unlike := job.unlike(NAME):
+        return f"{unlike.title} has no drag-and-drop programmer"
     if job.erase:
         return "it can't erase; `--method pyocd` can"
     boards = job.image.boards

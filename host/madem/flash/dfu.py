@@ -20,8 +20,8 @@ def supports(job: Job) -> str | None:
     """Why it can't write this image to this board; None when it can."""
     if job.image.kind not in ("dfu", "bin"):
         return "it takes .dfu files, and .bin files of STM32"
-    if job.types and not any(NAME in kind.methods for kind in job.types):
-        return f"{job.types[0].title} has no DFU boot loader"
+    if unlike := job.unlike(NAME):
+        return f"{unlike.title} has no DFU boot loader"
     if job.erase:
         return "it erases only what it writes; `dfu-util -s :mass-erase:force` erases all"
     if not (job.target.dfu or job.target.port):

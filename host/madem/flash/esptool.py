@@ -24,8 +24,8 @@ def supports(job: Job) -> str | None:
     """Why it can't write this image to this board; None when it can."""
     if job.image.kind != "esp":
         return "it takes .bin files of the ESP32 family"
-    if job.types and not any(NAME in kind.methods for kind in job.types):
-        return f"{job.types[0].title} is no ESP32"
+    if unlike := job.unlike(NAME):
+        return f"{unlike.title} is no ESP32"
     return None if job.target.port else "it needs a serial port"
 
 
@@ -40,7 +40,7 @@ def write(job: Job) -> str | None:
     assert address is not None
     open_port(address).close()  # says better than esptool why a port can't be opened
     away: set[str] = set()
-    own_usb = any(_OWN_USB in kind.usb for kind in job.target.types)
+    own_usb = any(_OWN_USB in kind.usb for kind in job.target.hints)
     if own_usb:
         address, away = _enter(job, address), board.usb_ports()
     percent = Percent(job.progress)

@@ -48,68 +48,66 @@ class Outcome:
     seconds: float
 
 
-def types_of(target: Target, name: str | None) -> tuple[BoardType, ...]:
-    """What a board may be.
+def known_types(target: Target, name: str | None) -> tuple[BoardType, ...]:
+    """What a board is for certain.
 
     Args:
         name: what the user says it is; None if nothing.
 
     Raises:
-        MademError: there is no type of that name, or the board is certainly another.
+        MademError: its boot loader says that it is something else.
     """
     if name is None:
         return target.types
-    if name not in BY_NAME:
-        raise MademError(f"there is no board type {name!r}: choose {', '.join(BY_NAME)}")
-    chips = {kind.chip for kind in target.types}
-    # Adapters sit on all sorts of boards: only a volume or a boot loader tells for certain.
-    if target.in_bootloader and chips and BY_NAME[name].chip not in chips:
+    kind = BY_NAME[name]
+    chips = {one.chip for one in target.types}
+    if chips and kind.chip not in chips:
         raise MademError(f"{target.describe()} is no {name}: its chip is {'/'.join(sorted(chips))}")
-    return (BY_NAME[name],)
+    return (kind,)
 
 
-def choose_build(target: Target, types: tuple[BoardType, ...]) -> Build:
-    """The official build for a board, which is asked when it could be several.
+def choose_build(target: Target, known: tuple[BoardType, ...]) -> Build:
+    """The official build for a board: of its type, or the newest of what it runs.
 
     Raises:
         MademError: it can't be told, or there is none.
     """
-    if len(types) != 1 and target.port and not target.in_bootloader:
-        about = board.ask_if_it_runs(target.port)
-        if about:
-            types = board_types.by_machine(about.machine)
-            if about.build and types:
-                return Build(about.build, types[0].suffix)
-    if len(types) != 1:
-        names = ", ".join(kind.name for kind in types or BY_NAME.values())
-        raise MademError(
-            f"which MicroPython does {target.describe()} need? Give its file, or --type: {names}"
-        )
-    (kind,) = types
-    if not kind.download:
-        raise MademError(
-            f"micropython.org has no build for {kind.title}: give a file"
-            " (docs/boards.md says where it comes from)"
-        )
-    return Build(kind.download, kind.suffix)
+    if len(known) == 1:
+        (kind,) = known
+        if not kind.download:
+            raise MademError(
+                f"micropython.org has no build for {kind.title}: give a file"
+                " (docs/boards.md says where it comes from)"
+            )
+        return Build(kind.download, kind.suffix)
+    about = board.ask_if_it_runs(target.port) if target.port and not target.in_bootloader else None
+    kinds = board_types.by_machine(about.machine) if about else known or target.hints
+    if about and about.build and kinds:
+        return Build(about.build, kinds[0].suffix)
+    names = ", ".join(kind.name for kind in kinds or BY_NAME.values())
+    which = f"{target.where} ({about.machine})" if about else target.describe()
+    raise MademError(f"which MicroPython does {which} need? Give its file, or --type: {names}")
 
 
-def narrow(types: tuple[BoardType, ...], image: Image, where: str) -> tuple[BoardType, ...]:
-    """Of what a board may be, that for which an image is.
+def possible_types(
+    target: Target, known: tuple[BoardType, ...], image: Image
+) -> tuple[BoardType, ...]:
+    """What a board may be, given what is to run on it.
 
     Raises:
-        MademError: it is for none of them.
+        MademError: the image is certainly for another board.
     """
     if not image.chips:
-        return types
-    if not types:
-        return tuple(kind for kind in board_types.BOARD_TYPES if _runs(image, kind))
-    fitting = tuple(kind for kind in types if _runs(image, kind))
+        return known
+    if not known:
+        running = tuple(kind for kind in board_types.BOARD_TYPES if _runs(image, kind))
+        return tuple(kind for kind in running if kind in target.hints) or running
+    fitting = tuple(kind for kind in known if _runs(image, kind))
     if not fitting:
-        expected = " or ".join(dict.fromkeys(kind.chip for kind in types))
+        expected = " or ".join(dict.fromkeys(kind.chip for kind in known))
         raise MademError(
             f"{image.path.name} is for {'/'.join(sorted(image.chips))},"
-            f" the board on {where} is a {expected}"
+            f" the board on {target.where} is a {expected}"
         )
     return fitting
 

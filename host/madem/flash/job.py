@@ -19,8 +19,9 @@ class Job:
     Attributes:
         target: the board as it was found.
         image: what goes onto it.
-        types: what the board may be, from outside, the image and the user together; empty: no
-            board of the table.
+        known: what the board is for certain, by its boot loader or the user; may be empty.
+        types: what it may be, by all that is known, the image included; empty: no board of the
+            table.
         erase: erase all of its flash first, the files on it too.
         say: tells people what to do or what happens.
         progress: called with how much more of 100 is done.
@@ -28,6 +29,7 @@ class Job:
 
     target: Target
     image: Image
+    known: tuple[BoardType, ...]
     types: tuple[BoardType, ...]
     erase: bool
     say: Callable[[str], None]
@@ -37,6 +39,11 @@ class Job:
     def file(self) -> Path:
         """The image's file."""
         return self.image.path
+
+    def unlike(self, method: str) -> BoardType | None:
+        """A board that this one is, or seems to be, to which a method does not apply."""
+        kinds = self.known or self.target.hints
+        return None if any(method in kind.methods for kind in kinds) else next(iter(kinds), None)
 
     @property
     def button(self) -> str:

@@ -44,7 +44,8 @@ def write(job: Job) -> str | None:
 
 
 def _targets(job: Job) -> set[str]:
-    return {kind.pyocd_target for kind in job.types if NAME in kind.methods}
+    # Only what is certain: a program for one chip would be written to any other, too.
+    return {kind.pyocd_target for kind in job.known if NAME in kind.methods}
 
 
 def _command(job: Job, probe: str) -> list[str]:

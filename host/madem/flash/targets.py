@@ -29,7 +29,8 @@ class Target:
         port: its serial port.
         volume: the volume that it shows.
         dfu: it as a DFU device.
-        types: what it may be, judged from outside; empty: can't be told.
+        types: what it is for certain, by its boot loader; several where those share one.
+        hints: what its USB numbers let expect; others have them too.
         title: for people.
     """
 
@@ -37,6 +38,7 @@ class Target:
     volume: Volume | None = None
     dfu: DfuDevice | None = None
     types: tuple[BoardType, ...] = ()
+    hints: tuple[BoardType, ...] = ()
     title: str = ""
 
     @property
@@ -55,7 +57,8 @@ class Target:
 
     def describe(self) -> str:
         """Where and what, for people."""
-        title = self.title or " or ".join(kind.title for kind in self.types) or "unknown board"
+        kinds = self.types or self.hints
+        title = self.title or " or ".join(kind.title for kind in kinds) or "unknown board"
         return f"{self.where} ({title})"
 
 
@@ -123,7 +126,7 @@ def _usb_ports() -> list[ListPortInfo]:
 def _of_port(port: ListPortInfo) -> Target:
     return Target(
         port=port.device,
-        types=board_types.by_usb(port.vid, port.pid),
+        hints=board_types.by_usb(port.vid, port.pid),
         title=port.product or "",
     )
 
@@ -136,7 +139,7 @@ def _of_volume(volume: Volume, port: ListPortInfo | None) -> Target:
 
 def _of_dfu(device: DfuDevice) -> Target:
     types = tuple(kind for kind in board_types.BOARD_TYPES if device.usb in kind.bootloader_usb)
-    return Target(dfu=device, types=types, title=f"in DFU mode, {device.name}")
+    return Target(dfu=device, hints=types, title=f"in DFU mode, {device.name}")
 
 
 def _port_of(volume: Volume, ports: list[ListPortInfo]) -> ListPortInfo | None:

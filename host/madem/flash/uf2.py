@@ -24,8 +24,8 @@ def supports(job: Job) -> str | None:
     """Why it can't write this image to this board; None when it can."""
     if job.image.kind != "uf2":
         return "it takes .uf2 files"
-    if job.types and not any(NAME in kind.methods for kind in job.types):
-        return f"{job.types[0].title} has no UF2 boot loader"
+    if unlike := job.unlike(NAME):
+        return f"{unlike.title} has no UF2 boot loader"
     if job.erase:
         return "a UF2 boot loader can't erase; write `flash_nuke.uf2` of Raspberry Pi first"
     if job.target.volume and job.target.volume.kind != UF2:

@@ -79,7 +79,7 @@ def test_a_universal_hex_without_this_board_is_refused(
     bench: Bench, capsys: pytest.CaptureFixture[str]
 ) -> None:
     bench.volume("MICROBIT", MICROBIT_V2.replace("9904", "1102"), "DETAILS.TXT")
-    assert cli.main(["flash", image(bench.folder), "--type", "microbit-v2"]) == 2
+    assert cli.main(["flash", image(bench.folder)]) == 2
     said = capsys.readouterr().err
     assert "both.hex is for the boards 9900, 9903" in said
     assert "is board 1102" in said

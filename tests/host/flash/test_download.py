@@ -131,6 +131,20 @@ def test_which_build_is_asked_of_the_board(
     assert "the newest release of RPI_PICO_W from" in " ".join(capsys.readouterr().out.split())
 
 
+def test_an_old_board_does_not_tell_its_build(
+    bench: Bench, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its chip alone does not tell: a Pico W would get the build without wireless."""
+    version = "3.4.0; MicroPython v1.22.0 on 2023-12-27"
+    about = board.About(version, "Raspberry Pi Pico W with RP2040", "")
+    monkeypatch.setattr(board, "ask_if_it_runs", lambda _: about)
+    port = bench.port((0x2E8A, 5))
+    assert cli.main(["flash", "--dry-run"]) == 2
+    told = f"does {port} (Raspberry Pi Pico W with RP2040) need? Give its file, or --type: rp2040"
+    assert told in capsys.readouterr().err
+    assert cli.main(["flash", "--dry-run", "--type", "rp2040"]) == 0
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [

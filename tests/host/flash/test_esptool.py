@@ -110,6 +110,23 @@ def test_a_silent_port(
     assert f"no chip of the ESP32 family answers on {unix_board.path}: hold BOOT" in said
 
 
+def test_an_adapter_may_be_on_any_board(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
+    """Also on those of the family that are not in the table; esptool asks the chip."""
+    port = bench.port((0x303A, 0x1001))
+    file = write(bench.folder, images.esp(images.program("y with ESP32-C6"), 13, 0))
+    assert cli.main(["flash", file, "--dry-run"]) == 0
+    assert f"--chip esp32c6 --port {port}" in " ".join(capsys.readouterr().out.split())
+
+
+def test_a_board_that_is_no_esp32_is_refused(
+    bench: Bench, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bench.port((0x2E8A, 0x0005))
+    file = write(bench.folder, images.esp(images.program(GENERIC)))
+    assert cli.main(["flash", file]) == 2
+    assert "esptool: Raspberry Pi Pico is no ESP32" in capsys.readouterr().err
+
+
 def test_the_board_type_must_fit_the_image(
     bench: Bench, capsys: pytest.CaptureFixture[str]
 ) -> None:

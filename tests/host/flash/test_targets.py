@@ -77,7 +77,8 @@ def test_a_port_may_be_called_by_a_link(bench: Bench) -> None:
     (bench.folder / "by-id").symlink_to(port)
     target = choose(str(bench.folder / "by-id"))
     assert target.port == str(bench.folder / "by-id")
-    assert [kind.name for kind in target.types] == ["pyboard"]
+    assert [kind.name for kind in target.hints] == ["pyboard"]
+    assert target.types == ()
 
 
 @pytest.mark.parametrize("name", ["/dev/ttyACM7", "COM3", r"\\.\COM12", "rfc2217://host:4000"])
