@@ -31,15 +31,15 @@ _INSTRUCTION_US = 0.064
 """Each instruction's time on the board `qemu:icount` (madem_emulator.qemu_board)."""
 
 _LABELS = {
-    "bare_loop": "bare viper loop, 2048 multiply-accumulates",
+    "bare_loop": "bare viper loop, 2048 MACs",
     "unrolled_loop": "the same, unrolled by eight",
-    "forward_read": "forward read of 64×32 pairs, noise and ADC included",
-    "transposed_read": "transposed read of 32×10 pairs",
+    "forward_read": "forward read, 64×32 pairs",
+    "transposed_read": "transposed read, 32×10 pairs",
     "free_phase": "free phase",
-    "update": "weight change of a sample, half-way trained",
-    "full_update": "weight change that moves every accumulator",
-    "train_sample": "one training sample: free, +beta, -beta, update",
-    "python_backprop": "one backprop step in plain Python floats",
+    "update": "weight change, half-way trained",
+    "full_update": "weight change, all accumulators",
+    "train_sample": "one training sample",
+    "python_backprop": "one backprop step, plain Python",
 }
 
 
@@ -127,7 +127,8 @@ def _table(spec: str, us: dict[str, float], counted: bool) -> Table:
         box=box.SIMPLE_HEAD,
         title_justify="left",
         title_style="bold",
-        caption="each: a multiply-accumulate of a pair, or a synapse of a weight change",
+        caption="each: a multiply-accumulate (MAC), or a synapse of a weight change.\n"
+        "Reads have noise and ADC in them, a training sample all its phases.",
         caption_justify="left",
     )
     columns = ["", "µs", "ns each"] + ["instructions", "each"] * counted
