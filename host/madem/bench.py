@@ -15,6 +15,13 @@ from madem.boards import open_board
 from madem.device import connect
 
 
+def emulator(spec: str, task: str, progress: Any) -> tuple[dict[str, Any], Table]:
+    """See `emulator_bench.run`; imported only here, because scipy takes its time."""
+    from madem import emulator_bench
+
+    return emulator_bench.run(spec, task, progress)
+
+
 def link(spec: str, _task: str, _progress: Any) -> tuple[dict[str, Any], Table]:
     """Goodput of the link: unpaced, and for the emulated board at two baud rates."""
     rows = []
@@ -53,6 +60,7 @@ RUNS: dict[str, Callable[[str, str, Any], tuple[dict[str, Any], RenderableType]]
     "device": device_bench.run,
     "memory": memory_bench.run,
     "link": link,
+    "emulator": emulator,
     "energy": energy_bench.run,
 }
 """By what is measured: board, task and progress bar give the JSON and what a person reads."""
