@@ -199,7 +199,7 @@ class Settings:
             c2c=round(65536 * self.cycle_to_cycle / Z_SIGMA),
             d_step=round(65536 * self.device_to_device / Z_SIGMA),
             d_top=round(256 * WINDOW * self.device_to_device / Z_SIGMA),
-            stuck=min(round(65536 * self.stuck), 65535),
+            stuck=stuck_limit(self.stuck),
             init=round(256 * WINDOW * self.init / Z_SIGMA),
         )
 
@@ -259,6 +259,11 @@ class Settings:
             need(exact and 1 / 8 <= value <= 16, name, "a power of two from 0.125 to 16")
             lowest = 2.0 ** (self.adc_bits - 11)
             need(value >= lowest, name, f"at least {lowest} with {self.adc_bits} ADC bits")
+
+
+def stuck_limit(fraction: float) -> int:
+    """STUCK for a fraction of the devices, 0 to 1."""
+    return min(round(65536 * fraction), 65535)
 
 
 def _log2_units(value: float) -> int:

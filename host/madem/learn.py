@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -15,12 +15,14 @@ from madem.device import Learner
 from madem.errors import TaskError
 from madem.stream_learner import board_of
 from madem.tasks import Task, distortion_key
-from madem_emulator.config import Settings
+from madem_emulator.config import Config, Settings, stuck_limit
 from madem_emulator.twin import MAX_TRAIN
 
 Bytes = NDArray[np.uint8]
 
 
+_SCHEDULE = 20
+"""Passes over which the learning rate and the stride fall; they fall more slowly over more."""
 _ENOUGH = 6000
 """Training samples that a user's small file is shown at least, in at most 200 passes."""
 
@@ -39,6 +41,8 @@ class Recipe:
     made of whole pulses, and of one at least."""
     stride_decay: float = 1.0
     """Factor on the stride after each pass."""
+    earlier: int = 0
+    """Passes left out at the start: the first pass is the one that would come after them."""
 
     def pace(self, k: int) -> tuple[int, int]:
         """RATE and TRAIN of pass k.
@@ -49,7 +53,7 @@ class Recipe:
         Raises:
             ValueError: the learning rate is out of range.
         """
-        settings = self.settings
+        settings, k = self.settings, k + self.earlier
         first = max(1, round(self.stride * (2**settings.weight_bits - 1)))
         pulses = settings.learning_rate * self.decay**k * first
         train = max(
@@ -64,6 +68,16 @@ class Recipe:
 
 
 @dataclass
+class Strike:
+    """Faults that come later, and how a network learns around them."""
+
+    share: float
+    """Devices that are stuck from then on, as a fraction of all."""
+    epochs: int = 5
+    """Passes of learning on."""
+
+
+@dataclass
 class Result:
     """What came of it."""
 
@@ -71,6 +85,8 @@ class Result:
     """Per pass, before each sample was learned: accuracy, or mean wrong outputs."""
     samples: int = 0
     metrics: dict[str, Any] = field(default_factory=dict)
+    strike: dict[str, Any] | None = None
+    """Metrics before and right after a strike; those above are then the recovered network's."""
     busy_us: int = 0
     wall_s: float = 0.0
 
@@ -137,15 +153,15 @@ def recipe(
         raise TaskError(str(error)) from None
     if epochs is None:
         # A small file needs more passes to show the device as many samples.
-        epochs = 80 if words else min(max(20, -(-_ENOUGH // task.samples_per_pass)), 200)
+        epochs = 80 if words else min(max(_SCHEDULE, -(-_ENOUGH // task.samples_per_pass)), 200)
     if decay is None:
         # The learning rate ends where it does after the passes that were tried.
         fall = 0.965**80 if recall else 0.9**20 if words else 0.84**20
-        decay = math.pow(fall, 1 / max(epochs, 20))
+        decay = math.pow(fall, 1 / max(epochs, _SCHEDULE))
     if stride is None:
         stride = 1 / 15 if words else 0.19
     # Coarse changes at first and fine ones at the end: they find what fine ones alone do not.
-    stride_decay = 1.0 if words else math.pow(0.9**20, 1 / max(epochs, 20))
+    stride_decay = 1.0 if words else math.pow(0.9**20, 1 / max(epochs, _SCHEDULE))
     if epochs < 0:
         raise TaskError(f"epochs is {epochs}, but must be 0 or more")
     if not 0 < decay <= 1:
@@ -180,7 +196,7 @@ def train(
     result = Result()
     began = time.monotonic()
     for k in range(plan.epochs):
-        batch = task.feed.train_pass(k)
+        batch = task.feed.train_pass(plan.earlier + k)
         n = len(batch.x) if limit is None else min(len(batch.x), limit - result.samples)
         if n <= 0:
             break
@@ -194,6 +210,64 @@ def train(
             result.busy_us += board.stats().busy_us
     result.wall_s = time.monotonic() - began
     return result
+
+
+def recover(
+    learner: Learner,
+    task: Task,
+    plan: Recipe,
+    strike: Strike,
+    result: Result,
+    *,
+    progress: Callable[[int], None] | None = None,
+    limit: int | None = None,
+) -> Result:
+    """Let devices of a trained network get stuck, test it, learn on, and test it again.
+
+    Learning goes on at the pace of the middle of the schedule: the end's is too slow to make up
+    for what is lost, the beginning's loses what is left.
+
+    Args:
+        learner, task, plan: of the training.
+        strike: what happens.
+        result: of the training and its test; this one's comes on top.
+        progress, limit: as for `train`.
+
+    Raises:
+        TaskError: the strike is out of range; the message names what.
+    """
+    check_strike(strike, learner.config)
+    learner.strike(stuck_limit(strike.share))
+    struck = evaluate(learner, task)
+    middle = max(plan.epochs, _SCHEDULE) // 2
+    on = replace(plan, epochs=strike.epochs, earlier=middle)
+    after = train(learner, task, on, progress=progress, limit=limit)
+    return Result(
+        train=result.train + after.train,
+        samples=result.samples + after.samples,
+        metrics=evaluate(learner, task),
+        strike={
+            "share": strike.share,
+            "epochs": strike.epochs,
+            "before": result.metrics,
+            "struck": struck,
+        },
+        busy_us=result.busy_us + after.busy_us,
+        wall_s=result.wall_s + after.wall_s,
+    )
+
+
+def check_strike(strike: Strike, config: Config) -> None:
+    """TaskError: it is out of range."""
+    if not 0 < strike.share <= 1:
+        raise TaskError(f"strike is {strike.share}, but must be above 0 and at most 1")
+    if stuck_limit(strike.share) <= config.stuck:
+        raise TaskError(
+            f"strike is {strike.share}, but {config.stuck / 65536:.3g} of the devices are stuck"
+            " already"
+        )
+    if strike.epochs < 0:
+        raise TaskError(f"strike-epochs is {strike.epochs}, but must be 0 or more")
 
 
 def evaluate(

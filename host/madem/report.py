@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,6 +59,30 @@ def recall_table(
         cells = [_percent(fractions[key]) if key in fractions else "-" for key in device]
         table.add_row(LABELS.get(name, name), *cells)
     return table
+
+
+def strike_line(strike: Mapping[str, Any], recovered: Mapping[str, Any]) -> str:
+    """What faults in mid-life cost, and what learning on brought back.
+
+    Args:
+        strike: `learn.Result.strike`.
+        recovered: metrics in the end.
+    """
+    before, struck, after = (
+        100 * _score(metrics) for metrics in (strike["before"], strike["struck"], recovered)
+    )
+    what = "words recalled" if "exact_word" in recovered else "accuracy"
+    return (
+        f"{100 * strike['share']:.3g} % of the devices stuck: {what} {before:.1f} % before,"
+        f" {struck:.1f} % struck, {after:.1f} % recovered"
+    )
+
+
+def _score(metrics: Mapping[str, Any]) -> float:
+    """Accuracy, or exact recall on average over the distortions."""
+    if "exact_word" in metrics:
+        return float(np.mean(list(metrics["exact_word"].values())))
+    return metrics["accuracy"]
 
 
 def accuracy_table(

@@ -56,6 +56,7 @@ class Run:
             "samples_seen": samples,
             "metrics": self.result.metrics,
             "train_curve": self.result.train,
+            "strike": self.result.strike,
             "baselines": self.baselines,
             "heap_peak_bytes": self.heap_peak_bytes,
             "device_us_per_sample": round(busy / samples, 2) if busy and samples else None,
@@ -128,7 +129,8 @@ def _learner(
 def finish(run: Run, learner: Learner) -> None:
     """Read out what the board holds and has measured."""
     state = learner.state()
-    notes = {"task": run.task.name, "classes": list(run.task.class_names)}
+    classes = list(run.task.class_names)
+    notes = {"task": run.task.name, "classes": classes, "preset": run.preset}
     run.final = replace(state, notes=state.notes | notes)
     if board := board_of(learner):
         run.heap_peak_bytes = board.stats().heap_alloc

@@ -165,6 +165,10 @@ class StreamDevice:
                 progress(1)
         return np.array(answers, np.uint8)
 
+    def strike(self, stuck: int) -> None:
+        """See `device.Learner.strike`."""
+        self.device.strike(stuck)
+
     def outputs(self, x: Bytes, first: int = 0) -> Bytes:
         """See `device.Learner.outputs`; the normalisation stays."""
         last = len(self.config.sizes) - 1
@@ -222,6 +226,10 @@ class StreamTwin:
     ) -> Bytes:
         """See `device.Learner.learn`."""
         return self.network.learn(rate, self.inputs(x, True), targets, progress, train)
+
+    def strike(self, stuck: int) -> None:
+        """See `device.Learner.strike`."""
+        self.network.strike(stuck)
 
     def outputs(self, x: Bytes, first: int = 0) -> Bytes:
         """See `StreamDevice.outputs`."""

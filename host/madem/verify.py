@@ -104,6 +104,7 @@ class LockStep:
         """See `device.Learner.strike`; what it did is compared with the next sample's weights."""
         self.device.strike(stuck)
         self._twin.strike(stuck)
+        self.config = self.device.config
 
     def outputs(self, x: Bytes, first: int = 0) -> Bytes:
         """See `device.Learner.outputs`; the device's, compared with the twin's."""

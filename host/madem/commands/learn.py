@@ -8,6 +8,7 @@ from pathlib import Path
 from madem import output, session, state
 from madem.commands import options, training
 from madem.commands.terminal import Terminal
+from madem.errors import TaskError
 
 NAME = "learn"
 HELP = "stream samples, learn on the device, evaluate"
@@ -22,9 +23,34 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-baselines", action="store_true", help="leave the comparison out")
 
 
+_FIXED = (
+    *("layers", "bits", "beta", "rule", "preset", "cycle_to_cycle", "device_to_device"),
+    *("read_noise", "stuck", "dac_bits", "adc_bits", "seed"),
+)
+"""Options that a saved state has settled."""
+
+
+def _as_the_state_says(args: argparse.Namespace) -> None:
+    """Take the seed, which also splits the data, and the preset from the state.
+
+    Raises:
+        TaskError: an option would have to change what the state has settled.
+    """
+    for name in _FIXED:
+        if getattr(args, name) is not None:
+            option = name.replace("_", "-")
+            raise TaskError(f"--{option} can't be used with --load: the saved state settles it")
+    saved = state.load(args.load)
+    args.seed = saved.config.seed
+    args.preset = saved.notes.get("preset")
+
+
 def run(args: argparse.Namespace, terminal: Terminal) -> int:
     """Train, evaluate, compare, save."""
+    if args.load is not None:
+        _as_the_state_says(args)
     task, plan = training.make_plan(args)
+    strike = training.strike_of(args)
     if args.save is not None:
         output.check_file(args.save)
     if args.plot is not None:
@@ -33,7 +59,8 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
         resume = Path(args.load) if args.load else None
         learner, plan = session.prepare(device, plan, task, resume)
         run = session.Run(task, plan, learner.config, args.board, args.preset, args.frontend)
-        training.train(run, learner, terminal, f"learning {task.name} on {args.board}")
+        what = f"learning {task.name} on {args.board}"
+        training.train(run, learner, terminal, what, strike=strike)
         session.finish(run, learner)
         if args.save:
             assert run.final is not None

@@ -44,7 +44,7 @@ def task(parser: argparse.ArgumentParser) -> None:
         help="how far a change moves a device at first, as a fraction of its window, in pulses"
         " (0.19, then less; words 0.067); 0: always one pulse",
     )
-    parser.add_argument("--preset", choices=PRESETS, default="default", help="device imperfections")
+    parser.add_argument("--preset", choices=PRESETS, help="device imperfections (default)")
     for flag, what in (
         ("--cycle-to-cycle", "σ of a step, as a fraction of it"),
         ("--device-to-device", "σ over devices of step and window"),
@@ -54,7 +54,16 @@ def task(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(flag, type=float, metavar="X", help=f"{what} (from the preset)")
     parser.add_argument("--dac-bits", type=int, metavar="N", help="1 to 8 (8)")
     parser.add_argument("--adc-bits", type=int, metavar="N", help="2 to 10 (8)")
-    parser.add_argument("--seed", type=int, default=1, help="seed of everything drawn (1)")
+    parser.add_argument("--seed", type=int, help="seed of everything drawn (1)")
+    parser.add_argument(
+        "--strike",
+        type=float,
+        metavar="X",
+        help="after the test, let this share of the devices get stuck; test, learn on, test again",
+    )
+    parser.add_argument(
+        "--strike-epochs", type=int, metavar="N", help="passes of learning on after --strike (5)"
+    )
     parser.add_argument(
         "--split", type=float, default=0.2, metavar="X", help="share of the test set (0.2)"
     )

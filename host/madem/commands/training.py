@@ -8,13 +8,16 @@ from pathlib import Path
 from madem import learn, session, verify
 from madem.commands.terminal import Terminal
 from madem.device import Learner
+from madem.errors import TaskError
 from madem.tasks import Task, load_task
 from madem_emulator.config import Rule
 from madem_emulator.integer_presets import PRESETS
 
 
 def make_plan(args: argparse.Namespace) -> tuple[Task, learn.Recipe]:
-    """The task that the options name, and how it will be learned."""
+    """The task that the options name, and how it will be learned; fills in their defaults."""
+    args.seed = 1 if args.seed is None else args.seed
+    args.preset = args.preset or "default"
     task = load_task(
         args.task,
         seed=args.seed,
@@ -45,21 +48,44 @@ def make_plan(args: argparse.Namespace) -> tuple[Task, learn.Recipe]:
     return task, plan
 
 
+def strike_of(args: argparse.Namespace) -> learn.Strike | None:
+    """What `--strike` and `--strike-epochs` ask for."""
+    if args.strike is None:
+        if args.strike_epochs is not None:
+            raise TaskError("--strike-epochs needs --strike, the share of devices that get stuck")
+        return None
+    epochs = {} if args.strike_epochs is None else {"epochs": args.strike_epochs}
+    return learn.Strike(args.strike, **epochs)
+
+
 def train(
     run: session.Run,
     learner: Learner,
     terminal: Terminal,
     what: str,
     limit: int | None = None,
+    strike: learn.Strike | None = None,
 ) -> verify.Mismatch | None:
     """Train and evaluate into `run`; returns the mismatch at which a lock step stopped."""
-    total = run.plan.epochs * run.task.samples_per_pass
-    total = total if limit is None else min(total, limit)
+
+    def samples(epochs: int) -> int:
+        total = epochs * run.task.samples_per_pass
+        return total if limit is None else min(total, limit)
+
+    total = samples(run.plan.epochs)
+    if strike:
+        learn.check_strike(strike, learner.config)
     try:
         with terminal.progress(what, total) as advance:
             run.result = learn.train(learner, run.task, run.plan, progress=advance, limit=limit)
         with terminal.progress("testing", len(run.task.x_test)) as advance:
             run.result.metrics = learn.evaluate(learner, run.task, advance)
+        if strike:
+            with terminal.progress("learning on", samples(strike.epochs)) as advance:
+                run.result = learn.recover(
+                    learner, run.task, run.plan, strike, run.result, progress=advance, limit=limit
+                )
+            run.config = learner.config
     except verify.DiffersError as error:
         return error.mismatch
     return None
@@ -78,6 +104,8 @@ def show(run: session.Run, terminal: Terminal) -> None:
             metrics["accuracy"], run.baselines, samples=len(run.task.x_test)
         )
         terminal.say(table)
+    if run.result.strike:
+        terminal.say(report.strike_line(run.result.strike, metrics))
     cost = (
         f", {run.result.busy_us / run.result.samples:.0f} µs each on the device"
         if (run.result.busy_us and run.result.samples)

@@ -37,6 +37,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, terminal: Terminal) -> int:
     """Run device and twin in lock step; 1 when they differ."""
     task, plan = training.make_plan(args)
+    strike = training.strike_of(args)
     if args.samples < 1:
         raise TaskError(f"samples is {args.samples}, but must be 1 or more")
     if args.epochs is None:  # as many passes as the samples need
@@ -53,7 +54,8 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
         stream = isinstance(task, StreamTask)
         lock = StreamLockStep(device, task) if stream else verify.LockStep(device)
         run = session.Run(task, plan, device.config, args.board, args.preset, args.frontend)
-        mismatch = training.train(run, lock, terminal, f"verifying {task.name}", args.samples)
+        what = f"verifying {task.name}"
+        mismatch = training.train(run, lock, terminal, what, args.samples, strike)
         if mismatch is None:
             session.finish(run, device)
     if args.json:
