@@ -167,6 +167,9 @@ configure_rp2040() {
     sed -i -E 's/^(#define MICROPY_(SSL_MBEDTLS|PY_CRYPTOLIB|PY_HASHLIB_SHA1) +)\(1\)/\1(0)/' \
         "$port/mpconfigport.h"
     : >"$sdk/src/rp2_common/pico_cxx_options/new_delete.cpp"
+    # MicroPython's compiler puts constants between the instructions for a Cortex-M0+, and counts
+    # on functions that begin at whole words; its freezer lets them begin at half words.
+    sed -i 's/__attribute__ ((aligned (2)))/__attribute__ ((aligned (4)))/' "$source/tools/mpy-tool.py"
     touch "$source/lib/micropython-lib/README.md" # that it is there is all that is asked
     # Without picotool, which makes the UF2 file otherwise: MicroPython's own tool does too.
     step "set the rp2040 board up" cmake -S "$port" -B "$port/build-MADEM" -DPICO_NO_PICOTOOL=1 \
