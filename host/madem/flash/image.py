@@ -16,7 +16,7 @@ from madem.flash import dfuse, esp_image, intel_hex, uf2_file
 _MOST_BYTES = 32 * 1024 * 1024
 
 # What MicroPython prints after its version when it starts: `; BOARD with CHIP`.
-_MACHINE = re.compile(rb"; ([ -~]{2,60} with [\w+/.-]{4,24})\r?\n")
+_MACHINE = re.compile(rb"; ([ -~]{2,60} with [\w+/.-]{4,24})[\r\0]")
 _VERSION = re.compile(rb"MicroPython ([\w.+-]{3,40}) on \d{4}-\d\d-\d\d")
 
 # Reset vectors of STM32 images lie in flash, stacks in RAM (ST RM0090, memory map).

@@ -6,7 +6,7 @@ import random
 import struct
 import zlib
 
-BANNER = "MicroPython {version} on 2025-09-11\0\0; {machine}\r\n\0"
+BANNER = "MicroPython {version} on 2025-09-11\0\0; {machine}\0Type"
 
 
 def program(machine: str, version: str = "v1.26.1", size: int = 20_000) -> bytes:

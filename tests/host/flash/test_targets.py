@@ -1,9 +1,11 @@
 """What is attached: found, told apart, and named as the user names it."""
 
+import json
 from pathlib import Path
 
 import pytest
 
+from madem import cli
 from madem.errors import BoardError
 from madem.flash import volumes
 from madem.flash.targets import Target, choose, find_targets
@@ -111,3 +113,16 @@ def test_a_volume_that_is_not_mounted_is_told(
     monkeypatch.setattr(Path, "exists", lambda path: str(path) == there or real(path))
     with pytest.raises(BoardError, match=f"run `udisksctl mount -b {there}`"):
         choose("auto")
+
+
+def test_boards_lists_what_waits_in_a_bootloader(
+    bench: Bench, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = bench.volume("RPI-RP2", RP2040_INFO)
+    bench.volume("MICROBIT", MICROBIT_V2, "DETAILS.TXT")
+    assert cli.main(["boards", "--json", "-"]) == 0
+    assert json.loads(capsys.readouterr().out)["in_bootloader"] == [str(folder)]
+    assert cli.main(["boards"]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert f"{folder} (Raspberry Pi RP2) waits for a program (madem flash)" in said
+    assert "no board is attached" not in said

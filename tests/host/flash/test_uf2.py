@@ -1,10 +1,13 @@
 """UF2 boot loaders: the model takes blocks as the ROM does, and what it starts is MicroPython."""
 
+import contextlib
 import errno
 import json
 import os
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +15,8 @@ import serial
 
 from madem import cli
 from madem.flash import board, volumes
+from madem_emulator.board_process import EmulatedBoardError
+from madem_emulator.rp2040_board import find_uf2
 
 from . import images
 from .bench import RP2040_INFO, RP2350_INFO, Bench, Uf2Rom, UnixBoard, playing
@@ -87,6 +92,39 @@ def test_a_board_that_waits_in_its_bootloader_needs_no_port(
     with playing(rom.step):
         assert flash(file) == 0
     assert rom.started
+
+
+def test_real_micropython_starts_from_what_was_written(
+    bench: Bench, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The chip is emulated from its instructions on, and its flash holds what the ROM wrote."""
+    try:
+        file = find_uf2()
+    except EmulatedBoardError as reason:
+        pytest.skip(str(reason))
+    command = [sys.executable, "-m", "madem_emulator.rp2040_board"]
+    with contextlib.ExitStack() as stack:
+
+        def start() -> None:
+            flash = b"".join(rom.flash[at] for at in sorted(rom.flash))
+            booted = write(bench.folder, "booted.uf2", images.uf2(flash, address=min(rom.flash)))
+            process = subprocess.Popen(
+                [*command, booted], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            )
+            stack.enter_context(process)
+            assert process.stdin
+            assert process.stdout
+            stack.callback(process.stdin.close)
+            bench.port(RUNNING_USB, process.stdout.readline().strip())
+
+        rom = Uf2Rom(bench.folder / "RPI-RP2", RP2040_INFO, {0xE48BFF56}, on_start=start)
+        bench.expect_volume(rom.folder)
+        rom.appear()
+        with playing(rom.step):
+            assert flash(str(file), "--json", "-") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["as_expected"] is True
+    assert told["machine"] == told["image_machine"] == PICO
 
 
 def test_a_button_is_asked_for_when_nothing_else_helps(
