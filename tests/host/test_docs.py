@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from madem import cli, commands, link
+from madem.commands import training
 from madem_emulator.config import Rule, Settings
 
 ROOT = Path(__file__).parents[2]
@@ -67,6 +68,7 @@ def test_the_options_of_the_readme_exist_and_their_defaults_are_right() -> None:
     for name in ("read_noise", "cycle_to_cycle", "device_to_device", "stuck"):
         assert getattr(args, name) == getattr(Settings, name)
     plain = cli.make_parser(commands).parse_args(["learn", "digits"])
+    training.make_plan(plain)  # fills in the defaults
     assert (args.preset, args.seed, args.split) == (plain.preset, plain.seed, plain.split)
 
 
