@@ -86,7 +86,8 @@ def choose(board: str) -> Target:
         BoardError: there is none, or several could be meant.
     """
     if board == "auto":
-        return _only(find_targets(), "no board is attached: plug one in" + unmounted_hint())
+        advice = unmounted_hint() or "plug one in"
+        return _only(find_targets(), f"no board is attached: {advice}")
     kind, _, name = board.partition(":")
     if kind == "dfu":
         devices = [_of_dfu(device) for device in dfu_util.devices(must=True)]

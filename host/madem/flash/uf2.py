@@ -97,12 +97,12 @@ def _enter(job: Job) -> Volume:
 
     board.enter_bootloader(address, runs_micropython=about is not None)
     if not wait_for(appeared, board.RESTART_SECONDS):
-        job.say(f"now {job.button}{unmounted_hint()}")
+        job.say(f"now {unmounted_hint() or job.button}")
         wait_for(appeared, board.BUTTON_SECONDS)
     if not found:
         raise BoardError(
-            f"the boot loader of the board on {address} does not appear{unmounted_hint()}:"
-            f" {job.button}, then run this again"
+            f"the boot loader of the board on {address} does not appear:"
+            f" {unmounted_hint() or job.button}, then run this again"
         )
     if len(found) > 1:
         listed = ", ".join(str(one.folder) for one in found)

@@ -94,11 +94,11 @@ def mounted_on_linux(table: bytes) -> list[Path]:
 
 
 def unmounted_hint() -> str:
-    """On Linux, how to mount a board's volume that is there but not mounted; else ""."""
+    """On Linux, how to mount a board's volume that is there and is not mounted; else ""."""
     for label in _LABELS:
         device = Path("/dev/disk/by-label") / label
         if device.exists():
-            return f"; its volume is not mounted: run `udisksctl mount -b {device}`"
+            return f"mount the volume of its boot loader: `udisksctl mount -b {device}`"
     return ""
 
 

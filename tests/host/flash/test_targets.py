@@ -111,7 +111,7 @@ def test_a_volume_that_is_not_mounted_is_told(
     real = Path.exists
     there = "/dev/disk/by-label/RP2350"
     monkeypatch.setattr(Path, "exists", lambda path: str(path) == there or real(path))
-    with pytest.raises(BoardError, match=f"run `udisksctl mount -b {there}`"):
+    with pytest.raises(BoardError, match=f"attached: mount .*: `udisksctl mount -b {there}`"):
         choose("auto")
 
 
