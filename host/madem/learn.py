@@ -16,6 +16,7 @@ from madem.errors import TaskError
 from madem.stream_learner import board_of
 from madem.tasks import Task, distortion_key
 from madem_emulator.config import Config, Settings, stuck_limit
+from madem_emulator.physical.device import Device
 from madem_emulator.twin import MAX_TRAIN
 
 Bytes = NDArray[np.uint8]
@@ -43,6 +44,8 @@ class Recipe:
     """Factor on the stride after each pass."""
     earlier: int = 0
     """Passes left out at the start: the first pass is the one that would come after them."""
+    device: Device | None = None
+    """What the twin's array is made of; None: the integer crossbar."""
 
     def pace(self, k: int) -> tuple[int, int]:
         """RATE and TRAIN of pass k.

@@ -21,6 +21,7 @@ from madem.stream_learner import StreamDevice, StreamTwin, board_of
 from madem.stream_task import StreamTask
 from madem.tasks import Task
 from madem_emulator.config import Config
+from madem_emulator.physical.device import Device as Memristor
 
 TWIN = "twin"
 
@@ -94,7 +95,7 @@ def prepare(
         config = plan.settings.integers()
         if device is not None:
             device.configure(config)
-        return _learner(device, config, task), plan
+        return _learner(device, config, task, plan.device), plan
     saved = state.load(resume)
     sizes = saved.config.sizes
     if (sizes[0], sizes[-1]) != (task.n_features, task.n_outputs):
@@ -112,18 +113,25 @@ def prepare(
         weight_bits=saved.config.weight_bits,
     )
     plan = replace(plan, settings=settings)
-    learner = _learner(device, saved.config, task)
+    learner = _learner(device, saved.config, task, None)
     learner.load(saved)
     return learner, plan
 
 
 def _learner(
-    device: Device | None, config: Config, task: Task
+    device: Device | None, config: Config, task: Task, memristor: Memristor | None
 ) -> Device | TwinLearner | StreamDevice | StreamTwin:
     """What takes the samples of `task.feed`."""
-    if isinstance(task, StreamTask):
-        return StreamTwin(config, task) if device is None else StreamDevice(device, task)
-    return TwinLearner(config) if device is None else device
+    if device is not None:
+        return StreamDevice(device, task) if isinstance(task, StreamTask) else device
+    learner = StreamTwin(config, task) if isinstance(task, StreamTask) else TwinLearner(config)
+    if memristor is not None:
+        # Imported only here, because scipy takes its time.
+        from madem_emulator.physical.learner import PhysicalTwin
+
+        network = learner.network if isinstance(learner, StreamTwin) else learner
+        network.twin = PhysicalTwin(config, memristor)
+    return learner
 
 
 def finish(run: Run, learner: Learner) -> None:

@@ -82,10 +82,7 @@ class DeviceArray:
         if faults.stuck_low or faults.stuck_high:
             lot = rng.random(shape)
             low = lot < faults.stuck_low
-            high = ~low & (lot < faults.stuck_low + faults.stuck_high)
-            self._stuck = low | high
-            # A stuck device has no window, so that no pulse can move it.
-            self.low[high], self.high[low] = self.high[high], self.low[low]
+            self._stick(low, ~low & (lot < faults.stuck_low + faults.stuck_high))
         self.g: Floats = self.low.copy()
         self._relaxing = _Relaxing(self.g) if device.retention.drift else None
         if self._relaxing:
@@ -96,6 +93,20 @@ class DeviceArray:
     def stuck(self) -> NDArray[np.bool_]:
         """Which devices never change: bool of the devices' shape."""
         return np.zeros(self.shape, bool) if self._stuck is None else self._stuck.copy()
+
+    def strike(self, share: float) -> None:
+        """Let a share of the devices that still change get stuck, half of them at either end."""
+        lot = self._rng.random(self.shape)
+        struck = (lot < share) & ~self.stuck
+        high = struck & (lot < share / 2)
+        self._stick(struck & ~high, high)
+        self.g = np.where(struck, self.low, self.g)
+        self.changes += 1
+
+    def _stick(self, low: Flags, high: Flags) -> None:
+        self._stuck = low | high if self._stuck is None else self._stuck | low | high
+        # A stuck device has no window, so that no pulse can move it.
+        self.low[high], self.high[low] = self.high[high], self.low[low]
 
     def seen(self) -> Floats:
         """Conductances as a read sees them now, traps included: float64 of the devices' shape."""

@@ -91,6 +91,12 @@ class PhysicalTwin(Twin):
         self._physical.round()
         return super().state()
 
+    def strike(self, stuck: int) -> None:
+        """As `Twin.strike`, on top of the devices that the preset has stuck."""
+        before = self.config.stuck
+        super().strike(stuck)
+        self._physical.strike_more((stuck - before) / (0x10000 - before))
+
     def load_state(self, state: State) -> None:
         """Not possible: bytes don't tell the conductances."""
         raise ValueError("a saved state is one of the emulated front end, not of the physical one")
@@ -160,6 +166,10 @@ class _Physical(Memristors):
         if up_to_date:
             self._renew(couplings)
         self._made = []
+
+    def strike_more(self, share: float) -> None:
+        """Let this share of the devices that still change get stuck at either end."""
+        self._devices.strike(share)
 
     def wait(self, seconds: float) -> None:
         """See `PhysicalTwin.wait`."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from madem import physical
 from madem_emulator.integer_presets import PRESETS
 
 
@@ -44,7 +45,13 @@ def task(parser: argparse.ArgumentParser) -> None:
         help="how far a change moves a device at first, as a fraction of its window, in pulses"
         " (0.19, then less; words 0.067); 0: always one pulse",
     )
-    parser.add_argument("--preset", choices=PRESETS, help="device imperfections (default)")
+    parser.add_argument(
+        "--preset",
+        choices=(*PRESETS, *physical.presets.ALL),
+        metavar="NAME",
+        help=f"device imperfections: {', '.join(PRESETS)} (default); with --frontend physical"
+        f" {', '.join(physical.presets.ALL)} ({physical.DEFAULT})",
+    )
     for flag, what in (
         ("--cycle-to-cycle", "σ of a step, as a fraction of it"),
         ("--device-to-device", "σ over devices of step and window"),
@@ -78,7 +85,11 @@ def task(parser: argparse.ArgumentParser) -> None:
         help="motions: features that the board computes, such as 'window=40 hop=20 | mean energy'",
     )
     parser.add_argument(
-        "--frontend", choices=("emulated",), default="emulated", help="what holds the weights"
+        "--frontend",
+        choices=("emulated", "physical"),
+        default="emulated",
+        help="what holds the weights: the board's integers, or with --board twin devices in"
+        " physical units (emulated)",
     )
 
 

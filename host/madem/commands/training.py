@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
-from madem import learn, session, verify
+from madem import learn, physical, session, verify
 from madem.commands.terminal import Terminal
 from madem.device import Learner
 from madem.errors import TaskError
@@ -17,7 +18,10 @@ from madem_emulator.integer_presets import PRESETS
 def make_plan(args: argparse.Namespace) -> tuple[Task, learn.Recipe]:
     """The task that the options name, and how it will be learned; fills in their defaults."""
     args.seed = 1 if args.seed is None else args.seed
+    device = physical.device_of(args) if args.frontend == "physical" else None
     args.preset = args.preset or "default"
+    if device is None and args.preset not in PRESETS:
+        raise TaskError(f"--preset {args.preset} needs --frontend physical")
     task = load_task(
         args.task,
         seed=args.seed,
@@ -28,7 +32,7 @@ def make_plan(args: argparse.Namespace) -> tuple[Task, learn.Recipe]:
         source=args.source,
     )
     names = ("cycle_to_cycle", "device_to_device", "read_noise", "stuck", "dac_bits", "adc_bits")
-    chosen = PRESETS[args.preset] | {
+    chosen = PRESETS["default" if device else args.preset] | {
         name: value for name in names if (value := getattr(args, name)) is not None
     }
     rule = None if args.rule is None else Rule[args.rule.replace("-", "_").upper()]
@@ -39,13 +43,13 @@ def make_plan(args: argparse.Namespace) -> tuple[Task, learn.Recipe]:
         decay=args.decay,
         stride=args.stride,
         seed=args.seed,
-        weight_bits=args.bits,
+        weight_bits=physical.weight_bits(device) if device else args.bits,
         beta=args.beta,
         rule=rule,
         learning_rate=args.rate,
         **chosen,
     )
-    return task, plan
+    return task, replace(plan, device=device)
 
 
 def strike_of(args: argparse.Namespace) -> learn.Strike | None:
