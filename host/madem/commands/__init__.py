@@ -11,11 +11,25 @@ from madem.commands import (
     doctor,
     flash,
     learn,
+    stream,
     sweep,
     verify,
 )
 from madem.commands.terminal import Terminal
 
-ALL = (demo, boards, flash, deploy, learn, verify, compare, sweep, bench, doctor, completion)
+ALL = (
+    demo,
+    boards,
+    flash,
+    deploy,
+    learn,
+    verify,
+    stream,
+    compare,
+    sweep,
+    bench,
+    doctor,
+    completion,
+)
 
 __all__ = ["ALL", "Terminal"]

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from madem import output, session, state
-from madem.commands import options, training
+from madem.commands import options, training, unlabelled
 from madem.commands.terminal import Terminal
 from madem.errors import TaskError
 
@@ -21,6 +21,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--save", metavar="FILE", help="save what was learned")
     parser.add_argument("--load", metavar="FILE", help="go on from a saved state")
     parser.add_argument("--no-baselines", action="store_true", help="leave the comparison out")
+    parser.add_argument(
+        "--novelty",
+        metavar="CLASS",
+        help="motions: learn without labels, and without this class; test how well it is noticed",
+    )
 
 
 _FIXED = (
@@ -47,6 +52,8 @@ def _as_the_state_says(args: argparse.Namespace) -> None:
 
 def run(args: argparse.Namespace, terminal: Terminal) -> int:
     """Train, evaluate, compare, save."""
+    if args.novelty is not None:
+        return unlabelled.run(args, terminal)
     if args.load is not None:
         _as_the_state_says(args)
     task, plan = training.make_plan(args)

@@ -1,0 +1,224 @@
+"""A stream runs through a board: features, classes or novelty scores, window by window."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from madem import session, state
+from madem.device import Device
+from madem.errors import MademError, TaskError
+from madem.novelty import NoveltyDevice, recipe
+from madem.stream import Sample, Source
+from madem.stream_learner import FOLLOW, PREDICT, Feeder
+from madem.stream_task import Chunk
+from madem_emulator.pipeline import Pipeline, PipelineError, parse
+
+_GAP = 1.5
+"""Sample times after which samples do not join on to each other."""
+_USUAL = 16
+"""Windows that the novelty detector learns before it says that one is new."""
+_NEW = 3.0
+"""Mean absolute deviations above the usual score at which a window is called new: 2.4 σ of
+normally distributed scores, so that about one usual window in a hundred is."""
+_RECENT = 128
+"""Usual windows that are looked back at."""
+_BARS = " ▁▂▃▄▅▆▇█"
+
+Say = Callable[[str], None]
+
+
+class Cutter:
+    """Cuts a stream into the chunks that complete a window each."""
+
+    def __init__(self, pipeline: Pipeline, rate_hz: float | None) -> None:
+        self._pipeline = pipeline
+        self._gap_us = _GAP * 1e6 / rate_hz if rate_hz else None
+        self._last_us: int | None = None
+        self._values: list[tuple[int, ...]] = []
+        self._restart = True
+
+    def add(self, sample: Sample) -> Chunk | None:
+        """Take a sample; a chunk if it completes a window."""
+        before, self._last_us = self._last_us, sample.t_us
+        if before is not None and self._gap_us and sample.t_us - before > self._gap_us:
+            self._values.clear()
+            self._restart = True
+        self._values.append(sample.values)
+        p = self._pipeline
+        if len(self._values) < (p.window if self._restart else p.hop):
+            return None
+        chunk = Chunk(np.array(self._values, np.int16), self._restart)
+        self._values.clear()
+        self._restart = False
+        return chunk
+
+
+class Usual:
+    """What scores are usual: follows them, and says how far above one is."""
+
+    def __init__(self) -> None:
+        self._scores: list[int] = []
+
+    def judge(self, score: int) -> bool:
+        """Whether the score is that of something new; it counts among the usual if not."""
+        recent = self._scores[-_RECENT:]
+        if len(recent) >= _USUAL:
+            centre = float(np.median(recent))
+            spread = float(np.mean(np.abs(np.array(recent) - centre)))
+            if score > centre + _NEW * max(spread, 1.0):
+                return True
+        self._scores.append(score)
+        return False
+
+
+def replay(
+    source: Source,
+    samples: Iterable[Sample],
+    board: str,
+    say: Say,
+    *,
+    pipeline: str | None = None,
+    load: str | None = None,
+    novelty: bool = False,
+    seed: int = 1,
+) -> dict[str, Any]:
+    """Feed samples to a board and say what each window gave.
+
+    Args:
+        source, samples: where they come from, and they as they are to be sent.
+        board: which board.
+        say: gets a line for each window.
+        pipeline: what the board computes; with `load` what the network was taught with.
+        load: a saved network that classifies the windows.
+        novelty: learn without labels, and score.
+        seed: of the novelty network.
+
+    Raises:
+        MademError: options that don't go together, or the board or the network does not fit.
+    """
+    if load is not None and (novelty or pipeline is not None):
+        raise MademError("--load brings its own pipeline, and classifies: leave the others out")
+    if load is None and pipeline is None:
+        raise MademError("say with --pipeline what the board shall compute, or --load a network")
+    with session.open_learner(board) as device:
+        if device is None:
+            raise MademError("a stream is replayed to a board: choose one")
+        saved = state.load(load) if load else None
+        line = saved.notes.get("pipeline") if saved else pipeline
+        if line is None:
+            raise TaskError(f"{load} was not taught with a stream")
+        try:
+            one = parse(line, len(source.channels))
+        except PipelineError as error:
+            raise MademError(str(error)) from None
+        cutter = Cutter(one, source.rate_hz)
+        began = time.monotonic()
+        if saved:
+            results = _classify(device, one, saved, cutter, samples, say)
+        elif novelty:
+            results = _detect(device, one, seed, cutter, samples, say)
+        else:
+            results = _features(device, one, cutter, samples, say)
+        results["wall_s"] = round(time.monotonic() - began, 3)
+    return {"board": board, "pipeline": str(one), "channels": list(source.channels)} | results
+
+
+def picture(channels: Sequence[str], samples: Sequence[Sample]) -> str:
+    """A line for each channel: its range in these samples, drawn 60 columns wide."""
+    values = np.array([sample.values for sample in samples], float)
+    lines = [f"{samples[-1].t_us / 1e6:8.1f} s  {samples[-1].label}".rstrip()]
+    width = max(map(len, channels))
+    for name, column in zip(channels, values.T, strict=True):
+        parts = [part.mean() for part in np.array_split(column, min(60, len(column)))]
+        low, high = column.min(), column.max()
+        lines.append(f"  {name:<{width}}  {_bars(parts, low, high)}  {low:g} to {high:g}")
+    return "\n".join(lines)
+
+
+def _bars(values: Iterable[float], low: float, high: float) -> str:
+    span = max(high - low, 1e-9)
+    steps = len(_BARS) - 2
+    return "".join(_BARS[1 + round((value - low) / span * steps)] for value in values)
+
+
+def _features(
+    device: Device, pipeline: Pipeline, cutter: Cutter, samples: Iterable[Sample], say: Say
+) -> dict[str, Any]:
+    feeder = Feeder(device, pipeline)
+    rows = []
+    for sample in samples:
+        if chunk := cutter.add(sample):
+            for _ in feeder.feed([chunk], 0, 0, FOLLOW):
+                inputs = feeder.inputs()
+                rows.append(inputs.tolist())
+                # Above the centre less below it, one bar a feature.
+                both = inputs.reshape(-1, 2).astype(int)
+                bars = _bars((both[:, 0] - both[:, 1]).tolist(), -255, 255)
+                say(f"{sample.t_us / 1e6:8.1f} s  {bars}")
+    return {"windows": len(rows), "inputs": rows}
+
+
+def _classify(
+    device: Device,
+    pipeline: Pipeline,
+    saved: state.State,
+    cutter: Cutter,
+    samples: Iterable[Sample],
+    say: Say,
+) -> dict[str, Any]:
+    if saved.config.sizes[0] != pipeline.inputs:
+        raise TaskError(
+            f"the saved network has {saved.config.sizes[0]} inputs, but a source of"
+            f" {pipeline.channels} channels gives {pipeline.inputs}: it is another sensor's"
+        )
+    device.load(saved)
+    feeder = Feeder(device, pipeline)
+    feeder.set_normalisation(bytes.fromhex(saved.notes["normalisation"]))
+    names = saved.notes["classes"]
+    answers: list[str] = []
+    right = labelled = 0
+    for sample in samples:
+        if chunk := cutter.add(sample):
+            for window in feeder.feed([chunk], len(answers), PREDICT, FOLLOW):
+                answers.append(names[window.answer])
+                labelled += bool(sample.label)
+                right += answers[-1] == sample.label
+                mark = f"  (labelled {sample.label})" if sample.label else ""
+                say(f"{sample.t_us / 1e6:8.1f} s  {answers[-1]}{mark}")
+    return {
+        "windows": len(answers),
+        "answers": answers,
+        "counts": dict(Counter(answers)),
+        "accuracy": right / labelled if labelled else None,
+    }
+
+
+def _detect(
+    device: Device,
+    pipeline: Pipeline,
+    seed: int,
+    cutter: Cutter,
+    samples: Iterable[Sample],
+    say: Say,
+) -> dict[str, Any]:
+    plan = recipe(pipeline, seed)
+    device.configure(plan.settings.integers())
+    detector = NoveltyDevice(device, pipeline)
+    rate = plan.settings.rate()
+    usual = Usual()
+    scores: list[int] = []
+    new: list[float] = []
+    for sample in samples:
+        if chunk := cutter.add(sample):
+            (score,) = detector.learn(rate, [chunk])
+            scores.append(score)
+            is_new = usual.judge(score)
+            if is_new:
+                new.append(sample.t_us / 1e6)
+            say(f"{sample.t_us / 1e6:8.1f} s  {score:8,}{'  new' if is_new else ''}")
+    return {"windows": len(scores), "scores": scores, "new_at_s": new}
