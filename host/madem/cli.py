@@ -19,8 +19,9 @@ three steps:
   madem verify digits             the same in lock step with the desktop twin, bit by bit
 
 learning rules against each other: madem compare
+sensor data, recorded or live:     madem stream
 
-tasks: braille, braille-words, digits, or your own DATA.csv / DATA.npz
+tasks: braille, braille-words, digits, motions, or your own DATA.csv / DATA.npz
 boards: unix (emulated, the default), unix:heap=64K, a port such as /dev/ttyACM0 or COM3,
         auto (the one attached), and for learn: twin (the desktop model alone)
 exit codes: 0 did it, 1 ran and the answer is no, 2 bad usage or input

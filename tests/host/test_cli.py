@@ -92,7 +92,7 @@ def test_help_teaches(madem: Run) -> None:
     done = madem("--help")
     assert (done.code, done.error) == (0, "")
     for command in parsers():
-        assert re.search(rf"^    {command} ", done.out, re.MULTILINE)
+        assert re.search(rf"^    {command}( |$)", done.out, re.MULTILINE)
     assert "madem demo" in done.out
     assert {"demo", "boards", "deploy", "learn", "verify", "bench", "doctor"} <= set(parsers())
     assert madem("--version").out == f"madem {__version__}\n"

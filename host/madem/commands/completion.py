@@ -18,7 +18,7 @@ HELP = "the script that lets a shell complete commands and options"
 
 _BOARDS = "unix qemu auto"
 _PORTS = "/dev/ttyACM* /dev/ttyUSB* /dev/cu.usb* /dev/serial/by-id/*"
-_TASKS = "braille braille-words digits"
+_TASKS = "braille braille-words digits motions"
 _DATA = "*.csv *.npz"
 
 
