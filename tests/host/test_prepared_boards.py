@@ -35,7 +35,7 @@ def verify(task: str, samples: int, *options: str, micropython: Path | None = No
     return f"{done.returncode} {done.stdout}{done.stderr}"
 
 
-TASKS = ("digits", "braille", "braille-words")
+TASKS = ("digits", "braille", "braille-words", "motions")
 
 
 @pytest.mark.slow
