@@ -349,7 +349,7 @@ class Crossbar:
         return np.packbits(bits, axis=-1).view(word)[..., 0]
 
     def write_verify(
-        self, targets: ArrayLike, tolerance: float, max_rounds: int = 1000, start: int = 1
+        self, targets: ArrayLike, tolerance: float, max_rounds: int = 1000, pulses: int = 1
     ) -> WriteReport:
         """Pulse each device until a read finds it within the tolerance of its target.
 
@@ -360,7 +360,7 @@ class Crossbar:
             targets: in siemens, within the device's window; what broadcasts to the shape.
             tolerance: in siemens, above 0.
             max_rounds: rounds after which a device counts as failed.
-            start: pulses that a device gets in a round while it is off.
+            pulses: what a device gets in a round while it is off.
 
         Returns:
             A `WriteReport`.
@@ -369,7 +369,7 @@ class Crossbar:
         checks.number("tolerance", tolerance)
         checks.need(tolerance > 0, "tolerance", tolerance, "above 0 S")
         checks.count("max_rounds", max_rounds)
-        checks.count("start", start)
+        checks.count("pulses", pulses)
         used = np.zeros(self.shape, np.int64)
         rounds = 0
         off = np.ones(self.shape, bool)
@@ -380,9 +380,9 @@ class Crossbar:
             if not off.any():
                 break
             at = np.nonzero(off)
-            step = np.where(error[at] < 0, start, -start)
+            step = np.where(error[at] < 0, pulses, -pulses)
             self.pulse_devices(at, step)
-            used[at] += start
+            used[at] += pulses
         return WriteReport(used, off, self._devices.g - target, rounds)
 
     def _verify(self) -> Floats:
