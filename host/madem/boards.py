@@ -221,7 +221,11 @@ def _only_attached() -> str:
     """The one USB port; refuses to guess. Ports of the mainboard are never meant by `auto`."""
     ports = sorted(port for port in list_ports.comports() if port.vid is not None)
     if not ports:
-        raise BoardError("no board is attached: plug one in, name its port, or use the board unix")
+        # Linux and macOS bring the drivers of all common adapters.
+        driver = " (and install the driver of its USB chip)" if sys.platform == "win32" else ""
+        raise BoardError(
+            f"no board is attached: plug one in{driver}, name its port, or use the board unix"
+        )
     if len(ports) > 1:
         listed = ", ".join(f"{port.device} ({port.product or 'unnamed'})" for port in ports)
         raise BoardError(f"several boards are attached, name one of them: {listed}")

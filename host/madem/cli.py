@@ -22,8 +22,9 @@ learning rules against each other: madem compare
 sensor data, recorded or live:     madem stream
 
 tasks: braille, braille-words, digits, motions, or your own DATA.csv / DATA.npz
-boards: unix (emulated, the default), unix:heap=64K, a port such as /dev/ttyACM0 or COM3,
-        auto (the one attached), and for learn: twin (the desktop model alone)
+boards: unix (emulated, the default), unix:heap=64K, unix32, qemu, rp2040:FILE.uf2, a port such
+        as /dev/ttyACM0 or COM3, auto (the one attached), and for learn: twin (the desktop model
+        alone)
 exit codes: 0 did it, 1 ran and the answer is no, 2 bad usage or input
 """
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from SCons.Script import Default, DefaultEnvironment
 
 from madem import firmware
+from madem.board_types import BY_NAME
 from madem.errors import MademError
 
 env = DefaultEnvironment()
@@ -49,13 +50,14 @@ env.AddPlatformTarget(
     title="Upload",
     description="Put the firmware on the board and see that it starts",
 )
-env.AddPlatformTarget(
-    "flash",
-    None,
-    env.VerboseAction(
-        '"$PYTHONEXE" -m madem flash --board "$UPLOAD_PORT" --type "$BOARD" $UPLOADERFLAGS',
-        "Flashing MicroPython",
-    ),
-    title="Flash",
-    description="Put MicroPython itself on the board",
-)
+if env.subst("$BOARD") in BY_NAME:  # an emulated one has it already
+    env.AddPlatformTarget(
+        "flash",
+        None,
+        env.VerboseAction(
+            '"$PYTHONEXE" -m madem flash --board "$UPLOAD_PORT" --type "$BOARD" $UPLOADERFLAGS',
+            "Flashing MicroPython",
+        ),
+        title="Flash",
+        description="Put MicroPython itself on the board",
+    )

@@ -14,6 +14,7 @@ import serial
 
 from madem import boards
 from madem.boards import open_board
+from madem.errors import BoardError
 
 BIN = Path(sys.executable).parent
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="the emulated board needs Linux")
@@ -144,6 +145,17 @@ def wait_until_it_holds(process: subprocess.Popen[bytes], port: str) -> None:
                     return
         time.sleep(0.01)
     pytest.fail(f"it did not open {port}: {process.poll()}")
+
+
+@pytest.mark.parametrize(("system", "driver"), [("win32", True), ("linux", False)])
+def test_where_no_port_appears_a_driver_may_be_missing(
+    system: str, driver: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(boards.list_ports, "comports", list)
+    monkeypatch.setattr(boards.sys, "platform", system)
+    with pytest.raises(BoardError, match="no board is attached") as raised:
+        open_board("auto")
+    assert ("install the driver" in str(raised.value)) == driver
 
 
 @pytest.mark.parametrize(

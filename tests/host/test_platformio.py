@@ -137,6 +137,15 @@ def test_a_board_that_is_not_there_is_told_in_a_line(pio: Pio, words: tuple[str,
 
 
 @pytest.mark.slow
+def test_flash_is_for_boards_that_are_not_emulated(pio: Pio) -> None:
+    done = pio("run", "-e", "pyboard", "-t", "flash", "--upload-port", "/dev/ttyNONE")
+    assert done.returncode == 1
+    assert "madem: can't fetch PYBV11" in done.stderr  # with the one line that says what to do
+    assert "Traceback" not in done.stdout + done.stderr
+    assert "Do not know how to make" in pio("run", "-e", "unix", "-t", "flash").stderr
+
+
+@pytest.mark.slow
 def test_devices_are_listed(pio: Pio) -> None:
     done = pio("device", "list")
     assert (done.returncode, done.stderr) == (0, "")
