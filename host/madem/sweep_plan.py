@@ -7,20 +7,22 @@ so a point is the same whatever else is in the sweep and whoever computes it.
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import itertools
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from madem import __version__, learn
+from madem import __version__, learn, physical
 from madem.errors import MademError, TaskError
 from madem.tasks import Task
 from madem_emulator.integer_presets import PRESETS
+from madem_emulator.physical.wires import Wires
 
 Value = float | int | str
 EPOCHS, WORD_EPOCHS = 3, 10
@@ -53,7 +55,7 @@ def _layers(text: str) -> str:
 
 
 def _preset(text: str) -> str:
-    if text not in PRESETS:
+    if text not in PRESETS and text not in physical.presets.ALL:
         raise ValueError
     return text
 
@@ -72,8 +74,14 @@ AXES: dict[str, Axis] = {
     "adc-bits": Axis("bits of the ADCs", "adc_bits", int),
     "beta": Axis("strength of the nudge", "beta", float),
     "rate": Axis("learning rate", "learning_rate", float),
+    "wire-resistance": Axis("wire resistance (Ω a cell)", "wires", float),
 }
 """By option and column name."""
+EMULATED, PHYSICAL = "emulated", "physical"
+FRONTENDS = (EMULATED, PHYSICAL)
+"""The integer crossbar, or published devices in siemens."""
+_ONLY = {"nonlinearity-set": EMULATED, "nonlinearity-reset": EMULATED, "wire-resistance": PHYSICAL}
+"""Axes that one front end alone has."""
 
 
 def values(name: str, text: str) -> tuple[Value, ...]:
@@ -109,7 +117,7 @@ def _range(axis: Axis, text: str) -> list[Value]:
 
 def _expected(name: str, axis: Axis) -> str:
     if name == "preset":
-        return f"none of {', '.join(PRESETS)}"
+        return f"none of {', '.join([*PRESETS, *physical.presets.ALL])}"
     if name == "layers":
         return "neither `none` nor sizes such as 64 or 64-32"
     kind = "whole number" if axis.parse is int else "number"
@@ -143,6 +151,7 @@ class Plan:
         devices: of each condition.
         seed: the master seed.
         epochs: training passes.
+        frontend: one of FRONTENDS.
     """
 
     task: Task
@@ -150,6 +159,7 @@ class Plan:
     devices: int
     seed: int
     epochs: int
+    frontend: str = EMULATED
 
     @property
     def conditions(self) -> list[tuple[tuple[str, Value], ...]]:
@@ -163,7 +173,7 @@ class Plan:
         digest = hashlib.sha256()
         for array in (self.task.x_train, self.task.y_train, self.task.x_test, self.task.y_test):
             digest.update(array.tobytes())
-        facts = [__version__, self.task.name, self.task.kind, self.seed, self.epochs]
+        facts = [__version__, self.task.name, self.task.kind, self.seed, self.epochs, self.frontend]
         digest.update(json.dumps([facts, self.task.distortion]).encode())
         return digest.hexdigest()[:16]
 
@@ -182,7 +192,7 @@ class Plan:
         Raises:
             TaskError: the condition is out of range; the message names it.
         """
-        return recipe(self.task, condition, self.epochs, seed)
+        return recipe(self.task, condition, self.epochs, seed, self.frontend)
 
     def _point(self, condition: tuple[tuple[str, Value], ...], device: int) -> Point:
         text = json.dumps([self.context, sorted(condition), device])
@@ -191,20 +201,47 @@ class Plan:
 
 
 def recipe(
-    task: Task, condition: Sequence[tuple[str, Value]], epochs: int, seed: int
+    task: Task,
+    condition: Sequence[tuple[str, Value]],
+    epochs: int,
+    seed: int,
+    frontend: str = EMULATED,
 ) -> learn.Recipe:
-    """What `learn` would do with these settings.
+    """What `madem learn --board twin` would do with these settings.
 
     Raises:
-        TaskError: a setting is out of range; the message names it.
+        TaskError: a setting is out of range, or not one of this front end; the message names it.
     """
     chosen = dict(condition)
-    settings: dict[str, Any] = dict(PRESETS[str(chosen.pop("preset", "default"))])
+    for name in chosen:
+        if _ONLY.get(name, frontend) != frontend:
+            raise TaskError(f"the {frontend} front end does not have it")
+    device = None
+    if frontend == PHYSICAL:
+        of_device = ("preset", "bits", "cycle-to-cycle", "device-to-device", "stuck")
+        given = {name.replace("-", "_"): chosen.pop(name, None) for name in of_device}
+        device = physical.device_of(argparse.Namespace(board="twin", **given))
+        chosen["bits"] = physical.weight_bits(device)
+        chosen.pop("wire-resistance", None)
+    preset = str(chosen.pop("preset", "default"))
+    if preset not in PRESETS:
+        raise TaskError("needs --frontend physical")
+    settings: dict[str, Any] = dict(PRESETS[preset])
     settings |= {AXES[name].setting: value for name, value in chosen.items()}
     if (layers := settings.pop("hidden", None)) is not None:
         hidden = () if layers == "none" else tuple(int(part) for part in layers.split("-"))
         settings["hidden"] = hidden
-    return learn.recipe(task, epochs=epochs, seed=seed, **settings)
+    return replace(learn.recipe(task, epochs=epochs, seed=seed, **settings), device=device)
+
+
+def wires(condition: Sequence[tuple[str, Value]]) -> Wires | None:
+    """The lines of a condition; None where they have no resistance.
+
+    Raises:
+        ValueError: the resistance is negative.
+    """
+    ohms = float(dict(condition).get("wire-resistance", 0))
+    return Wires(word_segment=ohms, bit_segment=ohms) if ohms else None
 
 
 def make_plan(
@@ -214,6 +251,7 @@ def make_plan(
     devices: int = 5,
     seed: int = 1,
     epochs: int | None = None,
+    frontend: str = EMULATED,
 ) -> Plan:
     """A sweep from what a person asks for.
 
@@ -223,6 +261,7 @@ def make_plan(
         devices: emulated devices of each condition.
         seed: master seed, 0 or more.
         epochs: training passes; None: few.
+        frontend: one of FRONTENDS.
 
     Raises:
         MademError: a value can't be read or is out of range on its own, or there is too much.
@@ -233,8 +272,8 @@ def make_plan(
         epochs = EPOCHS if task.patterns is None else WORD_EPOCHS
     if epochs < 1:
         raise MademError(f"--epochs is {epochs}, but must be 1 or more")
-    plan = Plan(task, {name: values(name, text) for name, text in axes.items()}, devices, seed,
-                epochs)  # fmt: skip
+    found = {name: values(name, text) for name, text in axes.items()}
+    plan = Plan(task, found, devices, seed, epochs, frontend)
     count = devices * int(np.prod([len(found) for found in plan.axes.values()], dtype=float))
     if count > MAX_POINTS:
         raise MademError(
@@ -244,6 +283,7 @@ def make_plan(
         for value in found:
             try:  # combinations that fail are results; a value that can't be is a mistake
                 plan.recipe([(name, value)], 0)
-            except TaskError as error:
+                wires([(name, value)])
+            except (TaskError, ValueError) as error:
                 raise MademError(f"--{name} {value}: {error}") from None
     return plan

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from madem import __version__
+from madem import __version__, learn
 from madem.errors import MademError, TaskError
-from madem.sweep_plan import Plan, Point, Value, recipe
+from madem.sweep_plan import PHYSICAL, Plan, Point, Value, recipe, wires
 from madem.sweep_store import Outcome, Store
 from madem.tasks import Task
 from madem_emulator.twin import Twin
@@ -36,17 +36,27 @@ class Job:
     keys: tuple[str, ...]
     seeds: tuple[int, ...]
     epochs: int
+    frontend: str
 
 
-def jobs(points: Sequence[Point], epochs: int, workers: int = 1) -> list[Job]:
+def jobs(plan: Plan, points: Sequence[Point], workers: int = 1) -> list[Job]:
     """Put points of the same condition together, at most BATCH at a time, and no more than gives
-    every worker something to do."""
+    every worker something to do. Physical devices of a batch share one generator, so they stay
+    alone."""
     size = max(1, min(BATCH, -(-len(points) // workers)))
+    if plan.frontend == PHYSICAL:
+        size = 1
     by_condition: dict[tuple[tuple[str, Value], ...], list[Point]] = {}
     for point in points:
         by_condition.setdefault(point.condition, []).append(point)
     return [
-        Job(condition, tuple(p.key for p in part), tuple(p.seed for p in part), epochs)
+        Job(
+            condition,
+            tuple(p.key for p in part),
+            tuple(p.seed for p in part),
+            plan.epochs,
+            plan.frontend,
+        )
         for condition, found in by_condition.items()
         for part in (found[i : i + size] for i in range(0, len(found), size))
     ]
@@ -72,22 +82,31 @@ def train(task: Task, job: Job) -> list[Outcome]:
 
 
 def _train(task: Task, job: Job) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    plan = recipe(task, job.condition, job.epochs, job.seeds[0])
+    plan = recipe(task, job.condition, job.epochs, job.seeds[0], job.frontend)
     config = plan.settings.integers()
-    twin = Twin(config, job.seeds)
+    twin = _twin(plan, job.condition, job.seeds)
     for k in range(plan.epochs):
-        rate = plan.settings.rate(plan.settings.learning_rate * plan.decay**k)
+        rate, pulses = plan.pace(k)
         passes = [task.train_pass(PASSES_APART * seed + k) for seed in job.seeds]
         x = np.stack([batch.x for batch in passes], axis=1)
         target = np.stack([batch.target for batch in passes], axis=1)
         for i in range(len(x)):
-            twin.learn(rate, x[i], target[i])
+            twin.learn(rate, x[i], target[i], pulses)
     outputs = twin.predict_many(0, task.x_test)[-1]
     if task.kind == "classify":
         right = twin.answer(outputs) == task.y_test
     else:
         right = (twin.answer(outputs) == task.targets(task.y_test)).all(axis=-1)
     return right.mean(axis=1), twin.pulses / config.couplings
+
+
+def _twin(plan: learn.Recipe, condition: Sequence[tuple[str, Value]], seeds: Sequence[int]) -> Twin:
+    config = plan.settings.integers()
+    if plan.device is None:
+        return Twin(config, seeds)
+    from madem_emulator.physical.learner import PhysicalTwin  # slow to import
+
+    return PhysicalTwin(config, plan.device, seeds, wires(condition))
 
 
 def estimate(plan: Plan, workers: int) -> float:
@@ -98,9 +117,9 @@ def estimate(plan: Plan, workers: int) -> float:
     """
     seconds = []
     for condition in (plan.conditions[0], plan.conditions[-1]):
-        size = min(plan.devices, BATCH)
+        size = 1 if plan.frontend == PHYSICAL else min(plan.devices, BATCH)
         with contextlib.suppress(TaskError):
-            twin = Twin(plan.recipe(condition, 0).settings.integers(), range(size))
+            twin = _twin(plan.recipe(condition, 0), condition, range(size))
             batch = plan.task.train_pass(0)
             began = time.perf_counter()
             for x, target in zip(batch.x[:50], batch.target[:50], strict=True):
@@ -138,7 +157,8 @@ def run(
         scheduler: address of a Dask scheduler to use instead.
 
     Raises:
-        MademError: the scheduler can't be reached, or its workers have another madem.
+        MademError: the scheduler can't be reached, or goes away, or its workers have another
+            madem.
     """
     known = {key for key, outcome in store.outcomes.items() if not outcome.error}
     missing = [point for point in plan.points if point.key not in known]
@@ -147,8 +167,9 @@ def run(
     with _client(min(workers or cores(), len(missing)), scheduler) as client:
         from dask.distributed import as_completed
 
-        todo = jobs(missing, plan.epochs, sum(client.nthreads().values()))
-        task = client.scatter(plan.task, broadcast=True, hash=False)
+        todo = jobs(plan, missing, sum(client.nthreads().values()))
+        # The scheduler keeps this one, so the data outlives any worker; scattered data would not.
+        task = client.submit(_same, plan.task, pure=False)
         futures = {
             client.submit(train, task, job, pure=False, key=f"train-{job.keys[0]}"): job
             for job in todo
@@ -157,11 +178,20 @@ def run(
             job = futures.pop(future)
             if future.status == "finished":
                 outcomes = future.result()
-            else:  # the worker died, more than once
-                reason = type(future.exception()).__name__
+            elif future.status == "error":  # its worker died, time and again
+                reason = f"a worker ended: {type(future.exception()).__name__}"
                 outcomes = [Outcome(key, None, None, reason, 0.0) for key in job.keys]
+            else:
+                raise MademError(
+                    "the scheduler has gone; what was finished is kept, and the same command goes"
+                    " on from there"
+                )
             store.add(outcomes)
             progress(len(outcomes))
+
+
+def _same(task: Task) -> Task:
+    return task
 
 
 @contextlib.contextmanager
@@ -169,7 +199,9 @@ def _client(workers: int, scheduler: str | None) -> Iterator[Any]:
     """A connected Dask client; workers that were started here end with it."""
     from dask.distributed import Client, LocalCluster
 
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # errors are told by us
+    for name in list(logging.root.manager.loggerDict):
+        if name.partition(".")[0] == "distributed":  # what goes wrong is told by us, in one line
+            logging.getLogger(name).setLevel(logging.CRITICAL)
     with contextlib.ExitStack() as stack:
         address: Any = scheduler
         if scheduler is None:

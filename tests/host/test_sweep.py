@@ -23,6 +23,7 @@ from madem.device import TwinLearner
 from madem.errors import MademError
 from madem.sweep_store import Outcome, Store
 from madem.tasks import Task, load_task
+from madem_emulator.physical.learner import PhysicalTwin
 
 NAME = "sweep-toy.jsonl"
 
@@ -47,7 +48,7 @@ def task(toy: Path) -> Task:
 def trained(plan: sweep_plan.Plan, size: int = 16) -> dict[str, Outcome]:
     """Outcomes without Dask, in batches of a size."""
     found = []
-    for job in sweep_run.jobs(plan.points, plan.epochs, -(-len(plan.points) // size)):
+    for job in sweep_run.jobs(plan, plan.points, -(-len(plan.points) // size)):
         found += sweep_run.train(plan.task, job)
     return {outcome.key: outcome for outcome in found}
 
@@ -140,8 +141,8 @@ def test_a_point_is_what_learning_on_the_twin_gives(task: Task) -> None:
         learner = TwinLearner(recipe.settings.integers())
         for k in range(2):
             batch = task.train_pass(sweep_run.PASSES_APART * point.seed + k)
-            rate = recipe.settings.rate(recipe.settings.learning_rate * recipe.decay**k)
-            learner.learn(rate, batch.x, batch.target)
+            rate, pulses = recipe.pace(k)
+            learner.learn(rate, batch.x, batch.target, None, pulses)
         assert outcomes[point.key].score == learn.evaluate(learner, task)["accuracy"]
 
 
@@ -172,6 +173,28 @@ def test_a_point_that_fails_is_an_outcome(task: Task) -> None:
     assert table[2]["score"] is None
     (axis,) = sweep.levels(plan, table, goal=0.0).values()
     assert [(level.devices, level.passed) for level in axis] == [(2, 2), (2, 0)]
+
+
+def test_physical_devices_are_learned_as_learn_does(task: Task) -> None:
+    preset = "taox_hfox_wu2018"
+    plan = sweep_plan.make_plan(
+        task, {"preset": preset, "wire-resistance": "0,5"}, devices=2, epochs=1, frontend="physical"
+    )
+    outcomes = trained(plan)
+    assert not any(outcome.error for outcome in outcomes.values())
+    assert all(same(found, trained(plan, 1)[key]) for key, found in outcomes.items())
+    point = plan.points[0]  # without wires
+    recipe = plan.recipe(point.condition, point.seed)
+    assert recipe.device is not None
+    assert recipe.device.name == preset
+    learner = TwinLearner(recipe.settings.integers())
+    learner.twin = PhysicalTwin(learner.config, recipe.device)
+    batch = task.train_pass(sweep_run.PASSES_APART * point.seed)
+    learner.learn(recipe.pace(0)[0], batch.x, batch.target, None, recipe.pace(0)[1])
+    assert outcomes[point.key].score == learn.evaluate(learner, task)["accuracy"]
+    assert outcomes[point.key].pulses == learner.twin.pulses[0] / learner.config.couplings
+    wired = outcomes[plan.points[2].key]
+    assert wired.pulses != outcomes[point.key].pulses
 
 
 # --- the store ----------------------------------------------------------------------------------
@@ -377,6 +400,24 @@ def test_a_cluster_by_its_address_and_failing_points(task: Task, tmp_path: Path)
 
 
 @pytest.mark.slow
+def test_a_scheduler_that_goes_away_is_told(task: Task, tmp_path: Path) -> None:
+    plan = sweep_plan.make_plan(task, {"bits": "2:8:7"}, devices=2, epochs=3)
+    options: dict = {"dashboard_address": None}
+    cluster = LocalCluster(n_workers=1, threads_per_worker=1, **options)
+    address: str = cluster.scheduler_address  # type: ignore[attr-defined]
+
+    def close(_n: int) -> None:
+        cluster.close()
+
+    with (
+        Store(tmp_path / NAME, plan.context, "toy") as store,
+        pytest.raises(MademError, match="the scheduler has gone"),
+    ):
+        sweep_run.run(plan, store, close, scheduler=address)
+    assert 2 <= len(store.outcomes) < 14
+
+
+@pytest.mark.slow
 def test_no_scheduler_is_one_line(
     toy: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -407,6 +448,11 @@ def test_a_plan_says_how_many_and_how_long(
     [
         (["--bits", "1"], "--bits 1: weight_bits is 1"),
         (["--stuck", "0,2"], "--stuck 2.0: stuck is 2.0"),
+        (["--wire-resistance", "1"], "--wire-resistance 1.0: the emulated front end does not"),
+        (["--frontend", "physical", "--nonlinearity-set", "1"], "the physical front end does not"),
+        (["--frontend", "physical", "--wire-resistance", "-1"], "--wire-resistance -1.0: word_se"),
+        (["--frontend", "physical", "--preset", "harsh"], "--preset harsh is not one of"),
+        (["--preset", "rram_milo_2021"], "--preset rram_milo_2021: needs --frontend physical"),
         (["--layers", "2000"], "--layers 2000: sizes is"),
         (["--seeds", "0"], "--seeds is 0"),
         (["--epochs", "0"], "--epochs is 0"),

@@ -23,6 +23,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         example = {"layers": ", such as none,32,64-32"}.get(name, "")
         parser.add_argument(f"--{name}", metavar="VALUES", help=f"{axis.label}{example}: {form}")
     parser.add_argument(
+        "--frontend",
+        choices=sweep_plan.FRONTENDS,
+        default=sweep_plan.EMULATED,
+        help="what holds the weights: integers, or devices in siemens (emulated)",
+    )
+    parser.add_argument(
         "--seeds", type=int, default=5, metavar="N", help="devices of each combination (5)"
     )
     parser.add_argument(
@@ -59,7 +65,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
     given = {name: getattr(args, name.replace("-", "_")) for name in sweep_plan.AXES}
     plan = sweep_plan.make_plan(
         task, {name: text for name, text in given.items() if text is not None},
-        devices=args.seeds, seed=args.seed, epochs=args.epochs,
+        devices=args.seeds, seed=args.seed, epochs=args.epochs, frontend=args.frontend,
     )  # fmt: skip
     from madem import sweep_run
 
@@ -74,7 +80,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
         return 0
     out = Path(args.out)
     output.check_folder(out)
-    what = f"{task.name}, {plan.epochs} passes, seed {plan.seed}"
+    what = f"{task.name}, {plan.frontend}, {plan.epochs} passes, seed {plan.seed}"
     with Store(sweep.path(plan, out, "jsonl"), plan.context, what) as store:
         keys = {point.key for point in plan.points}
         known = {key for key in keys & set(store.outcomes) if not store.outcomes[key].error}
