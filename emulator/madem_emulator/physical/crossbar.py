@@ -325,7 +325,8 @@ class Crossbar:
         a, b = trains[..., : self.rows, None], trains[..., None, self.rows :]
         number = np.bitwise_count(a & b)
         amount = number.astype(np.float64)
-        is_set = (x > 0)[..., :, None] == (d > 0)[..., None, :]
+        sign = _signs(x)[..., :, None] * _signs(d)[..., None, :]
+        is_set = sign > 0
         if not self._disturbs:
             self._give(amount, is_set, pulses)
         else:
@@ -337,8 +338,7 @@ class Crossbar:
             for polarity in (is_set, ~is_set):
                 direction = np.broadcast_to(polarity is is_set, self.shape)
                 self._give(np.where(polarity, own, other), direction, pulses / 2)
-        counts = number.view(np.int8)
-        return np.negative(counts, where=~is_set, out=counts)
+        return number.view(np.int8) * sign
 
     def _trains(self, density: NDArray[np.float32], pulses: int) -> NDArray[np.unsignedinteger]:
         """Random bits of those densities: a word of `pulses` bits for each."""
@@ -438,3 +438,7 @@ class Crossbar:
         counters.write_time += slots * pulses.width
         spent = pulses.voltage_set**2 * charge_up + pulses.voltage_reset**2 * (charge - charge_up)
         counters.write_energy += spent * pulses.width
+
+
+def _signs(values: Floats) -> NDArray[np.int8]:
+    return np.sign(values).astype(np.int8)
