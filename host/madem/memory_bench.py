@@ -9,7 +9,7 @@ from typing import Any
 from rich import box
 from rich.table import Table
 
-from madem import deploy, learn
+from madem import deploy, learn, session
 from madem.boards import HEAP_CHOOSABLE, open_board
 from madem.device import connect
 from madem.errors import BoardError, LinkError, MademError
@@ -92,6 +92,6 @@ def run(
 def _try(spec: str, plan: learn.Recipe, task: Task) -> None:
     with open_board(spec) as board:
         device = connect(board)
-        device.configure(plan.settings.integers())
-        learn.train(device, task, plan, limit=300)
-        device.outputs(task.x_test[:20])
+        learner, plan = session.prepare(device, plan, task, None)
+        learn.train(learner, task, plan, limit=300)
+        learner.outputs(task.feed.x_test[:20])
