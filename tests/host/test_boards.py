@@ -72,7 +72,7 @@ def test_each_emulated_board_has_its_own_flash() -> None:
         ("unix:heap", "only the option heap=SIZE"),
         ("unix:speed=1", "only the option heap=SIZE"),
         ("twin", "no board 'twin': choose unix, .* a serial port .* or auto"),
-        ("rp2040:firmware.uf2", "no board 'rp2040:firmware.uf2'"),
+        ("rp2040:nothing.uf2", "nothing.uf2 can't be read: No such file"),
         ("", "no board ''"),
         ("COM77", "no port COM77"),
         ("/dev/nothing", "no port /dev/nothing: plug the board in"),
