@@ -214,7 +214,7 @@ class _Physical(Memristors):
     def _make(self) -> list[Weights]:
         forward = backward = by_layer(self._pairs, self._sizes)
         if self._wires:
-            forward, backward = (self._through_wires(self._wires, t) for t in (False, True))
+            forward, backward = self._through_wires(self._wires)
         nothing = [None] * len(forward)
         noise, minus, plus, odd = (
             nothing if part is None else by_layer(part, self._sizes)
@@ -225,18 +225,21 @@ class _Physical(Memristors):
             made.append(_PhysicalWeights.make(f, b, v, m, q, o, self._rng))
         return made
 
-    def _through_wires(self, wires: Wires, transposed: bool) -> list[Floats]:
-        """Each coupling's share of the sums, in units of g: (B, n, m + 1) by weight layer."""
-        shares = []
+    def _through_wires(self, wires: Wires) -> tuple[list[Floats], list[Floats]]:
+        """Each coupling's share of the sums, in units of g: (B, n, m + 1) by weight layer, for
+        forward and for transposed reads.
+        """
+        forward, backward = [], []
         for layer in by_layer(self._devices.seen(), self._sizes, 2):
             boards, n, _, lines = layer.shape
             # Word lines are rows: (B, m + 1, 2 n), P and N of a unit next to each other.
             array = layer.reshape(boards, 2 * n, lines).swapaxes(1, 2)
-            share = WiredArray(wires, array, known=True).transfer(transposed)
-            share = share if transposed else share.swapaxes(1, 2)
-            share = share.reshape(layer.shape) / self._unit
-            shares.append(share[:, :, 0] - share[:, :, 1])
-        return shares
+            wired = WiredArray(wires, array, known=True)
+            shares = wired.transfer(False).swapaxes(1, 2), wired.transfer(True)
+            for share, found in zip(shares, (forward, backward), strict=True):
+                pairs = share.reshape(layer.shape) / self._unit
+                found.append(pairs[:, :, 0] - pairs[:, :, 1])
+        return forward, backward
 
 
 class _PhysicalWeights(Weights):
