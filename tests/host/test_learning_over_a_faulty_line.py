@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import serial
 
-from madem import deploy, learn, link
+from madem import deploy, learn, link, session
 from madem.boards import open_board
-from madem.device import Device, TwinLearner
+from madem.device import Device
 from madem.line import Damage, Line
 from madem.tasks import load_task
 from madem_emulator.integer_presets import PRESETS
@@ -32,6 +32,7 @@ def without_ctrl_c(faults: Faults) -> Damage:
     [
         ("digits", 1, 250),
         ("braille-words", 2, 250),
+        ("motions", 6, 150),
         *(pytest.param("digits", seed, 1500, marks=pytest.mark.slow) for seed in (3, 4)),
         pytest.param("braille", 5, 900, marks=pytest.mark.slow),
     ],
@@ -39,8 +40,7 @@ def without_ctrl_c(faults: Faults) -> Damage:
 def test_the_weights_are_those_of_a_clean_line(name: str, seed: int, samples: int) -> None:
     task = load_task(name, seed=seed)
     plan = learn.recipe(task, hidden=(12,), epochs=4, seed=seed, **PRESETS["harsh"])
-    config = plan.settings.integers()
-    clean = TwinLearner(config)
+    clean, _ = session.prepare(None, plan, task, None)
     expected = learn.train(clean, task, plan, limit=samples)
 
     down, up = Faults(seed, 1500), Faults(seed + 100, 600)
@@ -59,12 +59,13 @@ def test_the_weights_are_those_of_a_clean_line(name: str, seed: int, samples: in
             # Frames as short as those of a small board: most of them get through.
             connection._hello = dataclasses.replace(hello, max_body=256, rx_bytes=1024)
             device = Device(connection, connection._hello)
-            device.configure(config)
-            result = learn.train(device, task, plan, limit=samples)
+            learner, _ = session.prepare(device, plan, task, None)
+            result = learn.train(learner, task, plan, limit=samples)
             assert (result.samples, result.train) == (samples, expected.train)
-            assert device.state() == clean.state()
-            x = task.x_test[:40]
-            assert np.array_equal(device.outputs(x), clean.outputs(x))
+            assert learner.state() == clean.state()
+            assert learner.state().notes == clean.state().notes  # a stream's normalisation
+            x = task.feed.x_test[:40]
+            assert np.array_equal(learner.outputs(x), clean.outputs(x))
             device.load(clean.state())
             assert device.state() == clean.state()
             assert down.count > 5
