@@ -185,7 +185,9 @@ print([ticks(11000)-ticks(1000) for _ in range(3)])
     )
     running.stop()
     expected = 10_000 * 3 * 8 // 5  # 3 instructions a round, 8/5 ticks an instruction
-    assert all(abs(int(ticks) - expected) <= 1 for ticks in out.strip(b"[]\r\n").split(b","))
+    # The clock's interrupt, once in a millisecond, may fall into one of them.
+    counts = sorted(int(ticks) for ticks in out.strip(b"[]\r\n").split(b","))
+    assert abs(counts[1] - expected) <= 1
 
 
 def test_clock_keeps_wall_time(board: Running) -> None:

@@ -183,9 +183,10 @@ def test_boards_are_listed_with_hints(monkeypatch: pytest.MonkeyPatch) -> None:
     )
     boards = list_boards()
     assert [board.spec for board in boards] == [
-        *("/dev/ttyACM0", "/dev/ttyS0", "/dev/ttyUSB2", "/dev/ttyUSB10", "unix", "unix32", "qemu")
+        *("/dev/ttyACM0", "/dev/ttyS0", "/dev/ttyUSB2", "/dev/ttyUSB10"),
+        *("unix", "unix32", "qemu", "rp2040"),
     ]
-    assert [board.likely for board in boards] == [True, False, False, False, True, True, True]
+    assert [board.likely for board in boards] == [True, False, False, False, True, True, True, True]
     assert boards[0].description == (
         "Board in FS mode (RP2040 or RP2350 board, may run MicroPython)"
     )
