@@ -74,7 +74,7 @@ AXES: dict[str, Axis] = {
     "adc-bits": Axis("bits of the ADCs", "adc_bits", int),
     "beta": Axis("strength of the nudge", "beta", float),
     "rate": Axis("learning rate", "learning_rate", float),
-    "wire-resistance": Axis("wire resistance (Ω a cell)", "wires", float),
+    "wire-resistance": Axis("wires (Ω a cell)", "wires", float),
 }
 """By option and column name."""
 EMULATED, PHYSICAL = "emulated", "physical"

@@ -119,11 +119,13 @@ def estimate(plan: Plan, workers: int) -> float:
     for condition in (plan.conditions[0], plan.conditions[-1]):
         size = 1 if plan.frontend == PHYSICAL else min(plan.devices, BATCH)
         with contextlib.suppress(TaskError):
-            twin = _twin(plan.recipe(condition, 0), condition, range(size))
+            how = plan.recipe(condition, 0)
+            rate, pulses = how.pace(0)
+            twin = _twin(how, condition, range(size))
             batch = plan.task.train_pass(0)
             began = time.perf_counter()
             for x, target in zip(batch.x[:50], batch.target[:50], strict=True):
-                twin.learn(1, x, target)
+                twin.learn(rate, x, target, pulses)
             each = (time.perf_counter() - began) / min(50, len(batch.x))
             per_job = each * plan.epochs * plan.task.samples_per_pass
             seconds.append(per_job * len(plan.conditions) * -(-plan.devices // size))
@@ -206,9 +208,11 @@ def _client(workers: int, scheduler: str | None) -> Iterator[Any]:
         address: Any = scheduler
         if scheduler is None:
             # One thread a process: the arithmetic is many small steps, which threads only slow.
-            options: dict[str, Any] = {"dashboard_address": None, "silence_logs": logging.CRITICAL}
             with _no_interrupts_for_children():
-                cluster = LocalCluster(n_workers=workers, threads_per_worker=1, **options)
+                cluster = LocalCluster(
+                    n_workers=workers, threads_per_worker=1, silence_logs=logging.CRITICAL,
+                    dashboard_address="127.0.0.1:0",
+                )  # fmt: skip
                 address = stack.enter_context(cluster)
         try:
             client = stack.enter_context(Client(address, timeout=10))
