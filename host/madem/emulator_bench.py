@@ -124,7 +124,11 @@ def learning_rate(name: str, rng: np.random.Generator) -> float:
 
 def run(_board: str, _task: str, progress: Any) -> tuple[dict[str, Any], Table]:
     """Median times of all jobs, in seconds, and training rates; nothing here uses a board."""
-    rng = np.random.default_rng(1)
+    with threadpool_limits(1):
+        return _run(np.random.default_rng(1), progress)
+
+
+def _run(rng: np.random.Generator, progress: Any) -> tuple[dict[str, Any], Table]:
     jobs = [*reads_and_updates(rng), *wired_reads(LINES, rng), *wired_reads(2 * LINES, rng)]
     table = Table(
         title="emulator, one thread", box=box.SIMPLE_HEAD, title_justify="left", title_style="bold"
@@ -132,7 +136,7 @@ def run(_board: str, _task: str, progress: Any) -> tuple[dict[str, Any], Table]:
     table.add_column("job")
     table.add_column("median", justify="right")
     times: dict[str, float] = {}
-    with threadpool_limits(1), progress("timing the emulator", len(jobs) + len(LEARNERS)) as step:
+    with progress("timing the emulator", len(jobs) + len(LEARNERS)) as step:
         for job in jobs:
             times[job.name] = _median(job)
             table.add_row(job.what, f"{1e3 * times[job.name]:.3f} ms")
