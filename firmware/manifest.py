@@ -5,6 +5,9 @@
 Include it in a manifest of your own beside what else your board freezes. What is frozen
 carries a fingerprint of its source, by which `madem deploy` knows it and sends nothing
 when it is this firmware already.
+
+For a Cortex-M0+ (RP2040) first make `aligned (2)` `aligned (4)` in MicroPython's
+tools/mpy-tool.py: docs/emulated_boards.md tells why.
 """
 
 import atexit

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from madem.boards import why_no_emulated_board
+from madem.boards import open_board, why_no_emulated_board
+from madem.repl import Repl
 
 MADEM = [sys.executable, "-m", "madem"]
 LEARN = ["flowers.csv", "--layers", "6", "--epochs", "2", "--preset", "harsh", "--no-baselines"]
@@ -49,6 +50,23 @@ def test_deploy_learn_verify(board: str, folder: Path) -> None:
     assert learned["metrics"] == twin["metrics"]
     verified = madem(folder, "verify", *LEARN[:-1], "--samples", "30", "--board", board)
     assert (verified["steps"], verified["mismatches"]) == (30, 0)
+
+
+@pytest.mark.slow
+def test_an_emulated_rp2040_is_interrupted_keeps_its_flash_and_ends() -> None:
+    if reason := why_no_emulated_board("rp2040"):
+        pytest.skip(reason)
+    with open_board("rp2040") as board:
+        with Repl(board.port) as repl:
+            assert b"RP2040" in repl.exec("import sys;print(sys.implementation._machine)")
+            repl.write_file("kept.txt", b"kept")
+            repl.start("while True: pass")
+        with Repl(board.port) as repl:  # which interrupts, and resets softly
+            assert repl.exec("print(open('kept.txt').read(),end='')") == b"kept"
+        process = board._process
+        assert process
+        assert process.poll() is None
+    assert process.poll() == 0
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the emulated board needs Linux")
