@@ -15,7 +15,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from madem import __version__, deploy, link
+from madem import __version__, deploy, link, memory
 from madem.boards import Board
 from madem.errors import DeviceError, LinkError, MademError
 from madem.state import State
@@ -138,12 +138,13 @@ class Device:
         except DeviceError as error:
             if error.code != 4:
                 raise
-            cells = 3 * config.couplings
+            needed = memory.network_bytes(config.sizes, self.hello.word_bits)
+            free = self.stats(collect=True).heap_free
             raise DeviceError(
                 4,
-                f"this network needs {cells:,} bytes for its weights alone, most of it in one"
-                f" piece, and does not fit the board, which has {self.hello.heap_free:,} bytes"
-                " free in pieces: use fewer or smaller hidden layers",
+                f"this network does not fit the board: it needs {-(-needed // 1024)} KB,"
+                f" {free // 1024} KB are free{' in pieces' if needed <= free else ''}:"
+                " use fewer or smaller hidden layers",
             ) from None
         self._config = config
         return Fit(*struct.unpack("<III", reply))
