@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from madem import memory
 from madem.board_types import BoardType
+
+INPUTS, OUTPUTS = 64, 10
+"""Of the networks that are compared: those of `digits`."""
+MOST_UNITS = 1024
+"""Of a layer (docs/arithmetic.md)."""
 
 SAMPLE_INSTRUCTIONS = {"assembler": 245_000, "viper": 416_000}
 """Of a training sample of a 64-32-10 network on a Cortex-M3, as `madem bench device --board
@@ -18,3 +24,13 @@ def sample_seconds(kind: BoardType) -> float:
     """Time of a training sample of a 64-32-10 network, in seconds."""
     way = "assembler" if kind.mpy_arch.startswith("armv") else "viper"
     return SAMPLE_INSTRUCTIONS[way] * CYCLES_PER_INSTRUCTION / kind.clock_hz
+
+
+def most_hidden_units(kind: BoardType) -> int:
+    """The largest N for which a network 64-N-10 fits beside the compiled firmware; 0: none does."""
+    fitting = 0
+    for units in range(1, MOST_UNITS + 1):
+        if not kind.viper or memory.heap_bytes((INPUTS, units, OUTPUTS), "mpy") > kind.heap:
+            break
+        fitting = units
+    return fitting

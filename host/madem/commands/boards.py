@@ -44,7 +44,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
             terminal.say(table)
         terminal.say(
             "heap: free after power-up; sample: time to learn one with a network 64-32-10;"
-            " ≈: estimates (docs/boards.md)"
+            " N: largest for 64-N-10; ≈: estimates (docs/boards.md)"
         )
         return 0
     if args.start:
@@ -76,14 +76,14 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
 
 def known_tables() -> list[Table]:
     """The table of boards, in parts that fit a terminal."""
-    able = _table("board", "", "MHz", "heap", "sample ≈")
+    able = _table("board", "", "MHz", "heap", "sample ≈", "N ≈")
     wired = _table("board", "I2C: scl sda", "SPI: sck mosi miso", "ADC", "architecture")
     flashed = _table("board", "flashed by", "official build")
     for kind in BOARD_TYPES:
-        sample = f"{1000 * estimates.sample_seconds(kind):.1f} ms" if kind.viper else "-"
+        units = estimates.most_hidden_units(kind)
         able.add_row(
             *(kind.name, kind.title, f"{kind.clock_hz / 1e6:.0f}", f"{kind.heap // 1000} KB"),
-            sample,
+            *((f"{1000 * estimates.sample_seconds(kind):.1f} ms", str(units)) if units else "--"),
         )
         wired.add_row(kind.name, " ".join(kind.i2c), " ".join(kind.spi), kind.adc, kind.mpy_arch)
         flashed.add_row(kind.name, " ".join(kind.methods), kind.download or "-")
@@ -93,6 +93,7 @@ def known_tables() -> list[Table]:
 def _figures(kind: BoardType) -> dict[str, Any]:
     return asdict(kind) | {
         "estimated_sample_us": round(1e6 * estimates.sample_seconds(kind)),
+        "estimated_most_hidden_units": estimates.most_hidden_units(kind),
     }
 
 
