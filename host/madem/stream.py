@@ -4,6 +4,7 @@ standard input. All give the same: counts of 16 bits at a rate, one sample after
 from __future__ import annotations
 
 import re
+import signal
 import time
 import wave
 from collections.abc import Callable, Iterable, Iterator
@@ -137,6 +138,34 @@ def at_true_rate(source: Source) -> Iterator[Sample]:
         if wait > 0:
             time.sleep(wait)
         yield sample
+
+
+def until_interrupted(samples: Iterable[Sample]) -> Iterator[Sample]:
+    """The samples up to a Ctrl-C, the usual end of a live stream; in the main thread only.
+
+    The Ctrl-C takes effect while the next sample is waited for. What is done with a sample is
+    finished first, unless a second one comes.
+    """
+    waiting = asked = False
+
+    def stop(_signal: int, _frame: object) -> None:
+        nonlocal asked
+        if waiting or asked:
+            raise KeyboardInterrupt
+        asked = True
+
+    iterator = iter(samples)
+    before = signal.signal(signal.SIGINT, stop)
+    try:
+        while not asked:
+            waiting = True
+            sample = next(iterator)
+            waiting = False
+            yield sample
+    except (KeyboardInterrupt, StopIteration):
+        return
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 # --- files ----------------------------------------------------------------------------------------

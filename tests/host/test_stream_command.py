@@ -129,6 +129,22 @@ def test_a_taught_network_classifies_a_replay(shaken: Path, tmp_path: Path) -> N
     assert set(found["counts"]) == {"still", "shaken"}
 
 
+def test_ctrl_c_ends_a_replay_with_its_results(shaken: Path, tmp_path: Path) -> None:
+    out = tmp_path / "a.json"
+    words = ["stream", "replay", str(shaken), "--board", "unix", "--pipeline", LINE]
+    process = subprocess.Popen(
+        [sys.executable, "-u", "-m", "madem", *words, "--json", str(out)],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    process.stdout.readline()  # the first window: 8 s of samples at their true rate have begun
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=30)
+    assert process.returncode == 0
+    assert 1 <= json.loads(out.read_text())["windows"] < 99
+
+
 def test_novelty_needs_no_label(tmp_path: Path) -> None:
     random = np.random.default_rng(2)
     usual = np.rint(random.normal(0, 100, (1600, 2)))

@@ -2,6 +2,7 @@
 
 import os
 import pty
+import signal
 import threading
 import time
 import wave
@@ -13,7 +14,14 @@ import pytest
 
 from madem.errors import BoardError
 from madem.recording import Header, Recorder
-from madem.stream import Source, SourceError, at_true_rate, open_source
+from madem.stream import (
+    Sample,
+    Source,
+    SourceError,
+    at_true_rate,
+    open_source,
+    until_interrupted,
+)
 
 VALUES = [(1, -2), (300, 400), (-32768, 32767)]
 
@@ -154,6 +162,38 @@ def test_the_true_rate_is_kept(tmp_path: Path) -> None:
     began = time.monotonic()
     times = [time.monotonic() - began for _ in at_true_rate(open_source(str(path), rate_hz=20.0))]
     assert all(at >= 0.05 * k for k, at in enumerate(times))
+
+
+def test_ctrl_c_lets_a_sample_be_finished_and_is_then_the_end() -> None:
+    def samples() -> Iterator[Sample]:
+        for k in range(9):
+            yield Sample(k, (k,), "")
+
+    before = signal.getsignal(signal.SIGINT)
+    taken = []
+    for sample in until_interrupted(samples()):
+        if sample.t_us == 3:
+            signal.raise_signal(signal.SIGINT)
+        taken.append(sample.t_us)
+    assert taken == [0, 1, 2, 3]
+    assert signal.getsignal(signal.SIGINT) is before
+
+    def waits() -> Iterator[Sample]:
+        yield Sample(0, (0,), "")
+        signal.raise_signal(signal.SIGINT)
+        yield Sample(1, (1,), "")
+
+    assert [sample.t_us for sample in until_interrupted(waits())] == [0]
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_second_ctrl_c_stops_at_once() -> None:
+    taken = until_interrupted(iter([Sample(0, (0,), ""), Sample(1, (1,), "")]))
+    next(taken)
+    signal.raise_signal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
+    taken.close()  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(

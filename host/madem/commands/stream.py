@@ -83,15 +83,12 @@ def _record(args: argparse.Namespace, terminal: Terminal) -> dict[str, Any]:
         if recorder.cut_bytes:
             terminal.say(f"removed {recorder.cut_bytes} bytes of an unfinished block")
         before, closed = recorder.rows, time.monotonic()
-        try:
-            for sample in _limited(source, args.seconds):
-                recorder.add(sample.t_us, sample.values, sample.label)
-                last = sample.t_us
-                if source.live and time.monotonic() - closed > _FLUSH_S:
-                    recorder.flush()
-                    closed = time.monotonic()
-        except KeyboardInterrupt:  # the usual end of a live recording
-            pass
+        for sample in stream.until_interrupted(_limited(source, args.seconds)):
+            recorder.add(sample.t_us, sample.values, sample.label)
+            last = sample.t_us
+            if source.live and time.monotonic() - closed > _FLUSH_S:
+                recorder.flush()
+                closed = time.monotonic()
     rows = recorder.rows - before
     terminal.say(
         f"{args.out}: {rows:,} samples of {len(source.channels)} channels, {last / 1e6:.1f} s"
@@ -115,7 +112,7 @@ def _replay(args: argparse.Namespace, terminal: Terminal) -> dict[str, Any]:
     if args.novelty and not on_board:
         raise MademError("--novelty is for a board: name one with --board")
     with _open(args) as source:
-        samples = _timed(source, args)
+        samples = stream.until_interrupted(_timed(source, args))
         if not on_board:
             return _print(samples)
         return stream_run.replay(
@@ -144,15 +141,12 @@ def _show(args: argparse.Namespace, terminal: Terminal) -> dict[str, Any]:
     count, last = 0, 0
     with _open(args) as source:
         shown: list[Sample] = []
-        try:
-            for sample in _timed(source, args):
-                count, last = count + 1, sample.t_us
-                shown.append(sample)
-                if sample.t_us - shown[0].t_us >= _SHOWN_S * 1e6:
-                    terminal.say(stream_run.picture(source.channels, shown))
-                    shown.clear()
-        except KeyboardInterrupt:
-            pass
+        for sample in stream.until_interrupted(_timed(source, args)):
+            count, last = count + 1, sample.t_us
+            shown.append(sample)
+            if sample.t_us - shown[0].t_us >= _SHOWN_S * 1e6:
+                terminal.say(stream_run.picture(source.channels, shown))
+                shown.clear()
         if shown:
             terminal.say(stream_run.picture(source.channels, shown))
     return {"samples": count, "seconds": last / 1e6, "channels": list(source.channels)}
