@@ -145,7 +145,7 @@ class Twin:
             x: DAC codes, uint8 (samples, features) or (B, samples, features).
         """
         x = self._inputs(x, np.shape(x)[-2])
-        chunk = max(1, _CHUNK // (self._phases.readings_to_predict * len(self.seeds)))
+        chunk = self._samples_at_once()
         weights = self._memristors.weights()
         parts = []
         for begin in range(0, x.shape[1], chunk):
@@ -156,6 +156,10 @@ class Twin:
             _, s = self._phases.free(weights, part, offsets)
             parts.append([layer.astype(np.uint8) for layer in s[1:]])
         return [np.concatenate(layer, axis=1) for layer in zip(*parts, strict=True)]
+
+    def _samples_at_once(self) -> int:
+        """How many samples `predict_many` takes together."""
+        return max(1, _CHUNK // (self._phases.readings_to_predict * len(self.seeds)))
 
     def answer(self, outputs: ArrayLike) -> NDArray[np.int64]:
         """What activities of layer L say.

@@ -6,13 +6,24 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from madem import learn
 from madem.tasks import load_task
 from madem_emulator import Crossbar, Device, presets
 from madem_emulator.config import Settings
-from madem_emulator.physical.device import Faults, LogDrift, ReadNoise, Retention, TelegraphNoise
+from madem_emulator.physical.device import (
+    CycleToCycle,
+    DeviceToDevice,
+    Faults,
+    LogDrift,
+    ReadNoise,
+    Retention,
+    TelegraphNoise,
+)
 from madem_emulator.physical.learner import PhysicalTwin
+from madem_emulator.physical.streams import Streams
 from madem_emulator.physical.wires import Wires
 
 SMALL = Settings(sizes=(6, 4, 3), read_noise=0.0, seed=3).integers()
@@ -106,14 +117,45 @@ def test_what_changes_by_itself_is_read_anew() -> None:
             assert not np.array_equal(before, after)
 
 
-def test_the_same_seeds_give_the_same_bits() -> None:
-    def run(seeds: list[int]) -> list[bytes]:
-        twin = PhysicalTwin(SMALL, presets.CMO_HFOX_2025, seeds)
-        train_a_little(twin)
-        return [g.tobytes() for g in twin.conductances]
+def test_a_seed_gives_the_same_bits_in_any_batch() -> None:
+    noise = TelegraphNoise(fraction=0.3, amplitude=0.1)
+    device = replace(
+        presets.CMO_HFOX_2025,
+        telegraph=noise,
+        cycle_to_cycle=CycleToCycle(0.02),
+        device_to_device=DeviceToDevice(0.1, 0.1, 0.1, 0.1, 0.1),
+        faults=Faults(0.05, 0.05),
+    )
+    x = np.random.default_rng(2).integers(0, 256, (300, 6))
 
-    assert run([1, 2]) == run([1, 2])
-    assert run([1, 2]) != run([2, 1])
+    def run(seeds: list[int]) -> dict[int, bytes]:
+        twin = PhysicalTwin(SMALL, device, seeds)
+        for k in range(40):
+            twin.learn(8000, x[k], k % 3, train=1 + k % 3)
+        twin.wait(100.0)
+        twin.strike(0x1000)
+        twin.learn(8000, x[0], 0)
+        answers = twin.predict_many(0, x)[-1]
+        everything = [*twin.conductances, answers, twin.pulses]
+        return {s: b"".join(a[b].tobytes() for a in everything) for b, s in enumerate(seeds)}
+
+    three = run([1, 2, 3])
+    assert run([2]) == {2: three[2]}
+    assert run([3, 1]) == {3: three[3], 1: three[1]}
+    assert len(set(three.values())) == 3
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.integers(0, 5000), min_size=1, max_size=8), st.integers(0, 9))
+def test_streams_are_those_of_each_seed_however_they_are_cut(counts: list[int], seed: int) -> None:
+    together, alone = Streams([seed, 77]), Streams([seed])
+    for count in counts:
+        other = np.ones(count // 3, np.intp)
+        networks = np.concatenate([np.zeros(count, np.intp), other])
+        mixed = together.standard_normal_of(networks)[:count] if len(networks) else []
+        np.testing.assert_array_equal(mixed, alone.standard_normal((1, count))[0])
+        # Numbers of the other kind in between change nothing.
+        together.random((2, 5))
 
 
 def test_state_shows_the_conductances_as_bytes() -> None:

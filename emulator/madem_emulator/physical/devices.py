@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from madem_emulator.physical.checks import Flags, Floats
 from madem_emulator.physical.device import Device
+from madem_emulator.physical.streams import Source, normals_at, uniforms_at
 
 _LINEAR = 1e-6
 """Curvatures below this are computed as this one: the curve is then off by 1e-7 of the window."""
@@ -52,12 +53,13 @@ class DeviceArray:
         elapsed: seconds since the devices were last programmed.
     """
 
-    def __init__(self, device: Device, shape: tuple[int, ...], rng: np.random.Generator) -> None:
+    def __init__(self, device: Device, shape: tuple[int, ...], rng: Source) -> None:
         self.device = device
         self.shape = shape
         self.changes = 0
         self.elapsed = 0.0
         self._rng = rng
+        self._sigma = device.cycle_to_cycle.step * device.window
         spread, pulses, faults = device.device_to_device, device.pulses, device.faults
 
         def vary(sigma: float) -> Floats:
@@ -146,7 +148,8 @@ class DeviceArray:
         """
         goal = np.where(is_set, self._set.goal, self._reset.goal)
         rate = np.where(is_set, self._set.rate, self._reset.rate)
-        self.g = self._advance(self.g, goal, rate, amount, self.low, self.high)
+        noise = self._rng.standard_normal(self.shape) if self._sigma else None
+        self.g = self._advance(self.g, goal, rate, amount, noise, self.low, self.high)
         if self._relaxing:
             self._relaxing.restart_some(np.flatnonzero(amount), self.g.ravel(), self._rng)
         self.changes += 1
@@ -165,7 +168,8 @@ class DeviceArray:
         goal = np.where(is_set, here(self._set.goal), here(self._reset.goal))
         rate = np.where(is_set, here(self._set.rate), here(self._reset.rate))
         low, high, flat = here(self.low), here(self.high), self.g.reshape(-1)
-        flat[at] = self._advance(flat[at], goal, rate, amount, low, high)
+        noise = normals_at(self._rng, at, self.shape) if self._sigma else None
+        flat[at] = self._advance(flat[at], goal, rate, amount, noise, low, high)
         if self._relaxing:
             self._relaxing.restart_some(at, flat, self._rng)
         self.changes += 1
@@ -187,18 +191,23 @@ class DeviceArray:
             self.changes += 1
 
     def _advance(
-        self, g: Floats, goal: Floats, rate: Floats, amount: Floats, low: Floats, high: Floats
+        self,
+        g: Floats,
+        goal: Floats,
+        rate: Floats,
+        amount: Floats,
+        noise: Floats | None,
+        low: Floats,
+        high: Floats,
     ) -> Floats:
-        """Conductances after the pulses; `goal` and `rate` are overwritten."""
+        """Conductances after the pulses; `goal`, `rate` and `noise` are overwritten."""
         decay = np.multiply(rate, amount, out=rate)
         decay = np.expm1(np.negative(decay, out=decay), out=decay)
         moved = np.multiply(np.subtract(g, goal, out=goal), decay, out=goal)
-        sigma = self.device.cycle_to_cycle.step * self.device.window
-        if sigma:
-            noise = self._rng.standard_normal(g.shape)
+        if noise is not None:
             # Over the rates, which are not needed any more.
             spread = np.sqrt(amount, out=rate)
-            spread *= sigma
+            spread *= self._sigma
             noise *= spread
             moved += noise
         moved += g
@@ -227,16 +236,16 @@ class _Relaxing:
         self._z = np.zeros(g.size)
         self._shape = g.shape
 
-    def restart(self, g: Floats, target: Floats, rng: np.random.Generator) -> None:
+    def restart(self, g: Floats, target: Floats, rng: Source) -> None:
         self._origin[:] = g.ravel()
         self._target[:] = target.ravel()
         self._age[:] = 0.0
-        self._z[:] = rng.standard_normal(self._z.shape)
+        self._z[:] = rng.standard_normal(self._shape).ravel()
 
-    def restart_some(self, at: NDArray[np.intp], g: Floats, rng: np.random.Generator) -> None:
+    def restart_some(self, at: NDArray[np.intp], g: Floats, rng: Source) -> None:
         self._origin[at] = self._target[at] = g[at]
         self._age[at] = 0.0
-        self._z[at] = rng.standard_normal(len(at))
+        self._z[at] = normals_at(rng, at, self._shape)
 
     def after(self, seconds: float, device: Device) -> Floats:
         drift = device.retention.drift
@@ -250,18 +259,19 @@ class _Relaxing:
 class _Traps:
     """The devices with a trap, and which traps are filled."""
 
-    def __init__(self, device: Device, shape: tuple[int, ...], rng: np.random.Generator) -> None:
+    def __init__(self, device: Device, shape: tuple[int, ...], rng: Source) -> None:
         noise = device.telegraph
         self._noise = noise
         self._at = np.flatnonzero(rng.random(shape) < noise.fraction)
         self._share = noise.time_filled / (noise.time_filled + noise.time_empty)
-        self._filled: NDArray[Any] = rng.random(len(self._at)) < self._share
+        self._shape = shape
+        self._filled: NDArray[Any] = uniforms_at(rng, self._at, shape) < self._share
 
-    def elapse(self, seconds: float, rng: np.random.Generator) -> None:
+    def elapse(self, seconds: float, rng: Source) -> None:
         # The probability of being filled decays to its share at the sum of both rates.
         decay = np.exp(-seconds * (1 / self._noise.time_empty + 1 / self._noise.time_filled))
         probability = self._share + (self._filled - self._share) * decay
-        self._filled = rng.random(len(self._at)) < probability
+        self._filled = uniforms_at(rng, self._at, self._shape) < probability
 
     def seen(self, g: Floats) -> Floats:
         result = g.copy()

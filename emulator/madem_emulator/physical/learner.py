@@ -18,6 +18,7 @@ from madem_emulator.noise import States
 from madem_emulator.physical import checks
 from madem_emulator.physical.device import Device
 from madem_emulator.physical.devices import DeviceArray
+from madem_emulator.physical.streams import Streams, uniforms_at
 from madem_emulator.physical.wires import WiredArray, Wires
 from madem_emulator.twin import State, Twin
 from madem_emulator.twin_array import (
@@ -33,12 +34,15 @@ from madem_emulator.twin_array import (
 Z_PER_UNIT = 256 / 147.8
 """The page's INIT is in 1/256 unit of g for each unit of z, whose σ is 147.8."""
 
+_READINGS_AT_ONCE = 1 << 12
+"""Readings of each network that a prediction takes together, so that they stay in the cache."""
+
 
 class PhysicalTwin(Twin):
     """B networks with the same configuration, each on devices of its own.
 
-    As `Twin`, but for this: the seeds together seed one generator, which draws for all of the
-    batch; `devices` is brought up to date by `state` only; a saved state can't be loaded.
+    As `Twin`, but `devices` is brought up to date by `state` only, and a saved state can't be
+    loaded. A seed gives the same network whatever the others of the batch are.
 
     Attributes:
         device: what the couplings are made of.
@@ -101,6 +105,10 @@ class PhysicalTwin(Twin):
         """Not possible: bytes don't tell the conductances."""
         raise ValueError("a saved state is one of the emulated front end, not of the physical one")
 
+    def _samples_at_once(self) -> int:
+        # Not by the size of the batch, which must not change the order of draws.
+        return max(1, _READINGS_AT_ONCE // self._phases.readings_to_predict)
+
     def _pulse(
         self, couplings: Numbers, raised: NDArray[np.bool_], states: States, train: int
     ) -> None:
@@ -122,7 +130,7 @@ class _Physical(Memristors):
             checks.need(curve.is_linear, "nonlinearity", "on", "off for learning through wires")
         self._sizes = config.sizes
         self._wires = wires
-        self._rng = np.random.Generator(np.random.SFC64([int(seed) for seed in seeds]))
+        self._rng = Streams([int(seed) for seed in seeds])
         self._devices = DeviceArray(device, self.g.shape, self._rng)
         self._unit = device.window / WINDOW
         sigma = config.init / Z_PER_UNIT
@@ -159,7 +167,7 @@ class _Physical(Memristors):
             train: pulses.
         """
         up_to_date = self._known_changes == self._devices.changes
-        is_set = self._rng.random(len(couplings)) < 0.5
+        is_set = uniforms_at(self._rng, couplings, self._pairs.shape) < 0.5
         p, n = self._places(couplings)
         at = np.where(is_set == raised, p, n)
         self._devices.pulse_some(at, np.full(len(at), float(train)), is_set)
@@ -259,7 +267,7 @@ class _PhysicalWeights(Weights):
     even_minus: Floats | None
     even_plus: Floats | None
     odd: Floats | None
-    rng: np.random.Generator
+    rng: Streams
 
     @classmethod
     def make(
@@ -270,7 +278,7 @@ class _PhysicalWeights(Weights):
         even_minus: Floats | None,
         even_plus: Floats | None,
         odd: Floats | None,
-        rng: np.random.Generator,
+        rng: Streams,
     ) -> _PhysicalWeights:
         """Of couplings (B, n, m + 1), in units of g."""
         result = cls(forward[..., :-1], FULL * forward[:, None, :, -1])

@@ -1,0 +1,117 @@
+"""Random numbers for many networks at once, each from generators of its own: what a network draws
+does not depend on which others learn beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from madem_emulator.physical.checks import Floats
+
+_POOL = 4096
+"""Numbers of each network that are drawn ahead."""
+
+Numbers = NDArray[np.intp]
+
+
+class Streams:
+    """Generators of B networks, drawn from like one `numpy.random.Generator`.
+
+    Arrays have the networks as their first axis.
+    """
+
+    def __init__(self, seeds: Sequence[int]) -> None:
+        """Two generators for each seed, one for each kind of number."""
+        pairs = [np.random.SeedSequence(int(seed)).spawn(2) for seed in seeds]
+        normal, uniform = (
+            [np.random.Generator(np.random.SFC64(source)) for source in sources]
+            for sources in zip(*pairs, strict=True)
+        )
+        self._normal = _Pool([generator.standard_normal for generator in normal])
+        self._uniform = _Pool([generator.random for generator in uniform])
+
+    def standard_normal(self, shape: tuple[int, ...]) -> Floats:
+        """Normal numbers, (B, …)."""
+        return self._normal.block(shape)
+
+    def random(self, shape: tuple[int, ...]) -> Floats:
+        """Uniform numbers from 0 to 1, (B, …)."""
+        return self._uniform.block(shape)
+
+    def standard_normal_of(self, networks: Numbers) -> Floats:
+        """A normal number for each entry, from the network that it names; they rise. (n,)."""
+        return self._normal.some(networks)
+
+    def random_of(self, networks: Numbers) -> Floats:
+        """A uniform number for each entry, likewise."""
+        return self._uniform.some(networks)
+
+
+Source = Streams | np.random.Generator
+
+
+def normals_at(rng: Source, at: Numbers, shape: tuple[int, ...]) -> Floats:
+    """Normal numbers for positions in a flattened array of that shape, (n,).
+
+    Args:
+        at: positions, those of one network (first axis) before those of the next.
+    """
+    if isinstance(rng, Streams):
+        return rng.standard_normal_of(at // int(np.prod(shape[1:])))
+    return rng.standard_normal(len(at))
+
+
+def uniforms_at(rng: Source, at: Numbers, shape: tuple[int, ...]) -> Floats:
+    """Uniform numbers from 0 to 1, likewise."""
+    if isinstance(rng, Streams):
+        return rng.random_of(at // int(np.prod(shape[1:])))
+    return rng.random(len(at))
+
+
+class _Pool:
+    """Numbers of one kind, drawn ahead for every network."""
+
+    def __init__(self, draw: Sequence[Callable[[int], Floats]]) -> None:
+        self._draw = draw
+        self._pool = np.empty((len(draw), _POOL))
+        self._next = np.full(len(draw), _POOL)
+        self._first = np.arange(len(draw))[:, None]
+
+    def block(self, shape: tuple[int, ...]) -> Floats:
+        each = int(np.prod(shape[1:]))
+        if each > _POOL // 2:
+            rows = [self._long(network, each) for network in range(len(self._draw))]
+            return np.stack(rows).reshape(shape)
+        self._refill(np.full(len(self._draw), each))
+        taken = self._pool[self._first, self._next[:, None] + np.arange(each)]
+        self._next += each
+        return taken.reshape(shape)
+
+    def some(self, networks: Numbers) -> Floats:
+        counts = np.bincount(networks, minlength=len(self._draw))
+        if counts.max() > _POOL // 2:
+            rows = [self._long(network, count) for network, count in enumerate(counts)]
+            return np.concatenate(rows)
+        self._refill(counts)
+        rank = np.arange(len(networks)) - (np.cumsum(counts) - counts)[networks]
+        taken = self._pool[networks, self._next[networks] + rank]
+        self._next += counts
+        return taken
+
+    def _refill(self, counts: Numbers) -> None:
+        """Draw for the networks whose pool does not hold that many; what is left goes first."""
+        for network in np.flatnonzero(self._next + counts > _POOL).tolist():
+            left = self._pool[network, self._next[network] :].copy()
+            self._pool[network, : len(left)] = left
+            self._pool[network, len(left) :] = self._draw[network](_POOL - len(left))
+            self._next[network] = 0
+
+    def _long(self, network: int, count: int) -> Floats:
+        """Past the pool, after what is left in it."""
+        begin = self._next[network]
+        left = self._pool[network, begin : begin + count]
+        self._next[network] = begin + len(left)
+        return np.concatenate([left, self._draw[network](count - len(left))])
