@@ -8,7 +8,8 @@ def run():
     gc.collect()
     # Loading scatters what stays among what does not. So a piece is kept free of it for the
     # network, and the rest is swept up often; largest parts first, for the same reason.
-    kept_free = bytearray(gc.mem_free() // 4)
+    # Not more than a heap that is made of several areas has in one.
+    kept_free = bytearray(min(gc.mem_free() // 4, 32768))
     gc.threshold(1024)
     for name in ("kernels", "link", "crc", "crossbar", "network", "learning", "serve"):
         __import__("madem." + name)
