@@ -49,8 +49,8 @@ def test_what_was_never_learned_is_noticed(device: Device) -> None:
             detector = novelty.NoveltyDevice(device, task.pipeline)
             found.setdefault(name, []).append(novelty.run(detector, task, plan, name)["auc"])
     means = {name: np.mean(values) for name, values in found.items()}
-    assert np.mean(list(means.values())) > 0.85, means
-    assert min(means.values()) > 0.65, means
+    assert np.mean(list(means.values())) > 0.88, means
+    assert min(means.values()) > 0.8, means
 
 
 def test_a_detector_that_has_learned_nothing_notices_less(task: StreamTask) -> None:
