@@ -82,7 +82,7 @@ def test_digits_learns_in_24_kilobytes_on_a_cortex_m3_what_it_learns_anywhere() 
         assert device.state() == twin.state()
 
 
-@pytest.mark.parametrize("heap", ["96K", "300K"])
+@pytest.mark.parametrize("heap", ["96K", "200K"])
 def test_a_network_that_is_too_large_is_refused_with_both_sizes(heap: str) -> None:
     wanted = config((1000,))
     needed = memory.network_bytes((64, 1000, 10), 64)
