@@ -12,9 +12,6 @@ from numpy.typing import NDArray
 from madem import datafile, recording
 from madem.errors import TaskError
 
-_GAP = 1.5
-"""Sample times after which samples do not join on to each other: docs/recordings.md."""
-
 
 class Piece(NamedTuple):
     """Rows begin…end − 1 of a stream: without a gap and of one label.
@@ -89,7 +86,7 @@ def _from_recording(path: Path) -> Stream:
     breaks = np.diff(labels) != 0
     rate = found.header.rate_hz
     if rate:
-        breaks |= np.diff(found.t_us) > _GAP * 1e6 / rate
+        breaks |= np.diff(found.t_us) > recording.GAP * 1e6 / rate
     units = found.header.units_per_count or (1.0,) * len(found.header.channels)
     scale = np.array(units)
     return Stream(

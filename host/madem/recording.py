@@ -22,6 +22,8 @@ from madem.errors import MademError
 MAGIC = "# madem recording 1"
 BLOCK_ROWS = 64
 """Rows after which a block is closed."""
+GAP = 1.5
+"""Sample times after which samples do not join on to each other."""
 _MARK = re.compile(rb"# block rows=(\d+) crc32=([0-9a-f]{8})\n")
 _FORBIDDEN = set(',#"\r\n')
 

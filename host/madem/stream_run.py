@@ -13,13 +13,12 @@ from madem import session, state
 from madem.device import Device
 from madem.errors import MademError, TaskError
 from madem.novelty import NoveltyDevice, recipe
+from madem.recording import GAP
 from madem.stream import Sample, Source
 from madem.stream_learner import FOLLOW, PREDICT, Feeder
 from madem.stream_task import Chunk
 from madem_emulator.pipeline import Pipeline, PipelineError, parse
 
-_GAP = 1.5
-"""Sample times after which samples do not join on to each other."""
 _USUAL = 16
 """Windows that the novelty detector learns before it says that one is new."""
 _NEW = 3.0
@@ -37,7 +36,7 @@ class Cutter:
 
     def __init__(self, pipeline: Pipeline, rate_hz: float | None) -> None:
         self._pipeline = pipeline
-        self._gap_us = _GAP * 1e6 / rate_hz if rate_hz else None
+        self._gap_us = GAP * 1e6 / rate_hz if rate_hz else None
         self._last_us: int | None = None
         self._values: list[tuple[int, ...]] = []
         self._restart = True
