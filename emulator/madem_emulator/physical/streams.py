@@ -4,6 +4,7 @@ does not depend on which others learn beside it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -60,14 +61,14 @@ def normals_at(rng: Source, at: Numbers, shape: tuple[int, ...]) -> Floats:
         at: positions, those of one network (first axis) before those of the next.
     """
     if isinstance(rng, Streams):
-        return rng.standard_normal_of(at // int(np.prod(shape[1:])))
+        return rng.standard_normal_of(at // math.prod(shape[1:]))
     return rng.standard_normal(len(at))
 
 
 def uniforms_at(rng: Source, at: Numbers, shape: tuple[int, ...]) -> Floats:
     """Uniform numbers from 0 to 1, likewise."""
     if isinstance(rng, Streams):
-        return rng.random_of(at // int(np.prod(shape[1:])))
+        return rng.random_of(at // math.prod(shape[1:]))
     return rng.random(len(at))
 
 
@@ -81,7 +82,10 @@ class _Pool:
         self._first = np.arange(len(draw))[:, None]
 
     def block(self, shape: tuple[int, ...]) -> Floats:
-        each = int(np.prod(shape[1:]))
+        each = math.prod(shape[1:])
+        if len(self._draw) == 1:
+            # Needs no pool: a generator gives the same numbers however they are asked for.
+            return self._draw[0](each).reshape(shape)
         if each > _POOL // 2:
             rows = [self._long(network, each) for network in range(len(self._draw))]
             return np.stack(rows).reshape(shape)
@@ -91,6 +95,8 @@ class _Pool:
         return taken.reshape(shape)
 
     def some(self, networks: Numbers) -> Floats:
+        if len(self._draw) == 1:
+            return self._draw[0](len(networks))
         counts = np.bincount(networks, minlength=len(self._draw))
         if counts.max() > _POOL // 2:
             rows = [self._long(network, count) for network, count in enumerate(counts)]
