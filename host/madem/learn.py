@@ -159,7 +159,7 @@ def recipe(
         epochs = 80 if words else min(max(_SCHEDULE, -(-_ENOUGH // task.samples_per_pass)), 200)
     if decay is None:
         # The learning rate ends where it does after the passes that were tried.
-        fall = 0.965**80 if recall else 0.9**20 if words else 0.84**20
+        fall = 0.95**80 if recall else 0.9**20 if words else 0.84**20
         decay = math.pow(fall, 1 / max(epochs, _SCHEDULE))
     if stride is None:
         stride = 1 / 15 if words else 0.19
