@@ -19,7 +19,8 @@ from madem_emulator import Crossbar, presets
 from madem_emulator.config import Settings
 from madem_emulator.physical.learner import PhysicalTwin
 from madem_emulator.physical.terminals import terminal_currents
-from madem_emulator.physical.wires import WiredArray, Wires
+from madem_emulator.physical.wire_solver import WiredArray
+from madem_emulator.physical.wires import Wires
 
 LINES = 64
 WIRES = Wires(word_segment=2.0, bit_segment=2.0, driver=50.0, sense=50.0)

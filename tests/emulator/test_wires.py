@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from madem_emulator import Crossbar, presets
 from madem_emulator.physical.device import Nonlinearity, ReadNoise
-from madem_emulator.physical.wires import WiredArray, Wires, transfer
+from madem_emulator.physical.wire_solver import WiredArray, transfer
+from madem_emulator.physical.wires import Wires
 
 from .spice import needs_ngspice, terminal_currents
 

@@ -6,7 +6,8 @@ import numpy as np
 
 from madem_emulator.physical.checks import Floats
 from madem_emulator.physical.device import Device
-from madem_emulator.physical.wires import WiredArray, Wires, solve_nonlinear
+from madem_emulator.physical.wire_solver import WiredArray, solve_nonlinear
+from madem_emulator.physical.wires import Wires
 
 
 class Electrics:

@@ -19,7 +19,8 @@ from madem_emulator.physical import checks
 from madem_emulator.physical.device import Device
 from madem_emulator.physical.devices import DeviceArray
 from madem_emulator.physical.streams import Streams, uniforms_at
-from madem_emulator.physical.wires import WiredArray, Wires
+from madem_emulator.physical.wire_solver import WiredArray
+from madem_emulator.physical.wires import Wires
 from madem_emulator.twin import State, Twin
 from madem_emulator.twin_array import (
     FULL,
