@@ -36,9 +36,7 @@ class Learner:
         self.steps = 0
         sizes = network.sizes
         self.layers = len(sizes) - 1
-        self.accumulators = [
-            bytearray((sizes[k] + 1) * sizes[k + 1]) for k in range(self.layers)
-        ]
+        self.accumulators = [bytearray((sizes[k] + 1) * sizes[k + 1]) for k in range(self.layers)]
         for cells in self.accumulators:  # filled in place: there may be no room for a second one
             kernels.choose(cells, len(cells), cells, 0, 128, 128)
         # inner.change: where the layer's units are, and the rest of its work.
