@@ -68,6 +68,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--bits", default="4", metavar="B,B…", help="of the devices (4)")
     parser.add_argument("--seeds", type=int, default=5, metavar="N", help="seeds 1 to N (5)")
     parser.add_argument("--layers", help="hidden units, or none (the task's default)")
+    parser.add_argument("--stride", type=float, metavar="X", help="as for madem learn")
     parser.add_argument("--stuck", type=float, metavar="X", help="devices stuck from the start")
     parser.add_argument("--strike", type=float, metavar="X", help="devices stuck after training")
     parser.add_argument(
@@ -90,7 +91,9 @@ def _row(
     columns: list[str] = []
     for seed in range(1, args.seeds + 1):
         task = load_task(args.task, seed=seed, words=words)
-        plan = learn.recipe(task, hidden=hidden, seed=seed, weight_bits=bits, stuck=args.stuck)
+        plan = learn.recipe(
+            task, hidden=hidden, stride=args.stride, seed=seed, weight_bits=bits, stuck=args.stuck
+        )
         config = plan.settings.integers()
         learner = TwinLearner(config) if device is None else device
         if device is not None:
