@@ -205,7 +205,7 @@ def test_the_state_survives_the_host(board: str) -> None:
         # The host vanishes with frames on their way, one of them cut.
         frames = device.link
         for start in range(0, 200, 50):
-            payload = start.to_bytes(4, "little") + b"\x10\x08\0"
+            payload = start.to_bytes(4, "little") + b"\x10\x08\1\0"
             data = np.concatenate([x[start : start + 50], targets[start : start + 50, None]], 1)
             frames._send(link.LEARN, payload + data.astype(np.uint8).tobytes())
         opened.port.write(
