@@ -250,7 +250,9 @@ class Repl:
             )
         if not said.endswith(ready):
             reason = _explain_traceback(said)
-            if b"Traceback" not in said:  # most likely a board that never had the firmware
+            if reason.startswith("MemoryError"):
+                reason += ": freeze the firmware into its MicroPython, as docs/deploy.md tells"
+            elif b"Traceback" not in said:  # most likely a board that never had the firmware
                 reason += f"; `madem deploy --board {self.name}` puts the firmware on it"
             raise BoardError(f"main.py on {self.name} ended at once: {reason}")
 
@@ -342,7 +344,9 @@ def _explain_traceback(output: bytes) -> str:
     """The line that matters of a traceback, with advice where there is any."""
     _, found, traceback = output.decode(errors="replace").rpartition("Traceback (most recent call")
     reasons = [line.strip() for line in traceback.splitlines()[1:] if not line.startswith(" ")]
-    if not found or not reasons:
+    if not found:  # the heap may be too full even for the traceback
+        reasons = re.findall(r"MemoryError.*", output.decode(errors="replace"))
+    if not reasons:
         return "it printed no error"
     reason = reasons[0]
     if reason.startswith("MemoryError"):

@@ -553,6 +553,7 @@ def test_a_network_that_does_not_fit(madem: Run) -> None:
 def test_a_board_that_is_too_small_for_the_firmware(madem: Run) -> None:
     error = one_line_error(madem("learn", "digits", "--board", "unix:heap=20K"))
     assert "too little memory" in error
+    assert "freeze the firmware" in error
 
 
 def test_a_board_that_does_not_answer(madem: Run, monkeypatch: pytest.MonkeyPatch) -> None:
