@@ -23,8 +23,8 @@ class Terminal:
         self._console = Console(quiet=quiet, highlight=False)
 
     def say(self, what: RenderableType) -> None:
-        """Print a line or a table."""
-        self._console.print(what)
+        """Print a line or a table; lines are wrapped for terminals only."""
+        self._console.print(what, soft_wrap=isinstance(what, str) and not self._console.is_terminal)
 
     def write(self, text: str) -> None:
         """Print text as it is: nothing wrapped, nothing styled."""
