@@ -16,7 +16,7 @@ from madem.commands.terminal import Terminal
 NAME = "completion"
 HELP = "the script that lets a shell complete commands and options"
 
-_BOARDS = "unix qemu auto"
+_BOARDS = "unix unix32 qemu rp2040 auto"
 _PORTS = "/dev/ttyACM* /dev/ttyUSB* /dev/cu.usb* /dev/serial/by-id/*"
 _TASKS = "braille braille-words digits motions"
 _DATA = "*.csv *.npz"

@@ -13,7 +13,8 @@ def board(parser: argparse.ArgumentParser, default: str = "unix") -> None:
     parser.add_argument(
         "--board",
         default=default,
-        help=f"unix, unix:heap=64K, a port, auto; for learn also twin ({default})",
+        help="unix, unix:heap=64K, unix32, qemu, rp2040, a port, auto; for learn also twin"
+        f" ({default})",
     )
 
 
