@@ -1,6 +1,7 @@
 """Real MicroPython in a process of its own that looks like a board on a serial port.
 
-Run as `python -m madem_emulator.unix_board [--heap 64K] [--dir DIR]` it prints
+Run as `python -m madem_emulator.unix_board [--heap 64K] [--dir DIR]
+[--wiring DESIGN+PRESET+SEED]` it prints
 the path of its serial port (a pty) on one line and serves it until its parent
 ends, its stdin (when that is a pipe) closes, or a signal asks it to stop.
 
@@ -13,7 +14,8 @@ The pump adds what the Unix port of MicroPython lacks of a board:
 - `boot.py` and `main.py` run at power-up; when the interpreter ends (Ctrl-D,
   `machine.soft_reset()`, `sys.exit()`) it prints `MPY: soft reboot` and starts
   again, into the raw REPL without `main.py` if the raw REPL was left;
-- Ctrl-C interrupts a running program, however much unread input is ahead.
+- Ctrl-C interrupts a running program, however much unread input is ahead;
+- with `--wiring`, `machine` has Pin, SPI, I2C and ADC, and chip models behind them (bus.py).
 
 One difference to a real board stays: the Unix port raises KeyboardInterrupt on
 the spot, even amid a garbage collection, and then may report a locked heap for
@@ -39,6 +41,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from madem_emulator.board_process import (
     EmulatedBoardError,
@@ -48,6 +51,9 @@ from madem_emulator.board_process import (
     open_port,
     parse_size,
 )
+
+if TYPE_CHECKING:
+    from madem_emulator.bus import Bus
 
 CTRL_A = b"\x01"
 CTRL_C = b"\x03"
@@ -83,6 +89,12 @@ vfs.umount('/')
 vfs.mount(vfs.VfsPosix({root!r}),'/')
 os.chdir('/')
 del os,vfs
+"""
+# A board with chips has a `machine` of its own, in a folder of its own.
+_MOUNT_BUS = """\
+import vfs
+vfs.mount(vfs.VfsPosix({folder!r}),'/bus')
+del vfs
 """
 # A program that exits must end the process although the REPL is wanted after
 # programs that don't: MICROPYINSPECT is read when the start-up code is over.
@@ -120,13 +132,20 @@ def find_micropython() -> str:
 class UnixBoard:
     """One emulated board: a pty, an interpreter behind it, and the pump between them."""
 
-    def __init__(self, micropython: str, flash: Path, heap: int | None = None) -> None:
+    def __init__(
+        self,
+        micropython: str,
+        flash: Path,
+        heap: int | None = None,
+        bus: "Bus | None" = None,
+    ) -> None:
         """Check that the interpreter can serve as a board, open the port and power up.
 
         Args:
             micropython: path of a MicroPython for Linux.
             flash: an existing directory, the board's file system.
             heap: bytes; None for the interpreter's own choice.
+            bus: what is wired to it; None: nothing.
 
         Raises:
             EmulatedBoardError: the interpreter does not start.
@@ -134,6 +153,9 @@ class UnixBoard:
         self._flash = flash.resolve()
         self._command = [micropython, *(["-X", f"heapsize={heap}"] if heap else []), "-c"]
         self._mount = _MOUNT.format(root=str(self._flash))
+        self._bus = bus
+        if bus:
+            self._mount += _MOUNT_BUS.format(folder=str(_bus_folder()))
         self._probe()
 
         self._master, self._slave = open_port()
@@ -227,7 +249,8 @@ class UnixBoard:
         needed = {
             name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH") if name in os.environ
         }
-        return needed | {"HOME": "/nonexistent", "MICROPYPATH": ".frozen:/lib"}
+        path = ".frozen:/bus:/lib" if self._bus else ".frozen:/lib"
+        return needed | {"HOME": "/nonexistent", "MICROPYPATH": path}
 
     def _start_interpreter(self) -> tuple[subprocess.Popen[bytes], int]:
         """A new interpreter, and the descriptor that becomes readable when it ends."""
@@ -235,17 +258,25 @@ class UnixBoard:
         self._glances, self._hung = 0, False
         calls = [f" execfile({name!r})" for name in programs if (self._flash / name).is_file()]
         start = self._mount + (_RUN.format(programs="\n".join(calls)) if calls else "")
-        child = subprocess.Popen(
-            [*self._command, start],
-            stdin=self._stdin_read,
-            stdout=self._stdout_write,
-            stderr=self._stdout_write,
-            cwd=_BEFORE_MOUNT,
-            env=self._environment() | {"MICROPYINSPECT": "1"},
-            # A Ctrl-C typed at the host's terminal is not meant for the board.
-            start_new_session=True,
-            preexec_fn=killed_with_parent(),
-        )
+        environment = self._environment() | {"MICROPYINSPECT": "1"}
+        with contextlib.ExitStack() as stack:
+            passed = []
+            if self._bus:  # a line of its own for each interpreter: nothing is left over in it
+                line = stack.enter_context(self._bus.connect())
+                passed.append(line.fileno())
+                environment["MADEM_BUS"] = str(line.fileno())
+            child = subprocess.Popen(
+                [*self._command, start],
+                stdin=self._stdin_read,
+                stdout=self._stdout_write,
+                stderr=self._stdout_write,
+                cwd=_BEFORE_MOUNT,
+                env=environment,
+                pass_fds=passed,
+                # A Ctrl-C typed at the host's terminal is not meant for the board.
+                start_new_session=True,
+                preexec_fn=killed_with_parent(),
+            )
         return child, os.pidfd_open(child.pid)
 
     def _soft_reboot(self) -> None:
@@ -343,6 +374,13 @@ class UnixBoard:
                     break
 
 
+def _bus_folder() -> Path:
+    """What holds the `machine` module of a board with chips, installed or in the source tree."""
+    here = Path(__file__).parent
+    folder = next(path for path in (here.parent, here) if (path / "prepare").is_dir())
+    return folder / "prepare" / "unix_bus"
+
+
 def _read(descriptor: int) -> bytes:
     try:
         return os.read(descriptor, _CHUNK)
@@ -385,6 +423,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--dir", type=Path, help="directory that is the board's flash (default: temporary)"
     )
+    parser.add_argument(
+        "--wiring", help="chips that are wired to it: DESIGN+PRESET+SEED (default: none)"
+    )
     options = parser.parse_args(arguments)
     exit_on_signals()
     watched = lifelines()  # before the parent hears of the port, and may go
@@ -404,8 +445,13 @@ def main(arguments: list[str] | None = None) -> int:
             else:
                 flash = options.dir
                 flash.mkdir(parents=True, exist_ok=True)
-            board = UnixBoard(find_micropython(), flash, heap)
-        except (EmulatedBoardError, OSError) as error:
+            bus = None
+            if options.wiring is not None:
+                from madem_emulator import designs  # with numpy, which a bare board does without
+
+                bus = designs.wire(options.wiring)
+            board = UnixBoard(find_micropython(), flash, heap, bus)
+        except (EmulatedBoardError, OSError, ValueError) as error:
             print(error, file=sys.stderr)
             return 2
         stack.callback(board.close)

@@ -8,6 +8,8 @@ A front end has these methods, and the learner knows no others:
     pulse(k, pulses, count, train)  raise or lower couplings by `train` pulses each
     health()                 how many devices can't change
     start(rng, stream, index)  start a generator of the learner's own
+    strike(share)            have more devices stuck
+    refresh(k)               bring `devices` of weight layer k up to date
 
 `s` holds all activities, `out` receives readings as kernels.OFFSET + u.
 """
@@ -24,6 +26,8 @@ STREAM_PREDICT = 5
 
 class Crossbar:
     """docs/arithmetic.md, "Devices" and "Reading the array"."""
+
+    exact = True  # `devices` is the array itself
 
     def __init__(self, sizes, config, layers, adc_bits, seed):
         self.devices = bytearray(sum(2 * (m + 1) * n for m, n in zip(sizes, sizes[1:])))
@@ -82,6 +86,9 @@ class Crossbar:
 
     def health(self):
         return self._stuck
+
+    def refresh(self, k):
+        pass
 
     def start(self, rng, stream, index):
         kernels.seed(rng, self._device, stream, index)

@@ -26,6 +26,7 @@ _BAD_PAYLOAD = 2
 _NOT_CONFIGURED = 3
 _OUT_OF_MEMORY = 4
 _STEP_MISMATCH = 5
+_FRONT_END = 8
 
 # What READ, WRITE, DIGEST and FLIP name.
 _DEVICES = 0
@@ -106,6 +107,9 @@ class Server:
             gc.collect()
             lk.error(_OUT_OF_MEMORY, "out of memory with %d bytes free" % free)
             return
+        except (OSError, ValueError) as e:
+            lk.error(_FRONT_END, _reason(e))
+            return
         self.busy_us = 0
         gc.collect()
         left = gc.mem_free()
@@ -162,12 +166,19 @@ class Server:
                 if body[first + i * size + inputs] >= net.sizes[-1]:
                     lk.error(_BAD_PAYLOAD, "a class that has no output")
                     return
+        if traced and not net.front.exact:
+            lk.error(_BAD_PAYLOAD, "no digests of measured devices")
+            return
         began = now()
-        for i in range(count):
-            net.set_targets(body, first + inputs)
-            learner.learn(body, first, rate, train)
-            out[at + 4 + i] = net.answer()
-            first += size
+        try:
+            for i in range(count):
+                net.set_targets(body, first + inputs)
+                learner.learn(body, first, rate, train)
+                out[at + 4 + i] = net.answer()
+                first += size
+        except OSError as e:
+            lk.error(_FRONT_END, "sample %d: %s" % (learner.steps, _reason(e)))
+            return
         self.busy_us += since(began)
         put_u32(out, at, learner.steps)
         n = 4 + count
@@ -213,16 +224,20 @@ class Server:
             return
         first = at + 5
         began = now()
-        for _ in range(count):
-            net.front.begin(crossbar.STREAM_PREDICT, number)
-            net.settle_free(body, first)
-            if wide:
-                kernels.load(out, at, outputs, net.free, net.at[-1], 255)
-            else:
-                out[at] = net.answer()
-            at += size
-            first += net.sizes[0]
-            number += 1
+        try:
+            for _ in range(count):
+                net.front.begin(crossbar.STREAM_PREDICT, number)
+                net.settle_free(body, first)
+                if wide:
+                    kernels.load(out, at, outputs, net.free, net.at[-1], 255)
+                else:
+                    out[at] = net.answer()
+                at += size
+                first += net.sizes[0]
+                number += 1
+        except OSError as e:
+            lk.error(_FRONT_END, _reason(e))
+            return
         self.busy_us += since(began)
         lk.reply(_PREDICT, at - lk.start)
 
@@ -275,6 +290,16 @@ class Server:
             lk.error(_BAD_PAYLOAD, "no such memory")
             return
         base += offset
+        if which == _DEVICES and not self.learner.network.front.exact:
+            if kind != _READ:
+                lk.error(_BAD_PAYLOAD, "devices behind chips can only be read")
+                return
+            if not offset:
+                try:
+                    self.learner.network.front.refresh(body[at + 1] - 1)
+                except OSError as e:
+                    lk.error(_FRONT_END, _reason(e))
+                    return
         if kind == _DIGEST:
             self._digest(buffer, base, count, True)
             self._put_digest(at)
@@ -317,7 +342,8 @@ class Server:
         layer = body[at + 5]
         index = _u32(body, at + 6)
         length = self._region(_FREE if state else _DEVICES, layer)[2]
-        if state > 1 or layer < 1 or index >= length or body[at + 10] > 7:
+        exact = self.learner.network.front.exact
+        if state > 1 or layer < 1 or index >= length or body[at + 10] > 7 or not (state or exact):
             lk.error(_BAD_PAYLOAD, "no such cell")
             return
         self.learner.flip = (_u32(body, at + 1), state, layer, index, body[at + 10])
@@ -362,6 +388,11 @@ def since(began):
     return time.ticks_diff(time.ticks_us(), began) if time else 0
 
 
+def _reason(e):
+    """What an exception of a front end says; of an OSError with a bare number, that number."""
+    return e.args[0] if isinstance(e.args[0], str) else "bus error %d" % e.args[0]
+
+
 def _u32(body, at):
     return body[at] | body[at + 1] << 8 | body[at + 2] << 16 | body[at + 3] << 24
 
@@ -382,7 +413,7 @@ def parse(body, at, end):
     )
     if (
         kind != _FORMAT
-        or front
+        or front > 1
         or rule > 2
         or not 2 <= bits <= 10
         or not sweeps_nudged * sweeps_free
@@ -390,8 +421,10 @@ def parse(body, at, end):
         raise ValueError("a setting that this firmware does not know")
     seed = _u32(body, at + 12)
     device = struct.unpack_from("<HhhHHHHH", body, at + 16)
-    if depth < 1 or end - at != 32 + 2 * (depth + 1) + 11 * depth:
+    name = at + 32 + 2 * (depth + 1) + 11 * depth
+    if depth < 1 or (end <= name if front else end != name):
         raise ValueError("a length that does not fit the layers")
+    design = bytes(body[name:end]).decode() if front else ""
     sizes = struct.unpack_from("<%dH" % (depth + 1), body, at + 32)
     at += 32 + 2 * (depth + 1)
     layers = [struct.unpack_from("<4B3HB", body, at + 11 * k) for k in range(depth)]
@@ -405,13 +438,20 @@ def parse(body, at, end):
     scales = [layer[7] for layer in layers]
     if min(scales) < 1:
         raise ValueError("a rate scale of 0")
-    return sizes, (device, layers, bits, seed), units, (rule, scales)
+    return sizes, (device, layers, bits, seed), units, (rule, scales), design
 
 
 def build(wanted):
     """The learner of a parsed CONFIGURE."""
-    sizes, cells, units, rules = wanted
-    net = network.Network(sizes, crossbar.Crossbar(sizes, *cells), *units)
+    sizes, cells, units, rules, design = wanted
+    if design:
+        from . import attached  # only now: a board without chips has no use for it
+
+        device, layers, _, seed = cells
+        front = attached.Attached(sizes, device, layers, seed, design)
+    else:
+        front = crossbar.Crossbar(sizes, *cells)
+    net = network.Network(sizes, front, *units)
     return learning.Learner(net, *rules)
 
 

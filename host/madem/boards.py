@@ -43,7 +43,7 @@ _EMULATED = {
     "unix": (
         "madem_emulator.unix_board",
         "real MicroPython as a process behind a serial port",
-        ("heap=SIZE",),
+        ("heap=SIZE", "wiring=DESIGN"),
     ),
     "unix32": (
         "madem_emulator.unix_board",
@@ -238,7 +238,8 @@ def _open_emulated(spec: str, kind: str, options: str) -> Board:
     file = options if options and known == ("FILE",) else None
     for option in options.split(",") if options and not file else []:
         key, equals, value = option.partition("=")
-        if (f"{key}=SIZE" if equals and value else option) not in known:
+        taken = [name.partition("=")[0] for name in known if ("=" in name) == bool(value)]
+        if key not in taken or (equals and not value):
             raise BoardError(
                 f"board {spec!r}: {kind} has only the option {' and the option '.join(known)}"
             )

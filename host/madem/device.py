@@ -127,14 +127,19 @@ class Device:
             raise LinkError("configure the device before using it")
         return self._config
 
-    def configure(self, config: Config) -> Fit:
+    def configure(self, config: Config, design: str = "") -> Fit:
         """Build a network with fresh random weights.
 
+        Args:
+            config: the integers.
+            design: the board of chips that holds the weights; "": the emulated front end.
+
         Raises:
-            DeviceError: it does not fit (code 4), or the firmware can't do this.
+            DeviceError: it does not fit (code 4), a chip does not answer (8), or the firmware
+                can't do this.
         """
         try:
-            reply = self.link.request(link.CONFIGURE, pack_config(config), timeout=120.0)
+            reply = self.link.request(link.CONFIGURE, pack_config(config, design), timeout=120.0)
         except DeviceError as error:
             if error.code != 4:
                 raise
@@ -398,12 +403,12 @@ def connect(board: Board, deploy_firmware: bool | None = None) -> Device:
     return Device(connection, hello)
 
 
-def pack_config(config: Config) -> bytes:
-    """The payload of CONFIGURE in docs/link.md."""
+def pack_config(config: Config, design: str = "") -> bytes:
+    """The payload of CONFIGURE in docs/link.md; `design` as for `Device.configure`."""
     c = config
     head = struct.pack(
         "<12BI", 2, len(c.layers), c.one_hot, c.rule, c.t_free, c.t_nudge, c.beta, c.t_hi, c.t_lo,
-        c.dac_mask, c.adc_bits, 0, c.seed,
+        c.dac_mask, c.adc_bits, bool(design), c.seed,
     )  # fmt: skip
     device = struct.pack(
         "<HhhHHHHH", c.step, c.nl_set, c.nl_reset, c.c2c, c.d_step, c.d_top, c.stuck, c.init
@@ -416,7 +421,7 @@ def pack_config(config: Config) -> bytes:
         )
         for la in c.layers
     )  # fmt: skip
-    return head + device + sizes + layers
+    return head + device + sizes + layers + design.encode()
 
 
 def _with_targets(x: Bytes, targets: Bytes) -> Bytes:

@@ -46,6 +46,8 @@ class Recipe:
     """Passes left out at the start: the first pass is the one that would come after them."""
     device: Device | None = None
     """What the twin's array is made of; None: the integer crossbar."""
+    design: str = ""
+    """Board of chips that holds the weights; "": the emulated front end."""
 
     def pace(self, k: int) -> tuple[int, int]:
         """RATE and TRAIN of pass k.

@@ -52,6 +52,7 @@ ERRORS = {
     5: "the device has learned another number of samples",
     6: "the device has been restarted or serves somebody else",
     7: "the firmware failed",
+    8: "the front end",
 }
 
 FRAME_BYTES = 12  # body bytes beside the payload

@@ -94,7 +94,7 @@ def prepare(
     if resume is None:
         config = plan.settings.integers()
         if device is not None:
-            device.configure(config)
+            device.configure(config, plan.design)
         return _learner(device, config, task, plan.device), plan
     saved = state.load(resume)
     sizes = saved.config.sizes

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from madem import output, session, state
+from madem import attached, output, session, state
 from madem.commands import options, training, unlabelled
 from madem.commands.terminal import Terminal
 from madem.errors import TaskError
@@ -52,7 +52,7 @@ def _as_the_state_says(args: argparse.Namespace) -> None:
 
 def run(args: argparse.Namespace, terminal: Terminal) -> int:
     """Train, evaluate, compare, save."""
-    if args.novelty is not None:
+    if args.novelty is not None and args.frontend != "attached":
         return unlabelled.run(args, terminal)
     if args.load is not None:
         _as_the_state_says(args)
@@ -62,7 +62,8 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
         output.check_file(args.save)
     if args.plot is not None:
         output.check_folder(args.plot)
-    with session.open_learner(args.board) as device:
+    spec = attached.board_spec(args) if args.frontend == "attached" else args.board
+    with session.open_learner(spec) as device:
         resume = Path(args.load) if args.load else None
         learner, plan = session.prepare(device, plan, task, resume)
         run = session.Run(task, plan, learner.config, args.board, args.preset, args.frontend)

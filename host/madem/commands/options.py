@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from madem import physical
+from madem import attached, physical
 from madem_emulator.integer_presets import PRESETS
 
 
@@ -51,7 +51,7 @@ def task(parser: argparse.ArgumentParser) -> None:
         choices=(*PRESETS, *physical.presets.ALL),
         metavar="NAME",
         help=f"device imperfections: {', '.join(PRESETS)} (default); with --frontend physical"
-        f" {', '.join(physical.presets.ALL)} ({physical.DEFAULT})",
+        f" or attached {', '.join(physical.presets.ALL)} ({physical.DEFAULT})",
     )
     for flag, what in (
         ("--cycle-to-cycle", "σ of a step, as a fraction of it"),
@@ -87,10 +87,15 @@ def task(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--frontend",
-        choices=("emulated", "physical"),
+        choices=("emulated", "physical", "attached"),
         default="emulated",
-        help="what holds the weights: the board's integers, or with --board twin devices in"
-        " physical units (emulated)",
+        help="what holds the weights: the board's integers, with --board twin devices in"
+        " physical units, or an array behind converter chips (emulated)",
+    )
+    parser.add_argument(
+        "--design",
+        metavar="NAME",
+        help=f"board of chips of --frontend attached: {', '.join(attached.DESIGNS)}",
     )
 
 

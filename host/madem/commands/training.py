@@ -6,7 +6,7 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
-from madem import learn, physical, session, verify
+from madem import attached, learn, physical, session, verify
 from madem.commands.terminal import Terminal
 from madem.device import Learner
 from madem.errors import TaskError
@@ -18,10 +18,16 @@ from madem_emulator.integer_presets import PRESETS
 def make_plan(args: argparse.Namespace) -> tuple[Task, learn.Recipe]:
     """The task that the options name, and how it will be learned; fills in their defaults."""
     args.seed = 1 if args.seed is None else args.seed
-    device = physical.device_of(args) if args.frontend == "physical" else None
+    device = None
+    if args.frontend == "physical":
+        device = physical.device_of(args)
+    elif args.frontend == "attached":
+        device = attached.device_of(args)
+    if args.design is not None and args.frontend != "attached":
+        raise TaskError("--design needs --frontend attached")
     args.preset = args.preset or "default"
     if device is None and args.preset not in PRESETS:
-        raise TaskError(f"--preset {args.preset} needs --frontend physical")
+        raise TaskError(f"--preset {args.preset} needs --frontend physical or attached")
     task = load_task(
         args.task,
         seed=args.seed,
@@ -49,6 +55,8 @@ def make_plan(args: argparse.Namespace) -> tuple[Task, learn.Recipe]:
         learning_rate=args.rate,
         **chosen,
     )
+    if args.frontend == "attached":
+        return task, replace(plan, design=args.design)
     return task, replace(plan, device=device)
 
 

@@ -36,6 +36,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, terminal: Terminal) -> int:
     """Run device and twin in lock step; 1 when they differ."""
+    if args.frontend == "attached":
+        raise TaskError("verify does not know measured weights yet: use --frontend emulated")
     task, plan = training.make_plan(args)
     strike = training.strike_of(args)
     if args.samples < 1:

@@ -1,0 +1,135 @@
+"""The maker board: cards of 8×8 devices behind four MCP4728, two MCP3208 and two 74HC595.
+
+docs/hardware.md has the parts and the wires. All analog levels are about VMID, half of the ADCs'
+reference. A line is driven by its DAC channel or held at VMID by its sense amplifier, whose output
+is VMID − I·R. R belongs to the card: a device that changes from g_min to g_max changes the ADC's
+code by SPAN at full read voltage.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from madem_emulator.bus import Bus
+from madem_emulator.chips.hc595 import Hc595
+from madem_emulator.chips.mcp3208 import Mcp3208
+from madem_emulator.chips.mcp4728 import Mcp4728
+from madem_emulator.physical.checks import Floats
+from madem_emulator.physical.crossbar import Crossbar
+from madem_emulator.physical.device import Device
+
+LINES = 8
+REFERENCE = 4.096
+VMID = REFERENCE / 2
+SUPPLY = 5.0
+SPAN = 224
+"""ADC codes."""
+FULL_READ = 0.2
+"""Volts of a line at full activity."""
+PULSE = 1.8
+"""Volts across a selected device; half of it across one that shares a line with it."""
+ADC_NOISE = 0.0005
+"""σ of a sample in volts, half a code: amplifier and converter together (declared)."""
+
+# Pins of the board, and outputs of the shift registers.
+PIN_ROW_ADC, PIN_COLUMN_ADC, PIN_LATCH, PIN_OE, PIN_PULSE = 17, 20, 21, 22, 26
+READ, TRANSPOSED, CARD = 1 << 15, 1 << 14, 0xFF
+ROW_DACS, COLUMN_DACS = (0x60, 0x61), (0x62, 0x63)
+
+
+class Board:
+    """All chips and as many cards as are selected.
+
+    Attributes:
+        bus: what the firmware's `machine` talks to.
+        cards: arrays by their number.
+        misuse: what the firmware did that would have hurt devices or meant nothing.
+    """
+
+    def __init__(self, device: Device, seed: int = 1) -> None:
+        """Args:
+        device: what the cards are made of.
+        seed: of all cards and of the noise.
+        """
+        self.device = device
+        self.bus = Bus()
+        self.cards: dict[int, Crossbar] = {}
+        self.misuse: list[str] = []
+        self._seed = seed
+        self._rng = np.random.Generator(np.random.SFC64([seed, LINES]))
+        self._resistance = SPAN * REFERENCE / 4096 / (FULL_READ * device.window)
+        self._control: int | None = None
+        self._levels: Floats | None = None  # at the ADCs, until something changes
+        bus = self.bus
+        self.dacs = [
+            Mcp4728(bus.now, address, SUPPLY, self._unsettle) for address in ROW_DACS + COLUMN_DACS
+        ]
+        for address, dac in zip(ROW_DACS + COLUMN_DACS, self.dacs, strict=True):
+            bus.attach_i2c(0, address, dac)
+        self.row_adc = Mcp3208(lambda line: self._sample(True, line), REFERENCE)
+        self.column_adc = Mcp3208(lambda line: self._sample(False, line), REFERENCE)
+        self.registers = Hc595(2, self._select)
+        bus.attach_spi(0, self.row_adc, PIN_ROW_ADC)
+        bus.attach_spi(0, self.column_adc, PIN_COLUMN_ADC)
+        bus.attach_spi(0, self.registers, None)
+        bus.watch(PIN_LATCH, self.registers.latch)
+        bus.watch(PIN_OE, self.registers.enable)
+        bus.watch(PIN_PULSE, self._pulse)
+
+    def card(self, number: int) -> Crossbar:
+        """The array of a card, made when it is first needed: its devices about mid-window."""
+        if number not in self.cards:
+            seed = int(np.random.SeedSequence([self._seed, number]).generate_state(1)[0])
+            array = Crossbar(LINES, LINES, self.device, seed=seed)
+            low, window = self.device.g_min, self.device.window
+            spread = 0.5 + 0.14 * array.rng.standard_normal(array.shape)
+            array.program(low + window * np.clip(spread, 0, 1))
+            self.cards[number] = array
+        return self.cards[number]
+
+    def _driven(self, columns: bool) -> Floats:
+        """Volts of eight drivers about VMID."""
+        pair = self.dacs[2:] if columns else self.dacs[:2]
+        return np.array(pair[0].volts + pair[1].volts) - VMID
+
+    def _unsettle(self) -> None:
+        self._levels = None
+
+    def _select(self, outputs: int | None) -> None:
+        self._control = outputs
+        self._levels = None
+
+    def _sample(self, rows: bool, line: int) -> float:
+        noise = ADC_NOISE * self._rng.standard_normal()
+        control = self._control or 0
+        if not control & READ or rows != bool(control & TRANSPOSED):
+            return VMID + noise  # no current into this side's amplifiers
+        if self._levels is None:
+            self._levels = self._settle(rows, control & CARD)
+        return float(self._levels[line]) + noise
+
+    def _settle(self, rows: bool, number: int) -> Floats:
+        array = self.card(number)
+        volts = self._driven(columns=rows)
+        limit = self.device.max_read_voltage
+        if np.abs(volts).max() > limit:
+            self.misuse.append(f"a read at {np.abs(volts).max():.3f} V, above {limit:g} V")
+            volts = np.clip(volts, -limit, limit)
+        currents = array.read_transposed(volts) if rows else array.read(volts)
+        return np.clip(VMID - currents * self._resistance, 0.0, SUPPLY)
+
+    def _pulse(self, level: bool) -> None:
+        """A rising edge fires the one-shot, which connects all drivers for one pulse width."""
+        if not level:
+            return
+        if self._control is None or self._control & READ:
+            self.misuse.append("a pulse without a card, or in a read")
+            return
+        across = self._driven(columns=False)[:, None] - self._driven(columns=True)
+        strength = np.abs(across) / PULSE
+        if np.any((strength > 0.6) & (strength < 0.9)) or np.any(strength > 1.1):
+            self.misuse.append(f"a pulse of {np.abs(across).max():.2f} V")
+        selected = np.nonzero(strength >= 0.9)
+        if len(selected[0]):
+            counts = np.sign(across[selected]).astype(np.int64)
+            self.card(self._control & CARD).pulse_devices(selected, counts)

@@ -1,0 +1,207 @@
+"""`machine` of the emulated board with chips: Pin, SPI, I2C and ADC over the emulator's bus.
+
+Calls and errors are those of MicroPython's own classes. Everything is carried out in order. What
+has no answer (pins, SPI writes) is not waited for, and a falling edge goes out with what follows.
+madem_emulator/bus.py has the other end and the format.
+"""
+
+import os
+import struct
+from errno import EIO, ENODEV, ETIMEDOUT
+
+from micropython import const
+from umachine import *  # noqa: F403
+
+_PIN_WRITE = const(1)
+_PIN_READ = const(2)
+_SPI_SETUP = const(3)
+_SPI_WRITE = const(4)
+_SPI_TRANSFER = const(5)
+_I2C_SETUP = const(6)
+_I2C_WRITE = const(7)
+_I2C_READ = const(8)
+_ADC_READ = const(9)
+
+_LONGEST = const(4096)  # bytes in one message
+
+_line = open(int(os.getenv("MADEM_BUS")), "r+b")  # noqa: SIM115
+_status = bytearray(3)
+
+
+_held = b""
+
+
+def _send(operation, unit, data):
+    global _held
+    _line.write(_held + struct.pack("<BBH", operation, unit, len(data)) + data)
+    _held = b""
+
+
+def _hold(message):
+    """Send it together with what comes next: nothing can happen in between."""
+    global _held
+    _held += message
+
+
+def _receive(buffer):
+    got = _line.readinto(buffer)
+    while got < len(buffer):
+        n = _line.readinto(memoryview(buffer)[got:])
+        if not n:
+            raise OSError(EIO)
+        got += n
+
+
+class Pin:
+    IN = 0
+    OUT = 1
+    OPEN_DRAIN = 2
+    PULL_UP = 1
+    PULL_DOWN = 2
+
+    def __init__(self, id, mode=-1, pull=-1, *, value=None):
+        self._id = id if isinstance(id, int) else int(id.lstrip("GP"))
+        self._high = struct.pack("<BBHB", _PIN_WRITE, self._id, 1, 1)
+        self._low = struct.pack("<BBHB", _PIN_WRITE, self._id, 1, 0)
+        self.init(mode, pull, value=value)
+
+    def init(self, mode=-1, pull=-1, *, value=None):
+        if value is not None:
+            self.value(value)
+
+    def value(self, *level):
+        if level:
+            if level[0]:
+                self.on()
+            else:
+                self.off()
+            return None
+        _send(_PIN_READ, self._id, b"")
+        answer = bytearray(1)
+        _receive(answer)
+        return answer[0]
+
+    __call__ = value
+
+    def on(self):
+        global _held
+        _line.write(_held + self._high)
+        _held = b""
+
+    def off(self):
+        _hold(self._low)
+
+    high = on
+    low = off
+
+
+class SPI:
+    MSB = 0
+    LSB = 1
+
+    def __init__(self, id, baudrate=1000000, *, sck=None, mosi=None, miso=None, **options):
+        self._id = id
+        self.init(baudrate, **options)
+
+    def init(self, baudrate=1000000, *, polarity=0, phase=0, bits=8, firstbit=0):
+        if bits != 8 or firstbit:
+            raise ValueError("8 bits, the highest first, are what this bus has")
+        _send(_SPI_SETUP, self._id, struct.pack("<IB", baudrate, 2 * polarity + phase))
+
+    def deinit(self):
+        pass
+
+    def write(self, buf):
+        view = memoryview(buf)
+        for at in range(0, len(view), _LONGEST):
+            _send(_SPI_WRITE, self._id, view[at : at + _LONGEST])
+
+    def write_readinto(self, write_buf, read_buf):
+        if len(write_buf) != len(read_buf):
+            raise ValueError("buffers must be the same length")
+        if len(write_buf) <= _LONGEST:
+            _send(_SPI_TRANSFER, self._id, write_buf)
+            _receive(read_buf)
+            return
+        sent = memoryview(write_buf)
+        received = memoryview(read_buf)
+        for at in range(0, len(sent), _LONGEST):
+            _send(_SPI_TRANSFER, self._id, sent[at : at + _LONGEST])
+            _receive(received[at : at + _LONGEST])
+
+    def readinto(self, buf, write=0):
+        self.write_readinto(bytes((write,)) * len(buf), buf)
+
+    def read(self, nbytes, write=0):
+        buf = bytearray(nbytes)
+        self.readinto(buf, write)
+        return bytes(buf)
+
+
+class I2C:
+    def __init__(self, id=0, *, scl=None, sda=None, freq=400000, timeout=50000):
+        self._id = id
+        self.init(freq=freq)
+
+    def init(self, *, scl=None, sda=None, freq=400000):
+        _send(_I2C_SETUP, self._id, struct.pack("<I", freq))
+
+    def deinit(self):
+        pass
+
+    def _answered(self):
+        """The number of bytes acknowledged; OSError as of the hardware's own class."""
+        _receive(_status)
+        if _status[0]:
+            raise OSError(ENODEV if _status[0] == 1 else ETIMEDOUT)
+        return _status[1] | _status[2] << 8
+
+    def scan(self):
+        found = []
+        for address in range(8, 120):
+            try:
+                self.writeto(address, b"")
+            except OSError:
+                continue
+            found.append(address)
+        return found
+
+    def writeto(self, addr, buf, stop=True):
+        _send(_I2C_WRITE, self._id, bytes((addr, stop)) + buf)
+        return self._answered()
+
+    def writevto(self, addr, vector, stop=True):
+        return self.writeto(addr, b"".join(vector), stop)
+
+    def readfrom_into(self, addr, buf, stop=True):
+        _send(_I2C_READ, self._id, struct.pack("<BBH", addr, stop, len(buf)))
+        self._answered()
+        _receive(buf)
+
+    def readfrom(self, addr, nbytes, stop=True):
+        buf = bytearray(nbytes)
+        self.readfrom_into(addr, buf, stop)
+        return bytes(buf)
+
+    def writeto_mem(self, addr, memaddr, buf, *, addrsize=8):
+        self.writeto(addr, memaddr.to_bytes(addrsize // 8, "big") + buf)
+
+    def readfrom_mem_into(self, addr, memaddr, buf, *, addrsize=8):
+        self.writeto(addr, memaddr.to_bytes(addrsize // 8, "big"), False)
+        self.readfrom_into(addr, buf)
+
+    def readfrom_mem(self, addr, memaddr, nbytes, *, addrsize=8):
+        buf = bytearray(nbytes)
+        self.readfrom_mem_into(addr, memaddr, buf, addrsize=addrsize)
+        return bytes(buf)
+
+
+class ADC:
+    def __init__(self, pin):
+        self._id = pin if isinstance(pin, int) else pin._id
+
+    def read_u16(self):
+        _send(_ADC_READ, self._id, b"")
+        answer = bytearray(2)
+        _receive(answer)
+        return answer[0] | answer[1] << 8

@@ -1,0 +1,199 @@
+"""The attached front end: a crossbar behind converter chips, cut into the cards of a board.
+
+It has the methods of crossbar.Crossbar, and the learner can't tell them apart. Of a weight layer,
+word line j (the bias is the last) is row j % ROWS of a card, unit i has its devices P and N on the
+columns 2i and 2i + 1 of COLUMNS, and the layer's cards follow each other, those of the same rows
+first. docs/frontends.md
+"""
+
+from array import array
+
+from micropython import const
+
+from . import kernels
+from .crossbar import STREAM_LEARN, STREAM_PULSE
+
+_OFFSET = const(32768)  # of a reading
+_CODES = const(51000)  # 200 * 255: what one window at full activity is to the gain of a layer
+_MOST = const(16383)  # of a reading, either way
+
+
+class Attached:
+    """Cards of one board under the layers of a network."""
+
+    exact = False  # what `devices` holds was measured
+
+    def __init__(self, sizes, config, layers, seed, design):
+        """OSError: a chip of the board does not answer. ValueError: no such board, or no room."""
+        try:
+            module = __import__("madem.board_" + design, None, None, ("Board",))
+        except ImportError:
+            raise ValueError("there is no board design " + design)
+        board = self._board = module.Board()
+        rows = board.ROWS
+        units = board.COLUMNS // 2
+        self._device = kernels.device_words(seed, *config)
+        self._pulse_rng = array("I", (0,))
+        self.devices = bytearray(sum(2 * (m + 1) * n for m, n in zip(sizes, sizes[1:])))
+        self.bases = []
+        self._layers = []
+        base = first = at = 0
+        for k in range(len(sizes) - 1):
+            m, n = sizes[k], sizes[k + 1]
+            across = -(-n // units)
+            gain, shift = layers[k][:2]
+            # From codes to the drive: as in the page's reading, an acc of _CODES is SPAN codes.
+            gain = gain * _CODES // board.SPAN
+            while shift and gain > 32767:
+                gain >>= 1
+                shift -= 1
+            self._layers.append((m, n, at, first, across, gain, shift))
+            self.bases.append(base)
+            base += 2 * (m + 1) * n
+            first += across * -(-(m + 1) // rows)
+            at += m
+        if first > board.CARDS:
+            raise ValueError("%d cards are needed, %s selects %d" % (first, design, board.CARDS))
+        self._row_levels = array("h", bytearray(2 * rows))
+        self._column_levels = array("h", bytearray(2 * board.COLUMNS))
+        self._row_codes = array("h", bytearray(2 * rows))
+        self._column_codes = array("h", bytearray(2 * board.COLUMNS))
+        self._sums = array("i", bytearray(4 * (1 + max(sizes))))
+
+    def begin(self, stream, index):
+        """The devices are noisy enough: only the choice of pulsed devices is drawn here."""
+        if stream == STREAM_LEARN:
+            kernels.seed(self._pulse_rng, self._device, STREAM_PULSE, index)
+
+    def health(self):
+        """How many devices can't change: none is known yet."""
+        return 0
+
+    def start(self, rng, stream, index):
+        kernels.seed(rng, self._device, stream, index)
+
+    def strike(self, share):
+        raise ValueError("only devices of the emulated front end can be struck")
+
+    def forward(self, k, s, out):
+        m, n, at, card, across, gain, shift = self._layers[k]
+        board = self._board
+        rows = board.ROWS
+        levels, codes, sums = self._row_levels, self._column_codes, self._sums
+        for i in range(n):
+            sums[i] = 0
+        for block in range(0, m + 1, rows):
+            loud = False
+            for r in range(rows):
+                j = block + r
+                level = s[at + j] if j < m else 255 if j == m else 0
+                levels[r] = level
+                if level:
+                    loud = True
+            if loud:  # without voltage there is no current to read
+                board.drive_rows(levels)
+                i = 0
+                for c in range(across):
+                    board.sense_columns(card + c, codes)
+                    column = 0
+                    while column < len(codes) and i < n:
+                        sums[i] += codes[column] - codes[column + 1]
+                        column += 2
+                        i += 1
+            card += across
+        self._put(out, n, gain, shift)
+
+    def transposed(self, k, s, out):
+        m, n, at, first, across, gain, shift = self._layers[k]
+        board = self._board
+        rows = board.ROWS
+        units = board.COLUMNS // 2
+        levels, codes, sums = self._column_levels, self._row_codes, self._sums
+        for j in range(m):
+            sums[j] = 0
+        for c in range(across):
+            loud = False
+            for u in range(units):
+                i = c * units + u
+                level = s[at + m + i] if i < n else 0
+                levels[2 * u] = level
+                levels[2 * u + 1] = -level
+                if level:
+                    loud = True
+            if loud:
+                board.drive_columns(levels)
+                card = first + c
+                for block in range(0, m, rows):
+                    board.sense_rows(card, codes)
+                    for r in range(min(rows, m - block)):
+                        sums[block + r] += codes[r]
+                    card += across
+        self._put(out, m, gain, shift)
+
+    def _put(self, out, count, gain, shift):
+        sums = self._sums
+        half = 1 << shift >> 1
+        for i in range(count):
+            u = (sums[i] * gain + half) >> shift
+            u = (_MOST if u > _MOST else -_MOST if u < -_MOST else u) + _OFFSET
+            out[4 * i] = u & 255
+            out[4 * i + 1] = u >> 8
+            out[4 * i + 2] = out[4 * i + 3] = 0
+
+    def pulse(self, k, pulses, count, train):
+        """As Crossbar.pulse; devices of a bit line that need the same go in parallel."""
+        across = self._layers[k][4]
+        first = self._layers[k][3]
+        rows = self._board.ROWS
+        units = self._board.COLUMNS // 2
+        at = 0
+        x = self._pulse_rng[0]
+        last = -1
+        masks = [0, 0, 0, 0]  # SET of P, SET of N, RESET of P, RESET of N
+        card = unit = 0
+        for _ in range(count):
+            line = pulses[at] | pulses[at + 1] << 8
+            coupling = pulses[at + 2] | pulses[at + 3] << 8
+            at += 4
+            block, row = divmod(coupling >> 1, rows)
+            here = line << 16 | block
+            if here != last:
+                self._give(card, unit, masks, train)
+                last = here
+                part, unit = divmod(line, units)
+                card = first + block * across + part
+            x = 30903 * (x & 0xFFFF) + (x >> 16)
+            is_set = x & 1
+            is_n = (coupling & 1) ^ is_set
+            masks[2 - 2 * is_set + is_n] |= 1 << row
+        self._give(card, unit, masks, train)
+        self._pulse_rng[0] = x
+        self._board.rest()
+
+    def _give(self, card, unit, masks, train):
+        for kind in range(4):
+            if masks[kind]:
+                self._board.pulse(card, masks[kind], 1 << 2 * unit + (kind & 1), kind < 2, train)
+                masks[kind] = 0
+
+    def refresh(self, k):
+        """Measure the conductances of a weight layer into `devices`, a row at a time."""
+        m, n, _, card, across, _, _ = self._layers[k]
+        board = self._board
+        levels, codes = self._row_levels, self._column_codes
+        for r in range(board.ROWS):
+            levels[r] = 0
+        for j in range(m + 1):
+            levels[j % board.ROWS] = 255
+            board.drive_rows(levels)
+            levels[j % board.ROWS] = 0
+            for c in range(across):
+                board.sense_columns(card + j // board.ROWS * across + c, codes)
+                for column in range(board.COLUMNS):
+                    i = c * (board.COLUMNS // 2) + (column >> 1)
+                    if i < n:
+                        g = (codes[column] * 200 + board.SPAN // 2) // board.SPAN
+                        half = (column & 1) * (m + 1)
+                        self.devices[self.bases[k] + 2 * (m + 1) * i + half + j] = min(
+                            max(g, 0), 255
+                        )

@@ -1,0 +1,56 @@
+"""`--frontend attached`: which board of chips the options ask for, and what it is wired to."""
+
+from __future__ import annotations
+
+import argparse
+
+from madem.errors import TaskError
+from madem_emulator.physical import presets
+from madem_emulator.physical.device import Device
+
+DESIGNS = ("maker8x8",)
+"""Board designs: firmware/madem/board_NAME.py drives them."""
+DEFAULT = presets.TAOX_HFOX_WU2018.name
+
+_OF_THE_PRESET = ("bits", "cycle_to_cycle", "device_to_device", "read_noise", "stuck", "adc_bits")
+_NOT_YET = ("save", "load", "strike", "novelty")
+
+
+def device_of(args: argparse.Namespace) -> Device:
+    """The preset of the devices behind the chips; fills in the default design and preset.
+
+    Raises:
+        TaskError: an option can't be used with this front end, or names nothing.
+    """
+    if args.board == "twin":
+        raise TaskError("--frontend attached needs a board: the twin has no chips")
+    for name in _OF_THE_PRESET:
+        if getattr(args, name) is not None:
+            option = name.replace("_", "-")
+            raise TaskError(f"--{option} can't be used with --frontend attached: use --preset")
+    for name in _NOT_YET:
+        if getattr(args, name, None) is not None:
+            raise TaskError(f"--{name} can't be used with --frontend attached")
+    args.design = args.design or DESIGNS[0]
+    if args.design not in DESIGNS:
+        raise TaskError(f"--design {args.design} is not one of {', '.join(DESIGNS)}")
+    args.preset = args.preset or DEFAULT
+    if args.preset not in presets.ALL:
+        names = ", ".join(presets.ALL)
+        raise TaskError(f"--preset {args.preset} is not one of --frontend attached: use {names}")
+    return presets.get(args.preset)
+
+
+def board_spec(args: argparse.Namespace) -> str:
+    """The board to open: an emulated one gets the emulator's chips.
+
+    Raises:
+        TaskError: the emulator has no chips for this board.
+    """
+    kind, _, options = args.board.partition(":")
+    if kind == "unix":
+        wiring = f"wiring={args.design}+{args.preset}+{args.seed}"
+        return f"unix:{options},{wiring}" if options else f"unix:{wiring}"
+    if kind in ("unix32", "qemu", "rp2040"):
+        raise TaskError(f"the board {kind} has no emulated chips yet: use --board unix")
+    return args.board
