@@ -256,7 +256,7 @@ def busy(device: Device, port: serial.Serial, draw: random.Random) -> None:
 
     samples = b"".join(draw.randbytes(8) + bytes([draw.randrange(3)]) for _ in range(50))
     learn = [
-        frame(link.LEARN, (50 * n).to_bytes(4, "little") + b"\x10\x08\1" + samples, n)
+        frame(link.LEARN, (50 * n).to_bytes(4, "little") + b"\x10\x08\1\1" + samples, n)
         for n in range(4)
     ]
     port.write(
