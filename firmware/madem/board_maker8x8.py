@@ -33,16 +33,14 @@ class Board:
         spi = SPI(0, baudrate=2000000, sck=Pin(18), mosi=Pin(19), miso=Pin(16))
         i2c = I2C(0, scl=Pin(5), sda=Pin(4), freq=400000)
         # Select pins high before anything is clocked.
-        self._row_adc = MCP3208(spi, Pin(17, Pin.OUT, value=1))
-        self._column_adc = MCP3208(spi, Pin(20, Pin.OUT, value=1))
+        self._row_adc = MCP3208(spi, Pin(17, Pin.OUT, value=1), "word lines'")
+        self._column_adc = MCP3208(spi, Pin(20, Pin.OUT, value=1), "bit lines'")
         self._fire = Pin(26, Pin.OUT, value=0)
         self._switches = HC595(spi, Pin(21, Pin.OUT), Pin(22, Pin.OUT, value=1))
         self._row_dacs = (MCP4728(i2c, 0x60), MCP4728(i2c, 0x61))
         self._column_dacs = (MCP4728(i2c, 0x62), MCP4728(i2c, 0x63))
         for dac in self._row_dacs + self._column_dacs:
             dac.begin(_MIDDLE)
-        self._row_adc.begin("word lines'")
-        self._column_adc.begin("bit lines'")
         self._codes = array("H", bytearray(16))
         self._switched = -1
         self._switch(0)

@@ -22,6 +22,13 @@ def emulator(spec: str, task: str, progress: Any) -> tuple[dict[str, Any], Table
     return emulator_bench.run(spec, task, progress)
 
 
+def frontend(spec: str, task: str, progress: Any) -> tuple[dict[str, Any], Table]:
+    """See `frontend_bench.run`; imported only here, because scipy takes its time."""
+    from madem import frontend_bench
+
+    return frontend_bench.run(spec, task, progress)
+
+
 def link(spec: str, _task: str, _progress: Any) -> tuple[dict[str, Any], Table]:
     """Goodput of the link: unpaced, and for the emulated board at two baud rates."""
     rows = []
@@ -61,6 +68,7 @@ RUNS: dict[str, Callable[[str, str, Any], tuple[dict[str, Any], RenderableType]]
     "memory": memory_bench.run,
     "link": link,
     "emulator": emulator,
+    "frontend": frontend,
     "energy": energy_bench.run,
 }
 """By what is measured: board, task and progress bar give the JSON and what a person reads."""

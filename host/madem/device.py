@@ -30,6 +30,9 @@ Progress = Callable[[int], None]
 _KEPT = 56
 """Samples a LEARN frame may hold, so that the board can keep its reply for a repetition."""
 
+_KEPT_BY_CHIPS = 4
+"""The same for an attached front end, where a sample may take a second."""
+
 _LEARN_HEAD = struct.Struct("<IHBB")
 """Of a LEARN: step, rate, train, traced."""
 
@@ -119,6 +122,7 @@ class Device:
         self.link = connection
         self.hello = hello
         self._config: Config | None = None
+        self._most = _KEPT  # samples in a frame
 
     @property
     def config(self) -> Config:
@@ -152,6 +156,7 @@ class Device:
                 " use fewer or smaller hidden layers",
             ) from None
         self._config = config
+        self._most = _KEPT_BY_CHIPS if design else _KEPT
         return Fit(*struct.unpack("<III", reply))
 
     def learn(
@@ -165,7 +170,7 @@ class Device:
         """See `Learner.learn`."""
         samples = _with_targets(x, targets)
         head = self.stats().steps
-        room = min(_KEPT, (self.link.max_payload - _LEARN_HEAD.size) // samples.shape[1])
+        room = min(self._most, (self.link.max_payload - _LEARN_HEAD.size) // samples.shape[1])
         self._check_room(room)
         starts = range(0, len(samples), room)
 
@@ -222,6 +227,8 @@ class Device:
             (self.link.max_payload - 5) // x.shape[1],
             (self.hello.max_body - link.FRAME_BYTES) // wide,
         )
+        if self._most < _KEPT:
+            room = min(room, self._most)
         self._check_room(room)
 
         def frames() -> Iterator[tuple[int, bytes]]:

@@ -125,6 +125,12 @@ def test_faults_of_the_bus_are_named(bench: tuple[maker8x8.Board, Device]) -> No
     chips.bus.attach_spi(0, chips.row_adc, maker8x8.PIN_ROW_ADC)
 
     device.configure(config, "maker8x8")
+    chips.bus.remove_spi(0, chips.column_adc)
+    with pytest.raises(DeviceError, match="bit lines' MCP3208 does not answer"):
+        device.outputs(np.full((1, 10), 255, np.uint8))
+    chips.bus.attach_spi(0, chips.column_adc, maker8x8.PIN_COLUMN_ADC)
+
+    device.configure(config, "maker8x8")
     chips.bus.hold_i2c(0)
     with pytest.raises(DeviceError, match="sample 0: bus error 110"):
         device.learn(100, np.full((1, 10), 255, np.uint8), np.array([0], np.uint8))
@@ -182,3 +188,14 @@ def test_what_makes_no_sense_is_refused_in_one_line(
     error = capsys.readouterr().err
     assert said in error
     assert error.count("\n") == 1
+
+
+def test_the_bench_measures_reads_and_pulses_beside_the_wires(tmp_path: Path) -> None:
+    found = tmp_path / "found.json"
+    assert main(["bench", "frontend", "--quiet", "--json", str(found)]) == 0
+    rows = json.loads(found.read_text())["frontend"]
+    assert [row["what"] for row in rows] == ["read", "learn", "read", "learn"]
+    for row in rows:
+        # On wires: four DACs of 83 bits at 400 kHz at most, 8 conversions of 24 bits at 2 MHz.
+        assert 1 / 0.003 < row["reads_per_s_on_wires"] < 1 / 0.0001
+        assert (row["pulses_per_s"] > 0) == (row["what"] == "learn")

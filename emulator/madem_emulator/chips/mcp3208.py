@@ -55,9 +55,10 @@ class Mcp3208:
             if self._code is None:
                 configuration = self._word >> (self._clocks - start - 5) & 15
                 self._code = self._convert(configuration, clock)
-            backward = int(f"{self._code:012b}"[::-1], 2) & 0x7FF  # B0 is not repeated
-            out = (out << 1 << BITS | self._code) << (BITS - 1) | backward
-            length += 1 + BITS + BITS - 1
+            out, length = out << 1 + BITS | self._code, length + 1 + BITS
+            if self._clocks > length:  # the least significant bit first; B0 is not repeated
+                backward = int(f"{self._code:012b}"[::-1], 2) & 0x7FF
+                out, length = out << BITS - 1 | backward, length + BITS - 1
         spare = self._clocks - length
         out = out << spare if spare >= 0 else out >> -spare
         return (out & ((1 << n) - 1)).to_bytes(len(data))

@@ -58,8 +58,9 @@ class Board:
         self._seed = seed
         self._rng = np.random.Generator(np.random.SFC64([seed, LINES]))
         self._resistance = SPAN * REFERENCE / 4096 / (FULL_READ * device.window)
+        self._noise: list[float] = []
         self._control: int | None = None
-        self._levels: Floats | None = None  # at the ADCs, until something changes
+        self._levels: list[float] | None = None  # at the ADCs, until something changes
         bus = self.bus
         self.dacs = [
             Mcp4728(bus.now, address, SUPPLY, self._unsettle) for address in ROW_DACS + COLUMN_DACS
@@ -100,15 +101,17 @@ class Board:
         self._levels = None
 
     def _sample(self, rows: bool, line: int) -> float:
-        noise = ADC_NOISE * self._rng.standard_normal()
+        if not self._noise:  # drawn many at a time: one costs as much as the rest of a sample
+            self._noise = (ADC_NOISE * self._rng.standard_normal(256)).tolist()
+        noise = self._noise.pop()
         control = self._control or 0
         if not control & READ or rows != bool(control & TRANSPOSED):
             return VMID + noise  # no current into this side's amplifiers
         if self._levels is None:
             self._levels = self._settle(rows, control & CARD)
-        return float(self._levels[line]) + noise
+        return self._levels[line] + noise
 
-    def _settle(self, rows: bool, number: int) -> Floats:
+    def _settle(self, rows: bool, number: int) -> list[float]:
         array = self.card(number)
         volts = self._driven(columns=rows)
         limit = self.device.max_read_voltage
@@ -116,7 +119,7 @@ class Board:
             self.misuse.append(f"a read at {np.abs(volts).max():.3f} V, above {limit:g} V")
             volts = np.clip(volts, -limit, limit)
         currents = array.read_transposed(volts) if rows else array.read(volts)
-        return np.clip(VMID - currents * self._resistance, 0.0, SUPPLY)
+        return np.clip(VMID - currents * self._resistance, 0.0, SUPPLY).tolist()
 
     def _pulse(self, level: bool) -> None:
         """A rising edge fires the one-shot, which connects all drivers for one pulse width."""

@@ -1,0 +1,108 @@
+"""How fast an attached front end is beside the clocks of its buses: `madem bench frontend`."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich import box
+from rich.table import Table
+
+from madem.boards import Board, why_no_emulated_board
+from madem.device import Device, connect
+from madem.errors import BoardError
+from madem.repl import open_port
+from madem_emulator.config import Settings
+from madem_emulator.designs import maker8x8
+from madem_emulator.physical import presets
+
+_SAMPLES = 200
+_SIZES = ((7, 4), (15, 8))
+"""Networks of one weight layer: on 1 card, and on 4."""
+
+
+def run(spec: str, _task: str, _progress: Any) -> tuple[dict[str, Any], Table]:
+    """Reads and learning on emulated chips, beside what the same transfers take on wires.
+
+    Raises:
+        BoardError: it is not the emulated board.
+    """
+    if spec != "unix":
+        raise BoardError(f"bench frontend measures the emulated chips: not on {spec}, use unix")
+    rows = []
+    with _bench() as (chips, device):
+        for sizes in _SIZES:
+            device.configure(Settings(sizes=sizes).integers(), "maker8x8")
+            x = np.random.default_rng(1).integers(1, 256, (_SAMPLES, sizes[0])).astype(np.uint8)
+            y = np.arange(_SAMPLES, dtype=np.uint8) % sizes[-1]
+            for what, work in (
+                ("read", lambda x=x: device.outputs(x)),
+                ("learn", lambda x=x, y=y: device.learn(2000, x, y)),
+            ):
+                rows.append({"network": list(sizes), "what": what} | _measure(chips, device, work))
+    table = Table(title="maker8x8 on unix", box=box.SIMPLE_HEAD, title_justify="left")
+    for k, name in enumerate(
+        ("network", "", "reads a second", "on wires", "of that", "pulses a second", "µs a transfer")
+    ):
+        table.add_column(name, justify="right" if k > 1 else "left")
+    for row in rows:
+        table.add_row(
+            "-".join(map(str, row["network"])), row["what"],
+            f"{row['reads_per_s']:,.0f}", f"{row['reads_per_s_on_wires']:,.0f}",
+            f"{100 * row['share_of_wires']:.0f} %", f"{row['pulses_per_s']:,.0f}",
+            f"{row['us_per_transfer']:.1f}",
+        )  # fmt: skip
+    return {"board": spec, "design": "maker8x8", "frontend": rows}, table
+
+
+def _measure(chips: maker8x8.Board, device: Device, work: Callable[[], object]) -> dict[str, float]:
+    """Rates by the device's own busy time."""
+
+    def counts() -> tuple[float, ...]:
+        of = [card.counters for card in chips.cards.values()]
+        reads, pulses = sum(c.reads for c in of), sum(c.set_pulses + c.reset_pulses for c in of)
+        return reads, pulses, chips.bus.transfers, chips.bus.seconds
+
+    device.stats()
+    before = counts()
+    work()
+    busy = device.stats().busy_us / 1e6
+    reads, pulses, transfers, wires = (b - a for a, b in zip(before, counts(), strict=True))
+    return {
+        "reads_per_s": reads / busy,
+        "reads_per_s_on_wires": reads / wires,
+        "share_of_wires": wires / busy,
+        "pulses_per_s": pulses / busy,
+        "us_per_transfer": 1e6 * busy / transfers,
+    }
+
+
+@contextlib.contextmanager
+def _bench() -> Iterator[tuple[maker8x8.Board, Device]]:
+    """Real firmware on a board whose chips this process holds."""
+    if reason := why_no_emulated_board("unix"):
+        raise BoardError(reason)
+    assert sys.platform == "linux"
+    from madem_emulator.unix_board import UnixBoard, find_micropython
+
+    chips = maker8x8.Board(presets.TAOX_HFOX_WU2018)
+    lifeline, end = os.pipe()
+    with tempfile.TemporaryDirectory(prefix="madem-board-") as flash:
+        board = UnixBoard(find_micropython(), Path(flash), bus=chips.bus)
+        pump = threading.Thread(target=board.run, args=([lifeline],), daemon=True)
+        pump.start()
+        try:
+            with Board("unix", open_port(board.port)) as opened:
+                yield chips, connect(opened, deploy_firmware=True)
+        finally:
+            os.close(end)
+            pump.join()
+            os.close(lifeline)
+            board.close()
