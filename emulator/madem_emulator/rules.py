@@ -37,7 +37,7 @@ class Network(Protocol):
 
     pulses: NDArray[np.int64]
 
-    def learn(self, rate: ArrayLike, x: ArrayLike, target: ArrayLike, /) -> Any:
+    def learn(self, rate: ArrayLike, x: ArrayLike, target: ArrayLike, train: int = 1, /) -> Any:
         """Learn one sample per network; arguments as in `Twin.learn`, the rate from the rule."""
         ...
 
@@ -219,12 +219,13 @@ class Backprop:
             for m, n in pairwise(config.sizes)
         ]
 
-    def learn(self, rate: ArrayLike, x: ArrayLike, target: ArrayLike) -> None:
+    def learn(self, rate: ArrayLike, x: ArrayLike, target: ArrayLike, train: int = 1) -> None:
         """One step of gradient descent.
 
         Args:
             rate: step width, one or (B,).
             x, target: as for `Twin.learn`.
+            train: there are no pulses, so it has no effect.
         """
         boards, outputs, _ = self.weights[-1].shape
         x = np.broadcast_to(x, (boards, np.shape(x)[-1]))
@@ -304,6 +305,18 @@ class LearningRule:
             return learning_rate
         settings = replace(settings, rule=self.span)
         return settings.rate(min(learning_rate, settings.highest_rate))
+
+    def train(self, settings: Settings, stride: float) -> int:
+        """Pulses of one change, at least 1.
+
+        Args:
+            settings: of the devices.
+            stride: how far a change should move a device, as a fraction of its window. A rule
+                that accumulates nothing gives single pulses.
+        """
+        if not self.accumulates:
+            return 1
+        return max(1, round(stride * (2**settings.weight_bits - 1)))
 
     def memory(self, sizes: Sequence[int]) -> int:
         """Bytes that learning needs beside the devices: accumulators, feedback, float weights."""

@@ -61,8 +61,9 @@ LIMITS = {
     "faults": Limit("stuck devices", "stuck", (0.0, 0.05, 0.1, 0.2), (0.0, 0.2), True),
 }
 DEFAULT_BITS = 4
-EPOCHS = {"digits": 4, "braille-words": 10}
-"""Training passes of a default run: few enough for all cells to take some minutes."""
+EPOCHS = {"digits": 4, "braille-words": 10, "braille": 4}
+"""Training passes of a default run: few enough for all cells to take some minutes, and for recall
+ten or so."""
 OTHER_EPOCHS = 4
 SEEDS, QUICK_SEEDS = 5, 2
 SPLIT_SEED = 1
@@ -75,16 +76,24 @@ WORD_DISTORTION = 0.30
 were tuned with, so it does not follow the defaults of `madem learn`."""
 NETWORK: dict[str, Any] = {
     "beta": 1.0,
-    "sweeps_free": 8,
-    "sweeps_nudged": 8,
+    "sweeps_free": 4,
+    "sweeps_nudged": 2,
     "target_high": 0.8,
     "target_low": 0.0,
     "init": 0.14,
     "adc_range_forward": 2.0,
     "adc_range_transposed": 0.5,
 }
-"""`Settings` of all rules. Hidden units do not compete: that is a part of the network, not of a
-rule."""
+"""`Settings` of all rules where samples have classes; their hidden units do not compete. Recall
+needs competition: its network is that of `madem learn braille`."""
+STRIDE = {"classify": 0.0, "reconstruct": 1 / 15}
+"""How far one change moves a device at least, by the kind of task, as a fraction of its window:
+0 is a single pulse. Rules that keep nothing between samples always give single pulses, since a
+train only makes a device coarser."""
+
+MEASURES = {"classify": "test accuracy", "reconstruct": "words recalled without a wrong dot"}
+"""What is measured, by the kind of task: the fraction of the whole test set, which for words has
+every distortion from 0.10 to 0.40 in equal parts."""
 
 CEILING_PASSES = 10
 """The ceiling gets so many times the passes of the others: it shows what the data give away."""
@@ -122,10 +131,21 @@ RATES: dict[str, Rates] = {
         "perturb": (0.25, 2.0, 32.0),
         "backprop": (0.008,),
     },
+    "braille": {
+        "centred": (0.5, 2.0, 2.0),
+        "one-sided": (0.5, 2.0, 2.0),
+        "clamped": (0.125, 0.5, 0.5),
+        "sign": (0.125, 0.5, 0.125),
+        "stochastic": (0.125, 2.0, 32.0),
+        "dfa": (0.5, 2.0, 2.0),
+        "perturb": (0.5, 2.0, 8.0),
+        "backprop": (0.016,),
+    },
 }
 """What `madem compare --tune` chose with the default passes, on validation samples of training
-data: of each rule's `rates` the one with the best mean over three devices. Tasks that are not
-listed use those of the digits until they are tuned."""
+data: of each rule's `rates` the one with the best mean over three devices. Those for classes are
+from when each phase had eight sweeps. Tasks that are not listed use those of the digits until they
+are tuned."""
 
 
 @dataclass(frozen=True)
@@ -206,7 +226,7 @@ def make_plan(
         quick: fewer conditions, seeds and passes.
 
     Raises:
-        TaskError: there is no such task, or it has no classes.
+        TaskError: there is no such task.
         MademError: there is no such rule, or a number is out of range.
     """
     unknown = [name for name in rules or () if name not in RULES]
@@ -221,8 +241,6 @@ def make_plan(
     if epochs < 1:
         raise MademError(f"epochs is {epochs}, but must be 1 or more")
     task = load_task(task_name, seed=SPLIT_SEED, draws=WORD_DRAWS, distortion=WORD_DISTORTION)
-    if task.kind != "classify":
-        raise TaskError(f"compare needs a task with classes: for {task.name} use braille-words")
     names = list(RULES) if rules is None else list(dict.fromkeys(rules))
     return Plan(
         task=task,
@@ -240,6 +258,11 @@ def make_plan(
 
 def _recipe(task: Task, epochs: int) -> learn.Recipe:
     words = task.patterns is not None
+    decay = 0.9 if words else 0.8
+    if task.kind == "reconstruct":
+        return learn.recipe(
+            task, epochs=epochs, decay=decay, stride=STRIDE[task.kind], weight_bits=DEFAULT_BITS
+        )
     settings = Settings(
         sizes=(task.n_features, 64 if words else 32, task.n_outputs),
         w_max=(0.2 if words else 0.6, 0.3),
@@ -250,7 +273,7 @@ def _recipe(task: Task, epochs: int) -> learn.Recipe:
         settings.integers()
     except ValueError as error:
         raise TaskError(str(error)) from None
-    return learn.Recipe(settings, epochs, decay=0.9 if words else 0.8)
+    return learn.Recipe(settings, epochs, decay, STRIDE[task.kind])
 
 
 def rate_at(rates: Sequence[float], bits: int) -> float:
@@ -305,12 +328,13 @@ def train(
     config = settings.integers()
     network = rule.make(config, plan.seeds)
     slower = 1 if rule.on_crossbar else CEILING_PASSES
+    pulses = rule.train(settings, plan.recipe.stride)
     for k in range(plan.recipe.epochs * slower):
         decay = plan.recipe.decay ** (k / slower)
         decayed = np.array([rule.rate(settings, rate * decay) for rate in rates])
         x, targets = _samples(plan.task, plan.seeds, k)
         for i in range(x.shape[1]):
-            network.learn(decayed, x[:, i], targets[:, i])
+            network.learn(decayed, x[:, i], targets[:, i], pulses)
         if progress and k % slower == 0:
             progress(x.shape[1])
     return Cell(
@@ -321,9 +345,14 @@ def train(
 
 
 def score(network: Network, task: Task) -> NDArray[np.float64]:
-    """Fraction of the test set that each network gets right, (B,)."""
-    answers = network.answer(network.outputs(task.x_test))
-    return (answers == task.y_test).mean(axis=1)
+    """Fraction of the test set that each network gets right, (B,).
+
+    Of a reconstruction every dot has to be right.
+    """
+    right = network.answer(network.outputs(task.x_test)) == task.targets(task.y_test)
+    if task.kind == "reconstruct":
+        right = right.all(axis=2)
+    return right.mean(axis=1)
 
 
 def tuned(plan: Plan, bar: Bar) -> Plan:
@@ -344,15 +373,16 @@ def tune(plan: Plan, bar: Bar) -> dict[str, tuple[float, ...]]:
     total = sum(len(bits) for _, bits in jobs) * plan.recipe.epochs * task.samples_per_pass
     with bar(f"tuning on {task.name}", total) as advance:
         for rule, all_bits in jobs:
-            # All rates at once: a batch of networks for each.
-            rates = np.repeat(rule.rates, len(_TUNE_SEEDS))
-            trial = replace(plan, task=task, seeds=_TUNE_SEEDS * len(rule.rates))
+            # Recall takes long: every second rate. All rates at once: a batch of networks for each.
+            grid = rule.rates[1::2] if task.kind == "reconstruct" else rule.rates
+            rates = np.repeat(grid, len(_TUNE_SEEDS))
+            trial = replace(plan, task=task, seeds=_TUNE_SEEDS * len(grid))
             best = []
             for bits in all_bits:
                 settings = replace(plan.recipe.settings, weight_bits=bits)
                 accuracy = train(rule, trial, settings, rates.tolist(), advance).accuracy
-                means = np.reshape(accuracy, (len(rule.rates), -1)).mean(axis=1)
-                best.append(rule.rates[int(means.argmax())])
+                means = np.reshape(accuracy, (len(grid), -1)).mean(axis=1)
+                best.append(grid[int(means.argmax())])
             found[rule.name] = tuple(best)
     return found
 
@@ -373,8 +403,16 @@ def validation_task(task: Task) -> Task:
     return replace(
         task,
         x_test=np.concatenate([batch.x for batch in passes]),
-        y_test=np.concatenate([batch.target for batch in passes]).astype(np.int64),
+        y_test=np.concatenate([_classes(task, batch.target) for batch in passes]),
     )
+
+
+def _classes(task: Task, target: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """The word or class of each sample, (samples,), from the targets of a pass."""
+    if task.kind == "classify":
+        return target.astype(np.int64)
+    assert task.patterns is not None
+    return (target[:, None] == task.patterns).all(axis=2).argmax(axis=1)
 
 
 def _conditions(plan: Plan) -> Iterator[tuple[str, float, Settings]]:
@@ -428,7 +466,8 @@ def tables(result: Comparison) -> list[Table]:
 def _limit_table(result: Comparison, key: str) -> Table:
     plan, limit = result.plan, LIMITS[key]
     table = _table(
-        f"Accuracy over {limit.label} (%, ± standard deviation of {len(plan.seeds)} seeds)"
+        f"{MEASURES[plan.task.kind].capitalize()}, over {limit.label}"
+        f" (%, ± standard deviation of {len(plan.seeds)} seeds)"
     )
     table.add_column(limit.label, no_wrap=True)
     for value in plan.limits[key]:
@@ -558,7 +597,7 @@ def save_picture(result: Comparison, path: Path) -> Path:
             if (cell := result.default(rule))
         },
         ceiling=(ceiling.label, ceiling_cell.accuracy) if ceiling and ceiling_cell else None,
-        measure="test accuracy",
+        measure=MEASURES[plan.task.kind],
         title=f"Learning rules on {plan.task.name}, {plan.recipe.epochs} passes,"
         f" {len(plan.seeds)} devices each",
     )

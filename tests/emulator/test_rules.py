@@ -280,6 +280,25 @@ def test_activity_differences_point_down_the_gradient() -> None:
     assert cosine[Rule.CENTRED, 1.0] > cosine[Rule.CLAMPED, 1.0] > 0.5
 
 
+# --- pulses and competition --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("bits", "pulses"), [(2, 1), (4, 1), (6, 4), (8, 17)])
+def test_a_change_moves_a_device_by_the_stride(bits: int, pulses: int) -> None:
+    settings = replace(TOY, weight_bits=bits)
+    for rule in ON_CROSSBAR:
+        assert rule.train(settings, 1 / 15) == (pulses if rule.accumulates else 1)
+
+
+@pytest.mark.parametrize("rule", ON_CROSSBAR, ids=lambda rule: rule.name)
+def test_hidden_units_of_every_rule_compete(rule: LearningRule) -> None:
+    held = replace(TOY, competition=(2.0, 0.0), init=0.3)
+    trace = trained(rule, [1, 2], 40, held).learn(0, samples(1, 5)[0][0], 1)
+    free = trained(rule, [1, 2], 40, replace(held, competition=())).learn(0, samples(1, 5)[0][0], 1)
+    assert trace.free[0].sum(axis=1).max() <= 2 * 255
+    assert free.free[0].sum(axis=1).min() > 2 * 255
+
+
 # --- what they cost ----------------------------------------------------------------------------
 
 

@@ -13,7 +13,7 @@ from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from madem import compare, pictures
+from madem import compare, learn, pictures
 from madem.cli import main
 from madem.tasks import load_task
 from madem_emulator.rules import RULES
@@ -81,7 +81,6 @@ def test_quiet_prints_nothing(toy: str, tmp_path: Path, capsys: pytest.CaptureFi
         (["--seeds", "0"], "seeds is 0"),
         (["--epochs", "0"], "epochs is 0"),
         (["--task", "nothing"], "unknown task"),
-        (["--task", "braille"], "use braille-words"),
     ],
 )
 def test_bad_usage_is_one_line_and_exit_code_2(
@@ -152,6 +151,33 @@ def test_published_figures_are_what_the_command_gives() -> None:
         assert cell.accuracy[0] == pytest.approx(expected, abs=2e-5 if name == "dfa" else 0.01)
 
 
+def test_recall_is_scored_by_words_without_a_wrong_dot() -> None:
+    plan = compare.make_plan("braille", rules=["centred"], quick=True)
+    task = plan.task
+    assert plan.recipe.settings == learn.recipe(load_task("braille"), weight_bits=4).settings
+    assert any(plan.recipe.settings.competition)
+
+    class Memory:
+        """Answers with the right dots, but for one wrong dot in every third sample."""
+
+        pulses = np.zeros(2, np.int64)
+
+        def learn(self, rate: object, x: object, target: object, train: int = 1, /) -> None: ...
+
+        def outputs(self, x: np.ndarray) -> np.ndarray:
+            dots = task.targets(task.y_test).copy()
+            dots[::3, 7] ^= 1
+            return np.stack([dots, task.targets(task.y_test)])
+
+        def answer(self, outputs: np.ndarray) -> np.ndarray:  # type: ignore[override]
+            return outputs
+
+    samples = len(task.x_test)
+    assert samples == 7 * 9 * compare.WORD_DRAWS
+    expected = [1 - len(range(0, samples, 3)) / samples, 1]
+    assert compare.score(Memory(), task).tolist() == pytest.approx(expected)  # type: ignore
+
+
 def test_learning_rates_between_the_tuned_bits() -> None:
     assert compare.rate_at((1.0, 4.0, 16.0), 4) == pytest.approx(4)
     assert compare.rate_at((1.0, 4.0, 16.0), 3) == pytest.approx(2)
@@ -189,6 +215,14 @@ def test_word_tasks_are_tuned_on_words_of_their_own() -> None:
     assert flipped.mean() == pytest.approx(0.3, abs=0.01)
     tested = {x.tobytes() for x in task.x_test}
     assert sum(x.tobytes() in tested for x in trial.x_test) < 5
+
+
+def test_recall_is_tuned_on_words_of_its_own() -> None:
+    task = compare.make_plan("braille").task
+    trial = compare.validation_task(task)
+    assert task.patterns is not None
+    flipped = (trial.x_test > 0) != task.patterns[trial.y_test]
+    assert flipped.mean() == pytest.approx(0.3, abs=0.01)
 
 
 def test_tuning_finds_the_rate_that_is_best_on_the_validation_set(toy: str) -> None:

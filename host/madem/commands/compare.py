@@ -13,7 +13,9 @@ HELP = "learning rules against each other on emulated devices"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--task", default="digits", help="digits, braille-words, a file (digits)")
+    parser.add_argument(
+        "--task", default="digits", help="digits, braille-words, braille, a file (digits)"
+    )
     parser.add_argument(
         "--rules",
         type=lambda text: text.split(","),
@@ -24,7 +26,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--over", default="all", choices=(*compare.LIMITS, "all"), help="what is varied (all)"
     )
     parser.add_argument("--seeds", type=int, metavar="N", help="devices of each rule (5)")
-    parser.add_argument("--epochs", type=int, help="passes (4 for digits, 10 for Braille)")
+    parser.add_argument("--epochs", type=int, help="passes (digits 4, braille-words 10, braille 4)")
     parser.add_argument(
         "--quick", action="store_true", help="fewer values, 2 seeds, 1 pass: a first look"
     )
