@@ -23,6 +23,7 @@ CASES = [
     ("madem learn dig", "madem learn digits"),
     ("madem learn flo", "madem learn flowers.csv"),
     ("madem deploy --board qe", "madem deploy --board qemu"),
+    ("madem deploy --board rp", "madem deploy --board rp2040"),
     ("madem learn digits --load ne", "madem learn digits --load net.madem"),
     ("madem completion ba", "madem completion bash"),
 ]

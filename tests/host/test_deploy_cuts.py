@@ -1,10 +1,10 @@
 """A deployment that is cut at any write leaves the old firmware or the new one, never a mix."""
 
+import contextlib
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -14,7 +14,7 @@ from madem import firmware
 from madem.boards import Board
 from madem.deploy import deploy
 from madem.errors import BoardError
-from madem.repl import open_port
+from madem.repl import Repl, open_port
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the emulated board needs Linux")
 
@@ -30,19 +30,20 @@ class CutPort(serial.Serial):
 
     writes = 0
     cut_at: int | None = None
-    process: subprocess.Popen[str]
+    process: subprocess.Popen[str] | None = None  # None: only the line goes, the board stays
 
     def write(self, b: bytes, /) -> int | None:  # pyright: ignore
         if self.writes == self.cut_at:
             super().write(b[: len(b) // 2])
-            self.process.kill()
-            self.process.wait()
+            if self.process:
+                self.process.kill()
+                self.process.wait()
             raise serial.SerialException("the board is gone")
         self.writes += 1
         return super().write(b)
 
 
-@contextmanager
+@contextlib.contextmanager
 def powered(flash: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """A board with this flash, and its port."""
     with subprocess.Popen(
@@ -120,3 +121,23 @@ def test_a_cut_at_any_write_leaves_the_old_or_the_new(
             assert sorted(path.suffix for path in flash.iterdir()) == ["", ".py"]
         shutil.rmtree(flash)
     assert seen == {before, "runs 2 2 2"}
+
+
+@pytest.mark.slow
+def test_a_board_whose_line_was_cut_takes_the_next_deployment(
+    folders: dict[int, Path], tmp_path: Path
+) -> None:
+    """Without a reset in between: it may wait for the rest of a command or of a file."""
+    flash = tmp_path / "flash"
+    flash.mkdir()
+    with powered(flash) as (_, path):
+        for cut_at in range(3, 100, 11):
+            version = 1 + cut_at % 2
+            with CutPort(path, exclusive=True, timeout=2) as port:
+                port.cut_at = cut_at
+                with contextlib.suppress(BoardError):
+                    deploy(Board("unix", port), folder=folders[version])
+            with CutPort(path, exclusive=True, timeout=2) as port:
+                deploy(Board("unix", port), folder=folders[version])
+            with open_port(path) as port, Repl(port) as repl:
+                repl.run_main(f"runs {version} {version} {version}".encode())
