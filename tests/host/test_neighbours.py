@@ -57,6 +57,17 @@ def terminal_works(port: str) -> None:
         assert said == b"print(6*7)\n42\n>>> "
 
 
+def thonny_works(port: str) -> None:
+    """What Thonny's backend does: interrupt, a raw prompt, a command, the friendly prompt."""
+    with serial.Serial(port, timeout=10, exclusive=True) as line:
+        line.write(b"\x03\x03\x01")
+        assert line.read_until(b"CTRL-B to exit\r\n>").endswith(b"CTRL-B to exit\r\n>")
+        line.write(b"print(6*7)\x04")
+        assert line.read_until(b"\x04>").replace(b"\r", b"") == b"OK42\n\x04\x04>"
+        line.write(b"\x02")
+        assert line.read_until(b">>> ").endswith(b">>> ")
+
+
 @pytest.fixture
 def served(port: str) -> str:
     assert madem("deploy", "--board", port).returncode == 0
@@ -67,17 +78,42 @@ COMMANDS = {
     "deploy": ["deploy"],
     "learn": ["learn", *SMALL, "--epochs", "1", "--no-baselines"],
     "verify": ["verify", *SMALL, "--samples", "5"],
+    "stream": [
+        *("stream", "replay", "flowers.csv", "--rate", "100", "--fast"),
+        *("--pipeline", "window=8 hop=8 | mean energy"),
+    ],
+    "bench": ["bench", "link"],
+}
+# Without a board, or that choose their own.
+OTHERS = {
+    "boards": ["boards"],
+    "boards --known": ["boards", "--known"],
+    "compare": ["compare", "--help"],
+    "demo": ["demo", "--help"],
+    "doctor": ["doctor"],
+    "flash": ["flash", "--dry-run", "--type", "rp2040", "flowers.csv"],
+    "completion": ["completion", "bash"],
+    "stream show": ["stream", "show", "flowers.csv", "--rate", "100", "--fast"],
+    "sweep": ["sweep", "--help"],
 }
 
 
 @on_linux
 @pytest.mark.parametrize("command", COMMANDS)
-@pytest.mark.parametrize("check", [mpremote_works, terminal_works])
+@pytest.mark.parametrize("check", [mpremote_works, terminal_works, thonny_works])
 def test_after_a_command(served: str, command: str, check: Callable[[str], None]) -> None:
     assert madem(*COMMANDS[command], "--board", served).returncode == 0
     check(served)
     # And back again.
     assert madem(*COMMANDS[command], "--board", served).returncode == 0
+
+
+@on_linux
+@pytest.mark.parametrize("json", [[], ["--json", "-"]], ids=" ".join)
+def test_nothing_but_text_is_piped(json: list[str], served: str) -> None:
+    for name, words in (COMMANDS | OTHERS).items():
+        board = ["--board", served] if name in COMMANDS else []
+        assert madem(*words, *board, *json).returncode in (0, 2), name
 
 
 @on_linux
