@@ -92,11 +92,14 @@ def timed(name, count, work, *arguments):
     print(name, best / count)
 
 
-def references(m, hidden, n):
-    """Loops over m * hidden bytes; backprop in an m-hidden-n network, where it fits the heap."""
+def references(m, hidden, n, loops):
+    """Loops over m * hidden bytes; backprop in an m-hidden-n network, where it fits the heap.
+
+    loops: how often each is run between two looks at the clock.
+    """
     a = bytearray(m * hidden)
-    timed("bare_loop", 100, bare, a, a, m * hidden)
-    timed("unrolled_loop", 100, unrolled, a, a, m * hidden)
+    timed("bare_loop", loops, bare, a, a, m * hidden)
+    timed("unrolled_loop", loops, unrolled, a, a, m * hidden)
     del a
     gc.collect()
     try:
@@ -117,18 +120,19 @@ def prepare(config):
     return serve.build(serve.parse(config, 0, len(config)))
 
 
-def firmware(learner, samples, count, rate):
+def firmware(learner, samples, count, rate, loops):
     """Reads, phases, weight change and whole samples of a learner.
 
     samples: four times `count` of them, each ends with its class.
+    loops: as in `references`, for reads and phases.
     """
     net = learner.network
     front = net.front
     out = bytearray(4 * max(net.sizes))
     net.settle_free(samples, 0)
-    timed("forward_read", 100, front.forward, 0, net.free, out)
-    timed("transposed_read", 100, front.transposed, 1, net.free, out)
-    timed("free_phase", 100, net.settle_free, samples, 0)
+    timed("forward_read", loops, front.forward, 0, net.free, out)
+    timed("transposed_read", loops, front.transposed, 1, net.free, out)
+    timed("free_phase", loops, net.settle_free, samples, 0)
     size = net.sizes[0] + 1
     position = [0]
 

@@ -15,7 +15,7 @@ from rich.table import Table
 
 from madem import deploy, learn
 from madem.boards import open_board
-from madem.device import connect, pack_config
+from madem.device import TwinLearner, connect, pack_config
 from madem.errors import MademError
 from madem.repl import Repl
 from madem.tasks import load_task
@@ -23,8 +23,10 @@ from madem.tasks import load_task
 _SIZES = (64, 32, 10)
 _PASSES = 3
 """Before the measured one, so that the network is half-way trained."""
-_SAMPLES = 40
-"""Of the next pass that are learned between two looks at the clock."""
+_SAMPLES, _LOOPS = 40, 100
+"""Of the next pass that are learned, and reads, between two looks at the clock."""
+_FEW_SAMPLES, _FEW_LOOPS = 2, 2
+"""The same on a board that is emulated slowly, where every run takes the same time."""
 _PIECE = 256
 """Bytes that one REPL command carries."""
 _INSTRUCTION_US = 0.064
@@ -46,8 +48,9 @@ _LABELS = {
 def run(spec: str, _task: str, _progress: Any) -> tuple[dict[str, Any], Table]:
     """Time of a training sample, a multiply-accumulate and a weight change.
 
-    The board learns three passes of `digits`; then firmware/bench.py goes on from there on the
-    board itself and takes the times, each the least disturbed of three.
+    The twin learns three passes of `digits`, which gives what the board would have learned, to
+    the bit. From there firmware/bench.py goes on on the board itself and takes the times, each
+    the least disturbed of three.
 
     Raises:
         MademError: the board has no clock, or does not answer.
@@ -57,29 +60,32 @@ def run(spec: str, _task: str, _progress: Any) -> tuple[dict[str, Any], Table]:
     rate = plan.settings.rate(plan.settings.learning_rate * plan.decay**_PASSES)
     config = pack_config(plan.settings.integers())
     following = task.train_pass(_PASSES)
-    samples = b"".join(
-        bytes([*x, y]) for x, y in zip(following.x, following.target[: 4 * _SAMPLES], strict=False)
-    )
+    twin = TwinLearner(plan.settings.integers())
     with open_board(spec) as board:
-        board_device = connect(board)
-        board_device.configure(plan.settings.integers())
-        learn.train(board_device, task, plan)
-        state = board_device.state()
+        connect(board)
+        learn.train(twin, task, plan)
+        state = twin.state()
+        slow = board.patience > 1
+        count, loops = (_FEW_SAMPLES, _FEW_LOOPS) if slow else (_SAMPLES, _LOOPS)
+        samples = b"".join(
+            bytes([*x, y]) for x, y in zip(following.x, following.target[: 4 * count], strict=False)
+        )
+        timeout = round(60 * board.patience)
         with Repl(board.port, board.name) as repl:
             deploy.find_firmware(repl)
             text = repl.exec((files("madem_firmware") / "bench.py").read_text())
             if b"no_clock" in text:
                 raise MademError(f"{board.name} has no clock to measure with")
-            text = repl.exec(f"references{_SIZES}", timeout=60)
-            repl.exec(f"learner=prepare({config!r})", timeout=60)
+            text = repl.exec(f"references(*{_SIZES},{loops})", timeout=timeout)
+            repl.exec(f"learner=prepare({config!r})", timeout=timeout)
             _fill(repl, "learner.network.front.devices", b"".join(state.devices))
             for k, cells in enumerate(state.accumulators):
                 _fill(repl, f"learner.accumulators[{k}]", cells)
             repl.exec(f"learner.steps={state.steps};samples=bytearray({len(samples)})")
             _fill(repl, "samples", samples)
-            text += repl.exec(f"firmware(learner,samples,{_SAMPLES},{rate})", timeout=60)
+            text += repl.exec(f"firmware(learner,samples,{count},{rate},{loops})", timeout=timeout)
     us = {name: float(value) for name, value in map(str.split, text.decode().splitlines())}
-    us["train_sample"] = us.pop(f"train_{_SAMPLES}") / _SAMPLES
+    us["train_sample"] = us.pop(f"train_{count}") / count
     counted = "icount" in spec.partition(":")[2].split(",")
     return _result(spec, us, counted), _table(spec, us, counted)
 
