@@ -1,5 +1,6 @@
 """Deploying firmware to a real MicroPython: only what changed, verified, nothing lost."""
 
+import hashlib
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -347,3 +348,12 @@ def test_frozen_firmware_that_is_this_one_is_used_and_any_other_is_not(
     assert version().endswith(b" madem/__init__.py")
     with Repl(frozen.port) as repl:
         assert repl.list_files() == [Entry("main.py", False)]
+
+
+def test_main_stays_as_it_is_from_version_to_version() -> None:
+    """On FAT no rename replaces a file: a new main.py could be cut off between old and new.
+
+    So what changes from version to version belongs into the package; see docs/deploy.md.
+    """
+    digest = hashlib.sha256(firmware.main()).hexdigest()
+    assert digest == "8a4ab3a91a3bc789fa250b7bbc98e1939727178586de1df1544559a072f5489e"
