@@ -21,7 +21,7 @@ NAMES = {
     "float backprop": "backprop",
 }
 """Rules by what the page calls them."""
-TABLES = {"digits": "digits,", "braille-words": "Braille words,"}
+TABLES = {"digits": "digits,", "braille-words": "Braille words,", "braille": "Braille recall,"}
 """By task, how the first cell of its table begins."""
 COLUMNS = {f"{bits} bits": ("bits", float(bits)) for bits in (2, 3, 4, 6, 8)}
 COLUMNS |= {"10 % noise": ("noise", 0.1), "20 % stuck": ("faults", 0.2)}
@@ -69,7 +69,11 @@ def test_what_a_choice_bought_is_the_difference_in_the_csv_files() -> None:
         if row["instead of"] not in NAMES:
             continue  # of another command, which the page names
         rule = NAMES[row["instead of"]]
-        for heading, task in (("digits", "digits"), ("words", "braille-words")):
+        for heading, task in (
+            ("digits", "digits"),
+            ("words", "braille-words"),
+            ("recall", "braille"),
+        ):
             figures = published(task)
             bought = 100 * (
                 float(figures["bits", 4, "centred"]["mean"])
@@ -77,7 +81,7 @@ def test_what_a_choice_bought_is_the_difference_in_the_csv_files() -> None:
             )
             assert row[heading] == f"{bought:+.1f}".replace("-", "−"), (row["name"], heading)
             checked += 1
-    assert checked == 2 * 7
+    assert checked == 3 * 7
 
 
 @pytest.mark.parametrize("task", TABLES)
