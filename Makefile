@@ -4,16 +4,18 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 STUBS := .stubs/.ready
+# A file's tests stay together: they share boards.
+PARALLEL := -n 3 --dist loadfile
 
 .PHONY: demo test quick lint install clean
 demo: $(READY)
 	@$(BIN)/madem demo
 
 test: lint $(READY)
-	$(BIN)/pytest
+	$(BIN)/pytest $(PARALLEL)
 
 quick: $(READY)
-	$(BIN)/pytest -m "not slow"
+	$(BIN)/pytest $(PARALLEL) -m "not slow"
 
 lint: $(READY) $(STUBS)
 	$(BIN)/ruff check .
