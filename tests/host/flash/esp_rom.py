@@ -79,8 +79,8 @@ class EspRom:
                         bytes(frame).replace(b"\xdb\xdc", b"\xc0").replace(b"\xdb\xdd", b"\xdb")
                     )
             if self._unplug_after is not None and self._written >= self._unplug_after:
-                os.close(self._slave)
                 os.close(self._master)
+                self._master = -1  # the slave stays, so that nobody else gets its number
                 return
 
     def _read(self, descriptor: int, *more: int) -> bytes:
