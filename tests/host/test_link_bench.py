@@ -1,5 +1,6 @@
 """The link's speed, and the paced line with which it is measured."""
 
+import math
 import os
 import pty
 import time
@@ -34,18 +35,21 @@ def test_goodput_counts_payload_each_way(start_link_server: Start) -> None:
     assert (found.baud, found.to_board_ratio, found.to_host_ratio) == (None, None, None)
 
 
-def test_a_small_ring_carries_nine_tenths_of_the_line(start_link_server: Start) -> None:
-    # No more than the line can carry is a check of the pacing: 238 bytes in 256.
-    found = measure(start_link_server(max_body=256, window=2, rx_bytes=256), 115_200, 1.5)
-    assert found.to_board_ratio is not None
-    assert found.to_host_ratio is not None
-    assert 0.90 <= found.to_board_ratio < 0.96
-    assert 0.88 <= found.to_host_ratio < 0.96
-
-
-def reaches(least: float, figure: Callable[[], float | None]) -> bool:
+def reaches(least: float, figure: Callable[[], float | None], most: float = math.inf) -> bool:
     """In one of ten tries: other work on the computer is not the link's doing."""
-    return any((figure() or 0.0) >= least for _ in range(10))
+    for _ in range(10):
+        found = figure() or 0.0
+        assert found < most
+        if found >= least:
+            return True
+    return False
+
+
+def test_a_small_ring_carries_nine_tenths_of_the_line(start_link_server: Start) -> None:
+    server = start_link_server(max_body=256, window=2, rx_bytes=256)
+    most = 0.96  # the line carries no more: 238 bytes in 256
+    assert reaches(0.90, lambda: measure(server, 115_200, 0.75).to_board_ratio, most)
+    assert reaches(0.88, lambda: measure(server, 115_200, 0.75).to_host_ratio, most)
 
 
 @pytest.mark.slow
@@ -76,7 +80,7 @@ def test_a_line_takes_the_time_that_its_baud_rate_says(baud: int) -> None:
         os.write(master, b"back")
         assert port.read(4) == b"back"
     assert got == data
-    assert 0.19 < took < 0.4
+    assert 0.19 < took < 2  # other work may delay it, nothing may hurry it
     os.close(master)
     os.close(slave)
 
