@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 STUBS := .stubs/.ready
 # A file's tests stay together: they share boards.
-PARALLEL := -n 3 --dist loadfile
+PARALLEL := -n 2 --dist loadfile
 
 .PHONY: demo test quick lint install clean
 demo: $(READY)
