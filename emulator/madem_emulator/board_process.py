@@ -6,8 +6,11 @@ import os
 import re
 import signal
 import stat
+import sys
 import termios
 from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Protocol
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _PR_SET_PDEATHSIG = 1
@@ -15,6 +18,16 @@ _PR_SET_PDEATHSIG = 1
 
 class EmulatedBoardError(Exception):
     """The emulated board can't run here; `str` is one line that says why."""
+
+
+class Board(Protocol):
+    """An emulated board that has started."""
+
+    port: str
+
+    def run(self, watched: list[int]) -> None:
+        """Serve the port until one of the descriptors becomes readable."""
+        ...
 
 
 def parse_size(text: str, least: int, most: int) -> int:
@@ -88,3 +101,24 @@ def exit_on_signals() -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, stop)
+
+
+def serve(started: Callable[[], AbstractContextManager[Board]]) -> int:
+    """Print the port of a board and run it until whoever started it is gone.
+
+    Args:
+        started: starts the board; it ends with the context.
+
+    Returns:
+        The process's exit code: 2 when the board can't start or fails (the reason goes to stderr).
+    """
+    exit_on_signals()
+    watched = lifelines()  # before the parent hears of the port, and may go
+    try:
+        with started() as board:
+            print(board.port, flush=True)
+            board.run(watched)
+    except (EmulatedBoardError, OSError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0

@@ -28,15 +28,15 @@ import select
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from madem_emulator.board_process import (
     EmulatedBoardError,
-    exit_on_signals,
     killed_with_parent,
-    lifelines,
     open_port,
     parse_size,
+    serve,
 )
 
 DEFAULT_HEAP = 140 * 1024
@@ -194,19 +194,15 @@ def main(arguments: list[str] | None = None) -> int:
         "--icount", action="store_true", help="count time in instructions (64 ns each)"
     )
     options = parser.parse_args(arguments)
-    exit_on_signals()
-    watched = lifelines()  # before the parent hears of the port, and may go
-    try:
+
+    @contextlib.contextmanager
+    def started() -> Iterator[QemuBoard]:
         heap = parse_size(options.heap, SMALLEST_HEAP, LARGEST_HEAP)
-        board = QemuBoard(find_image(), heap, options.icount)
-        with contextlib.closing(board):
+        with contextlib.closing(QemuBoard(find_image(), heap, options.icount)) as board:
             board.boot()
-            print(board.port, flush=True)
-            board.run(watched)
-    except (EmulatedBoardError, OSError) as error:
-        print(error, file=sys.stderr)
-        return 2
-    return 0
+            yield board
+
+    return serve(started)
 
 
 if __name__ == "__main__":

@@ -28,9 +28,8 @@ from typing import TYPE_CHECKING
 
 from madem_emulator.board_process import (
     EmulatedBoardError,
-    exit_on_signals,
-    lifelines,
     open_port,
+    serve,
 )
 from madem_emulator.qemu_board import prepared
 
@@ -205,17 +204,7 @@ def main(arguments: list[str] | None = None) -> int:
         "image", nargs="?", help="a UF2 file (default: MADEM_RP2040_UF2, or the prepared one)"
     )
     options = parser.parse_args(arguments)
-    exit_on_signals()
-    watched = lifelines()  # before the parent hears of the port, and may go
-    try:
-        board = Rp2040Board(find_uf2(options.image))
-        with contextlib.closing(board):
-            print(board.port, flush=True)
-            board.run(watched)
-    except (EmulatedBoardError, OSError) as error:
-        print(error, file=sys.stderr)
-        return 2
-    return 0
+    return serve(lambda: contextlib.closing(Rp2040Board(find_uf2(options.image))))
 
 
 if __name__ == "__main__":
