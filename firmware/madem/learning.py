@@ -56,11 +56,19 @@ class Learner:
 
         train: pulses that a change of a coupling is made of.
         """
-        network = self.network
-        network.front.begin(crossbar.STREAM_LEARN, self.steps)
-        network.settle_free(x, first)
+        self.test(x, first)
+        self.change(rate, train)
+
+    def test(self, x, first):
+        """The first half of a sample: the free phase, of which nothing is learned yet."""
+        self.network.front.begin(crossbar.STREAM_LEARN, self.steps)
+        self.network.settle_free(x, first)
         if self.flip:
             self._flip(1, self.flip)
+
+    def change(self, rate, train):
+        """The second half: the two conditions compared, and the couplings changed."""
+        network = self.network
         plus, minus = network.plus, network.minus
         if self.rule == CLAMPED:
             network.settle_clamped(plus)
