@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -157,9 +157,13 @@ def baselines(task: Task, hidden: tuple[int, ...]) -> dict[str, Any]:
 
 def weights(final: state.State) -> list[NDArray[np.int64]]:
     """P - N of each layer as (word lines, bit lines), the bias left out, in units of g."""
+    return differences(final.config.sizes, final.devices)
+
+
+def differences(sizes: Sequence[int], devices: Sequence[bytes]) -> list[NDArray[np.int64]]:
+    """The same from the devices of each layer, laid out as in docs/arithmetic.md."""
     layers = []
-    sizes = final.config.sizes
-    for k, data in enumerate(final.devices):
+    for k, data in enumerate(devices):
         pairs = np.frombuffer(data, np.uint8).reshape(sizes[k + 1], 2, sizes[k] + 1)
         layers.append((pairs[:, 0].astype(int) - pairs[:, 1])[:, :-1].T)
     return layers

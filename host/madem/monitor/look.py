@@ -1,0 +1,95 @@
+"""Looks into a working board through its link, so seldom that the work hardly notices."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+from madem import session
+from madem.device import Device, Memory, Stats
+from madem.monitor.watch import Bytes, Watch
+
+_SHARE = 0.1
+"""Of the time that looking may take at most."""
+_ACTIVITIES_S, _HEALTH_S, _WEIGHTS_S = 0.25, 1.0, 2.0
+"""Seconds from one look to the next at least."""
+
+
+class _Pace:
+    """When it is time to look again."""
+
+    def __init__(self, every_s: float) -> None:
+        self._every = every_s
+        self._next = 0.0
+
+    def when_due(self, look: Callable[[], None]) -> None:
+        began = time.monotonic()
+        if began < self._next:
+            return
+        look()
+        took = time.monotonic() - began
+        self._next = began + max(self._every, took / _SHARE)
+
+
+class Look:
+    """Reads what a board's network does and tells a watch."""
+
+    def __init__(
+        self, device: Device, watch: Watch, *, network: bool, learns: bool, chips: bool = False
+    ) -> None:
+        """
+        Args:
+            device: a board; whenever it is looked into, it is between two requests.
+            watch: who is told.
+            network: the board is configured; else it has only its health to show.
+            learns: so its nudged activities mean something.
+            chips: its weights are behind chips, where a look is a measurement of every device:
+                they are read at the beginning and the end only.
+        """
+        self._device, self._watch = device, watch
+        self._network, self._learns = network, learns
+        self._activities_due = _Pace(_ACTIVITIES_S)
+        self._weights_due = _Pace(math.inf if chips else _WEIGHTS_S)
+        self._health_due = _Pace(_HEALTH_S)
+        if network:
+            self._weights_due.when_due(self.weights)
+
+    def glance(self) -> None:
+        """Read what is due."""
+        if self._network:
+            self._activities_due.when_due(self.activities)
+            self._weights_due.when_due(self.weights)
+        self._health_due.when_due(self.health)
+
+    def last(self) -> None:
+        """Read all, at the end of the work."""
+        if self._network:
+            self.activities()
+            self.weights()
+        self.health()
+
+    def activities(self) -> None:
+        """Read the free and the nudged activities of every layer."""
+        layers = range(len(self._device.config.sizes))
+
+        def read(which: Memory) -> tuple[Bytes, ...]:
+            return tuple(np.frombuffer(self._device.read(which, k), np.uint8) for k in layers)
+
+        self._watch.set(free=read(Memory.FREE))
+        if self._learns:
+            self._watch.set(plus=read(Memory.PLUS), minus=read(Memory.MINUS))
+
+    def health(self) -> Stats:
+        """Read the heap; what the link has counted comes with it."""
+        stats = self._device.stats()
+        self._watch.healthy(stats, self._device.link)
+        return stats
+
+    def weights(self) -> None:
+        """Read all devices."""
+        sizes = self._device.config.sizes
+        devices = [self._device.read(Memory.DEVICES, k) for k in range(1, len(sizes))]
+        self._watch.weighed(session.differences(sizes, devices))
