@@ -100,21 +100,10 @@ def replay(
     Raises:
         MademError: options that don't go together, or the board or the network does not fit.
     """
-    if load is not None and (novelty or pipeline is not None):
-        raise MademError("--load brings its own pipeline, and classifies: leave the others out")
-    if load is None and pipeline is None:
-        raise MademError("say with --pipeline what the board shall compute, or --load a network")
+    saved, one = choose(source, pipeline, load, novelty)
     with session.open_learner(board) as device:
         if device is None:
             raise MademError("a stream is replayed to a board: choose one")
-        saved = state.load(load) if load else None
-        line = saved.notes.get("pipeline") if saved else pipeline
-        if line is None:
-            raise TaskError(f"{load} was not taught with a stream")
-        try:
-            one = parse(line, len(source.channels))
-        except PipelineError as error:
-            raise MademError(str(error)) from None
         cutter = Cutter(one, source.rate_hz)
         began = time.monotonic()
         if saved:
@@ -125,6 +114,45 @@ def replay(
             results = _features(device, one, cutter, samples, say)
         results["wall_s"] = round(time.monotonic() - began, 3)
     return {"board": board, "pipeline": str(one), "channels": list(source.channels)} | results
+
+
+def choose(
+    source: Source, pipeline: str | None, load: str | None, novelty: bool
+) -> tuple[state.State | None, Pipeline]:
+    """The saved network, if one is to classify, and what the board is to compute.
+
+    Args:
+        source, pipeline, load, novelty: as for `replay`.
+
+    Raises:
+        MademError: they don't go together.
+    """
+    if load is not None and (novelty or pipeline is not None):
+        raise MademError("--load brings its own pipeline, and classifies: leave the others out")
+    if load is None and pipeline is None:
+        raise MademError("say with --pipeline what the board shall compute, or --load a network")
+    saved = state.load(load) if load else None
+    line = saved.notes.get("pipeline") if saved else pipeline
+    if line is None:
+        raise TaskError(f"{load} was not taught with a stream")
+    try:
+        one = parse(line, len(source.channels))
+    except PipelineError as error:
+        raise MademError(str(error)) from None
+    if saved and saved.config.sizes[0] != one.inputs:
+        raise TaskError(
+            f"the saved network has {saved.config.sizes[0]} inputs, but a source of"
+            f" {one.channels} channels gives {one.inputs}: it is another sensor's"
+        )
+    return saved, one
+
+
+def classifier(device: Device, pipeline: Pipeline, saved: state.State) -> Feeder:
+    """A board that has a saved network and its normalisation."""
+    device.load(saved)
+    feeder = Feeder(device, pipeline)
+    feeder.set_normalisation(bytes.fromhex(saved.notes["normalisation"]))
+    return feeder
 
 
 def picture(channels: Sequence[str], samples: Sequence[Sample]) -> str:
@@ -170,14 +198,7 @@ def _classify(
     samples: Iterable[Sample],
     say: Say,
 ) -> dict[str, Any]:
-    if saved.config.sizes[0] != pipeline.inputs:
-        raise TaskError(
-            f"the saved network has {saved.config.sizes[0]} inputs, but a source of"
-            f" {pipeline.channels} channels gives {pipeline.inputs}: it is another sensor's"
-        )
-    device.load(saved)
-    feeder = Feeder(device, pipeline)
-    feeder.set_normalisation(bytes.fromhex(saved.notes["normalisation"]))
+    feeder = classifier(device, pipeline, saved)
     names = saved.notes["classes"]
     answers: list[str] = []
     right = labelled = 0
