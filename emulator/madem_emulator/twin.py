@@ -218,6 +218,22 @@ class Twin:
         self.steps += 1
         return trace
 
+    def test(self, x: ArrayLike) -> list[Bytes]:
+        """Free activities with which `learn` would begin: uint8 (B, n) of unit layers 1…L.
+
+        Args:
+            x: as for `learn`.
+        """
+        states = start(self.seeds, Stream.LEARN, self.steps)
+        offsets = self._phases.prediction_offsets(states[:, None])
+        _, free = self._phases.free(self._memristors.weights(), self._inputs(x)[:, None], offsets)
+        self._flip_states(free)
+        return _bytes(free)
+
+    def skip(self) -> None:
+        """Count a sample that was tested and is not learned."""
+        self.steps += 1
+
     # What one sample does, in three parts: `rules` has learning rules that replace one of them.
 
     def _settle(

@@ -36,9 +36,10 @@ class Crossbar:
         self._traits = bytearray(4 * kernels.TRAIT_WORDS)
         self._device = kernels.device_words(seed, *config)
         self.bases = []
-        # Of each layer, what a read needs: devices, record, generator of the noise.
-        self._forward = []
-        self._transposed = []
+        # Of each layer, what a read needs: devices, record, generator of the noise. With other
+        # devices in their place, the same reads are those of a copy.
+        self.reads_forward = []
+        self.reads_transposed = []
         base = units = 0
         for k in range(len(sizes) - 1):
             m, n = sizes[k], sizes[k + 1]
@@ -46,8 +47,8 @@ class Crossbar:
             self.bases.append(base)
             half = 1 << (adc_bits - 1)
             for reads, driven, sensed, full, noise in (
-                (self._forward, units, n, range_f, noise_f),
-                (self._transposed, units + m, m, range_t, noise_t),
+                (self.reads_forward, units, n, range_f, noise_f),
+                (self.reads_transposed, units + m, m, range_t, noise_t),
             ):
                 record = struct.pack(
                     "<10I", base, m, n, driven, sensed, gain, shift,
@@ -57,16 +58,16 @@ class Crossbar:
             base += 2 * (m + 1) * n
             units += m
         self._lines = sizes
-        self._put_devices(True)
+        self.put_devices(True)
 
     def strike(self, share):
         """Have more devices stuck from now on: those whose lot is below `share`."""
         if share < struct.unpack_from("<I", self._device, 4 * kernels.STUCK_SHARE)[0]:
             raise ValueError("a share of stuck devices can only rise")
         struct.pack_into("<I", self._device, 4 * kernels.STUCK_SHARE, share)
-        self._put_devices(False)
+        self.put_devices(False)
 
-    def _put_devices(self, fresh):
+    def put_devices(self, fresh):
         """Put the stuck devices where they stay, and if `fresh` the others where they begin."""
         traits = self._traits
         self._stuck = 0
@@ -94,12 +95,12 @@ class Crossbar:
         kernels.seed(rng, self._device, stream, index)
 
     def forward(self, k, s, out):
-        devices, record, rng = self._forward[k]
+        devices, record, rng = self.reads_forward[k]
         forward_sums(devices, s, out, record)
         convert(out, record, rng)
 
     def transposed(self, k, s, out):
-        devices, record, rng = self._transposed[k]
+        devices, record, rng = self.reads_transposed[k]
         transposed_sums(devices, s, out, record)
         convert(out, record, rng)
 

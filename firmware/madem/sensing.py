@@ -13,6 +13,7 @@ from . import crc, crossbar, features, kernels, serve
 
 _PIPELINE = 12
 _FEED = 13
+_KEEP = 19
 
 _BAD_PAYLOAD = 2
 _NOT_CONFIGURED = 3
@@ -27,6 +28,7 @@ _RESTART = 1
 _FOLLOW = 2
 _TRACED = 4
 _OWN = 8  # the target is the input itself: no label, and a score for an answer
+_JUDGED = 16  # learned or not as the keeper decides: answer, margin, what became of it
 
 _HEAD = 10  # bytes before the samples
 _KEPT = 60  # a longer reply would not be kept for a repeated request
@@ -67,11 +69,14 @@ class Sensing:
         self._server = server
         # None until PIPELINE; every handler that needs it refuses until then.
         self.pipeline: features.Pipeline = None  # pyright: ignore
+        self.keeper = None  # until KEEP
         self._crc = bytearray(4)
 
     def serve(self, kind):
         if kind == _PIPELINE:
             self._configure()
+        elif kind == _KEEP:
+            self._keep()
         else:
             self._feed()
 
@@ -102,6 +107,14 @@ class Sensing:
         gc.collect()
         struct.pack_into("<HI", lk.out, lk.start, self.pipeline.features, free - gc.mem_free())
         lk.reply(_PIPELINE, 6)
+
+    def _keep(self):
+        try:
+            from . import keeping  # only now: a board that learns every window has no use for it
+        except MemoryError:
+            self._server.link.error(_OUT_OF_MEMORY, "no memory for the keeper's code")
+            return
+        keeping.serve(self, self._server)
 
     def _feed(self):
         """number u32, rate u16, train u8, mode u8, flags u8, label u8, samples."""
@@ -161,10 +174,12 @@ class Sensing:
         """Why a FEED can't be, or None."""
         learner, pipeline = self._server.learner, self.pipeline
         own = flags & _OWN
+        judged = flags & _JUDGED
         windows = pipeline.due(samples, flags & _RESTART)
         if mode > _LEARN:
             return "no such mode"
-        if 5 + windows * (4 if own else 1) + (20 if flags & _TRACED else 0) > _KEPT:
+        size = 4 if own else 3 if judged else 1
+        if 5 + windows * size + (20 if flags & _TRACED else 0) > _KEPT:
             return "too many windows for one reply"
         if not mode:
             return "nothing to trace" if flags & _TRACED else None
@@ -180,6 +195,11 @@ class Sensing:
             return "a rate above 16383"
         if mode == _LEARN and not train:
             return "a train of no pulses"
+        if judged:
+            if own or mode != _LEARN:
+                return "only a class that is learned is judged"
+            if not self.keeper or self.keeper.learner is not learner:
+                return "send KEEP's settings first"
         return None
 
     def _use(self, n, mode, flags, rate, train, number):
@@ -194,6 +214,13 @@ class Sensing:
             take_own(net.targets, codes, len(codes), net.high, net.low)
         elif mode == _LEARN:
             net.set_targets(body, self._server.link.start + 9)
+        if flags & _JUDGED:
+            keeper = self.keeper
+            label = body[self._server.link.start + 9]
+            out[n + 2] = keeper.learn(codes, label, rate, train)  # pyright: ignore
+            out[n] = net.answer()
+            out[n + 1] = keeper.margin  # pyright: ignore
+            return n + 3
         if mode == _LEARN:
             learner.learn(codes, 0, rate, train)
         else:

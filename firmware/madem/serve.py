@@ -20,6 +20,7 @@ _STOP = 11
 _PIPELINE = 12
 _FEED = 13
 _STRIKE = 14
+_KEEP = 19
 
 _BAD_KIND = 1
 _BAD_PAYLOAD = 2
@@ -81,7 +82,7 @@ class Server:
                 self._set_flip()
             elif kind == _ECHO:
                 lk.echo()
-            elif kind == _PIPELINE or kind == _FEED:
+            elif kind == _PIPELINE or kind == _FEED or kind == _KEEP:
                 self._sense(kind)
             elif kind == _STRIKE:
                 self._strike()

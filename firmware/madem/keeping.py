@@ -1,0 +1,216 @@
+"""Learn with care: only what is worth it, and go back when learning made things worse.
+
+docs/on_the_fly.md, "In integers", is what this computes. Imported when the first KEEP of
+docs/link.md comes; a board that learns every window never loads it.
+"""
+
+import gc
+import struct
+
+import micropython
+
+from . import crossbar, kernels
+
+KEEP = 19
+_SETTINGS = 0
+_KEEP_NOW = 1
+_BACK_NOW = 2
+_ASK = 3
+
+_BAD_PAYLOAD = 2
+_NOT_CONFIGURED = 3
+_OUT_OF_MEMORY = 4
+
+# What became of a window.
+RIGHT = 1
+LEARNED = 2
+KEPT = 4
+BACK = 8
+
+_PRICE = 100  # of learning one window
+_FULL = 65535  # an accuracy of 1
+NEVER = 0xFFFFFFFF
+
+
+@micropython.viper
+def margin_of(s: ptr8, at: int, count: int, best: int) -> int:
+    """How far the most active unit is above the next."""
+    next = 0
+    i = 0
+    while i < count:
+        if i != best:
+            if s[at + i] > next:
+                next = s[at + i]
+        i += 1
+    return s[at + best] - next
+
+
+class Keeper:
+    """Decides window by window whether to learn it, and keeps a copy of the devices."""
+
+    def __init__(self, learner, gate, at_most, fade, drop, every):
+        self.learner = learner
+        self._gate = gate
+        self._at_most = at_most
+        self._fade = fade
+        self._drop = drop
+        self._every = every
+        self._credit = _PRICE * at_most
+        self._tested = 0  # windows, as far as the fading needs to know
+        self._shift = 0  # the bits of that number, FADE at most
+        self._checked = learner.steps
+        self._checked_accuracy = 0
+        self.margin = 0  # of the newest window
+        self.learned = 0
+        self.backs = 0
+        self.accuracy = 0
+        self.kept_accuracy = 0
+        self.kept_at = NEVER
+        self._copy = None
+        self._reads = None
+        if drop:
+            self.keep()
+
+    def learn(self, x, label, rate, train):
+        """Test the window x, the target of which is set, and perhaps learn it: flags."""
+        learner = self.learner
+        net = learner.network
+        last, classes = net.at[-1], net.sizes[-1]
+        kept_right = 0
+        if self._drop:
+            # Before the network's own free phase, which must be the one that is left behind.
+            kept_right = self._ask_the_copy(x) == label
+        learner.test(x, 0)
+        answer = net.answer()
+        self.margin = margin_of(net.free, last, classes, answer)
+        right = answer == label
+        found = RIGHT if right else 0
+        self._credit = min(self._credit + self._at_most, _PRICE * self._at_most)
+        if self._credit >= _PRICE and (not right or self.margin < self._gate):
+            learner.change(rate, train)
+            self._credit -= _PRICE
+            self.learned += 1
+            found |= LEARNED
+        else:
+            learner.steps += 1
+        self.accuracy = self._faded(self.accuracy, right)
+        self.kept_accuracy = self._faded(self.kept_accuracy, kept_right)
+        if self._shift < self._fade:
+            self._tested += 1
+            if self._tested >> self._shift:
+                self._shift += 1
+        return found | self._compare() if self._drop else found
+
+    def _ask_the_copy(self, x):
+        net = self.learner.network
+        front = net.front
+        own = front.reads_forward
+        own_transposed = front.reads_transposed
+        front.reads_forward, front.reads_transposed = self._reads  # pyright: ignore
+        front.begin(crossbar.STREAM_PREDICT, self.learner.steps)
+        net.settle_free(x, 0)
+        front.reads_forward = own
+        front.reads_transposed = own_transposed
+        return net.answer()
+
+    def _faded(self, accuracy, right):
+        return accuracy + (((_FULL if right else 0) - accuracy) >> self._shift)
+
+    def _compare(self):
+        """Go back, or keep what is no worse than what was kept."""
+        if self.kept_accuracy - self.accuracy > self._drop:
+            self.back()
+            return BACK
+        steps = self.learner.steps
+        if steps - self._checked < self._every:
+            return 0
+        # A network that has just become much worse may be learning nonsense.
+        settled = self._checked_accuracy - self.accuracy <= self._drop
+        self._checked = steps
+        self._checked_accuracy = self.accuracy
+        if not settled or self.accuracy < self.kept_accuracy:
+            return 0
+        self.keep()
+        return KEPT
+
+    def keep(self):
+        """Copy the devices. MemoryError: there is no room."""
+        front = self.learner.network.front
+        if self._copy is None:
+            gc.collect()
+            copy = bytearray(len(front.devices))
+            self._reads = tuple(
+                [(copy, record, rng) for _, record, rng in reads]
+                for reads in (front.reads_forward, front.reads_transposed)
+            )
+            self._copy = copy
+        kernels.load(self._copy, 0, len(self._copy), front.devices, 0, 255)
+        self.kept_at = self.learner.steps
+        self.kept_accuracy = self.accuracy
+
+    def back(self):
+        """Put the copy back; what the accumulators hold belongs to weights that are gone."""
+        learner = self.learner
+        front = learner.network.front
+        kernels.load(front.devices, 0, len(front.devices), self._copy, 0, 255)
+        front.put_devices(False)  # some may have become stuck since the copy was made
+        for cells in learner.accumulators:
+            kernels.choose(cells, len(cells), cells, 0, 128, 128)
+        self.accuracy = self.kept_accuracy
+        self._checked = learner.steps
+        self.backs += 1
+
+
+def serve(sensing, server):
+    """KEEP: what u8, and for settings gate u16, at_most u8, fade u8, drop u16, every u16."""
+    lk, learner = server.link, server.learner
+    body, at = lk.body, lk.start
+    size = lk.end - at
+    what = body[at] if size else 255
+    if not learner:
+        lk.error(_NOT_CONFIGURED, "configure the network first")
+        return
+    if what > _ASK or size != (1 if what else 9):
+        lk.error(_BAD_PAYLOAD, "no such KEEP")
+        return
+    try:
+        if what == _SETTINGS:
+            sensing.keeper = None
+            sensing.keeper = _keeper(learner, struct.unpack_from("<HBBHH", body, at + 1))
+        keeper = sensing.keeper
+        if keeper is None or keeper.learner is not learner:
+            lk.error(_NOT_CONFIGURED, "send KEEP's settings first")
+            return
+        if what == _KEEP_NOW:
+            if not learner.network.front.exact:
+                raise ValueError("devices behind chips can't be put back")
+            keeper.keep()
+        elif what == _BACK_NOW:
+            if keeper.kept_at == NEVER:
+                raise ValueError("nothing has been kept")
+            keeper.back()
+    except ValueError as e:
+        lk.error(_BAD_PAYLOAD, e.args[0])
+        return
+    except MemoryError:
+        gc.collect()
+        size = len(learner.network.front.devices)
+        lk.error(_OUT_OF_MEMORY, "no room for a copy of %d bytes" % size)
+        return
+    struct.pack_into(
+        "<3I3H", lk.out, lk.start, learner.steps, keeper.learned, keeper.kept_at, keeper.accuracy,
+        keeper.kept_accuracy, keeper.backs & 65535,
+    )  # fmt: skip
+    lk.reply(KEEP, 18)
+
+
+def _keeper(learner, settings):
+    """A keeper with these settings. ValueError: they make no sense."""
+    gate, at_most, fade, drop, every = settings
+    if gate > 256 or at_most > 100 or not 1 <= fade <= 12 or not every:
+        raise ValueError("a setting out of range")
+    if not learner.network.one_hot:
+        raise ValueError("only classes have a margin")
+    if drop and not learner.network.front.exact:
+        raise ValueError("devices behind chips can't be put back")
+    return Keeper(learner, gate, at_most, fade, drop, every)

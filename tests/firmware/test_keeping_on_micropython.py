@@ -1,0 +1,99 @@
+"""Learning with care is the same bits on the device and in the twin: docs/on_the_fly.md, twice."""
+
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from madem.device import pack_config
+from madem_emulator.board_process import EmulatedBoardError
+from madem_emulator.config import Settings
+from madem_emulator.qemu_board import find_unix32
+from madem_emulator.twin import Twin
+from madem_emulator.twin_keeper import Care, TwinKeeper
+from madem_emulator.unix_board import find_micropython
+
+_ROOT = Path(__file__).parents[2]
+_DEVICE = Path(__file__).parent / "device"
+_STRUCK = 9000
+
+
+@pytest.fixture(scope="module", params=["64 bits", "32 bits"])
+def device(request: pytest.FixtureRequest) -> Iterator["subprocess.Popen[str]"]:
+    try:
+        binary = find_micropython() if request.param == "64 bits" else find_unix32()
+    except EmulatedBoardError as reason:
+        pytest.skip(str(reason))
+    process = subprocess.Popen(
+        [binary, "-X", "heapsize=8M", str(_DEVICE / "keeping_server.py")],
+        env=os.environ | {"MICROPYPATH": f"{_ROOT / 'firmware'}:.frozen"},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        yield process
+        assert process.stdin is not None
+        process.stdin.close()
+        assert process.wait(10) == 0
+
+
+@st.composite
+def cares(draw: st.DrawFn) -> Care:
+    return Care(
+        gate=draw(st.one_of(st.just(256), st.integers(0, 120))),
+        at_most=draw(st.one_of(st.just(100), st.integers(0, 100))),
+        fade=draw(st.integers(1, 6)),
+        drop=draw(st.one_of(st.just(0), st.integers(1, 20000))),
+        every=draw(st.integers(1, 30)),
+    )
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    care=cares(),
+    seed=st.integers(1, 2**32 - 1),
+    train=st.integers(1, 3),
+    strike=st.integers(0, 90),
+    wrong=st.integers(0, 60),
+)
+def test_device_and_twin_agree(
+    device: "subprocess.Popen[str]", care: Care, seed: int, train: int, strike: int, wrong: int
+) -> None:
+    """Three blobs of windows, whose labels are all wrong for a while."""
+    config = Settings(sizes=(6, 5, 3), one_hot=True, seed=seed).integers()
+    random = np.random.default_rng(seed)
+    labels = random.integers(0, 3, 80)
+    x = np.where(np.arange(6) // 2 == labels[:, None], 200, 20) + random.integers(0, 50, (80, 6))
+    labels[wrong : wrong + 15] = (labels[wrong : wrong + 15] + 1) % 3
+    windows = np.column_stack([x, labels]).astype(np.uint8)
+
+    twin = Twin(config)
+    keeper = TwinKeeper(twin, care)
+    expected: list[int] = []
+    for number, window in enumerate(windows):
+        if number == strike:
+            twin.strike(_STRUCK)
+        found = keeper.learn(6000, window[:-1], int(window[-1]), train)
+        flags = (
+            int(found.answer[0] == window[-1]) + 2 * found.learned + 4 * found.kept + 8 * found.back
+        )
+        expected += [int(found.answer[0]), int(found.margin[0]), int(flags[0])]
+    counts = (keeper.learned, keeper.kept_at, keeper.accuracy, keeper.kept_accuracy, keeper.backs)
+    expected += [twin.steps, *(int(count[0]) for count in counts)]
+    weights = b"".join(part[0].tobytes() for part in (*twin.devices, *twin.accumulators))
+
+    settings = (care.gate, care.at_most, care.fade, care.drop, care.every, 6000, train, strike)
+    line = " ".join([pack_config(config).hex(), *map(str, settings), windows.tobytes().hex()])
+    assert device.stdin is not None
+    assert device.stdout is not None
+    device.stdin.write(line + "\n")
+    device.stdin.flush()
+    *numbers, memory = device.stdout.readline().split()
+    assert list(map(int, numbers)) == expected
+    assert memory == weights.hex()
