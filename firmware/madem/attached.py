@@ -29,7 +29,7 @@ class Attached:
             module = __import__("madem.board_" + design, None, None, ("Board",))
         except ImportError:
             raise ValueError("there is no board design " + design)
-        board = self._board = module.Board()
+        board = self.board = module.Board()
         rows = board.ROWS
         units = board.COLUMNS // 2
         self._device = kernels.device_words(seed, *config)
@@ -77,7 +77,7 @@ class Attached:
 
     def forward(self, k, s, out):
         m, n, at, card, across, gain, shift = self._layers[k]
-        board = self._board
+        board = self.board
         rows = board.ROWS
         levels, codes, sums = self._row_levels, self._column_codes, self._sums
         for i in range(n):
@@ -105,7 +105,7 @@ class Attached:
 
     def transposed(self, k, s, out):
         m, n, at, first, across, gain, shift = self._layers[k]
-        board = self._board
+        board = self.board
         rows = board.ROWS
         units = board.COLUMNS // 2
         levels, codes, sums = self._column_levels, self._row_codes, self._sums
@@ -144,8 +144,8 @@ class Attached:
         """As Crossbar.pulse; devices of a bit line that need the same go in parallel."""
         across = self._layers[k][4]
         first = self._layers[k][3]
-        rows = self._board.ROWS
-        units = self._board.COLUMNS // 2
+        rows = self.board.ROWS
+        units = self.board.COLUMNS // 2
         at = 0
         x = self._pulse_rng[0]
         last = -1
@@ -168,18 +168,18 @@ class Attached:
             masks[2 - 2 * is_set + is_n] |= 1 << row
         self._give(card, unit, masks, train)
         self._pulse_rng[0] = x
-        self._board.rest()
+        self.board.rest()
 
     def _give(self, card, unit, masks, train):
         for kind in range(4):
             if masks[kind]:
-                self._board.pulse(card, masks[kind], 1 << 2 * unit + (kind & 1), kind < 2, train)
+                self.board.pulse(card, masks[kind], 1 << 2 * unit + (kind & 1), kind < 2, train)
                 masks[kind] = 0
 
     def refresh(self, k):
         """Measure the conductances of a weight layer into `devices`, a row at a time."""
         m, n, _, card, across, _, _ = self._layers[k]
-        board = self._board
+        board = self.board
         levels, codes = self._row_levels, self._column_codes
         for r in range(board.ROWS):
             levels[r] = 0

@@ -20,6 +20,7 @@ _STOP = 11
 _PIPELINE = 12
 _FEED = 13
 _STRIKE = 14
+_CODES = 18
 _KEEP = 19
 
 _BAD_KIND = 1
@@ -58,13 +59,15 @@ class Server:
         self.learner: learning.Learner = None  # pyright: ignore
         self.busy_us = 0
         self.sensing = None  # until a stream is fed
+        self._waiting = 0  # kind of a request that came while another was served
         self._crc = bytearray(4)
 
     def run(self):
         """Serve until STOP, Ctrl-C or the end of the stream."""
         lk = self.link
         while True:
-            kind = lk.receive()
+            kind = self._waiting or lk.receive()
+            self._waiting = 0
             if kind == _LEARN:
                 self._learn()
             elif kind == _PREDICT:
@@ -86,6 +89,8 @@ class Server:
                 self._sense(kind)
             elif kind == _STRIKE:
                 self._strike()
+            elif kind == _CODES:
+                self._record()
             elif kind == _STOP:
                 lk.reply(_STOP, 0)
                 return
@@ -109,7 +114,7 @@ class Server:
             lk.error(_OUT_OF_MEMORY, "out of memory with %d bytes free" % free)
             return
         except (OSError, ValueError) as e:
-            lk.error(_FRONT_END, _reason(e))
+            lk.error(_FRONT_END, reason(e))
             return
         self.busy_us = 0
         gc.collect()
@@ -125,13 +130,13 @@ class Server:
             lk.error(_NOT_CONFIGURED, "configure the network first")
             return 0
         size = lk.end - lk.start - head
-        sample = self._sample_size(target)
+        sample = self.sample_size(target)
         if size <= 0 or size % sample:
             lk.error(_BAD_PAYLOAD, "not a whole number of samples")
             return 0
         return size // sample
 
-    def _sample_size(self, target):
+    def sample_size(self, target):
         net = self.learner.network
         size = net.sizes[0]
         if target:
@@ -154,7 +159,7 @@ class Server:
         train = body[at + 6]
         traced = body[at + 7]
         inputs = net.sizes[0]
-        size = self._sample_size(True)
+        size = self.sample_size(True)
         first = at + 8
         if not train:
             lk.error(_BAD_PAYLOAD, "a train of no pulses")
@@ -178,7 +183,7 @@ class Server:
                 out[at + 4 + i] = net.answer()
                 first += size
         except OSError as e:
-            lk.error(_FRONT_END, "sample %d: %s" % (learner.steps, _reason(e)))
+            lk.error(_FRONT_END, "sample %d: %s" % (learner.steps, reason(e)))
             return
         self.busy_us += since(began)
         put_u32(out, at, learner.steps)
@@ -191,19 +196,21 @@ class Server:
         """The digests of the newest sample's stages, from out[at] on."""
         learner = self.learner
         net = learner.network
-        self._trace_phase(net.free, at)
-        self._trace_phase(net.plus, at + 4)
-        self._trace_phase(net.minus, at + 8)
+        self.trace_phase(net.free, at)
+        self.trace_phase(net.plus, at + 4)
+        self.trace_phase(net.minus, at + 8)
         fresh = True
         for k in range(learner.layers):
             base = net.front.bases[k]
-            self._digest(net.front.devices, base, 2 * len(learner.accumulators[k]), fresh)
-            self._digest(learner.accumulators[k], 0, len(learner.accumulators[k]), False)
+            couplings = len(learner.accumulators[k])
+            # Measured devices have no digest.
+            self._digest(net.front.devices, base, 2 * couplings * net.front.exact, fresh)
+            self._digest(learner.accumulators[k], 0, couplings, False)
             fresh = False
         self._put_digest(at + 12)
         return 16
 
-    def _trace_phase(self, s, at):
+    def trace_phase(self, s, at):
         hidden = self.learner.network.at[1]
         self._digest(s, hidden, len(s) - hidden, True)
         self._put_digest(at)
@@ -237,7 +244,7 @@ class Server:
                 first += net.sizes[0]
                 number += 1
         except OSError as e:
-            lk.error(_FRONT_END, _reason(e))
+            lk.error(_FRONT_END, reason(e))
             return
         self.busy_us += since(began)
         lk.reply(_PREDICT, at - lk.start)
@@ -251,6 +258,19 @@ class Server:
                 return
             self.sensing = sensing.Sensing(self)
         self.sensing.serve(kind)
+
+    def _record(self):
+        lk = self.link
+        if not self.learner:
+            lk.error(_NOT_CONFIGURED, "configure the network first")
+        elif self.learner.network.front.exact:
+            lk.error(_BAD_PAYLOAD, "there are no chips, so they say nothing")
+        else:
+            from . import recording  # only now: learning itself has no use for it
+
+            recorder = recording.Recorder(self)
+            recorder.serve()
+            self._waiting = recorder.waiting
 
     def _region(self, which, layer):
         """The memory that READ, WRITE and DIGEST mean: buffer, its first byte, its length."""
@@ -299,7 +319,7 @@ class Server:
                 try:
                     self.learner.network.front.refresh(body[at + 1] - 1)
                 except OSError as e:
-                    lk.error(_FRONT_END, _reason(e))
+                    lk.error(_FRONT_END, reason(e))
                     return
         if kind == _DIGEST:
             self._digest(buffer, base, count, True)
@@ -389,7 +409,7 @@ def since(began):
     return time.ticks_diff(time.ticks_us(), began) if time else 0
 
 
-def _reason(e):
+def reason(e):
     """What an exception of a front end says; of an OSError with a bare number, that number."""
     return e.args[0] if isinstance(e.args[0], str) else "bus error %d" % e.args[0]
 
