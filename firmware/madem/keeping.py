@@ -137,16 +137,19 @@ class Keeper:
         """Copy the devices. MemoryError: there is no room."""
         front = self.learner.network.front
         if self._copy is None:
-            gc.collect()
-            copy = bytearray(len(front.devices))
-            self._reads = tuple(
-                [(copy, record, rng) for _, record, rng in reads]
-                for reads in (front.reads_forward, front.reads_transposed)
-            )
-            self._copy = copy
+            self._make_room(front)
         kernels.load(self._copy, 0, len(self._copy), front.devices, 0, 255)
         self.kept_at = self.learner.steps
         self.kept_accuracy = self.accuracy
+
+    def _make_room(self, front):
+        gc.collect()
+        copy = bytearray(len(front.devices))
+        self._reads = tuple(
+            [(copy, record, rng) for _, record, rng in reads]
+            for reads in (front.reads_forward, front.reads_transposed)
+        )
+        self._copy = copy
 
     def back(self):
         """Put the copy back; what the accumulators hold belongs to weights that are gone."""
