@@ -29,7 +29,7 @@ class Attached:
             module = __import__("madem.board_" + design, None, None, ("Board",))
         except ImportError:
             raise ValueError("there is no board design " + design)
-        board = self.board = module.Board()
+        board = self.board = _calibrated(module.Board(), design)
         rows = board.ROWS
         units = board.COLUMNS // 2
         self._device = kernels.device_words(seed, *config)
@@ -52,6 +52,7 @@ class Attached:
             base += 2 * (m + 1) * n
             first += across * -(-(m + 1) // rows)
             at += m
+        self._used = first
         if first > board.CARDS:
             raise ValueError("%d cards are needed, %s selects %d" % (first, design, board.CARDS))
         self._row_levels = array("h", bytearray(2 * rows))
@@ -66,8 +67,9 @@ class Attached:
             kernels.seed(self._pulse_rng, self._device, STREAM_PULSE, index)
 
     def health(self):
-        """How many devices can't change: none is known yet."""
-        return 0
+        """How many devices can't change, as far as the board was calibrated."""
+        dead = getattr(self.board, "dead", None)
+        return dead(self._used) if dead else 0
 
     def start(self, rng, stream, index):
         kernels.seed(rng, self._device, stream, index)
@@ -197,3 +199,15 @@ class Attached:
                         self.devices[self.bases[k] + 2 * (m + 1) * i + half + j] = min(
                             max(g, 0), 255
                         )
+
+
+def _calibrated(board, design):
+    """The board, behind its calibration if it keeps one."""
+    try:
+        with open("madem.cal", "rb") as file:
+            data = file.read()
+    except OSError:
+        return board
+    from . import calibrated  # only now: a board that was never calibrated has no use for it
+
+    return calibrated.Board(board, data, design)

@@ -20,6 +20,7 @@ _STOP = 11
 _PIPELINE = 12
 _FEED = 13
 _STRIKE = 14
+_CALIBRATE = 17
 _CODES = 18
 _KEEP = 19
 
@@ -89,8 +90,8 @@ class Server:
                 self._sense(kind)
             elif kind == _STRIKE:
                 self._strike()
-            elif kind == _CODES:
-                self._record()
+            elif kind == _CALIBRATE or kind == _CODES:
+                self._chips(kind)
             elif kind == _STOP:
                 lk.reply(_STOP, 0)
                 return
@@ -259,14 +260,18 @@ class Server:
             self.sensing = sensing.Sensing(self)
         self.sensing.serve(kind)
 
-    def _record(self):
+    def _chips(self, kind):
         lk = self.link
         if not self.learner:
             lk.error(_NOT_CONFIGURED, "configure the network first")
         elif self.learner.network.front.exact:
-            lk.error(_BAD_PAYLOAD, "there are no chips, so they say nothing")
+            lk.error(_BAD_PAYLOAD, "there are no chips")
+        elif kind == _CALIBRATE:
+            from . import calibration  # only now: learning has no use for it
+
+            calibration.serve(self)
         else:
-            from . import recording  # only now: learning itself has no use for it
+            from . import recording
 
             recorder = recording.Recorder(self)
             recorder.serve()

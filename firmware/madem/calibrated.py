@@ -1,0 +1,128 @@
+"""A board of chips whose lines and devices were measured: it puts readings right, gives no pulses
+to devices that are dead, and counts them. docs/calibration.md has the file.
+"""
+
+import struct
+
+from . import crc
+
+FILE = "madem.cal"
+_MAGIC = b"madem.cal\1"
+
+
+def check(data):
+    """The design's name, and where the cards begin. OSError: the file is damaged."""
+    state = bytearray(4)
+    if data[: len(_MAGIC)] == _MAGIC and len(data) > len(_MAGIC) + 5:
+        crc.update(state, data, 0, len(data) - 4)
+        if state == data[-4:]:
+            at = len(_MAGIC) + 1 + data[len(_MAGIC)]
+            return data[len(_MAGIC) + 1 : at].decode(), at
+    raise OSError("the calibration on the board is damaged: run madem calibrate")
+
+
+class Board:
+    """Stands before a board design and has its methods.
+
+    Of a dead line all devices count as in the middle of their window, so that the other line of a
+    pair has something to differ from.
+    """
+
+    def __init__(self, board, data, design):
+        """OSError: `data` is damaged, or of another design."""
+        name, at = check(data)
+        self.raw = board
+        rows, columns = board.ROWS, board.COLUMNS
+        if name != design:
+            raise OSError("the calibration is of the design %s: run madem calibrate" % name)
+        self._middle = struct.unpack_from("<H", data, at)[0]  # code of a device in mid-window
+        self._cards = {}  # number: gains of columns, gains of rows, dead columns, rows, devices
+        at += 2
+        row_bytes, column_bytes = (rows + 7) >> 3, (columns + 7) >> 3
+        gains = 2 * (rows + columns)
+        size = 2 + gains + row_bytes + column_bytes + rows * column_bytes
+        if (len(data) - 4 - at) % size:
+            raise OSError("the calibration on the board is damaged: run madem calibrate")
+        while at < len(data) - 4:
+            card = struct.unpack_from("<H", data, at)[0]
+            here = at + 2
+            lines = here + gains
+            devices = lines + column_bytes + row_bytes
+            self._cards[card] = (
+                struct.unpack_from("<%dH" % columns, data, here),
+                struct.unpack_from("<%dH" % rows, data, here + 2 * columns),
+                int.from_bytes(data[lines : lines + column_bytes], "little"),
+                int.from_bytes(data[lines + column_bytes : devices], "little"),
+                data[devices : devices + rows * column_bytes],
+            )
+            at += size
+        self._column_bytes = column_bytes
+        self._driven = 0  # sum of the levels of the word lines
+        self._column_levels = ()
+
+    def __getattr__(self, name):
+        return getattr(self.raw, name)
+
+    def dead(self, cards):
+        """How many devices of the first `cards` cards never change."""
+        count = 0
+        for card in self._cards:
+            if card < cards:
+                for byte in self._cards[card][4]:
+                    while byte:
+                        count += byte & 1
+                        byte >>= 1
+        return count
+
+    def drive_rows(self, levels):
+        self._driven = sum(levels)
+        self.raw.drive_rows(levels)
+
+    def drive_columns(self, levels):
+        self._column_levels = levels
+        self.raw.drive_columns(levels)
+
+    def sense_columns(self, card, out):
+        self.raw.sense_columns(card, out)
+        if card in self._cards:
+            gains, _, dead, _, _ = self._cards[card]
+            for line in range(len(out)):
+                if dead >> line & 1:
+                    out[line] = self._driven * self._middle // 255
+                else:
+                    out[line] = out[line] * gains[line] + 0x2000 >> 14
+
+    def sense_rows(self, card, out):
+        self.raw.sense_rows(card, out)
+        if card in self._cards:
+            _, gains, columns, dead, _ = self._cards[card]
+            missing = 0  # what the dead columns would have added
+            if columns:
+                for line in range(len(self._column_levels)):
+                    if columns >> line & 1:
+                        missing += self._column_levels[line]
+            missing = missing * self._middle // 255
+            for line in range(len(out)):
+                if dead >> line & 1:
+                    out[line] = 0
+                else:
+                    out[line] = (out[line] * gains[line] + 0x2000 >> 14) + missing
+
+    def pulse(self, card, rows, columns, up, train):
+        if card not in self._cards:
+            self.raw.pulse(card, rows, columns, up, train)
+            return
+        # Lines that are pulsed together are split where one of them crosses a dead device.
+        devices = self._cards[card][4]
+        line = 0
+        while columns >> line:
+            if columns >> line & 1:
+                alive = 0
+                for row in range(self.raw.ROWS):
+                    if rows >> row & 1 and not (
+                        devices[row * self._column_bytes + (line >> 3)] >> (line & 7) & 1
+                    ):
+                        alive |= 1 << row
+                if alive:
+                    self.raw.pulse(card, alive, 1 << line, up, train)
+            line += 1

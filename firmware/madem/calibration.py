@@ -1,0 +1,106 @@
+"""What calibrating a board of chips takes: kind CALIBRATE of docs/link.md.
+
+The device measures, pulses and keeps the result; what follows from the measurements is worked out
+by the host (docs/calibration.md).
+"""
+
+import os
+import struct
+from array import array
+
+from . import calibrated
+from .serve import reason
+
+_CALIBRATE = 17
+
+_MEASURE = 0
+_PULSE = 1
+_STORE = 2
+_KEEP = 3
+_FORGET = 4
+
+_NEW = calibrated.FILE + ".new"
+
+
+def serve(server):
+    """Answer a CALIBRATE request."""
+    lk = server.link
+    body = bytes(lk.body[lk.start : lk.end])
+    front = server.learner.network.front
+    try:
+        lk.reply(_CALIBRATE, _do(body, front.board, lk.out, lk.start))
+    except (ValueError, IndexError):
+        lk.error(2, "a calibration request that can't be used")
+    except OSError as e:
+        lk.error(8, reason(e))
+
+
+def _do(body, board, out, at):
+    """Carry it out; the length of what is said at out[at:]."""
+    what = body[0]
+    if what == _MEASURE:
+        _, card, columns, line, level, reads, raw = struct.unpack("<BHBBhBB", body)
+        if raw:
+            board = getattr(board, "raw", board)
+        if card >= board.CARDS or not reads or abs(level) > 255:
+            raise ValueError
+        return _measure(board, card, columns, line, level, reads, out, at)
+    if what == _PULSE:
+        card, up, train = struct.unpack_from("<HBB", body, 1)
+        rows = (board.ROWS + 7) >> 3
+        if card >= board.CARDS or not train or len(body) != 5 + rows + ((board.COLUMNS + 7) >> 3):
+            raise ValueError
+        board = getattr(board, "raw", board)
+        row_mask = int.from_bytes(body[5 : 5 + rows], "little")
+        column_mask = int.from_bytes(body[5 + rows :], "little")
+        board.pulse(card, row_mask, column_mask, up, train)
+        board.rest()
+    elif what == _STORE:
+        offset = struct.unpack_from("<I", body, 1)[0]
+        with open(_NEW, "r+b" if offset else "wb") as file:
+            file.seek(offset)
+            file.write(body[5:])
+    elif what == _KEEP:
+        with open(_NEW, "rb") as file:
+            calibrated.check(file.read())
+        _replace(_NEW, calibrated.FILE)
+    elif what == _FORGET:
+        try:
+            os.remove(calibrated.FILE)
+        except OSError:
+            pass  # there is none
+    else:
+        raise ValueError
+    return 0
+
+
+def _measure(board, card, columns, line, level, reads, out, at):
+    """Drive one line, or none, and put the mean codes of the other side at out[at:], times 256, as
+    three bytes each.
+    """
+    driven, sensed = (board.COLUMNS, board.ROWS) if columns else (board.ROWS, board.COLUMNS)
+    levels = array("h", bytearray(2 * driven))
+    codes = array("h", bytearray(2 * sensed))
+    if line < driven:
+        levels[line] = level
+    (board.drive_columns if columns else board.drive_rows)(levels)
+    sense = board.sense_rows if columns else board.sense_columns
+    sums = [0] * sensed
+    for _ in range(reads):
+        sense(card, codes)
+        for i in range(sensed):
+            sums[i] += codes[i]
+    for i in range(sensed):
+        mean = (sums[i] << 8) // reads
+        out[at + 3 * i] = mean & 255
+        out[at + 3 * i + 1] = mean >> 8 & 255
+        out[at + 3 * i + 2] = mean >> 16 & 255
+    return 3 * sensed
+
+
+def _replace(source, target):
+    try:
+        os.rename(source, target)
+    except OSError:  # on FAT a rename can't replace a file
+        os.remove(target)
+        os.rename(source, target)
