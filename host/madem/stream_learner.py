@@ -28,7 +28,7 @@ from madem_emulator.twin_features import TwinFeatures
 Bytes = NDArray[np.uint8]
 
 PREDICT, LEARN = 1, 2
-RESTART, FOLLOW, TRACED, OWN = 1, 2, 4, 8
+RESTART, FOLLOW, TRACED, OWN, JUDGED = 1, 2, 4, 8, 16
 """Modes and flags of FEED in docs/link.md."""
 _HEAD = struct.Struct("<IHBBBB")
 _CENTRE = 1 << 22
@@ -39,11 +39,14 @@ class Window(NamedTuple):
 
     Attributes:
         answer: the class, or the novelty score.
+        margin, fate: of a judged window, else 0: its margin, and what became of it.
         digests: of a traced window, else None.
         inputs: CRC-32 of the network's inputs of a traced window, else None.
     """
 
     answer: int
+    margin: int = 0
+    fate: int = 0
     digests: Digests | None = None
     inputs: int | None = None
 
@@ -104,16 +107,19 @@ class Feeder:
                     yield link.FEED, head + part.astype("<i2").tobytes()
                     restart = 0
 
-        size = 4 if flags & OWN else 1
+        size = 4 if flags & OWN else 3 if flags & JUDGED else 1
         for reply in self.device.link.pipeline(frames()):
             if not reply[4]:
                 continue
-            answer = int.from_bytes(reply[5 : 5 + size], "little")
+            gave = reply[5 : 5 + size]
+            if flags & JUDGED:
+                window = Window(gave[0], gave[1], gave[2])
+            else:
+                window = Window(int.from_bytes(gave, "little"))
             if flags & TRACED:
                 *digests, inputs = struct.unpack_from("<5I", reply, 5 + size)
-                yield Window(answer, Digests(*digests), inputs)
-            else:
-                yield Window(answer)
+                window = window._replace(digests=Digests(*digests), inputs=inputs)
+            yield window
 
     def normalisation(self) -> bytes:
         """The state of the running normalisation, as docs/link.md has it."""
