@@ -198,9 +198,10 @@ class Phases:
                     compete = self._competitions[k].activity
                     s[k], inhibitions[k] = compete(drive, inhibitions.get(k))
                 else:
-                    s[k] = self._activity(drive)
+                    s[k] = self.activity(drive)
 
-    def _activity(self, drive: Floats) -> Floats:
+    def activity(self, drive: Floats) -> Floats:
+        """Of complete drives, of any shape."""
         s = drive * (FULL / ONE)
         s += 0.5
         np.floor(s, out=s)

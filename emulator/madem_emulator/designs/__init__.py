@@ -4,29 +4,43 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from madem_emulator import faults
 from madem_emulator.bus import Bus
-from madem_emulator.designs import maker8x8
+from madem_emulator.designs import lab64x64, maker8x8
 from madem_emulator.physical import presets
+from madem_emulator.twin_attached import Geometry
 
-DESIGNS: dict[str, Callable[..., maker8x8.Board]] = {"maker8x8": maker8x8.Board}
+DESIGNS: dict[str, Callable[..., maker8x8.Board | lab64x64.Board]] = {
+    "maker8x8": maker8x8.Board,
+    "lab64x64": lab64x64.Board,
+}
+
+GEOMETRIES = {
+    name: Geometry(module.LINES, module.LINES, module.SPAN, module.share)
+    for name, module in (("maker8x8", maker8x8), ("lab64x64", lab64x64))
+}
+"""What the digital side and the expected codes of each design follow from."""
 
 
 def wire(wiring: str) -> Bus:
     """A bus with all chips of a board on it.
 
     Args:
-        wiring: `DESIGN`, `DESIGN+PRESET` or `DESIGN+PRESET+SEED`, such as
-            `maker8x8+taox_hfox_wu2018+1`; the preset is `ideal` and the seed 1 by default.
+        wiring: `DESIGN`, `DESIGN+PRESET`, `DESIGN+PRESET+SEED`, or with faults behind it, as
+            faults.py has them, such as `maker8x8+taox_hfox_wu2018+1+dead:c3`; the preset is `ideal`
+            and the seed 1 by default.
 
     Raises:
-        ValueError: no such design or preset, or the seed is no number.
+        ValueError: no such design, preset or fault, or the seed is no number.
     """
-    design, _, rest = wiring.partition("+")
-    preset, _, seed = rest.partition("+")
+    design, preset, seed, *injected = (wiring.split("+") + ["", ""])[
+        : max(3, wiring.count("+") + 1)
+    ]
     if design not in DESIGNS:
         raise ValueError(f"there is no board design {design!r}: use {', '.join(DESIGNS)}")
     if preset and preset not in presets.ALL:
         raise ValueError(f"there is no preset {preset!r}: use {', '.join(presets.ALL)}")
     if seed and not seed.isdecimal():
         raise ValueError(f"wiring {wiring!r} is not DESIGN+PRESET+SEED")
-    return DESIGNS[design](presets.get(preset or "ideal"), int(seed or 1)).bus
+    on_purpose = faults.Faults(faults.parse(each) for each in injected)
+    return DESIGNS[design](presets.get(preset or "ideal"), int(seed or 1), on_purpose).bus

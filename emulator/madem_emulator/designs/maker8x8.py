@@ -14,6 +14,7 @@ from madem_emulator.bus import Bus
 from madem_emulator.chips.hc595 import Hc595
 from madem_emulator.chips.mcp3208 import Mcp3208
 from madem_emulator.chips.mcp4728 import Mcp4728
+from madem_emulator.faults import Faults
 from madem_emulator.physical.checks import Floats
 from madem_emulator.physical.crossbar import Crossbar
 from madem_emulator.physical.device import Device
@@ -37,6 +38,11 @@ READ, TRANSPOSED, CARD = 1 << 15, 1 << 14, 0xFF
 ROW_DACS, COLUMN_DACS = (0x60, 0x61), (0x62, 0x63)
 
 
+def share(level: Floats) -> Floats:
+    """Of the full read voltage, what the firmware's DAC codes make of activities, −255 to 255."""
+    return np.floor(level * 201 / 256) / 200
+
+
 class Board:
     """All chips and as many cards as are selected.
 
@@ -46,12 +52,14 @@ class Board:
         misuse: what the firmware did that would have hurt devices or meant nothing.
     """
 
-    def __init__(self, device: Device, seed: int = 1) -> None:
+    def __init__(self, device: Device, seed: int = 1, faults: Faults | None = None) -> None:
         """Args:
         device: what the cards are made of.
         seed: of all cards and of the noise.
+        faults: on purpose.
         """
         self.device = device
+        self.faults = faults or Faults()
         self.bus = Bus()
         self.cards: dict[int, Crossbar] = {}
         self.misuse: list[str] = []
@@ -86,12 +94,13 @@ class Board:
             spread = 0.5 + 0.14 * array.rng.standard_normal(array.shape)
             array.program(low + window * np.clip(spread, 0, 1))
             self.cards[number] = array
+            self.faults.made(number, array)
         return self.cards[number]
 
     def _driven(self, columns: bool) -> Floats:
         """Volts of eight drivers about VMID."""
         pair = self.dacs[2:] if columns else self.dacs[:2]
-        return np.array(pair[0].volts + pair[1].volts) - VMID
+        return self.faults.driven(columns, np.array(pair[0].volts + pair[1].volts) - VMID)
 
     def _unsettle(self) -> None:
         self._levels = None
@@ -113,12 +122,14 @@ class Board:
 
     def _settle(self, rows: bool, number: int) -> list[float]:
         array = self.card(number)
+        self.faults.settle()
         volts = self._driven(columns=rows)
         limit = self.device.max_read_voltage
         if np.abs(volts).max() > limit:
             self.misuse.append(f"a read at {np.abs(volts).max():.3f} V, above {limit:g} V")
             volts = np.clip(volts, -limit, limit)
         currents = array.read_transposed(volts) if rows else array.read(volts)
+        currents = self.faults.sensed(not rows, currents)
         return np.clip(VMID - currents * self._resistance, 0.0, SUPPLY).tolist()
 
     def _pulse(self, level: bool) -> None:
@@ -136,3 +147,4 @@ class Board:
         if len(selected[0]):
             counts = np.sign(across[selected]).astype(np.int64)
             self.card(self._control & CARD).pulse_devices(selected, counts)
+            self.faults.settle()
