@@ -33,9 +33,7 @@ def wire(wiring: str) -> Bus:
     Raises:
         ValueError: no such design, preset or fault, or the seed is no number.
     """
-    design, preset, seed, *injected = (wiring.split("+") + ["", ""])[
-        : max(3, wiring.count("+") + 1)
-    ]
+    design, preset, seed, *injected = [*wiring.split("+"), *["", ""][wiring.count("+") :]]
     if design not in DESIGNS:
         raise ValueError(f"there is no board design {design!r}: use {', '.join(DESIGNS)}")
     if preset and preset not in presets.ALL:
