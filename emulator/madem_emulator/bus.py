@@ -35,7 +35,7 @@ HIGH = 1
 
 
 class SpiChip(Protocol):
-    """A chip on SPI, mode 0, bytes with the highest bit first."""
+    """A chip on SPI, bytes with the highest bit first."""
 
     def select(self, selected: bool) -> None:
         """Its chip select fell (True) or rose."""
@@ -87,6 +87,7 @@ class Bus:
         self.transfers = 0
         self.seconds = 0.0
         self._began = time.monotonic()
+        self._reached = 0.0  # when the last transfer ended
         self._levels: dict[int, int] = {}
         self._watchers: dict[int, list[Callable[[bool], None]]] = {}
         self._inputs: dict[int, Callable[[], bool]] = {}
@@ -145,8 +146,13 @@ class Bus:
     # Time
 
     def now(self) -> float:
-        """Seconds since the bus was made, and at least what its transfers take on wires."""
-        return max(time.monotonic() - self._began, self.seconds)
+        """Seconds since the bus was made; every transfer passes the time it takes on wires."""
+        return max(time.monotonic() - self._began, self._reached)
+
+    def _take(self, seconds: float) -> None:
+        self.transfers += 1
+        self.seconds += seconds
+        self._reached = self.now() + seconds
 
     # What the board does
 
@@ -166,8 +172,7 @@ class Bus:
     def spi(self, unit: int, data: bytes) -> bytes:
         """One SPI transfer; MISO reads 1 where no chip drives it."""
         bus = self._spi.setdefault(unit, _Spi())
-        self.transfers += 1
-        self.seconds += 8 * len(data) / bus.clock
+        self._take(8 * len(data) / bus.clock)
         said = b""
         for chip, select in bus.chips:
             if select is None or not self._levels.get(select, HIGH):
@@ -199,8 +204,7 @@ class Bus:
         return (0, chip.read(n)) if chip else (1, b"")
 
     def _count_i2c(self, bus: _I2c, n: int) -> None:
-        self.transfers += 1
-        self.seconds += (9 * (n + 1) + 2) / bus.clock  # start, address and bytes with ACK, stop
+        self._take((9 * (n + 1) + 2) / bus.clock)  # start, address and bytes with ACK, stop
 
     # The board's side
 

@@ -10,12 +10,10 @@ from array import array
 
 from micropython import const
 
-from . import kernels
+from . import kernels, tiles
 from .crossbar import STREAM_LEARN, STREAM_PULSE
 
-_OFFSET = const(32768)  # of a reading
 _CODES = const(51000)  # 200 * 255: what one window at full activity is to the gain of a layer
-_MOST = const(16383)  # of a reading, either way
 
 
 class Attached:
@@ -81,29 +79,19 @@ class Attached:
         m, n, at, card, across, gain, shift = self._layers[k]
         board = self.board
         rows = board.ROWS
+        units = board.COLUMNS // 2
         levels, codes, sums = self._row_levels, self._column_codes, self._sums
-        for i in range(n):
-            sums[i] = 0
+        tiles.clear(sums, n)
         for block in range(0, m + 1, rows):
-            loud = False
-            for r in range(rows):
-                j = block + r
-                level = s[at + j] if j < m else 255 if j == m else 0
-                levels[r] = level
-                if level:
-                    loud = True
-            if loud:  # without voltage there is no current to read
+            inside = min(m - block, rows)
+            # Without voltage there is no current to read.
+            if tiles.place(levels, rows, s, at + block, inside, 255 if inside < rows else 0):
                 board.drive_rows(levels)
-                i = 0
                 for c in range(across):
                     board.sense_columns(card + c, codes)
-                    column = 0
-                    while column < len(codes) and i < n:
-                        sums[i] += codes[column] - codes[column + 1]
-                        column += 2
-                        i += 1
+                    tiles.add_pairs(sums, c * units, codes, min(n - c * units, units))
             card += across
-        self._put(out, n, gain, shift)
+        tiles.put(out, sums, n, gain, shift)
 
     def transposed(self, k, s, out):
         m, n, at, first, across, gain, shift = self._layers[k]
@@ -111,36 +99,17 @@ class Attached:
         rows = board.ROWS
         units = board.COLUMNS // 2
         levels, codes, sums = self._column_levels, self._row_codes, self._sums
-        for j in range(m):
-            sums[j] = 0
+        tiles.clear(sums, m)
         for c in range(across):
-            loud = False
-            for u in range(units):
-                i = c * units + u
-                level = s[at + m + i] if i < n else 0
-                levels[2 * u] = level
-                levels[2 * u + 1] = -level
-                if level:
-                    loud = True
-            if loud:
+            start = c * units
+            if tiles.place_pairs(levels, units, s, at + m + start, min(n - start, units)):
                 board.drive_columns(levels)
                 card = first + c
                 for block in range(0, m, rows):
                     board.sense_rows(card, codes)
-                    for r in range(min(rows, m - block)):
-                        sums[block + r] += codes[r]
+                    tiles.add(sums, block, codes, min(rows, m - block))
                     card += across
-        self._put(out, m, gain, shift)
-
-    def _put(self, out, count, gain, shift):
-        sums = self._sums
-        half = 1 << shift >> 1
-        for i in range(count):
-            u = (sums[i] * gain + half) >> shift
-            u = (_MOST if u > _MOST else -_MOST if u < -_MOST else u) + _OFFSET
-            out[4 * i] = u & 255
-            out[4 * i + 1] = u >> 8
-            out[4 * i + 2] = out[4 * i + 3] = 0
+        tiles.put(out, sums, m, gain, shift)
 
     def pulse(self, k, pulses, count, train):
         """As Crossbar.pulse; devices of a bit line that need the same go in parallel."""

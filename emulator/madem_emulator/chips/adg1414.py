@@ -1,0 +1,54 @@
+"""ADG1414: eight analog switches on SPI, chained. Analog Devices, ADG1414 data sheet.
+
+Sections meant here: "General description" (at power-up all switches are off, registers hold
+zeros, to 50 MHz), "Input shift register" (8 bits, a rising SYNC makes them the switches),
+"Daisy chain" (SDO is the end of the shift register).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+SWITCHES = 8
+MAX_CLOCK = 50e6
+"""Hz."""
+
+
+class Adg1414:
+    """A chain of them with SYNC and SCLK in common.
+
+    Attributes:
+        misuse: what was done against the data sheet.
+    """
+
+    def __init__(self, chips: int, changed: Callable[[int], None] = lambda _: None) -> None:
+        """Args:
+        chips: length of the chain.
+        changed: called with the switches at each rising SYNC; bit 0 = S1 of the last chip of the
+            chain, a 1 is closed.
+        """
+        self._bytes = chips
+        self._shift = bytes(chips)
+        self._clocked = 0
+        self._changed = changed
+        self.closed = 0
+        self.misuse: list[str] = []
+
+    def select(self, selected: bool) -> None:
+        """See `SpiChip`: SYNC."""
+        if selected:
+            self._clocked = 0
+            return
+        if self._clocked < self._bytes:
+            self.misuse.append(f"a frame of {8 * self._clocked} clocks for {self._bytes} chips")
+        self.closed = int.from_bytes(self._shift)
+        self._changed(self.closed)
+
+    def transfer(self, data: bytes, clock: float) -> bytes:
+        """See `SpiChip`: what was shifted in before comes out of the end."""
+        if clock > MAX_CLOCK:
+            self.misuse.append(f"clock of {clock:g} Hz, above {MAX_CLOCK:g}")
+        self._clocked += len(data)
+        whole = self._shift + data
+        self._shift = whole[-self._bytes :]
+        return whole[: len(data)]
