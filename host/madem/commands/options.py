@@ -18,10 +18,10 @@ def board(parser: argparse.ArgumentParser, default: str = "unix") -> None:
     )
 
 
-def task(parser: argparse.ArgumentParser) -> None:
-    """What is learned, by which network on which devices."""
+def task(parser: argparse.ArgumentParser, more: str = "") -> None:
+    """What is learned, by which network on which devices; `more`: what else a task may be."""
     parser.add_argument(
-        "task", help="braille, braille-words, digits, motions, or DATA.csv / DATA.npz"
+        "task", help=f"braille, braille-words, digits, motions, or DATA.csv / DATA.npz{more}"
     )
     parser.add_argument(
         "--layers",

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from rich.console import Console, RenderableType
+from rich.live import Live
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -21,6 +22,11 @@ class Terminal:
 
     def __init__(self, quiet: bool) -> None:
         self._console = Console(quiet=quiet, highlight=False)
+
+    @property
+    def is_live(self) -> bool:
+        """Somebody looks at a terminal."""
+        return self._console.is_terminal and not self._console.quiet
 
     def say(self, what: RenderableType) -> None:
         """Print a line or a table; lines are wrapped for terminals only."""
@@ -43,6 +49,16 @@ class Terminal:
         ) as bar:
             task = bar.add_task(what, total=total)
             yield lambda n: bar.advance(task, n)
+
+    @contextlib.contextmanager
+    def screen(self) -> Iterator[Callable[[RenderableType], None] | None]:
+        """The whole terminal until the end; gives the function that fills it, or None where
+        there is no terminal, or nothing is to be seen."""
+        if not self.is_live:
+            yield None
+            return
+        with Live(console=self._console, screen=True, auto_refresh=False) as live:
+            yield lambda what: live.update(what, refresh=True)
 
     def saved(self, path: Path) -> None:
         """Say which file was written."""

@@ -25,7 +25,7 @@ class _Pace:
         self._every = every_s
         self._next = 0.0
 
-    def when_due(self, look: Callable[[], None]) -> None:
+    def when_due(self, look: Callable[[], object]) -> None:
         began = time.monotonic()
         if began < self._next:
             return
@@ -78,7 +78,8 @@ class Look:
         def read(which: Memory) -> tuple[Bytes, ...]:
             return tuple(np.frombuffer(self._device.read(which, k), np.uint8) for k in layers)
 
-        self._watch.set(free=read(Memory.FREE))
+        free = read(Memory.FREE)
+        self._watch.set(free=free, inputs=free[0])
         if self._learns:
             self._watch.set(plus=read(Memory.PLUS), minus=read(Memory.MINUS))
 

@@ -107,6 +107,7 @@ class Facts:
         elapsed_s: since the run began.
         samples: learned or seen so far, in windows where the task is a stream.
         total: of them, if that is known.
+        worked_s: until the newest of them was done.
         passes, of_passes: over the training samples, the present one included; 0: not in passes.
         busy_us: in the learner, in microseconds; 0 where the board has no clock.
         value: the curve's newest.
@@ -114,6 +115,8 @@ class Facts:
         metrics: of the test in the end.
         classes: names of the outputs, if these are classes.
         image: (rows, columns) if the input is a picture.
+        braille: the input is a word's dots, and the output too if these are no classes.
+        dot_level: activity from which on an output is a raised dot.
         channels, rate_hz: of the signal.
         signal: newest samples, int16 (samples, channels); None where there is no signal, or it is
             not to leave the board.
@@ -139,6 +142,7 @@ class Facts:
     elapsed_s: float = 0.0
     samples: int = 0
     total: int | None = None
+    worked_s: float = 0.0
     passes: int = 0
     of_passes: int = 0
     busy_us: int = 0
@@ -147,6 +151,8 @@ class Facts:
     metrics: dict[str, Any] = field(default_factory=dict)
     classes: tuple[str, ...] = ()
     image: tuple[int, int] | None = None
+    braille: bool = False
+    dot_level: int = 128
     channels: tuple[str, ...] = ()
     rate_hz: float | None = None
     signal: NDArray[np.int16] | None = None
@@ -164,8 +170,8 @@ class Facts:
 
     @property
     def samples_per_s(self) -> float | None:
-        """Since the run began; None before it lasted."""
-        return self.samples / self.elapsed_s if self.elapsed_s > 0.05 and self.samples else None
+        """While they came; None before there are enough."""
+        return self.samples / self.worked_s if self.worked_s > 0.05 else None
 
     def to_json(self) -> dict[str, Any]:
         """What a program wants to know in the end; no raw signal is in it."""
@@ -269,28 +275,43 @@ class Watch:
 
     def answered(self, right: Sequence[bool] | NDArray[np.bool_]) -> None:
         """Samples were answered, each before it was learned."""
-        for one in right:
-            self._accuracy.add(bool(one))
-        self.counted(len(right), self._accuracy.value)
-
-    def counted(self, samples: int, value: float | None) -> None:
-        """Samples were done; the curve goes on to a value."""
+        every = max(1, (self.facts.total or 0) // _POINTS)
         with self._lock:
             facts = self.facts
-            facts.samples += samples
-            facts.value = value
-            if value is not None:
-                _append(facts.curve, Point(round(self.t_s, 3), facts.samples, round(value, 6)))
+            facts.worked_s = self.t_s
+            for one in right:
+                facts.value = self._accuracy.add(bool(one))
+                facts.samples += 1
+                if facts.samples % every == 0:
+                    self._point(facts.value)
+
+    def scored(self, score: int | None) -> None:
+        """A window was done; None: there was nothing to score."""
+        with self._lock:
+            self.facts.worked_s = self.t_s
+            self.facts.samples += 1
+            if score is not None:
+                self.facts.value = float(score)
+                self._point(score)
+
+    def _point(self, value: float) -> None:
+        point = Point(round(self.t_s, 3), self.facts.samples, round(value, 6))
+        _append(self.facts.curve, point)
 
     def window(self, window: Window, new: bool = False) -> None:
         """A window of a stream gave something; `new`: the novelty detector found it new."""
         if window.right is not None:
             self.answered([window.right])
         else:
-            self.counted(1, None if window.score is None else float(window.score))
-        self._marks.append(Mark(self.facts.signal_end, window, new))
-        self.set(marks=tuple(self._marks), label=window.label)
+            self.scored(window.score)
+        self.set(label=window.label)
+        self.mark(window, new)
         self._say("window", **_plain(window), **({"new": True} if new else {}))
+
+    def mark(self, window: Window, new: bool = False) -> None:
+        """What was fed last completed a window, which is counted elsewhere."""
+        self._marks.append(Mark(self.facts.signal_end, window, new))
+        self.set(marks=tuple(self._marks))
 
     def healthy(self, stats: Stats, link: Link) -> None:
         """The board has told its counters."""

@@ -1,0 +1,151 @@
+"""`madem monitor`: boards at work, live in the terminal and as a page."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import copy
+from pathlib import Path
+
+from madem import attached, output, session
+from madem.commands import options, training
+from madem.commands.terminal import Terminal
+from madem.errors import MademError, TaskError
+from madem.monitor import page, screen
+from madem.monitor.fleet import Fleet, Post, names
+from madem.monitor.jobs import Job, LearnTask, ReplayStream
+from madem.monitor.watch import Stage
+
+NAME = "monitor"
+HELP = "boards at work: signal, features, activities, weights, accuracy and health"
+
+_REFRESH_S = 0.25
+_LINE_S = 1.0
+_STREAM_ONLY = ("load", "novelty", "fast", "sample_rate", "scale")
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--board",
+        action="append",
+        metavar="BOARD",
+        help="unix, unix:heap=64K, unix32, qemu, rp2040, a port, auto (unix); again for more"
+        " boards, which work side by side",
+    )
+    parser.add_argument("--html", metavar="FILE", help="write one page with all pictures")
+    parser.add_argument("--log-dir", metavar="DIR", help="keep a log of each board in this folder")
+    parser.add_argument("--seconds", type=float, metavar="S", help="end after so many")
+    parser.add_argument(
+        "--windows", type=int, metavar="N", help="end after so many windows, or samples of a task"
+    )
+    parser.add_argument(
+        "--pace", type=float, metavar="N", help="samples of a task a second at most, to follow it"
+    )
+    parser.add_argument("--load", metavar="FILE", help="a stream: classify with a saved network")
+    parser.add_argument(
+        "--novelty", action="store_true", help="a stream: learn what is usual, say what is new"
+    )
+    parser.add_argument(
+        "--fast", action="store_true", help="a stream: as fast as it goes, not at its rate"
+    )
+    parser.add_argument(
+        "--sample-rate", type=float, metavar="HZ", help="of a stream that does not say"
+    )
+    parser.add_argument(
+        "--scale", type=float, metavar="X", help="units per count of a stream's values"
+    )
+    options.task(parser, "; or a stream for --load, --novelty or --pipeline")
+
+
+def run(args: argparse.Namespace, terminal: Terminal) -> int:
+    """Have the boards work, and show it; 1 if one of them died."""
+    _check(args)
+    specs = args.board or ["unix"]
+    posts = [Post(name, *_job(args, spec)) for name, spec in zip(names(specs), specs, strict=True)]
+    logs = Path(args.log_dir) if args.log_dir else None
+    if args.html:
+        output.check_file(args.html, make_folder=True)
+    fleet = Fleet(posts, seconds=args.seconds, most=args.windows, logs=logs)
+    told: set[str] = set()
+    with fleet, contextlib.suppress(KeyboardInterrupt):
+        _show(fleet, terminal, told)
+    boards = fleet.views()
+    dead = [facts for facts in boards if facts.stage is Stage.DEAD]
+    if args.html:
+        output.write_whole(args.html, page.render(boards).encode())
+    if args.json:
+        session.write_json(args.json, {"boards": [facts.to_json() for facts in boards]})
+    if len(boards) == 1 and dead and not dead[0].samples:
+        raise MademError(dead[0].reason)
+    if terminal.is_live:  # the screen with all that was shown last is gone
+        terminal.say(screen.rows(boards))
+    for facts in boards:
+        if facts.stage is Stage.DEAD if terminal.is_live else facts.board not in told:
+            terminal.say(screen.line(facts))
+    if args.html:
+        terminal.saved(Path(args.html))
+    return 1 if dead else 0
+
+
+def _show(fleet: Fleet, terminal: Terminal, told: set[str]) -> None:
+    """Until all boards are done, or a Ctrl-C; `told`: boards whose end has been said in a line."""
+    with terminal.screen() as fill:
+        if fill:
+            while not fleet.wait(_REFRESH_S):
+                fill(screen.Whole(fleet.views()))
+            return
+        while not fleet.wait(_LINE_S):
+            for facts in fleet.views():
+                if facts.board not in told:
+                    terminal.say(screen.line(facts))
+                if facts.stage.over:
+                    told.add(facts.board)
+
+
+def _check(args: argparse.Namespace) -> None:
+    for name in ("seconds", "windows", "pace"):
+        if getattr(args, name) is not None and not getattr(args, name) > 0:
+            raise MademError(f"--{name} {getattr(args, name):g}: must be above 0")
+    if session.TWIN in (args.board or []):
+        raise MademError("a monitor watches a board: the twin is none")
+    for name in ("strike", "strike_epochs"):
+        if getattr(args, name) is not None:
+            raise TaskError(f"--{name.replace('_', '-')} is for `madem learn`")
+
+
+def _job(args: argparse.Namespace, board: str) -> tuple[str, Job]:
+    """What to open for this board, and what it is to do."""
+    args = copy.copy(args)
+    args.board = board
+    if args.load or args.novelty or (args.pipeline and args.task != "motions"):
+        if args.pace:
+            raise MademError("--pace is for tasks: a stream comes at its own rate")
+        source = ReplayStream(
+            args.task,
+            args.sample_rate,
+            args.scale,
+            args.fast,
+            args.pipeline,
+            args.load,
+            args.novelty,
+            1 if args.seed is None else args.seed,
+        )
+        return board, source
+    for name in _STREAM_ONLY:
+        if getattr(args, name):
+            option = name.replace("_", "-")
+            raise MademError(f"--{option} is for a stream: say with --pipeline or --load how")
+    task, plan = training.make_plan(args)
+    if plan.device is not None:
+        raise TaskError("--frontend physical is the twin's: a board has none")
+    config = plan.settings.integers()
+    settings = {
+        "preset": args.preset,
+        "bits": config.weight_bits,
+        "rule": config.rule.name.lower().replace("_", "-"),
+        "seed": config.seed,
+    }
+    if plan.design:
+        settings |= {"frontend": "attached", "design": plan.design}
+    spec = attached.board_spec(args) if plan.design else board
+    return spec, LearnTask(task, plan, settings, args.pace)

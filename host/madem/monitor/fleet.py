@@ -1,0 +1,123 @@
+"""Several boards at work side by side, each in a thread: one that dies does not stop the others."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+import traceback
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from madem import session
+from madem.errors import MademError
+from madem.monitor.jobs import Job
+from madem.monitor.limits import Limits, StoppedError, TimeIsUpError
+from madem.monitor.log import Log
+from madem.monitor.watch import Facts, Stage, Watch
+
+_END_S = 15.0
+"""What stopping boards are given to leave their firmware in order."""
+
+
+class Post(NamedTuple):
+    """A board and its work.
+
+    Attributes:
+        name: what it is called.
+        spec: what `open_board` is given.
+        job: its work.
+    """
+
+    name: str
+    spec: str
+    job: Job
+
+
+class Fleet:
+    """Boards at work. Enter it to start them, leave it to stop them."""
+
+    def __init__(
+        self,
+        posts: Sequence[Post],
+        *,
+        seconds: float | None = None,
+        most: int | None = None,
+        logs: Path | None = None,
+    ) -> None:
+        """
+        Args:
+            posts: the boards; their names differ.
+            seconds, most: after which each ends, see `Limits`.
+            logs: folder where each has its own log; None: none is kept.
+
+        Raises:
+            MademError: a log can't be written.
+        """
+        self._stop = threading.Event()
+        self._limits = Limits(seconds, most, self._stop)
+        self._stack = contextlib.ExitStack()
+        self.watches: list[Watch] = []
+        self._threads: list[threading.Thread] = []
+        for number, post in enumerate(posts, 1):
+            log = self._stack.enter_context(Log(logs, number, post.name)) if logs else None
+            watch = Watch(post.name, log.write if log else None)
+            self.watches.append(watch)
+            self._threads.append(
+                threading.Thread(target=self._work, args=(post, watch, log), daemon=True)
+            )
+
+    def __enter__(self) -> Fleet:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+        self._stack.close()
+
+    def views(self) -> list[Facts]:
+        """A picture of each board."""
+        return [watch.view() for watch in self.watches]
+
+    def wait(self, seconds: float) -> bool:
+        """Wait until every board is done, so long at most; whether they are."""
+        end = time.monotonic() + seconds
+        for thread in self._threads:
+            thread.join(max(0.0, end - time.monotonic()))
+        return not any(thread.is_alive() for thread in self._threads)
+
+    def stop(self) -> None:
+        """Have all boards end what they are at, and leave them in order."""
+        self._stop.set()
+        self.wait(_END_S)
+
+    def _work(self, post: Post, watch: Watch, log: Log | None) -> None:
+        try:
+            with session.open_learner(post.spec) as device:
+                assert device is not None, "a fleet has no twins"
+                watch.greet(device.hello)
+                post.job(device, watch, self._limits)
+        except (StoppedError, TimeIsUpError) as end:
+            stopped = isinstance(end, StoppedError)
+            watch.end(Stage.STOPPED if stopped else Stage.DONE, "stopped" if stopped else "")
+        except MademError as error:
+            watch.end(Stage.DEAD, str(error))
+        except Exception as error:  # a fault of ours must not stop the other boards either
+            watch.end(Stage.DEAD, f"internal error, {type(error).__name__}: {error}")
+            if log:
+                log.write({"event": "traceback", "text": traceback.format_exc()})
+        else:
+            watch.end(Stage.DONE)
+
+
+def names(specs: Sequence[str]) -> list[str]:
+    """What boards are called: their specs, numbered where one comes twice."""
+    seen: Counter[str] = Counter()
+    found = []
+    for spec in specs:
+        seen[spec] += 1
+        found.append(spec if seen[spec] == 1 else f"{spec} #{seen[spec]}")
+    return found

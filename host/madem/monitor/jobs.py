@@ -1,0 +1,272 @@
+"""What a watched board can be set to work on."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+
+from madem import learn, session, stream, stream_run
+from madem.device import Bytes, Device, Learner, Progress
+from madem.monitor.limits import Limits
+from madem.monitor.look import Look
+from madem.monitor.watch import SHOWN_WINDOWS, Stage, Watch
+from madem.novelty import NoveltyDevice, recipe
+from madem.state import State
+from madem.stream import Sample, Source
+from madem.stream_learner import FOLLOW, PREDICT, Feeder
+from madem.stream_task import Chunk, StreamTask, number_of
+from madem.tasks import Task
+from madem.windows import Window
+from madem_emulator.pipeline import Pipeline
+
+_PIECE_S = 0.2
+"""Seconds of learning between two looks."""
+Each = Callable[[Chunk, int, Sample], None]
+"""Takes the samples that complete a window, its number, and the last of the samples."""
+
+_MEMORY_TASK, _MEMORY_STREAM = 200, 50
+"""Samples or windows that the running accuracy remembers."""
+
+
+class Job(Protocol):
+    """Work for a board."""
+
+    def __call__(self, device: Device, watch: Watch, limits: Limits) -> None:
+        """Work until it is done.
+
+        Raises:
+            MademError: the board can't go on.
+            StoppedError, TimeIsUpError: it shall not.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class LearnTask:
+    """Learn a task, then test it.
+
+    Attributes:
+        task, plan: as for `learn.train`.
+        settings: what the header shall say of it.
+        pace: samples a second at most, so that one can follow; None: as fast as it goes.
+    """
+
+    task: Task
+    plan: learn.Recipe
+    settings: dict[str, Any] = field(default_factory=dict)
+    pace: float | None = None
+
+    def __call__(self, device: Device, watch: Watch, limits: Limits) -> None:
+        """See `Job`."""
+        task = self.task
+        learner, plan = session.prepare(device, self.plan, task, None)
+        config = learner.config
+        total = plan.epochs * task.samples_per_pass
+        watch.set(
+            task=task.name,
+            measure="accuracy" if task.kind == "classify" else "words recalled",
+            settings=self.settings | {"layers": list(config.sizes)},
+            total=total if limits.most is None else min(total, limits.most),
+            of_passes=plan.epochs,
+            classes=task.class_names if task.kind == "classify" else (),
+            image=task.image_shape,
+            braille=task.patterns is not None,
+            dot_level=(config.t_hi + config.t_lo + 1) >> 1,
+            names=task.feature_names,
+        )
+        keep = 0
+        if isinstance(task, StreamTask):
+            watch.set(channels=task.channel_names, rate_hz=task.rate_hz)
+            keep = task.pipeline.window + (SHOWN_WINDOWS - 1) * task.pipeline.hop
+        look = Look(device, watch, network=True, learns=True, chips=bool(plan.design))
+        watched = _Watched(learner, task, watch, look, limits, self.pace)
+        watch.begin(Stage.LEARNING, memory=_MEMORY_TASK, keep=keep)
+        learn.train(watched, task, plan, limit=limits.most)
+        look.last()
+        watch.set(stage=Stage.TESTING)
+        watch.set(metrics=learn.evaluate(watched, task))
+
+
+class _Watched:
+    """A learner that is looked into between pieces of its work. See `device.Learner`."""
+
+    def __init__(
+        self,
+        learner: Learner,
+        task: Task,
+        watch: Watch,
+        look: Look,
+        limits: Limits,
+        pace: float | None,
+    ) -> None:
+        self._learner, self._task, self._watch = learner, task, watch
+        self._look, self._limits, self._pace = look, limits, pace
+        self._piece = 4
+        self._most = 4096 if pace is None else max(1, round(pace * _PIECE_S))
+
+    @property
+    def config(self) -> Any:
+        """See `device.Learner.config`."""
+        return self._learner.config
+
+    def learn(
+        self,
+        rate: int,
+        x: Bytes,
+        targets: Bytes,
+        progress: Progress | None = None,
+        train: int = 1,
+    ) -> Bytes:
+        """See `device.Learner.learn`."""
+        self._watch.set(passes=self._watch.facts.passes + 1)
+        answers: list[Bytes] = []
+        begin = 0
+        while begin < len(x):
+            self._limits.check(self._watch)
+            began = time.monotonic()
+            piece = slice(begin, begin + min(self._piece, self._most))
+            found = self._learner.learn(rate, x[piece], targets[piece], progress, train)
+            answers.append(found)
+            begin = piece.stop
+            took = time.monotonic() - began
+            self._piece = max(1, min(4 * self._piece, int(self._piece * _PIECE_S / took)))
+            # The learner's time counts from the last question on.
+            self._watch.busy(self._look.health().busy_us)
+            self._tell(found, x[piece], targets[piece])
+            self._look.glance()
+            if self._pace:
+                self._limits.wait(self._watch.facts.samples / self._pace - self._watch.t_s)
+        return np.concatenate(answers)
+
+    def strike(self, stuck: int) -> None:
+        """See `device.Learner.strike`."""
+        self._learner.strike(stuck)
+
+    def outputs(self, x: Bytes, first: int = 0) -> Bytes:
+        """See `device.Learner.outputs`."""
+        self._limits.check(self._watch)
+        return self._learner.outputs(x, first)
+
+    def state(self) -> State:
+        """See `device.Learner.state`."""
+        return self._learner.state()
+
+    def _tell(self, answers: Bytes, x: Bytes, targets: Bytes) -> None:
+        """What became of samples."""
+        classes = self._task.kind == "classify"
+        before = self._watch.facts.samples
+        self._watch.answered(answers == targets if classes else answers == 0)
+        if classes:
+            self._watch.set(label=int(targets[-1]))
+        if not isinstance(self._task, StreamTask):
+            return
+        for i in range(max(0, len(x) - SHOWN_WINDOWS), len(x)):
+            self._watch.fed(self._task.chunk(number_of(x[i])).samples)
+            self._watch.mark(
+                Window(before + i, answer=int(answers[i]), label=int(targets[i]), learned=True)
+            )
+
+
+@dataclass(frozen=True)
+class ReplayStream:
+    """Feed a source to a board's pipeline.
+
+    Attributes:
+        spec, rate_hz, scale: as for `stream.open_source`.
+        fast: as fast as the board takes it, not at the source's rate.
+        pipeline, load, novelty, seed: as for `stream_run.replay`.
+    """
+
+    spec: str
+    rate_hz: float | None = None
+    scale: float | None = None
+    fast: bool = False
+    pipeline: str | None = None
+    load: str | None = None
+    novelty: bool = False
+    seed: int = 1
+
+    def open(self) -> Source:
+        """The source; a new one each time."""
+        return stream.open_source(self.spec, rate_hz=self.rate_hz, scale=self.scale)
+
+    def __call__(self, device: Device, watch: Watch, limits: Limits) -> None:
+        """See `Job`."""
+        with self.open() as source:
+            saved, pipeline = stream_run.choose(source, self.pipeline, self.load, self.novelty)
+            watch.set(
+                task=self.spec,
+                settings={"pipeline": str(pipeline)},
+                channels=source.channels,
+                rate_hz=source.rate_hz,
+                names=pipeline.names(source.channels),
+            )
+            keep = pipeline.window + (SHOWN_WINDOWS - 1) * pipeline.hop
+            if saved:
+                work = self._classify(device, watch, pipeline, saved)
+            elif self.novelty:
+                work = self._detect(device, watch, pipeline)
+            else:
+                work = self._features(device, watch, pipeline)
+            look = Look(device, watch, network=bool(saved) or self.novelty, learns=self.novelty)
+            watch.begin(Stage.STREAMING, memory=_MEMORY_STREAM, keep=keep)
+            cutter = stream_run.Cutter(pipeline, source.rate_hz)
+            for number, (chunk, sample) in enumerate(self._chunks(source, cutter, watch, limits)):
+                if limits.most is not None and number >= limits.most:
+                    break
+                watch.fed(chunk.samples)
+                work(chunk, number, sample)
+                look.glance()
+            look.last()
+
+    def _chunks(
+        self, source: Source, cutter: stream_run.Cutter, watch: Watch, limits: Limits
+    ) -> Iterator[tuple[Chunk, Sample]]:
+        """Chunks that complete a window, each with its last sample."""
+        samples = iter(source) if source.live or self.fast else stream.at_true_rate(source)
+        for sample in limits.heed(samples, watch):
+            if chunk := cutter.add(sample):
+                yield chunk, sample
+
+    def _classify(self, device: Device, watch: Watch, pipeline: Pipeline, saved: State) -> Each:
+        """Say which class each window is."""
+        feeder = stream_run.classifier(device, pipeline, saved)
+        names = saved.notes["classes"]
+        watch.set(measure="accuracy", classes=tuple(names))
+
+        def each(chunk: Chunk, number: int, sample: Sample) -> None:
+            label = names.index(sample.label) if sample.label in names else None
+            for found in feeder.feed([chunk], number, PREDICT, FOLLOW):
+                watch.window(Window(number, sample.t_us / 1e6, found.answer, label=label))
+
+        return each
+
+    def _detect(self, device: Device, watch: Watch, pipeline: Pipeline) -> Each:
+        """Learn what is usual, and say how new each window is."""
+        plan = recipe(pipeline, self.seed)
+        device.configure(plan.settings.integers())
+        detector = NoveltyDevice(device, pipeline)
+        rate, usual = plan.settings.rate(), stream_run.Usual()
+        watch.set(measure="novelty score")
+
+        def each(chunk: Chunk, number: int, sample: Sample) -> None:
+            (score,) = detector.learn(rate, [chunk])
+            window = Window(number, sample.t_us / 1e6, learned=True, score=score)
+            watch.window(window, new=usual.judge(score))
+
+        return each
+
+    def _features(self, device: Device, watch: Watch, pipeline: Pipeline) -> Each:
+        """Compute the features alone."""
+        feeder = Feeder(device, pipeline)
+
+        def each(chunk: Chunk, number: int, sample: Sample) -> None:
+            for _ in feeder.feed([chunk], number, 0, FOLLOW):
+                watch.set(inputs=feeder.inputs())
+                watch.window(Window(number, sample.t_us / 1e6))
+
+        return each
