@@ -8,7 +8,7 @@ from madem.errors import TaskError
 from madem_emulator.physical import presets
 from madem_emulator.physical.device import Device
 
-DESIGNS = ("maker8x8",)
+DESIGNS = ("maker8x8", "lab64x64")
 """Board designs: firmware/madem/board_NAME.py drives them."""
 DEFAULT = presets.TAOX_HFOX_WU2018.name
 

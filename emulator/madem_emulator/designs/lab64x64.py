@@ -1,0 +1,201 @@
+"""The lab board: cards of 64×64 devices, each with a transistor, fully driven.
+
+docs/lab_board.md has the parts and the wires. Every line has an amplifier that holds it at its
+DAC's voltage; its output is that voltage less I·R, where I flows from the array, and goes to the
+line's ADC channel. In a pulse a switch joins the line to the DAC itself. The transistors of a row
+have their gates in common: on, off, or at a voltage that limits the current of a SET.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from madem_emulator.bus import Bus
+from madem_emulator.chips import ads8568
+from madem_emulator.chips.adg1414 import Adg1414
+from madem_emulator.chips.ads8568 import Ads8568
+from madem_emulator.chips.dac81416 import Dac81416
+from madem_emulator.faults import Faults
+from madem_emulator.physical.checks import Floats
+from madem_emulator.physical.crossbar import Crossbar
+from madem_emulator.physical.device import Device
+
+LINES = 64
+SOCKETS = 16
+CODE = 4 * ads8568.REFERENCE / 65536
+"""Volts of an ADC code: ±2 V_REF."""
+SPAN = 400
+"""ADC codes."""
+FULL_READ = 0.2
+"""Volts of a line at full activity."""
+PULSE = 1.8
+"""Volts across a selected device, the bit line above the word line in a SET."""
+THRESHOLD = 0.7
+"""Volts between a gate and its word line from which a transistor conducts (declared)."""
+TRANSCONDUCTANCE = 400e-6
+"""A/V² of its saturation current I = k (V_G − V_T)² (declared)."""
+ADC_NOISE = 0.00015
+"""σ of a sample in volts, a code: amplifier and converter together (declared)."""
+OFFSET = 0.0005
+"""σ of a line's zero in volts: amplifier and converter together (declared)."""
+
+# Pins of the board.
+PIN_DACS = tuple(range(2, 11))
+"""Chip selects: four chips of the word lines, four of the bit lines, one of the gates' voltage."""
+PIN_ADDRESS = (11, 12, 13, 14)
+PIN_GATES, PIN_PULSE = 15, 26
+PIN_ROW_ADC, PIN_COLUMN_ADC, PIN_ROW_CONVST, PIN_COLUMN_CONVST = 17, 20, 21, 22
+
+
+def share(level: Floats) -> Floats:
+    """Of the full read voltage, what the firmware's DAC codes make of activities, −255 to 255."""
+    return np.floor(level * 2631 / 256) * (5 / 65536) / FULL_READ
+
+
+class Board:
+    """All chips, and as many cards as are used.
+
+    Attributes:
+        bus: what the firmware's `machine` talks to.
+        cards: arrays by their number.
+        misuse: what the firmware did that would have hurt devices or meant nothing.
+    """
+
+    def __init__(self, device: Device, seed: int = 1, faults: Faults | None = None) -> None:
+        """Args:
+        device: what the cards are made of.
+        seed: of all cards, offsets and noise.
+        faults: on purpose.
+        """
+        self.device = device
+        self.faults = faults or Faults()
+        self.bus = bus = Bus()
+        self.cards: dict[int, Crossbar] = {}
+        self.misuse: list[str] = []
+        self._seed = seed
+        self._rng = np.random.Generator(np.random.SFC64([seed, LINES]))
+        self._resistance = SPAN * CODE / (FULL_READ * device.window)
+        self._offsets = OFFSET * self._rng.standard_normal((2, LINES))
+        self._gated: dict[int, np.ndarray] = {}  # rows with their gates on, of cards with any
+        self._volts: dict[bool, Floats] = {}  # of the bit lines (True), of the word lines
+        self.dacs = [Dac81416(self._volts.clear) for _ in PIN_DACS]
+        for pin, dac in zip(PIN_DACS, self.dacs, strict=True):
+            bus.attach_spi(0, dac, pin)
+        self.row_adc = Ads8568(8, lambda: self._outputs(False), bus.now)
+        self.column_adc = Ads8568(8, lambda: self._outputs(True), bus.now)
+        bus.attach_spi(0, self.row_adc, PIN_ROW_ADC)
+        bus.attach_spi(0, self.column_adc, PIN_COLUMN_ADC)
+        bus.watch(PIN_ROW_CONVST, self.row_adc.convert)
+        bus.watch(PIN_COLUMN_CONVST, self.column_adc.convert)
+        self.gates = [
+            Adg1414(8, lambda closed, card=card: self._turn_gates(card, closed))
+            for card in range(SOCKETS)
+        ]
+        bus.attach_spi(0, _Decoder(bus, self.gates), PIN_GATES)
+        bus.watch(PIN_PULSE, self._pulse)
+
+    @property
+    def chips(self) -> list[Dac81416 | Ads8568 | Adg1414]:
+        """All models."""
+        return [*self.dacs, self.row_adc, self.column_adc, *self.gates]
+
+    def card(self, number: int) -> Crossbar:
+        """The array of a card, made when it is first needed: its devices about mid-window."""
+        if number not in self.cards:
+            seed = int(np.random.SeedSequence([self._seed, number]).generate_state(1)[0])
+            array = Crossbar(LINES, LINES, self.device, seed=seed)
+            low, window = self.device.g_min, self.device.window
+            spread = 0.5 + 0.14 * array.rng.standard_normal(array.shape)
+            array.program(low + window * np.clip(spread, 0, 1))
+            self.cards[number] = array
+            self.faults.made(number, array)
+        return self.cards[number]
+
+    @property
+    def gate_volts(self) -> float:
+        """Of the gates that are on."""
+        return float(self.dacs[8].volts[0])
+
+    def _turn_gates(self, card: int, closed: int) -> None:
+        self._gated.pop(card, None)
+        if closed:
+            bits = np.frombuffer(closed.to_bytes(8, "little"), np.uint8)
+            self._gated[card] = np.unpackbits(bits, bitorder="little").astype(bool)
+
+    def _driven(self, columns: bool) -> Floats:
+        """Volts of the DACs of one side, (64,)."""
+        if columns not in self._volts:
+            four = self.dacs[4:8] if columns else self.dacs[:4]
+            volts = np.concatenate([dac.volts for dac in four])
+            self._volts[columns] = self.faults.driven(columns, volts)
+        return self._volts[columns]
+
+    def _outputs(self, columns: bool) -> Floats:
+        """Volts at the amplifiers' outputs of one side, when they are sampled."""
+        noise = ADC_NOISE * self._rng.standard_normal(LINES)
+        currents = self._currents(columns)
+        zero = self._driven(columns) + self._offsets[int(columns)]
+        return zero - currents * self._resistance + noise
+
+    def _currents(self, columns: bool) -> Floats:
+        """From the array into the lines of one side, in amperes."""
+        total = np.zeros(LINES)
+        if self.gate_volts < THRESHOLD:
+            return total
+        if self._gated and np.abs(self._driven(columns)).max() > 0.001:
+            self.misuse.append("a read of lines that are driven")
+        volts = self._driven(not columns)
+        limit = self.device.max_read_voltage
+        if self._gated and np.abs(volts).max() > limit:
+            self.misuse.append(f"a read at {np.abs(volts).max():.3f} V, above {limit:g} V")
+            volts = np.clip(volts, -limit, limit)
+        self.faults.settle()
+        for number, rows in self._gated.items():
+            if columns:
+                total += self.card(number).read(volts * rows)
+            else:
+                total += self.card(number).read_transposed(volts) * rows
+        return self.faults.sensed(columns, total) if self._gated else total
+
+    def _pulse(self, level: bool) -> None:
+        """A rising edge fires the one-shot, which joins all lines to their DACs for one pulse."""
+        if not level:
+            return
+        if len(self._gated) != 1:
+            self.misuse.append(f"a pulse with gates on in {len(self._gated)} cards")
+            return
+        ((number, rows),) = self._gated.items()
+        array = self.card(number)
+        across = self._driven(columns=True) - self._driven(columns=False)[:, None]
+        strength = np.abs(across) / PULSE * rows[:, None]
+        if np.any((strength > 0.1) & (strength < 0.9)) or np.any(strength > 1.1):
+            self.misuse.append(f"a pulse of {np.abs(across).max():.2f} V")
+        selected = np.nonzero(strength >= 0.9)
+        if not len(selected[0]) or self.gate_volts < THRESHOLD:
+            return
+        counts = np.sign(across[selected]).astype(np.int64)
+        # A SET ends where the transistor lets no more current through.
+        most = TRANSCONDUCTANCE * (self.gate_volts - THRESHOLD) ** 2 / PULSE
+        moves = (counts < 0) | (array.conductances[selected] < most)
+        if moves.any():
+            array.pulse_devices((selected[0][moves], selected[1][moves]), counts[moves])
+        self.faults.settle()
+
+
+class _Decoder:
+    """A 74HC154: the SYNC of the gates goes to the card that the address pins name."""
+
+    def __init__(self, bus: Bus, cards: list[Adg1414]) -> None:
+        self._cards = cards
+        self._address = 15
+        for bit, pin in enumerate(PIN_ADDRESS):
+            bus.watch(pin, lambda level, bit=bit: self._turn(bit, level))
+
+    def _turn(self, bit: int, level: bool) -> None:
+        self._address = self._address & ~(1 << bit) | level << bit
+
+    def select(self, selected: bool) -> None:
+        self._cards[self._address].select(selected)
+
+    def transfer(self, data: bytes, clock: float) -> bytes:
+        return self._cards[self._address].transfer(data, clock)
