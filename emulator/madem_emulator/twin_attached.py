@@ -155,6 +155,11 @@ class AttachedTwin(Twin):
     """One board whose weights are behind chips.
 
     `devices` are empty: they are not digital. `learn` and `predict` need `play` first.
+
+    Attributes:
+        places: of the weight layers.
+        settled: activities after those phases of the newest sample that could be worked out, by
+            name, as in a `Trace`.
     """
 
     def __init__(self, config: Config, geometry: Geometry) -> None:
@@ -162,6 +167,7 @@ class AttachedTwin(Twin):
         self.devices: list[Bytes] = [np.empty((1, 0), np.uint8) for _ in config.layers]
         self.geometry = geometry
         self.places = places(config, geometry)
+        self.settled: dict[str, list[Bytes]] = {}
         self._events: deque[Read | Pulse] = deque()
         self._competitions = {
             k: Competition(layer.cap, config.sizes[k], config.dac_mask)
@@ -187,7 +193,7 @@ class AttachedTwin(Twin):
         """As `Twin.predict`; raises as `learn`. The codes know the noise, not the index."""
         free = self._free(self._inputs(x)[0])
         self._end()
-        return [s.astype(np.uint8)[None] for s in free[1]]
+        return _as_bytes(free[1])
 
     def _end(self) -> None:
         if self._events:
@@ -197,8 +203,10 @@ class AttachedTwin(Twin):
         self, inputs: Floats, on: NDArray[np.bool_], states: States
     ) -> tuple[Activities, Activities, Activities]:
         config = self.config
+        self.settled = {}
         held, free = self._free(inputs[0, 0])
         self._flip_states(free)
+        self.settled["free"] = _as_bytes(free)
         high, low = config.t_hi & config.dac_mask, config.t_lo & config.dac_mask
         target = np.where(on[0], high, low).astype(np.float64)
         nudge = np.floor(config.beta * (target - free[-1]) / 16)
@@ -207,9 +215,11 @@ class AttachedTwin(Twin):
             plus = self._sweep(config.t_nudge, down[1:], held, [*free[:-1], target])
         else:
             plus = self._sweep(config.t_nudge, down, held, free, nudge)
+        self.settled["plus"] = _as_bytes(plus)
         minus = free
         if config.rule == Rule.CENTRED:
             minus = self._sweep(config.t_nudge, down, held, free, -nudge)
+        self.settled["minus"] = _as_bytes(minus)
         free, plus, minus = ([s[None, None] for s in phase] for phase in (free, plus, minus))
         return free, plus, minus
 
@@ -281,7 +291,8 @@ class AttachedTwin(Twin):
 
     @staticmethod
     def _reading(place: Place, sums: NDArray[np.int64]) -> Floats:
-        u = np.clip(sums, -_MOST_SUM, _MOST_SUM) * place.gain + (1 << place.shift >> 1) >> place.shift
+        u = np.clip(sums, -_MOST_SUM, _MOST_SUM) * place.gain
+        u = u + (1 << place.shift >> 1) >> place.shift
         return np.clip(u, -_MOST, _MOST).astype(np.float64)
 
     def _pulse(
@@ -320,3 +331,8 @@ class AttachedTwin(Twin):
                 found.append((k, Pulse(kind < 2, card, train, mask, column)))
             begin = end
         return found
+
+
+def _as_bytes(s: Activities) -> list[Bytes]:
+    """Activities (n,) of unit layers 0…L as a trace has them."""
+    return [layer.astype(np.uint8)[None] for layer in s[1:]]

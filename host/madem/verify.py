@@ -30,7 +30,8 @@ class Mismatch:
 
     step: int
     phase: str
-    """free, plus, minus, weights, answer or prediction."""
+    """free, plus, minus, weights, answer or prediction; of a board of chips also schedule (other
+    reads or pulses than the twin's) or codes (readings that are not those of a sound board)."""
     layer: int
     """Unit layer of an activity, weight layer of a device or accumulator; both count from 1."""
     cell: str
@@ -39,6 +40,8 @@ class Mismatch:
     twin: int
 
     def __str__(self) -> str:
+        if self.phase in ("schedule", "codes"):
+            return f"step {self.step}, {self.phase}: {self.cell}"
         return (
             f"step {self.step}, {self.phase}, layer {self.layer}, {self.cell}:"
             f" the device has {self.device}, the twin {self.twin}"
@@ -160,6 +163,8 @@ class LockStep:
 
     def _search(self, step: int, phase: str, memory: Memory, layer: int, twin: bytes) -> None:
         """Find the first byte that differs, by halving; returns if none does."""
+        if not twin:  # measured devices, which the twin does not have
+            return
 
         def same(low: int, high: int) -> bool:
             return self.device.digest(memory, layer, low, high - low) == zlib.crc32(twin[low:high])

@@ -1,0 +1,134 @@
+"""Level 2 of the verification: a board of chips in lock step with the twin of its digital side.
+
+The device sends the codes that its chips gave (CODES of docs/link.md). The twin replays on them
+everything that is digital, bit for bit. Whether the codes are those of a sound board is for
+`codes_test` to say.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from madem import link
+from madem.device import Device, Memory
+from madem.verify import DiffersError, LockStep, Mismatch
+from madem_emulator.twin import Digests
+from madem_emulator.twin_attached import AttachedTwin, Geometry, PlayError, Pulse, Read, parse
+
+Bytes = NDArray[np.uint8]
+_GO_ON, _LEARN, _PREDICT = 0, 1, 2
+
+
+class Recorded(NamedTuple):
+    """What a device says of one sample."""
+
+    events: bytes
+    answer: int
+    digests: bytes
+
+
+def record(
+    device: Device, learns: bool, number: int, sample: Bytes, rate: int = 0, train: int = 1
+) -> Recorded:
+    """Have one sample learned or predicted, and take what the chips said.
+
+    Args:
+        device: configured with a design.
+        learns: learn it; otherwise predict it.
+        number: step, or number of the prediction.
+        sample: input bytes; to learn, with the target behind them.
+        rate, train: as for `Learner.learn`.
+
+    Raises:
+        DeviceError: a chip does not answer.
+    """
+    head = struct.pack("<BIHB", _LEARN if learns else _PREDICT, number, rate, train)
+    reply = device.link.request(link.CODES, head + sample.tobytes(), timeout=60.0)
+    pieces = []
+    while not reply[0]:
+        pieces.append(reply[3:])
+        asked = struct.pack("<BH", _GO_ON, len(pieces))
+        reply = device.link.request(link.CODES, asked, timeout=60.0)
+    return Recorded(b"".join(pieces), reply[7], reply[8:])
+
+
+class RecordedLockStep(LockStep):
+    """`LockStep` for a board of chips.
+
+    Attributes:
+        heard: called with the samples' events, one list after the other.
+    """
+
+    def __init__(self, device: Device, geometry: Geometry) -> None:
+        super().__init__(device)
+        self.attached = AttachedTwin(device.config, geometry)
+        self._twin.twin = self.attached
+        self._values = 3 * sum(self.config.sizes[1:]) + self.config.couplings + 1
+        self.heard: Callable[[list[Read | Pulse]], None] = lambda events: None
+
+    def learn(
+        self,
+        rate: int,
+        x: Bytes,
+        targets: Bytes,
+        progress: Callable[[int], None] | None = None,
+        train: int = 1,
+    ) -> Bytes:
+        """See `LockStep.learn`."""
+        answers = np.empty(len(x), np.uint8)
+        for i, (sample, target) in enumerate(zip(x, targets, strict=True)):
+            step = self.attached.steps
+            whole = np.concatenate([sample, np.atleast_1d(target)]).astype(np.uint8)
+            said = record(self.device, True, step, whole, rate, train)
+            events = self._play(said)
+            try:
+                trace = self.attached.learn(rate, sample, target, train)
+            except PlayError as error:
+                self._compare_phases(step, self.attached.settled)
+                raise self._otherwise(step, error) from None
+            self._compare(trace, said.answer, Digests(*struct.unpack("<4I", said.digests)))
+            self.heard(events)
+            answers[i] = said.answer
+            if progress:
+                progress(1)
+        return answers
+
+    def outputs(self, x: Bytes, first: int = 0) -> Bytes:
+        """See `LockStep.outputs`: all activities of the free phase are compared."""
+        found = []
+        for number, sample in enumerate(x, first):
+            said = record(self.device, False, number, sample)
+            events = self._play(said)
+            try:
+                free = self.attached.predict(number, sample)
+            except PlayError as error:
+                raise self._otherwise(number, error) from None
+            self.compared += sum(len(s[0]) for s in free)
+            if zlib.crc32(b"".join(s[0] for s in free)) != int.from_bytes(said.digests, "little"):
+                self._compare_phases(number, {"free": free})
+                raise DiffersError(Mismatch(number, "digest", 0, "no cell", 0, 0))
+            self.heard(events)
+            found.append(free[-1][0])
+        return np.array(found)
+
+    def _play(self, said: Recorded) -> list[Read | Pulse]:
+        events = parse(said.events, self.attached.geometry)
+        self.compared += sum(len(e.codes) if isinstance(e, Read) else 1 for e in events)
+        self.attached.play(events)
+        return events
+
+    def _compare_phases(self, step: int, phases: dict[str, list[Bytes]]) -> None:
+        for name, activities in phases.items():
+            memory = {"free": Memory.FREE, "plus": Memory.PLUS, "minus": Memory.MINUS}[name]
+            for layer, s in enumerate(activities, 1):
+                self._search(step, name, memory, layer, s[0].tobytes())
+
+    @staticmethod
+    def _otherwise(step: int, error: PlayError) -> DiffersError:
+        return DiffersError(Mismatch(step, "schedule", error.layer, str(error), 0, 0))
