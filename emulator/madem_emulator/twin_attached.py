@@ -44,6 +44,8 @@ class Geometry:
     columns: int
     span: int
     """Codes by which a device's whole window changes a reading at full activity."""
+    noise: float
+    """σ of a code: amplifier and converter, rounding included."""
     share: Callable[[Floats], Floats]
     """Of the full read voltage, what a line gets for activities of −255 to 255."""
 
@@ -158,6 +160,7 @@ class AttachedTwin(Twin):
 
     Attributes:
         places: of the weight layers.
+        log: reads of the newest sample with the levels of the driven lines, and pulses, in order.
         settled: activities after those phases of the newest sample that could be worked out, by
             name, as in a `Trace`.
     """
@@ -167,6 +170,7 @@ class AttachedTwin(Twin):
         self.devices: list[Bytes] = [np.empty((1, 0), np.uint8) for _ in config.layers]
         self.geometry = geometry
         self.places = places(config, geometry)
+        self.log: list[tuple[Read, Floats] | Pulse] = []
         self.settled: dict[str, list[Bytes]] = {}
         self._events: deque[Read | Pulse] = deque()
         self._competitions = {
@@ -178,6 +182,7 @@ class AttachedTwin(Twin):
     def play(self, events: list[Read | Pulse]) -> None:
         """What the device recorded of the sample that comes next."""
         self._events = deque(events)
+        self.log = []
 
     def learn(self, rate: ArrayLike, x: ArrayLike, target: ArrayLike, train: int = 1) -> Trace:
         """As `Twin.learn`.
@@ -251,15 +256,17 @@ class AttachedTwin(Twin):
     def _forward(self, k: int, s: Floats) -> Floats:
         """Readings of the bit lines of weight layer k, (n,), for activities of its word lines."""
         place, rows = self.places[k - 1], self.geometry.rows
-        levels = np.append(s, FULL)
+        levels = np.zeros(-(-(place.lines + 1) // rows) * rows)
+        levels[: place.lines + 1] = *s, FULL
         sums = np.zeros(place.across * self.geometry.columns // 2, np.int64)
-        cards = {}
-        for block in range(-(-len(levels) // rows)):
-            if levels[rows * block : rows * (block + 1)].any():
+        cards, driven = {}, {}
+        for block, part in enumerate(levels.reshape(-1, rows)):
+            if part.any():
                 for c in range(place.across):
-                    cards[place.first + block * place.across + c] = c
-        for card, codes in self._take(k, False, list(cards)):
-            half = self.geometry.columns // 2
+                    card = place.first + block * place.across + c
+                    cards[card], driven[card] = c, part
+        half = self.geometry.columns // 2
+        for card, codes in self._take(k, False, driven):
             sums[cards[card] * half : (cards[card] + 1) * half] += codes[0::2] - codes[1::2]
         return self._reading(place, sums[: place.units])
 
@@ -268,25 +275,31 @@ class AttachedTwin(Twin):
         place, rows, half = self.places[k - 1], self.geometry.rows, self.geometry.columns // 2
         blocks = -(-place.lines // rows)
         sums = np.zeros(blocks * rows, np.int64)
-        cards = {}
-        for c in range(place.across):
-            if s[half * c : half * (c + 1)].any():
+        pairs = np.zeros((place.across * half, 2))
+        pairs[: place.units] = np.stack([s, -s], axis=1)
+        cards, driven = {}, {}
+        for c, part in enumerate(pairs.reshape(place.across, -1)):
+            if part.any():
                 for block in range(blocks):
-                    cards[place.first + block * place.across + c] = block
-        for card, codes in self._take(k, True, list(cards)):
+                    card = place.first + block * place.across + c
+                    cards[card], driven[card] = block, part
+        for card, codes in self._take(k, True, driven):
             sums[cards[card] * rows : (cards[card] + 1) * rows] += codes
         return self._reading(place, sums[: place.lines])
 
-    def _take(self, layer: int, rows: bool, cards: list[int]) -> list[tuple[int, NDArray[np.int_]]]:
+    def _take(
+        self, layer: int, rows: bool, driven: dict[int, Floats]
+    ) -> list[tuple[int, NDArray[np.int_]]]:
         """The next reads, which must be of these cards, in whatever order."""
         found = {}
-        for _ in cards:
+        for _ in driven:
             event = self._events.popleft() if self._events else None
-            if not isinstance(event, Read) or event.rows != rows or event.card not in cards:
-                raise PlayError(layer, f"the device should read cards {cards}, but: {event}")
+            if not isinstance(event, Read) or event.rows != rows or event.card not in driven:
+                raise PlayError(layer, f"the device should read cards {list(driven)}, but: {event}")
             found[event.card] = event.codes.astype(np.int_)
-        if len(found) != len(cards):
-            raise PlayError(layer, f"the device read a card of {cards} twice")
+            self.log.append((event, driven[event.card]))
+        if len(found) != len(driven):
+            raise PlayError(layer, f"the device read a card of {list(driven)} twice")
         return list(found.items())
 
     @staticmethod
@@ -305,6 +318,7 @@ class AttachedTwin(Twin):
             event = self._events.popleft() if self._events else None
             if event != pulse:
                 raise PlayError(layer, f"the device should give {pulse}, but: {event}")
+            self.log.append(pulse)
 
     def _expected(
         self, couplings: Numbers, raised: NDArray[np.bool_], is_set: NDArray[np.bool_], train: int

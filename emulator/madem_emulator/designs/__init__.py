@@ -16,7 +16,7 @@ DESIGNS: dict[str, Callable[..., maker8x8.Board | lab64x64.Board]] = {
 }
 
 GEOMETRIES = {
-    name: Geometry(module.LINES, module.LINES, module.SPAN, module.share)
+    name: Geometry(module.LINES, module.LINES, module.SPAN, module.NOISE, module.share)
     for name, module in (("maker8x8", maker8x8), ("lab64x64", lab64x64))
 }
 """What the digital side and the expected codes of each design follow from."""

@@ -36,6 +36,8 @@ TRANSCONDUCTANCE = 400e-6
 """A/V² of its saturation current I = k (V_G − V_T)² (declared)."""
 ADC_NOISE = 0.00015
 """σ of a sample in volts, a code: amplifier and converter together (declared)."""
+NOISE = ((ADC_NOISE / CODE) ** 2 + 1 / 12) ** 0.5
+"""σ of a code, its rounding included."""
 OFFSET = 0.0005
 """σ of a line's zero in volts: amplifier and converter together (declared)."""
 

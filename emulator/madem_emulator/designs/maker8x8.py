@@ -31,6 +31,8 @@ PULSE = 1.8
 """Volts across a selected device; half of it across one that shares a line with it."""
 ADC_NOISE = 0.0005
 """σ of a sample in volts, half a code: amplifier and converter together (declared)."""
+NOISE = ((ADC_NOISE * 4096 / REFERENCE) ** 2 + 1 / 12) ** 0.5
+"""σ of a code, its rounding included."""
 
 # Pins of the board, and outputs of the shift registers.
 PIN_ROW_ADC, PIN_COLUMN_ADC, PIN_LATCH, PIN_OE, PIN_PULSE = 17, 20, 21, 22, 26
