@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -199,7 +200,7 @@ class ReplayStream:
         with self.open() as source:
             saved, pipeline = stream_run.choose(source, self.pipeline, self.load, self.novelty)
             watch.set(
-                task=self.spec,
+                task=Path(source.name).name,
                 settings={"pipeline": str(pipeline)},
                 channels=source.channels,
                 rate_hz=source.rate_hz,

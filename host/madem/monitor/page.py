@@ -71,6 +71,7 @@ def _overview(boards: Sequence[Facts]) -> str:
 
 def _section(number: int, facts: Facts) -> str:
     """All about one board."""
+    narrow = [card for draw in _NARROW if (card := draw(facts))]
     chip = f" · {html.escape(facts.chip)}" if facts.chip else ""
     parts = [
         f'<section id="board-{number}"><h2>{html.escape(facts.board)} {_stage(facts)}</h2>',
@@ -83,11 +84,8 @@ def _section(number: int, facts: Facts) -> str:
             for name, what in screen.described(facts)
         ),
         '</dl><div class="cards">',
-        _curve(facts),
-        _input(facts),
-        _features(facts),
-        _activities(facts),
-        _health(facts),
+        *narrow,
+        _health(facts, wide=len(narrow) % 2 == 0),
         _weights(facts),
         _fields(facts),
         "</div></section>",
@@ -112,6 +110,8 @@ def _tiles(facts: Facts) -> str:
         if p in ("0.20", "0.30"):
             what = f"words recalled, {float(p):.0%} of the dots wrong"
             found.append((f"metrics.exact_word.{p}", what, f"{100 * share:.1f} %"))
+        if facts.measure == "novelty score":
+            found.append(("new_windows", "windows found new", f"{facts.new:,}"))
     unit = "windows" if facts.channels else "samples"
     found.append(("samples_seen", unit, f"{facts.samples:,}"))
     if facts.samples_per_s:
@@ -160,7 +160,7 @@ def _input(facts: Facts) -> str:
     if facts.channels:
         if facts.signal is None or not len(facts.signal):
             return _card("Signal", "<p>The samples stayed on the board.</p>")
-        return _card("Signal and answers", *_signal(facts))
+        return _card("Signal and answers" if facts.measure else "Signal", *_signal(facts))
     if facts.inputs is None:
         return ""
     if facts.braille:
@@ -235,9 +235,7 @@ def _signal(facts: Facts) -> tuple[str, str]:
             said = facts.classes[answer]
             kind = {True: "good", False: "bad", None: ""}[mark.window.right]
             said = ("✗ " if kind == "bad" else "") + said
-        # As much of it as there is room for since the one before.
-        room = max(1, int((x - before) / 6))
-        parts.append(svg.text(x, base + 20, said[:room], f"answer {kind}", "end"))
+        parts.append(svg.text(x, base + 20, _cut(said, x - before), f"answer {kind}", "end"))
         before = x
     rate = f" at {facts.rate_hz:g} Hz" if facts.rate_hz else ""
     label = f"{samples} samples of {len(facts.channels)} channels"
@@ -334,12 +332,14 @@ def _activities(facts: Facts) -> str:
     drawn = svg.picture(width, top, parts, "free and nudged activities")
     keys = '<span class="key free"></span>free phase'
     if nudged:
-        keys += ' <span class="key nudged round"></span>nudged toward the right answer'
+        keys += ' <span class="key nudged round"></span>nudged phase'
     return _card("The network's activities", drawn, f"{keys}, newest sample")
 
 
 def _cut(name: str, room: float) -> str:
-    return name[: max(1, int(room / 6.5))]
+    """As much of a name as there is room for."""
+    most = max(1, int((room - 4) / 6.5))
+    return name if len(name) <= most else name[: most - 1] + "…"
 
 
 def _weights(facts: Facts) -> str:
@@ -349,13 +349,19 @@ def _weights(facts: Facts) -> str:
     rows = []
     for k, (begin, end) in enumerate(zip(facts.first, facts.weights, strict=True), 1):
         inputs, outputs = end.shape
+        across = "inputs" if inputs >= outputs else "outputs"
+        stays = np.array_equal(begin, end)
+        times = [("at the beginning", begin), ("at the end", end)]
         maps = []
-        for when, w in (("at the beginning", begin), ("at the end", end)):
-            values = draw.strongest(w.T / screen.WINDOW, _MOST_CELLS, _MOST_CELLS)
+        for when, w in times[stays:]:
+            values = draw.strongest(
+                (w.T if across == "inputs" else w) / screen.WINDOW, _MOST_CELLS, _MOST_CELLS
+            )
             tall, wide = values.shape
             label = f"weights of layer {k} {when}"
             drawn = svg.picture(wide, tall, [svg.heat(values)], label)
-            maps.append(f"<div><p>layer {k}, {inputs} → {outputs}, {when}</p>{drawn}</div>")
+            name = f"layer {k}, {inputs} → {outputs}{'' if stays else f', {when}'}"
+            maps.append(f"<div><p>{name}; {across} across</p>{drawn}</div>")
         rows.append('<div class="maps">' + "".join(maps) + "</div>")
     ramp = "".join(
         f'<rect x="{160 + level * 5}" width="5" height="12"'
@@ -366,7 +372,7 @@ def _weights(facts: Facts) -> str:
         '<svg class="ramp" viewBox="-40 0 400 14" role="img" aria-label="scale">'
         f"{svg.text(-8, 11, '−1', 'tick', 'end')}{ramp}{svg.text(330, 11, '+1', 'tick')}</svg>"
     )
-    note = f"Conductance difference P − N in units of a device's window; inputs across. {scale}"
+    note = f"Conductance difference P − N in units of a device's window. {scale}"
     return _card("Weights", "".join(rows), note, wide=True)
 
 
@@ -388,7 +394,7 @@ def _fields(facts: Facts) -> str:
     return _card("What each unit looks for", drawn, note, wide=True)
 
 
-def _health(facts: Facts) -> str:
+def _health(facts: Facts, wide: bool) -> str:
     if not facts.health:
         return ""
     t = [health.t_s for health in facts.health]
@@ -403,7 +409,9 @@ def _health(facts: Facts) -> str:
         for key, name, said in _health_rows(newest)
     )
     table = f'<table class="health">{rows}</table>'
-    return _card("Heap and link", drawn + table, "Heap in use, until the board collects garbage.")
+    note = "Heap in use, until the board collects garbage."
+    content = f'<div class="{"maps" if wide else "column"}"><div>{drawn}</div>{table}</div>'
+    return _card("Heap and link", content, note, wide)
 
 
 def _health_rows(health: Health) -> list[tuple[str, str, str]]:
@@ -419,3 +427,7 @@ def _health_rows(health: Health) -> list[tuple[str, str, str]]:
 
 def _kilobytes(n: Any) -> str:
     return f"{n / 1024:,.1f} KB"
+
+
+_NARROW = (_curve, _input, _features, _activities)
+"""Cards that are half as wide as the page."""

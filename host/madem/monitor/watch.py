@@ -21,7 +21,7 @@ from madem.windows import RunningAccuracy, Window
 Bytes = NDArray[np.uint8]
 Event = Callable[[dict[str, Any]], None]
 
-SHOWN_WINDOWS = 12
+SHOWN_WINDOWS = 8
 """Windows of the signal that are kept to be shown."""
 _POINTS = 600
 """Points that a curve keeps: more than a picture of it has columns."""
@@ -122,6 +122,7 @@ class Facts:
             not to leave the board.
         signal_end: samples of the signal so far.
         marks: windows in it.
+        new: windows so far that the novelty detector found new.
         names: of the network's inputs.
         inputs: the network's of the newest sample, uint8 (inputs,).
         label: true class of that sample, or None.
@@ -158,6 +159,7 @@ class Facts:
     signal: NDArray[np.int16] | None = None
     signal_end: int = 0
     marks: tuple[Mark, ...] = ()
+    new: int = 0
     names: tuple[str, ...] = ()
     inputs: Bytes | None = None
     label: int | None = None
@@ -194,6 +196,7 @@ class Facts:
             "measure": self.measure or None,
             "running": self.value,
             "curve": [list(point) for point in self.curve],
+            "new_windows": self.new if self.measure == "novelty score" else None,
             "metrics": self.metrics,
             "health": health,
         }
@@ -304,7 +307,7 @@ class Watch:
             self.answered([window.right])
         else:
             self.scored(window.score)
-        self.set(label=window.label)
+        self.set(label=window.label, new=self.facts.new + new)
         self.mark(window, new)
         self._say("window", **_plain(window), **({"new": True} if new else {}))
 
