@@ -134,10 +134,10 @@ def test_ads8568_sends_two_s_complement_channel_a0_first() -> None:
 
 def test_ads8568_chain_holds_all_inputs_at_the_rising_convst() -> None:
     clock = Clock()
-    volts = np.arange(24) * 0.1
+    volts = np.linspace(0, 2.3, 24)
     adc = Ads8568(3, lambda: volts, clock, wide=True)
     adc.convert(True)
-    volts = volts + 1.0  # after the sample
+    volts += 1.0  # after the sample
     clock.now = CONVERSION
     adc.select(True)
     said = b"".join(adc.transfer(bytes(8), 2e7) for _ in range(6))  # in any pieces
