@@ -110,8 +110,8 @@ def _tiles(facts: Facts) -> str:
         if p in ("0.20", "0.30"):
             what = f"words recalled, {float(p):.0%} of the dots wrong"
             found.append((f"metrics.exact_word.{p}", what, f"{100 * share:.1f} %"))
-        if facts.measure == "novelty score":
-            found.append(("new_windows", "windows found new", f"{facts.new:,}"))
+    if facts.measure == "novelty score":
+        found.append(("new_windows", "windows found new", f"{facts.new:,}"))
     unit = "windows" if facts.channels else "samples"
     found.append(("samples_seen", unit, f"{facts.samples:,}"))
     if facts.samples_per_s:

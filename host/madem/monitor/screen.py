@@ -98,7 +98,7 @@ def rows(boards: Sequence[Facts]) -> Table:
     for name in ("done", "per s", _short(boards[0].measure)):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("", no_wrap=True, min_width=8, max_width=60)
-    for name in ("heap", "link", "resent/NAKs"):
+    for name in ("heap", "link", "resent"):
         table.add_column(name, justify="right", no_wrap=True)
     for facts in boards:
         style = _STYLES.get(facts.stage, "")
@@ -110,13 +110,13 @@ def rows(boards: Sequence[Facts]) -> Table:
         table.add_row(
             facts.board,
             state,
-            progress(facts),
+            _done(facts),
             _number(facts.samples_per_s),
             value(facts),
             trend,
             f"{health.heap_used / 1024:.0f} KB" if health else "",
             f"{(health.bytes_in + health.bytes_out) / 1024:,.0f} KB" if health else "",
-            f"{health.resent}/{health.naks}" if health else "",
+            f"{health.resent}" if health else "",
         )
     return table
 
@@ -143,6 +143,13 @@ def progress(facts: Facts) -> str:
         return ""
     done = f"{facts.samples:,}"
     return f"{done} of {facts.total:,}" if facts.total else done
+
+
+def _done(facts: Facts) -> str:
+    """The same for a narrow column."""
+    if facts.total and facts.samples:
+        return f"{100 * facts.samples / facts.total:.0f} %"
+    return progress(facts)
 
 
 def value(facts: Facts) -> str:
@@ -175,8 +182,8 @@ def _trend(facts: Facts) -> str:
 
 def _title(facts: Facts) -> RenderableType:
     table = Table.grid(expand=True)
-    table.add_column(no_wrap=True, overflow="ellipsis")
-    table.add_column(justify="right", no_wrap=True)
+    table.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
+    table.add_column(justify="right", no_wrap=True, min_width=7)
     text = Text(no_wrap=True, overflow="ellipsis")
     text.append(" madem monitor ", f"bold black on {_MARK}")
     text.append(f"  {facts.task or '…'}", "bold")
@@ -238,8 +245,7 @@ def _signal(facts: Facts) -> RenderableType:
 def _lanes(facts: Facts, width: int, height: int) -> RenderableType:
     """A lane for each channel, and the answers below where their windows end."""
     assert facts.signal is not None
-    names = max(len(name) for name in facts.channels)
-    names = min(names, 10)
+    names = min(10, max(len(name) for name in (*facts.channels, "answers")))
     inner = max(4, width - names - 1)
     lanes = max(1, (height - 1) // len(facts.channels))
     most = max(1, (height - 1) // lanes)
@@ -381,7 +387,7 @@ def _feature_table(facts: Facts, width: int, height: int) -> RenderableType:
             sign = "" if abs(level) < 0.02 else "▲" if level > 0 else "▼"
             said = f"{sign}{abs(level) * 100:.0f}" if wide > 4 and sign else sign
             colour = draw.hex_of(draw.diverging(level))
-            ink = "black" if abs(level) > 0.5 else "white"
+            ink = "#000000" if abs(level) > 0.5 else "#ffffff"
             text.append(said.center(wide - 1)[: wide - 1], f"{ink} on {colour}")
             text.append(" ")
     return text
@@ -425,7 +431,7 @@ def _curve_drawn(facts: Facts, width: int, height: int) -> RenderableType:
         text.append_text(one)
         text.append("\n")
     unit = "windows" if facts.channels else "samples"
-    text.append(f"{x[-1]:,} {unit}".rjust(width), "dim")
+    text.append(f"{facts.samples:,} {unit}".rjust(width), "dim")
     return text
 
 
@@ -455,6 +461,7 @@ def _activities(facts: Facts) -> RenderableType:
 def _activities_drawn(facts: Facts, width: int, height: int) -> RenderableType:
     lines: list[RenderableType] = []
     nudged = facts.plus or facts.free
+    colours = (_FREE, _NUDGED if facts.plus else _FREE)
     last = len(facts.free) - 1
     room = height
     for k, (free, plus) in enumerate(zip(facts.free, nudged, strict=True)):
@@ -466,7 +473,7 @@ def _activities_drawn(facts: Facts, width: int, height: int) -> RenderableType:
         per_line = max(1, width // wide)
         for at in range(0, len(free), per_line):
             a, b = (np.repeat(part[at : at + per_line], wide) for part in (free, plus))
-            lines.append(draw.pairs(a / 255, b / 255, (_FREE, _NUDGED)))
+            lines.append(draw.pairs(a / 255, b / 255, colours))
             room -= 1
             if facts.plus:
                 lines.append(_changes(free[at : at + per_line], plus[at : at + per_line], wide))
