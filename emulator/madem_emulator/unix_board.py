@@ -1,7 +1,7 @@
 """Real MicroPython in a process of its own that looks like a board on a serial port.
 
 Run as `python -m madem_emulator.unix_board [--heap 64K] [--dir DIR]
-[--wiring DESIGN+PRESET+SEED]` it prints
+[--wiring DESIGN+PRESET+SEED] [--sensor mpu6050+FILE]` it prints
 the path of its serial port (a pty) on one line and serves it until its parent
 ends, its stdin (when that is a pipe) closes, or a signal asks it to stop.
 
@@ -15,7 +15,8 @@ The pump adds what the Unix port of MicroPython lacks of a board:
   `machine.soft_reset()`, `sys.exit()`) it prints `MPY: soft reboot` and starts
   again, into the raw REPL without `main.py` if the raw REPL was left;
 - Ctrl-C interrupts a running program, however much unread input is ahead;
-- with `--wiring`, `machine` has Pin, SPI, I2C and ADC, and chip models behind them (bus.py).
+- with `--wiring` or `--sensor`, `machine` has Pin, SPI, I2C and ADC, and chip models behind
+  them (bus.py).
 
 One difference to a real board stays: the Unix port raises KeyboardInterrupt on
 the spot, even amid a garbage collection, and then may report a locked heap for
@@ -426,6 +427,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--wiring", help="chips that are wired to it: DESIGN+PRESET+SEED (default: none)"
     )
+    parser.add_argument(
+        "--sensor",
+        help="a sensor, and the recording that it measures: mpu6050+FILE (default: none)",
+    )
     options = parser.parse_args(arguments)
     exit_on_signals()
     watched = lifelines()  # before the parent hears of the port, and may go
@@ -450,6 +455,12 @@ def main(arguments: list[str] | None = None) -> int:
                 from madem_emulator import designs  # with numpy, which a bare board does without
 
                 bus = designs.wire(options.wiring)
+            if options.sensor is not None:
+                from madem_emulator import signals
+                from madem_emulator.bus import Bus
+
+                bus = bus or Bus()
+                signals.wire(options.sensor, bus)
             board = UnixBoard(find_micropython(), flash, heap, bus)
         except (EmulatedBoardError, OSError, ValueError) as error:
             print(error, file=sys.stderr)

@@ -305,10 +305,12 @@ class Pipeline:
         """Take the sample at source[at:], 16 bits a channel; 1 when a window is whole."""
         return _push(self._ring, self._place, source, at)
 
-    def compute(self, follow):
-        """Features of the newest whole window, into `codes`."""
+    def compute(self, follow, pause=None):
+        """Features of the newest whole window, into `codes`; `pause()` after each channel."""
         for channel in range(self.channels):
             self.analyse(channel)
+            if pause:
+                pause()
         _encode(self._raw, self.state, self.codes, self.features, follow, self._norm)
 
     def analyse(self, channel):

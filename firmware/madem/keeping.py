@@ -7,9 +7,8 @@ docs/link.md comes; a board that learns every window never loads it.
 import gc
 import struct
 
-import micropython
-
 from . import crossbar, kernels
+from .sensing import margin_of
 
 KEEP = 19
 _SETTINGS = 0
@@ -30,19 +29,6 @@ BACK = 8
 _PRICE = 100  # of learning one window
 _FULL = 65535  # an accuracy of 1
 NEVER = 0xFFFFFFFF
-
-
-@micropython.viper
-def margin_of(s: ptr8, at: int, count: int, best: int) -> int:
-    """How far the most active unit is above the next."""
-    next = 0
-    i = 0
-    while i < count:
-        if i != best:
-            if s[at + i] > next:
-                next = s[at + i]
-        i += 1
-    return s[at + best] - next
 
 
 class Keeper:

@@ -100,6 +100,8 @@ class Learner:
                 count = inner.change(plus, minus, self.accumulators[k], work)
                 if count:
                     front.pulse(k, pulses, count, train)
+            if self.network.pause:
+                self.network.pause()
 
     def _flip(self, is_state, flip):
         step, state, layer, index, bit = flip

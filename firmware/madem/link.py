@@ -156,6 +156,7 @@ class Link:
         self._session = -1  # none yet
         self._seq = 0  # of the request being served
         self._next = 0  # of the next new request
+        self.idle = None  # called before every read; returns when there is something to read
 
     def receive(self):
         """Block until a request is to be executed; returns its kind.
@@ -167,6 +168,8 @@ class Link:
         while True:
             n = _take(self._state, n, self._piece, body)
             if n > 0:
+                if self.idle:
+                    self.idle()
                 if self._read(self._piece, n) != n:
                     raise EOFError
             elif n == 0 and self._crc(body, body[0] | body[1] << 8) == _SOUND:

@@ -47,6 +47,7 @@ class Network:
         self._drive = bytearray(widest)
         self._feedback = bytearray(widest)
         self._nudges = bytearray(4 * sizes[-1])
+        self.pause = None  # called after each sweep and each layer's change, to do something else
 
     def settle_free(self, x, first):
         """Hold the input x[first:] and let everything else settle."""
@@ -115,3 +116,5 @@ class Network:
                 if caps[k]:
                     less = kernels.compete(drive, other, sizes[k], times, mask, caps[k])
                 activate(s, drive, other, at[k], sizes[k], times, mask, less)
+            if self.pause:
+                self.pause()

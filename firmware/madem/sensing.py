@@ -13,6 +13,8 @@ from . import crc, crossbar, features, kernels, serve
 
 _PIPELINE = 12
 _FEED = 13
+_SOURCE = 15
+_LIVE = 16
 _KEEP = 19
 
 _BAD_PAYLOAD = 2
@@ -21,14 +23,14 @@ _OUT_OF_MEMORY = 4
 _STEP_MISMATCH = 5
 
 # FEED: what is done with each window,
-_PREDICT = 1
-_LEARN = 2
+PREDICT = 1
+LEARN = 2
 # and how.
-_RESTART = 1
-_FOLLOW = 2
+RESTART = 1
+FOLLOW = 2
 _TRACED = 4
-_OWN = 8  # the target is the input itself: no label, and a score for an answer
-_JUDGED = 16  # learned or not as the keeper decides: answer, margin, what became of it
+OWN = 8  # the target is the input itself: no label, and a score for an answer
+JUDGED = 16  # learned or not as the keeper decides: answer, margin, what became of it
 
 _HEAD = 10  # bytes before the samples
 _KEPT = 60  # a longer reply would not be kept for a repeated request
@@ -62,6 +64,19 @@ def score(targets: ptr8, s: ptr8, at: int, count: int) -> int:
     return total
 
 
+@micropython.viper
+def margin_of(s: ptr8, at: int, count: int, best: int) -> int:
+    """How far the most active unit is above the next."""
+    next = 0
+    i = 0
+    while i < count:
+        if i != best:
+            if s[at + i] > next:
+                next = s[at + i]
+        i += 1
+    return s[at + best] - next
+
+
 class Sensing:
     """The pipeline of a server, and what is done with its windows."""
 
@@ -70,6 +85,7 @@ class Sensing:
         # None until PIPELINE; every handler that needs it refuses until then.
         self.pipeline: features.Pipeline = None  # pyright: ignore
         self.keeper = None  # until KEEP
+        self.live = None  # until SOURCE
         self._crc = bytearray(4)
 
     def serve(self, kind):
@@ -77,6 +93,8 @@ class Sensing:
             self._configure()
         elif kind == _KEEP:
             self._keep()
+        elif kind == _SOURCE or kind == _LIVE:
+            self._be_live(kind)
         else:
             self._feed()
 
@@ -116,6 +134,19 @@ class Sensing:
             return
         keeping.serve(self, self._server)
 
+    def _be_live(self, kind):
+        if not self.live:
+            try:
+                from . import live  # only now: a board that is fed has no use for it
+            except MemoryError:
+                self._server.link.error(_OUT_OF_MEMORY, "no memory for the live code")
+                return
+            except ImportError:  # of its clock or its pins
+                self._server.link.error(_BAD_PAYLOAD, "this board has no sensors of its own")
+                return
+            self.live = live.Live(self, self._server)
+        self.live.serve(kind)
+
     def _feed(self):
         """number u32, rate u16, train u8, mode u8, flags u8, label u8, samples."""
         server = self._server
@@ -124,6 +155,9 @@ class Sensing:
         size = lk.end - at - _HEAD
         if not pipeline:
             lk.error(_NOT_CONFIGURED, "set up the pipeline first")
+            return
+        if self.live and self.live.running:
+            lk.error(_BAD_PAYLOAD, "the board's own sensor is feeding")
             return
         width = 2 * pipeline.channels
         if size < 0 or size % width:
@@ -135,24 +169,24 @@ class Sensing:
         if mode and not learner:
             lk.error(_NOT_CONFIGURED, "configure the network first")
             return
-        if mode == _LEARN and number != learner.steps:
+        if mode == LEARN and number != learner.steps:
             lk.error(_STEP_MISMATCH, str(learner.steps))
             return
-        wrong = self._refuse(mode, flags, body[at + 9], rate, train, size // width)
+        wrong = self.refuse(mode, flags, body[at + 9], rate, train, size // width)
         if wrong:
             lk.error(_BAD_PAYLOAD, wrong)
             return
         began = serve.now()
-        if flags & _RESTART:
+        if flags & RESTART:
             pipeline.restart()
         windows = 0
         n = at + 5
         first, end = at + _HEAD, lk.end
         while first < end:
             if pipeline.push(body, first):
-                pipeline.compute(flags & _FOLLOW)
+                pipeline.compute(flags & FOLLOW)
                 if mode:
-                    n = self._use(n, mode, flags, rate, train, number + windows)
+                    n = self.use(out, n, mode, flags, rate, train, number + windows, body, at + 9)
                 windows += 1
             first += width
         server.busy_us += serve.since(began)
@@ -170,13 +204,13 @@ class Sensing:
         crc.update(sum, codes, 0, len(codes))
         kernels.load(self._server.link.out, at, 4, sum, 0, 255)
 
-    def _refuse(self, mode, flags, label, rate, train, samples):
+    def refuse(self, mode, flags, label, rate, train, samples):
         """Why a FEED can't be, or None."""
         learner, pipeline = self._server.learner, self.pipeline
-        own = flags & _OWN
-        judged = flags & _JUDGED
-        windows = pipeline.due(samples, flags & _RESTART)
-        if mode > _LEARN:
+        own = flags & OWN
+        judged = flags & JUDGED
+        windows = pipeline.due(samples, flags & RESTART)
+        if mode > LEARN:
             return "no such mode"
         size = 4 if own else 3 if judged else 1
         if 5 + windows * size + (20 if flags & _TRACED else 0) > _KEPT:
@@ -189,39 +223,39 @@ class Sensing:
         if own:
             if net.one_hot or net.sizes[-1] != net.sizes[0]:
                 return "the outputs are not those of the inputs"
-        elif mode == _LEARN and (not net.one_hot or label >= net.sizes[-1]):
+        elif mode == LEARN and (not net.one_hot or label >= net.sizes[-1]):
             return "a class that has no output"
         if rate * max(learner.scales) > 16383:
             return "a rate above 16383"
-        if mode == _LEARN and not train:
+        if mode == LEARN and not train:
             return "a train of no pulses"
         if judged:
-            if own or mode != _LEARN:
+            if own or mode != LEARN:
                 return "only a class that is learned is judged"
             if not self.keeper or self.keeper.learner is not learner:
                 return "send KEEP's settings first"
         return None
 
-    def _use(self, n, mode, flags, rate, train, number):
-        """Learn or predict the window; its answer goes to out[n:], the end of which is returned."""
+    def use(self, out, n, mode, flags, rate, train, number, labels, at):
+        """Learn or predict the window; its answer goes to out[n:], the end of which is returned.
+
+        The class is labels[at].
+        """
         learner = self._server.learner
-        out = self._server.link.out
-        body = self._server.link.body
         net = learner.network
         codes = self.pipeline.codes
-        own = flags & _OWN
+        own = flags & OWN
         if own:
             take_own(net.targets, codes, len(codes), net.high, net.low)
-        elif mode == _LEARN:
-            net.set_targets(body, self._server.link.start + 9)
-        if flags & _JUDGED:
+        elif mode == LEARN:
+            net.set_targets(labels, at)
+        if flags & JUDGED:
             keeper = self.keeper
-            label = body[self._server.link.start + 9]
-            out[n + 2] = keeper.learn(codes, label, rate, train)  # pyright: ignore
+            out[n + 2] = keeper.learn(codes, labels[at], rate, train)  # pyright: ignore
             out[n] = net.answer()
             out[n + 1] = keeper.margin  # pyright: ignore
             return n + 3
-        if mode == _LEARN:
+        if mode == LEARN:
             learner.learn(codes, 0, rate, train)
         else:
             net.front.begin(crossbar.STREAM_PREDICT, number)

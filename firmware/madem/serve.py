@@ -20,9 +20,13 @@ _STOP = 11
 _PIPELINE = 12
 _FEED = 13
 _STRIKE = 14
+_SOURCE = 15
+_LIVE = 16
 _CALIBRATE = 17
 _CODES = 18
 _KEEP = 19
+
+_SENSED = (_PIPELINE, _FEED, _SOURCE, _LIVE, _KEEP)
 
 _BAD_KIND = 1
 _BAD_PAYLOAD = 2
@@ -86,7 +90,7 @@ class Server:
                 self._set_flip()
             elif kind == _ECHO:
                 lk.echo()
-            elif kind == _PIPELINE or kind == _FEED or kind == _KEEP:
+            elif kind in _SENSED:
                 self._sense(kind)
             elif kind == _STRIKE:
                 self._strike()

@@ -1,0 +1,417 @@
+"""Learn from the board's own sensor: the requests SOURCE and LIVE of docs/link.md.
+
+Imported when the first of them comes. Sampling goes on while windows are worked on: whatever takes
+its time calls `take` in between, which moves samples from the source into a backlog, and a sensor
+with a FIFO bridges the rest. Nothing allocates once a run has started.
+"""
+
+import gc
+import struct
+import sys
+from time import sleep_ms, ticks_add, ticks_diff, ticks_ms
+
+import micropython
+from machine import Pin
+from micropython import const
+
+from . import kernels, sensing, serve
+
+SOURCE = 15
+LIVE = 16
+
+_ASK = 0
+_START = 1
+_STOP = 2
+_LABEL = 3
+_RAW = 4
+
+_BAD_PAYLOAD = 2
+_NOT_CONFIGURED = 3
+_OUT_OF_MEMORY = 4
+_FRONT_END = 8
+
+# What became of a window, beside the keeper's flags.
+_RIGHT = 1
+_LEARNED = 2
+_AFTER_GAP = 16
+
+_NO_LABEL = const(255)
+_LOST = const(254)  # in place of the label of a sample that nobody has
+_BACKLOG = const(32)  # samples that wait while a window is worked on
+_REMEMBERED = const(32)  # windows
+_WINDOW = const(10)  # bytes of what is remembered of one
+_TOLD = const(3)  # windows in one reply
+_HEAD = const(26)  # bytes of a reply before them
+_LONGEST_WAIT = const(1000)  # ms
+
+
+@micropython.viper
+def _put32(to: ptr8, at: int, value: int):
+    i = 0
+    while i < 4:
+        to[at + i] = value & 255
+        value >>= 8
+        i += 1
+
+
+class Live:
+    """The source of a board, and the run that it feeds."""
+
+    def __init__(self, sensor, server):
+        """sensor: the `sensing.Sensing` whose pipeline takes the samples."""
+        self._sensing = sensor
+        self._server = server
+        self._source = None  # until SOURCE
+        self._pins = []
+        self.running = False
+        self._reason = ""  # why a run ended by itself
+        self._gives = 0  # what a window gives: nothing, a class or a score
+        self._host_label = bytearray((_NO_LABEL,))
+        self._poll = self._poller()
+        self._clear()
+
+    def _poller(self):
+        """What tells whether the host has sent something; None on ports that can't."""
+        try:
+            from select import POLLIN, poll
+
+            poller = poll()
+            poller.register(sys.stdin, POLLIN)
+            return poller
+        except (ImportError, OSError):
+            return None
+
+    def _clear(self):
+        """Counters of a run, all 0."""
+        self.samples = 0  # taken, and lost before the newest of them
+        self.windows = 0
+        self._labelled = self._right = 0
+        self._lost = 0  # of the source, as far as it has been noticed
+        self._waiting = self._first = 0  # samples in the backlog, and where they begin
+        self._gap = self._pending = self._after_gap = False
+        self._label = _NO_LABEL
+        self._same = 0  # samples since the label last changed, up to a window
+        self._raw = None
+
+    def serve(self, kind):
+        if kind == SOURCE:
+            self._choose()
+            return
+        lk = self._server.link
+        body, at = lk.body, lk.start
+        size = lk.end - at
+        what = body[at] if size else 255
+        if what > _RAW or size != (7, 8, 1, 2, 5)[what]:
+            lk.error(_BAD_PAYLOAD, "no such LIVE")
+        elif what == _START:
+            wrong = self._begin(*struct.unpack_from("<BBHBH", body, at + 1))
+            if wrong:
+                lk.error(*wrong)
+            else:
+                self._tell(0)
+        elif what == _RAW:
+            self._tell_raw(struct.unpack_from("<I", body, at + 1)[0])
+        else:
+            first = self.windows
+            if what == _ASK:
+                first, wait = struct.unpack_from("<IH", body, at + 1)
+                self._wait(first, min(wait, _LONGEST_WAIT))
+            elif what == _STOP:
+                self._end("")
+            else:
+                self._host_label[0] = body[at + 1]
+            if self._reason:
+                lk.error(_FRONT_END, self._reason)
+            else:
+                self._tell(first)
+
+    # The source
+
+    def _choose(self):
+        """rate u32 in mHz, u8 number of label pins, the pins, u8 length of name, name, options."""
+        lk = self._server.link
+        self._end("")
+        self._source = None
+        gc.collect()
+        try:
+            rate, pins = struct.unpack_from("<IB", lk.body, lk.start)
+            at = lk.start + 5 + pins
+            name = at + 1 + lk.body[at]
+            if name > lk.end or pins > 7:
+                raise ValueError("a length that does not fit")
+            self._pins = [
+                Pin(pin, Pin.IN, Pin.PULL_UP) for pin in lk.body[lk.start + 5 : lk.start + 5 + pins]
+            ]
+            source = _module(bytes(lk.body[at + 1 : name]).decode()).Source(
+                rate, bytes(lk.body[name : lk.end])
+            )
+        except OSError as e:
+            lk.error(_FRONT_END, serve.reason(e))
+            return
+        except ValueError as e:
+            lk.error(_BAD_PAYLOAD, str(e.args[0]))
+            return
+        except MemoryError:
+            lk.error(_OUT_OF_MEMORY, "no memory for the source")
+            return
+        self._source = source
+        struct.pack_into("<BI", lk.out, lk.start, source.channels, source.rate)
+        lk.reply(SOURCE, 5)
+
+    # A run
+
+    def _begin(self, mode, flags, rate, train, raw):
+        """Start; returns why not, as code and text, or None."""
+        source, pipeline = self._source, self._sensing.pipeline
+        server = self._server
+        self._end("")
+        if not source:
+            return _NOT_CONFIGURED, "choose a source first"
+        if not pipeline or pipeline.channels != source.channels:
+            return _NOT_CONFIGURED, "set up a pipeline of %d channels first" % source.channels
+        if mode and not server.learner:
+            return _NOT_CONFIGURED, "configure the network first"
+        if flags & ~(sensing.FOLLOW | sensing.OWN | sensing.JUDGED):
+            return _BAD_PAYLOAD, "no such flags"
+        wrong = self._sensing.refuse(mode, flags, 0, rate, train, 0)
+        if wrong:
+            return _BAD_PAYLOAD, wrong
+        self._clear()
+        gc.collect()
+        width = 2 * source.channels
+        try:
+            self._sample = bytearray(width)
+            self._backlog = bytearray(width * _BACKLOG)
+            self._labels = bytearray(_BACKLOG)
+            self._remembered = bytearray(_WINDOW * _REMEMBERED)
+            self._found = bytearray(4)
+            self._one = bytearray(1)
+            if raw:
+                self._raw = bytearray((width + 1) * raw)
+        except MemoryError:
+            return _OUT_OF_MEMORY, "no memory for what waits"
+        self._mode, self._flags, self._rate, self._train = mode, flags, rate, train
+        self._gives = (2 if flags & sensing.OWN else 1) if mode else 0
+        self._pipeline = pipeline
+        self._learner = server.learner
+        # Looked up once: a bound method is a new object each time.
+        self._take = self.take
+        self._nap = min(10, max(1, 500000 // source.rate))
+        pipeline.restart()
+        try:
+            source.start()
+        except OSError as e:
+            return _FRONT_END, serve.reason(e)
+        self._lost = source.lost = 0
+        self.running = True
+        if self._poll:
+            server.link.idle = self._idle
+        return None
+
+    def _end(self, reason):
+        self.running = False
+        self._reason = reason
+        self._server.link.idle = None
+
+    def _idle(self):
+        """Work until the host has sent something."""
+        poll = self._poll
+        while self.running:
+            wait = 0 if self.pump() else self._nap
+            for _ in poll.ipoll(wait):  # pyright: ignore
+                return
+
+    def _wait(self, first, ms):
+        """Work until there is a window `first`, or so long."""
+        until = ticks_add(ticks_ms(), ms)
+        while self.running and self.windows <= first and ticks_diff(until, ticks_ms()) > 0:
+            if not self.pump():
+                sleep_ms(self._nap)
+
+    def pump(self):
+        """Take samples, and work on one window if one is whole; whether it did."""
+        if self._pipeline is not self._sensing.pipeline or (
+            self._mode and self._learner is not self._server.learner
+        ):
+            self._end("what it works with was configured anew")
+            return False
+        try:
+            self.take()
+            while self._waiting or self._gap:
+                if not self._waiting:
+                    self._bridge()
+                elif self._push():
+                    return True
+        except OSError as e:
+            self._end(serve.reason(e))
+        return False
+
+    def take(self):
+        """Move what the source has into the backlog; as much stays with it as has no room."""
+        source = self._source
+        while self._waiting < _BACKLOG and not self._gap:
+            got = source.read(self._sample)  # pyright: ignore
+            if source.lost != self._lost:  # pyright: ignore
+                # What comes now does not join on to what waits.
+                self._gap = True
+                self._pending = got
+            elif got:
+                self._store()
+            else:
+                return
+
+    def _store(self):
+        at = (self._first + self._waiting) % _BACKLOG
+        width = len(self._sample)
+        kernels.load(self._backlog, at * width, width, self._sample, 0, 255)
+        self._labels[at] = self._label_now()
+        self._waiting += 1
+
+    def _label_now(self):
+        """What the host or the pins say: pins that are low are the bits of class + 1."""
+        if not self._pins or self._host_label[0] != _NO_LABEL:
+            return self._host_label[0]
+        number = 0
+        for i in range(len(self._pins)):
+            if not self._pins[i].value():
+                number |= 1 << i
+        return number - 1 if number else _NO_LABEL
+
+    def _bridge(self):
+        """Samples are lost before the next one: no window spans that."""
+        lost = self._source.lost - self._lost  # pyright: ignore
+        self._lost += lost
+        if self._raw:
+            row = 1 + len(self._sample)
+            rows = len(self._raw) // row
+            for number in range(self.samples, self.samples + min(lost, rows)):
+                self._raw[row * (number % rows)] = _LOST
+        self.samples += lost
+        self._gap = False
+        self._after_gap = True
+        self._same = 0
+        self._pipeline.restart()
+        if self._pending:
+            self._pending = False
+            self._store()
+
+    def _push(self):
+        """Give the oldest sample of the backlog to the pipeline; whether a window was whole."""
+        at = self._first
+        width = len(self._sample)
+        label = self._labels[at]
+        if self._raw:
+            row = (width + 1) * (self.samples % (len(self._raw) // (width + 1)))
+            self._raw[row] = label
+            kernels.load(self._raw, row + 1, width, self._backlog, at * width, 255)
+        whole = self._pipeline.push(self._backlog, at * width)
+        self._first = (at + 1) % _BACKLOG
+        self._waiting -= 1
+        self.samples += 1
+        if label != self._label:
+            self._label = label
+            self._same = 0
+        if self._same < self._pipeline.window:
+            self._same += 1
+        if whole:
+            began = serve.now()
+            self._work(label if self._same == self._pipeline.window else _NO_LABEL)
+            self._server.busy_us += serve.since(began)
+        return whole
+
+    def _work(self, label):
+        """What a whole window gives; a label counts if all its samples have it."""
+        at_sample = self.samples
+        found = self._found
+        _put32(found, 0, 0)
+        flags = _AFTER_GAP if self._after_gap else 0
+        self._after_gap = False
+        self._pipeline.compute(self._flags & sensing.FOLLOW, self._take)
+        if self._mode:
+            net = self._learner.network
+            net.pause = self._take
+            try:
+                flags |= self._ask(label)
+            finally:
+                net.pause = None
+        at = _WINDOW * (self.windows % _REMEMBERED)
+        remembered = self._remembered
+        _put32(remembered, at, at_sample)
+        remembered[at + 4] = label
+        remembered[at + 5] = flags
+        kernels.load(remembered, at + 6, 4, found, 0, 255)
+        self.windows += 1
+
+    def _ask(self, label):
+        """Predict, or learn what may be learned; returns flags."""
+        sensor, found = self._sensing, self._found
+        net = self._learner.network
+        known = net.one_hot and label < net.sizes[-1]
+        learns = self._mode == sensing.LEARN and (known or self._flags & sensing.OWN)
+        mode = sensing.LEARN if learns else sensing.PREDICT
+        number = self._learner.steps if learns else self.windows
+        self._one[0] = label
+        flags = self._flags
+        if not learns:
+            flags &= ~sensing.JUDGED
+        sensor.use(found, 0, mode, flags, self._rate, self._train, number, self._one, 0)
+        if flags & sensing.OWN:
+            return _LEARNED if learns else 0
+        if flags & sensing.JUDGED:
+            became = found[2]
+            found[2] = 0
+        else:
+            found[1] = sensing.margin_of(net.free, net.at[-1], net.sizes[-1], found[0])
+            became = _LEARNED if learns else 0
+            if known and found[0] == label:
+                became |= _RIGHT
+        if known:
+            self._labelled += 1
+            self._right += became & _RIGHT
+        return became
+
+    # What is told
+
+    def _tell(self, first):
+        """The counters, and up to three windows from number `first` on that are remembered."""
+        lk = self._server.link
+        out, at = lk.out, lk.start
+        first = max(first, self.windows - _REMEMBERED)
+        count = min(max(self.windows - first, 0), _TOLD)
+        lost = self._source.lost if self._source else 0
+        out[at] = self.running | self._gives << 1
+        struct.pack_into(
+            "<6IB", out, at + 1, self.samples, lost, self.windows, self._labelled, self._right,
+            first, count,
+        )  # fmt: skip
+        at += _HEAD
+        for number in range(first, first + count):
+            row = _WINDOW * (number % _REMEMBERED)
+            kernels.load(out, at, _WINDOW, self._remembered, row, 255)
+            at += _WINDOW
+        lk.reply(LIVE, at - lk.start)
+
+    def _tell_raw(self, first):
+        """Samples from number `first` on, each behind its label, of a run that keeps them."""
+        lk = self._server.link
+        raw = self._raw
+        if not raw:
+            lk.error(_BAD_PAYLOAD, "this run keeps no samples")
+            return
+        row = 1 + len(self._sample)
+        rows = len(raw) // row
+        first = max(first, self.samples - rows)
+        count = min(max(self.samples - first, 0), (lk.max_body - 16) // row)
+        struct.pack_into("<I", lk.out, lk.start, first)
+        at = lk.start + 4
+        for number in range(first, first + count):
+            kernels.load(lk.out, at, row, raw, row * (number % rows), 255)
+            at += row
+        lk.reply(LIVE, at - lk.start)
+
+
+def _module(name):
+    try:
+        return __import__("madem.source_" + name, None, None, ("Source",))
+    except ImportError:
+        raise ValueError("there is no source " + name)
