@@ -164,3 +164,5 @@ _KNOWN = {
     "adc": ("rate", "labels", "pins"),
     "pin": ("rate", "labels", "pins", "rises"),
 }
+NAMES = tuple(_MAKERS)
+"""What the line begins with."""

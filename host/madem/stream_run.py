@@ -100,7 +100,7 @@ def replay(
     Raises:
         MademError: options that don't go together, or the board or the network does not fit.
     """
-    saved, one = choose(source, pipeline, load, novelty)
+    saved, one = choose(source.channels, pipeline, load, novelty)
     with session.open_learner(board) as device:
         if device is None:
             raise MademError("a stream is replayed to a board: choose one")
@@ -117,12 +117,13 @@ def replay(
 
 
 def choose(
-    source: Source, pipeline: str | None, load: str | None, novelty: bool
+    channels: Sequence[str], pipeline: str | None, load: str | None, novelty: bool
 ) -> tuple[state.State | None, Pipeline]:
     """The saved network, if one is to classify, and what the board is to compute.
 
     Args:
-        source, pipeline, load, novelty: as for `replay`.
+        channels: of the source.
+        pipeline, load, novelty: as for `replay`.
 
     Raises:
         MademError: they don't go together.
@@ -136,7 +137,7 @@ def choose(
     if line is None:
         raise TaskError(f"{load} was not taught with a stream")
     try:
-        one = parse(line, len(source.channels))
+        one = parse(line, len(channels))
     except PipelineError as error:
         raise MademError(str(error)) from None
     if saved and saved.config.sizes[0] != one.inputs:

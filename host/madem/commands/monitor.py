@@ -7,13 +7,13 @@ import contextlib
 import copy
 from pathlib import Path
 
-from madem import attached, output, session
+from madem import attached, output, sensors, session
 from madem.commands import options, training
 from madem.commands.terminal import Terminal
 from madem.errors import MademError, TaskError
 from madem.monitor import page, screen
 from madem.monitor.fleet import Fleet, Post, names
-from madem.monitor.jobs import Job, LearnTask, ReplayStream
+from madem.monitor.jobs import Job, LearnTask, OwnSensor, ReplayStream
 from madem.monitor.watch import Stage
 
 NAME = "monitor"
@@ -54,7 +54,16 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--scale", type=float, metavar="X", help="units per count of a stream's values"
     )
-    options.task(parser, "; or a stream for --load, --novelty or --pipeline")
+    parser.add_argument(
+        "--stream",
+        choices=("raw",),
+        help="the board's own sensor: have the samples sent and shown, which else stay on it",
+    )
+    options.task(
+        parser,
+        "; or a stream, or a board's own sensor such as mpu6050:rate=100, for --load, --novelty or"
+        " --pipeline",
+    )
 
 
 def run(args: argparse.Namespace, terminal: Terminal) -> int:
@@ -117,6 +126,13 @@ def _job(args: argparse.Namespace, board: str) -> tuple[str, Job]:
     """What to open for this board, and what it is to do."""
     args = copy.copy(args)
     args.board = board
+    seed = 1 if args.seed is None else args.seed
+    if args.task.partition(":")[0] in sensors.NAMES:
+        sensor = sensors.parse(args.task)
+        raw = args.stream == "raw"
+        return board, OwnSensor(sensor, args.pipeline, args.load, args.novelty, seed, raw)
+    if args.stream:
+        raise MademError("--stream raw is for a board's own sensor: others are shown anyway")
     if args.load or args.novelty or (args.pipeline and args.task != "motions"):
         if args.pace:
             raise MademError("--pace is for tasks: a stream comes at its own rate")
@@ -128,7 +144,7 @@ def _job(args: argparse.Namespace, board: str) -> tuple[str, Job]:
             args.pipeline,
             args.load,
             args.novelty,
-            1 if args.seed is None else args.seed,
+            seed,
         )
         return board, source
     for name in _STREAM_ONLY:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -12,18 +13,23 @@ import numpy as np
 
 from madem import learn, session, stream, stream_run
 from madem.device import Bytes, Device, Learner, Progress
+from madem.errors import MademError
+from madem.live import Live
 from madem.monitor.limits import Limits
 from madem.monitor.look import Look
 from madem.monitor.watch import SHOWN_WINDOWS, Stage, Watch
 from madem.novelty import NoveltyDevice, recipe
+from madem.sensors import Sensor
 from madem.state import State
 from madem.stream import Sample, Source
-from madem.stream_learner import FOLLOW, PREDICT, Feeder
+from madem.stream_learner import FOLLOW, LEARN, OWN, PREDICT, Feeder
 from madem.stream_task import Chunk, StreamTask, number_of
 from madem.tasks import Task
 from madem.windows import Window
 from madem_emulator.pipeline import Pipeline
 
+_WAIT_MS = 100
+"""That a board may keep a question waiting for a window."""
 _PIECE_S = 0.2
 """Seconds of learning between two looks."""
 Each = Callable[[Chunk, int, Sample], None]
@@ -198,7 +204,9 @@ class ReplayStream:
     def __call__(self, device: Device, watch: Watch, limits: Limits) -> None:
         """See `Job`."""
         with self.open() as source:
-            saved, pipeline = stream_run.choose(source, self.pipeline, self.load, self.novelty)
+            saved, pipeline = stream_run.choose(
+                source.channels, self.pipeline, self.load, self.novelty
+            )
             watch.set(
                 task=Path(source.name).name,
                 settings={"pipeline": str(pipeline)},
@@ -271,3 +279,83 @@ class ReplayStream:
                 watch.window(Window(number, sample.t_us / 1e6))
 
         return each
+
+
+@dataclass(frozen=True)
+class OwnSensor:
+    """Have a board work on what its own sensor measures.
+
+    Attributes:
+        sensor: which one.
+        pipeline, load, novelty, seed: as for `stream_run.replay`.
+        raw: have the samples sent, to be shown; else they stay on the board.
+    """
+
+    sensor: Sensor
+    pipeline: str | None = None
+    load: str | None = None
+    novelty: bool = False
+    seed: int = 1
+    raw: bool = False
+
+    def __call__(self, device: Device, watch: Watch, limits: Limits) -> None:
+        """See `Job`."""
+        sensor = self.sensor
+        saved, pipeline = stream_run.choose(sensor.channels, self.pipeline, self.load, self.novelty)
+        watch.set(
+            task=sensor.spec,
+            settings={"pipeline": str(pipeline)},
+            channels=sensor.channels,
+            rate_hz=sensor.rate_hz,
+            names=pipeline.names(sensor.channels),
+            lost=0,
+        )
+        mode, flags, rate = 0, FOLLOW, 0
+        if saved:
+            device.load(saved)
+            mode = PREDICT
+            watch.set(measure="accuracy", classes=tuple(saved.notes["classes"]))
+        elif self.novelty:
+            plan = recipe(pipeline, self.seed)
+            device.configure(plan.settings.integers())
+            mode, flags, rate = LEARN, FOLLOW | OWN, plan.settings.rate()
+            watch.set(measure="novelty score")
+        live = Live(device, sensor, pipeline)
+        feeder = live.prepare()
+        if saved:
+            feeder.set_normalisation(bytes.fromhex(saved.notes["normalisation"]))
+        look = Look(device, watch, network=mode > 0, learns=self.novelty)
+        keep = pipeline.window + (SHOWN_WINDOWS - 1) * pipeline.hop
+        watch.begin(Stage.STREAMING, memory=_MEMORY_STREAM, keep=keep)
+        live.start(mode, rate=rate, flags=flags, raw=_raw_room(live) if self.raw else 0)
+        try:
+            self._follow(live, feeder, watch, limits, look)
+            look.last()
+        finally:
+            with contextlib.suppress(MademError):
+                live.stop()
+
+    def _follow(self, live: Live, feeder: Feeder, watch: Watch, limits: Limits, look: Look) -> None:
+        """Tell the watch what comes, until it ends."""
+        usual = stream_run.Usual()
+        while limits.most is None or watch.facts.samples < limits.most:
+            limits.check(watch)
+            status, windows = live.new(_WAIT_MS)
+            watch.set(lost=status.lost)
+            if self.raw and (rows := live.raw()):
+                watch.fed(np.array([row.values for row in rows], np.int16))
+            for window in windows:
+                assert window.t_s is not None
+                end = round(window.t_s * live.rate_hz) + 1
+                new = window.score is not None and usual.judge(window.score)
+                watch.window(window, new, end)
+            if windows and not look.network:
+                watch.set(inputs=feeder.inputs())
+            look.glance()
+            if not status.running and not windows:
+                return
+
+
+def _raw_room(live: Live) -> int:
+    """Samples that the board keeps until they are fetched: a second and a half of them."""
+    return round(1.5 * live.rate_hz) + 1

@@ -35,7 +35,11 @@ class _Pace:
 
 
 class Look:
-    """Reads what a board's network does and tells a watch."""
+    """Reads what a board's network does and tells a watch.
+
+    Attributes:
+        network: there is one.
+    """
 
     def __init__(
         self, device: Device, watch: Watch, *, network: bool, learns: bool, chips: bool = False
@@ -50,7 +54,7 @@ class Look:
                 they are read at the beginning and the end only.
         """
         self._device, self._watch = device, watch
-        self._network, self._learns = network, learns
+        self.network, self._learns = network, learns
         self._activities_due = _Pace(_ACTIVITIES_S)
         self._weights_due = _Pace(math.inf if chips else _WEIGHTS_S)
         self._health_due = _Pace(_HEALTH_S)
@@ -59,14 +63,14 @@ class Look:
 
     def glance(self) -> None:
         """Read what is due."""
-        if self._network:
+        if self.network:
             self._activities_due.when_due(self.activities)
             self._weights_due.when_due(self.weights)
         self._health_due.when_due(self.health)
 
     def last(self) -> None:
         """Read all, at the end of the work."""
-        if self._network:
+        if self.network:
             self.activities()
             self.weights()
         self.health()

@@ -16,7 +16,7 @@ import numpy as np
 
 from madem import __version__, braille
 from madem.monitor import draw, screen, svg
-from madem.monitor.watch import Facts, Health, Stage
+from madem.monitor.watch import Facts, Health, Mark, Stage
 
 _MOST_CELLS = 192
 """Rows and columns of a weight map at most; beyond, the strongest of neighbours is drawn."""
@@ -121,6 +121,8 @@ def _tiles(facts: Facts) -> str:
         health = facts.health[-1]
         found.append(("health.heap_used", "heap in use", _kilobytes(health.heap_used)))
         found.append(("health.resent", "requests sent again", str(health.resent)))
+    if facts.lost is not None:
+        found.append(("lost_samples", "samples lost", f"{facts.lost:,}"))
     return '<div class="tiles">' + "".join(
         f'<div><b data-key="{key}">{said}</b><span>{what}</span></div>' for key, what, said in found
     ) + "</div>"  # fmt: skip
@@ -159,7 +161,7 @@ def _curve(facts: Facts) -> str:
 def _input(facts: Facts) -> str:
     if facts.channels:
         if facts.signal is None or not len(facts.signal):
-            return _card("Signal", "<p>The samples stayed on the board.</p>")
+            return _card("Newest windows", _recent(facts), "The samples stayed on the board.")
         return _card("Signal and answers" if facts.measure else "Signal", *_signal(facts))
     if facts.inputs is None:
         return ""
@@ -228,19 +230,37 @@ def _signal(facts: Facts) -> tuple[str, str]:
     for mark in facts.marks:
         x = left + (mark.end - 1 - first) * step
         parts.append(svg.line(x, 0, x, base + 6, "grid"))
-        answer = mark.window.answer
-        if answer is None:
-            said, kind = ("new", "bad") if mark.new else ("·", "quiet")
-        else:
-            said = facts.classes[answer]
-            kind = {True: "good", False: "bad", None: ""}[mark.window.right]
-            said = ("✗ " if kind == "bad" else "") + said
+        said, kind = _answer(facts, mark)
         parts.append(svg.text(x, base + 20, _cut(said, x - before), f"answer {kind}", "end"))
         before = x
     rate = f" at {facts.rate_hz:g} Hz" if facts.rate_hz else ""
     label = f"{samples} samples of {len(facts.channels)} channels"
     note = f"The newest {samples:,} samples{rate}; each line ends a window, below it its answer."
     return svg.picture(width, height, parts, label), note
+
+
+def _recent(facts: Facts) -> str:
+    """What the newest windows gave, where their samples are not known."""
+    rows = []
+    for mark in reversed(facts.marks):
+        said, kind = _answer(facts, mark)
+        when = f"{mark.window.t_s:.1f} s" if mark.window.t_s is not None else ""
+        label = facts.classes[mark.window.label] if mark.window.label is not None else ""
+        score = f"{mark.window.score:,}" if mark.window.score is not None else ""
+        rows.append(
+            f'<tr><th>{when}</th><td class="{kind}">{html.escape(said)}</td>'
+            f"<td>{html.escape(label)}{score}</td></tr>"
+        )
+    return f'<table class="health">{"".join(rows)}</table>'
+
+
+def _answer(facts: Facts, mark: Mark) -> tuple[str, str]:
+    """What a window gave in a word, and the classes of that text."""
+    answer = mark.window.answer
+    if answer is None:
+        return ("new", "bad") if mark.new else ("·", "quiet")
+    kind = {True: "good", False: "bad", None: ""}[mark.window.right]
+    return ("✗ " if kind == "bad" else "") + facts.classes[answer], kind
 
 
 def _word(facts: Facts) -> tuple[str, str]:

@@ -16,7 +16,7 @@ from rich.text import Text
 
 from madem import braille
 from madem.monitor import draw
-from madem.monitor.watch import Facts, Stage
+from madem.monitor.watch import Facts, Mark, Stage
 
 WINDOW = 200.0
 """Conductance difference that is drawn in full colour: the nominal window of a device."""
@@ -231,7 +231,7 @@ def _signal_title(facts: Facts) -> str:
 def _signal(facts: Facts) -> RenderableType:
     if facts.channels:
         if facts.signal is None or not len(facts.signal):
-            return Text("the samples stay on the board", "dim")
+            return _recent(facts)
         return _Drawn(lambda width, height: _lanes(facts, width, height))
     if facts.inputs is None:
         return Text("…", "dim")
@@ -269,13 +269,7 @@ def _answers(facts: Facts, width: int, span: tuple[float, float]) -> Text:
     text = Text(no_wrap=True)
     for mark in facts.marks:
         end = round((mark.end - 1 - span[0]) / (span[1] - span[0]) * width)
-        answer, right = mark.window.answer, mark.window.right
-        if answer is None:
-            label, style = ("new", "bold red") if mark.new else ("·", "dim")
-        elif right is False:
-            label, style = "✗" + facts.classes[answer], "bold red"
-        else:
-            label, style = facts.classes[answer], "green" if right else "white"
+        label, style = _answer(facts, mark)
         free = end - len(text.plain) - 1
         if free < 1:
             continue
@@ -283,6 +277,29 @@ def _answers(facts: Facts, width: int, span: tuple[float, float]) -> Text:
         text.append(" " * (end - len(text.plain) - len(label)))
         text.append(label, style)
     return text
+
+
+def _recent(facts: Facts) -> RenderableType:
+    """What the newest windows gave, where the samples are not known."""
+    lost = f", {facts.lost:,} lost" if facts.lost else ""
+    table = Table.grid(padding=(0, 2, 0, 0))
+    for mark in reversed(facts.marks):
+        when = f"{mark.window.t_s:.1f} s" if mark.window.t_s is not None else ""
+        said, style = _answer(facts, mark)
+        score = f"{mark.window.score:,}" if mark.window.score is not None else ""
+        label = facts.classes[mark.window.label] if mark.window.label is not None else ""
+        table.add_row(Text(when, "dim"), Text(said, style), Text(label + score, "dim"))
+    return Group(Text(f"the samples stay on the board{lost}", "dim"), Text(), table)
+
+
+def _answer(facts: Facts, mark: Mark) -> tuple[str, str]:
+    """What a window gave in a word, and the style of it."""
+    answer, right = mark.window.answer, mark.window.right
+    if answer is None:
+        return ("new", "bold red") if mark.new else ("·", "dim")
+    if right is False:
+        return "✗" + facts.classes[answer], "bold red"
+    return facts.classes[answer], "green" if right else "white"
 
 
 def _image(facts: Facts, width: int, height: int) -> RenderableType:

@@ -123,6 +123,7 @@ class Facts:
         signal_end: samples of the signal so far.
         marks: windows in it.
         new: windows so far that the novelty detector found new.
+        lost: samples of the board's own sensor that nobody took; None where the host sends them.
         names: of the network's inputs.
         inputs: the network's of the newest sample, uint8 (inputs,).
         label: true class of that sample, or None.
@@ -160,6 +161,7 @@ class Facts:
     signal_end: int = 0
     marks: tuple[Mark, ...] = ()
     new: int = 0
+    lost: int | None = None
     names: tuple[str, ...] = ()
     inputs: Bytes | None = None
     label: int | None = None
@@ -197,6 +199,7 @@ class Facts:
             "running": self.value,
             "curve": [list(point) for point in self.curve],
             "new_windows": self.new if self.measure == "novelty score" else None,
+            "lost_samples": self.lost,
             "metrics": self.metrics,
             "health": health,
         }
@@ -301,19 +304,25 @@ class Watch:
         point = Point(round(self.t_s, 3), self.facts.samples, round(value, 6))
         _append(self.facts.curve, point)
 
-    def window(self, window: Window, new: bool = False) -> None:
-        """A window of a stream gave something; `new`: the novelty detector found it new."""
+    def window(self, window: Window, new: bool = False, end: int | None = None) -> None:
+        """A window of a stream gave something.
+
+        Args:
+            window: what.
+            new: the novelty detector found it new.
+            end: samples up to its last one; None: all that were fed.
+        """
         if window.right is not None:
             self.answered([window.right])
         else:
             self.scored(window.score)
         self.set(label=window.label, new=self.facts.new + new)
-        self.mark(window, new)
+        self.mark(window, new, end)
         self._say("window", **_plain(window), **({"new": True} if new else {}))
 
-    def mark(self, window: Window, new: bool = False) -> None:
-        """What was fed last completed a window, which is counted elsewhere."""
-        self._marks.append(Mark(self.facts.signal_end, window, new))
+    def mark(self, window: Window, new: bool = False, end: int | None = None) -> None:
+        """As `window`, for a window that is counted elsewhere."""
+        self._marks.append(Mark(self.facts.signal_end if end is None else end, window, new))
         self.set(marks=tuple(self._marks))
 
     def healthy(self, stats: Stats, link: Link) -> None:
