@@ -19,7 +19,7 @@ from madem import link
 from madem.device import Device, Memory
 from madem.verify import DiffersError, LockStep, Mismatch
 from madem_emulator.twin import Digests
-from madem_emulator.twin_attached import AttachedTwin, Geometry, PlayError, Pulse, Read, parse
+from madem_emulator.twin_attached import AttachedTwin, Geometry, PlayError, Read, parse
 
 Bytes = NDArray[np.uint8]
 _GO_ON, _LEARN, _PREDICT = 0, 1, 2
@@ -62,7 +62,7 @@ class RecordedLockStep(LockStep):
     """`LockStep` for a board of chips.
 
     Attributes:
-        heard: called with the samples' events, one list after the other.
+        heard: called after each sample; `attached.log` has what the chips did in it.
     """
 
     def __init__(self, device: Device, geometry: Geometry) -> None:
@@ -70,7 +70,7 @@ class RecordedLockStep(LockStep):
         self.attached = AttachedTwin(device.config, geometry)
         self._twin.twin = self.attached
         self._values = 3 * sum(self.config.sizes[1:]) + self.config.couplings + 1
-        self.heard: Callable[[list[Read | Pulse]], None] = lambda events: None
+        self.heard: Callable[[], None] = lambda: None
 
     def learn(
         self,
@@ -86,14 +86,14 @@ class RecordedLockStep(LockStep):
             step = self.attached.steps
             whole = np.concatenate([sample, np.atleast_1d(target)]).astype(np.uint8)
             said = record(self.device, True, step, whole, rate, train)
-            events = self._play(said)
+            self._play(said)
             try:
                 trace = self.attached.learn(rate, sample, target, train)
             except PlayError as error:
                 self._compare_phases(step, self.attached.settled)
                 raise self._otherwise(step, error) from None
             self._compare(trace, said.answer, Digests(*struct.unpack("<4I", said.digests)))
-            self.heard(events)
+            self.heard()
             answers[i] = said.answer
             if progress:
                 progress(1)
@@ -104,7 +104,7 @@ class RecordedLockStep(LockStep):
         found = []
         for number, sample in enumerate(x, first):
             said = record(self.device, False, number, sample)
-            events = self._play(said)
+            self._play(said)
             try:
                 free = self.attached.predict(number, sample)
             except PlayError as error:
@@ -113,15 +113,14 @@ class RecordedLockStep(LockStep):
             if zlib.crc32(b"".join(s[0] for s in free)) != int.from_bytes(said.digests, "little"):
                 self._compare_phases(number, {"free": free})
                 raise DiffersError(Mismatch(number, "digest", 0, "no cell", 0, 0))
-            self.heard(events)
+            self.heard()
             found.append(free[-1][0])
         return np.array(found)
 
-    def _play(self, said: Recorded) -> list[Read | Pulse]:
+    def _play(self, said: Recorded) -> None:
         events = parse(said.events, self.attached.geometry)
         self.compared += sum(len(e.codes) if isinstance(e, Read) else 1 for e in events)
         self.attached.play(events)
-        return events
 
     def _compare_phases(self, step: int, phases: dict[str, list[Bytes]]) -> None:
         for name, activities in phases.items():
