@@ -15,6 +15,7 @@ from madem_emulator.chips import ads8568
 from madem_emulator.chips.adg1414 import Adg1414
 from madem_emulator.chips.ads8568 import Ads8568
 from madem_emulator.chips.dac81416 import Dac81416
+from madem_emulator.designs.train import Train
 from madem_emulator.faults import Faults
 from madem_emulator.physical.checks import Floats
 from madem_emulator.physical.crossbar import Crossbar
@@ -79,8 +80,9 @@ class Board:
         self._resistance = SPAN * CODE / (FULL_READ * device.window)
         self._offsets = OFFSET * self._rng.standard_normal((2, LINES))
         self._gated: dict[int, np.ndarray] = {}  # rows with their gates on, of cards with any
+        self._train: Train | None = None
         self._volts: dict[bool, Floats] = {}  # of the bit lines (True), of the word lines
-        self.dacs = [Dac81416(self._volts.clear) for _ in PIN_DACS]
+        self.dacs = [Dac81416(self._unsettle) for _ in PIN_DACS]
         for pin, dac in zip(PIN_DACS, self.dacs, strict=True):
             bus.attach_spi(0, dac, pin)
         self.row_adc = Ads8568(8, lambda: self._outputs(False), bus.now)
@@ -103,6 +105,7 @@ class Board:
 
     def card(self, number: int) -> Crossbar:
         """The array of a card, made when it is first needed: its devices about mid-window."""
+        self._end_train()
         if number not in self.cards:
             seed = int(np.random.SeedSequence([self._seed, number]).generate_state(1)[0])
             array = Crossbar(LINES, LINES, self.device, seed=seed)
@@ -119,6 +122,7 @@ class Board:
         return float(self.dacs[8].volts[0])
 
     def _turn_gates(self, card: int, closed: int) -> None:
+        self._end_train()
         self._gated.pop(card, None)
         if closed:
             bits = np.frombuffer(closed.to_bytes(8, "little"), np.uint8)
@@ -163,25 +167,40 @@ class Board:
         """A rising edge fires the one-shot, which joins all lines to their DACs for one pulse."""
         if not level:
             return
+        if self._train:
+            self._train.append_one()
+            return
         if len(self._gated) != 1:
             self.misuse.append(f"a pulse with gates on in {len(self._gated)} cards")
             return
         ((number, rows),) = self._gated.items()
         array = self.card(number)
-        across = self._driven(columns=True) - self._driven(columns=False)[:, None]
-        strength = np.abs(across) / PULSE * rows[:, None]
-        if np.any((strength > 0.1) & (strength < 0.9)) or np.any(strength > 1.1):
+        columns = self._driven(columns=True)
+        at = np.ix_(np.flatnonzero(rows), np.flatnonzero(columns))
+        across = columns[at[1]] - self._driven(columns=False)[at[0]]
+        strength = np.abs(across) / PULSE
+        if np.any(np.abs(strength - 1) > 0.1):
             self.misuse.append(f"a pulse of {np.abs(across).max():.2f} V")
-        selected = np.nonzero(strength >= 0.9)
-        if not len(selected[0]) or self.gate_volts < THRESHOLD:
+        selected = strength >= 0.9
+        if self.gate_volts < THRESHOLD or not selected.any():
             return
-        counts = np.sign(across[selected]).astype(np.int64)
         # A SET ends where the transistor lets no more current through.
         most = TRANSCONDUCTANCE * (self.gate_volts - THRESHOLD) ** 2 / PULSE
-        moves = (counts < 0) | (array.conductances[selected] < most)
-        if moves.any():
-            array.pulse_devices((selected[0][moves], selected[1][moves]), counts[moves])
-        self.faults.settle()
+        selected &= (across < 0) | (array.conductances[at] < most)
+        index = tuple(np.broadcast_to(each, across.shape)[selected] for each in at)
+        self._train = Train(array, index, np.sign(across[selected]).astype(np.int64))
+        if most < 2 * self.device.g_max:  # it may, within this train: one pulse at a time
+            self._end_train()
+
+    def _end_train(self) -> None:
+        if self._train:
+            self._train.give()
+            self._train = None
+            self.faults.settle()
+
+    def _unsettle(self) -> None:
+        self._end_train()
+        self._volts.clear()
 
 
 class _Decoder:

@@ -14,6 +14,7 @@ from madem_emulator.bus import Bus
 from madem_emulator.chips.hc595 import Hc595
 from madem_emulator.chips.mcp3208 import Mcp3208
 from madem_emulator.chips.mcp4728 import Mcp4728
+from madem_emulator.designs.train import Train
 from madem_emulator.faults import Faults
 from madem_emulator.physical.checks import Floats
 from madem_emulator.physical.crossbar import Crossbar
@@ -69,6 +70,7 @@ class Board:
         self._rng = np.random.Generator(np.random.SFC64([seed, LINES]))
         self._resistance = SPAN * REFERENCE / 4096 / (FULL_READ * device.window)
         self._noise: list[float] = []
+        self._train: Train | None = None
         self._control: int | None = None
         self._levels: list[float] | None = None  # at the ADCs, until something changes
         bus = self.bus
@@ -89,6 +91,7 @@ class Board:
 
     def card(self, number: int) -> Crossbar:
         """The array of a card, made when it is first needed: its devices about mid-window."""
+        self._end_train()
         if number not in self.cards:
             seed = int(np.random.SeedSequence([self._seed, number]).generate_state(1)[0])
             array = Crossbar(LINES, LINES, self.device, seed=seed)
@@ -105,11 +108,12 @@ class Board:
         return self.faults.driven(columns, np.array(pair[0].volts + pair[1].volts) - VMID)
 
     def _unsettle(self) -> None:
+        self._end_train()
         self._levels = None
 
     def _select(self, outputs: int | None) -> None:
+        self._unsettle()
         self._control = outputs
-        self._levels = None
 
     def _sample(self, rows: bool, line: int) -> float:
         if not self._noise:  # drawn many at a time: one costs as much as the rest of a sample
@@ -138,6 +142,9 @@ class Board:
         """A rising edge fires the one-shot, which connects all drivers for one pulse width."""
         if not level:
             return
+        if self._train:
+            self._train.append_one()
+            return
         if self._control is None or self._control & READ:
             self.misuse.append("a pulse without a card, or in a read")
             return
@@ -147,6 +154,11 @@ class Board:
             self.misuse.append(f"a pulse of {np.abs(across).max():.2f} V")
         selected = np.nonzero(strength >= 0.9)
         if len(selected[0]):
-            counts = np.sign(across[selected]).astype(np.int64)
-            self.card(self._control & CARD).pulse_devices(selected, counts)
+            array = self.card(self._control & CARD)
+            self._train = Train(array, selected, np.sign(across[selected]).astype(np.int64))
+
+    def _end_train(self) -> None:
+        if self._train:
+            self._train.give()
+            self._train = None
             self.faults.settle()
