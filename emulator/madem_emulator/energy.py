@@ -1,25 +1,49 @@
 """Energy and time of one training sample: memristor arrays of several designs, the microcontroller
 that runs the firmware, and a processor that does backprop.
 
-Every constant is a field that carries its unit and its source (`constants` lists them); a source
-that begins with "assumption" is ours. A model takes a `Workload` and gives a `Cost`, so another
-chip is an instance with other values. What is left out, and what the figures come to, is in
-docs/energy.md.
+Every constant is a field that carries its unit and its source (`constants` lists them): a
+publication or file that anyone can read, or the command or test here that measures it. Where
+sources disagree it carries the range too. A model takes a `Workload` and gives a `Cost`, so
+another chip is an instance with other values. What is left out, what the figures come to, and what
+the ranges do to them, is in docs/energy.md.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from madem_emulator.config import Settings
 
+_T = TypeVar("_T")
 
-def _constant(value: float, unit: str, source: str) -> Any:
-    return field(default=value, metadata={"unit": unit, "source": source})
+# Where several constants come from.
+_NEUROSIM = "DNN+NeuroSim 2.1, Param.cpp (github.com/neurosim/DNN_NeuroSim_V2.1)"
+_NEUROSIM_DEVICES = (
+    "TaOx/HfOx: 100 kΩ, on/off ratio 10 in Table 1 of DNN+NeuroSim (Peng et al., IEDM 2019,"
+    " doi 10.1109/IEDM19573.2019.8993491)"
+)
+_ISAAC = "ISAAC (Shafiee et al., ISCA 2016, doi 10.1109/ISCA.2016.12)"
+_LIBRARY = "github.com/Accelergy-Project/accelergy-library-plug-in"
+_TIMELY = "TIMELY (Li et al., ISCA 2020, doi 10.1109/ISCA45697.2020.00073, Table II)"
+_HOROWITZ = "45 nm (Horowitz, ISSCC 2014, doi 10.1109/ISSCC.2014.6757323, Fig. 1.1.9)"
+_NEURRAM = (
+    "neuron of NeuRRAM, 130 nm (Wan et al., Nature 608, 2022),"
+    f" library/wan/components.csv of {_LIBRARY}"
+)
+_A100 = "A100 data sheet (nvidia-a100-datasheet-us-nvidia-1758950), column of the SXM 40 GB"
+_MICROWAY = "microway.com, Detailed Specifications of the AMD EPYC “Milan” CPUs"
+_TECHGAGE = "techgage.com/article/amd-epyc-milan-launch-performance"
+_STM32 = "STM32L100R8 data sheet (DocID024295 Rev 1), Table 15"
+_COMPARED = "4 passes of 1,437 digits: docs/figures/compare-digits.csv"
+
+
+def _constant(value: float, unit: str, source: str, span: tuple[float, float] | None = None) -> Any:
+    """A field; `span` is the range of what sources say, and `source` names those of its ends."""
+    return field(default=value, metadata={"unit": unit, "source": source, "span": span})
 
 
 class Constant(NamedTuple):
@@ -29,13 +53,15 @@ class Constant(NamedTuple):
     value: float
     unit: str
     source: str
+    span: tuple[float, float] | None
+    """Least and largest value in the sources; None where they agree."""
 
 
 class _Model:
     """What every dataclass of constants checks."""
 
     def __post_init__(self) -> None:
-        for name, value, unit, _ in constants(self):
+        for name, value, unit, *_ in constants(self):
             if not 0 <= value < math.inf:
                 raise ValueError(f"{name} is {value} {unit}, but must be a number of 0 or more")
 
@@ -46,10 +72,22 @@ def constants(model: Any) -> list[Constant]:
     for item in fields(model):
         value = getattr(model, item.name)
         if "unit" in item.metadata:
-            found.append(Constant(item.name, value, item.metadata["unit"], item.metadata["source"]))
+            found.append(Constant(item.name, value, **item.metadata))
         elif hasattr(value, "__dataclass_fields__"):
             found += constants(value)
     return found
+
+
+def with_constant(model: _T, name: str, value: float) -> _T:
+    """The model with another value of a constant, in every part that has one of that name."""
+    changed: dict[str, Any] = {}
+    for item in fields(model):  # type: ignore[arg-type]
+        part = getattr(model, item.name)
+        if "unit" in item.metadata and item.name == name:
+            changed[name] = value
+        elif hasattr(part, "__dataclass_fields__"):
+            changed[item.name] = with_constant(part, name, value)
+    return replace(model, **changed)  # type: ignore[type-var]
 
 
 class Read(NamedTuple):
@@ -129,25 +167,55 @@ class Cells(_Model):
     """Memristors in differential pairs, and the lines that join them, in square tiles."""
 
     conductance: float = _constant(
-        5.5e-6, "S", "mean of the 1–10 µS of TaOx/HfOx (Wu et al., VLSI 2018, as in the table of"
-        " devices of the MLP+NeuroSim 3.0 manual)"
-    )  # fmt: skip
+        5.5e-6,
+        "S",
+        f"mean of the 1–10 µS of {_NEUROSIM_DEVICES}; 75 µS: mean of the 0–150 µS of the array of"
+        " read_voltage",
+        (5.5e-6, 75e-6),
+    )
     read_voltage: float = _constant(
-        0.2, "V", "64×64 TaOx array of He et al., Nat. Commun. 2026, doi 10.1038/s41467-026-69958-0"
+        0.2,
+        "V",
+        "64×64 TaOx array of He et al., Nat. Commun. 2026, doi 10.1038/s41467-026-69958-0;"
+        f" 0.5 V: readVoltage of {_NEUROSIM}",
+        (0.2, 0.5),
     )
-    read_time: float = _constant(10e-9, "s", "read pulse of DNN+NeuroSim 2.1 (readPulseWidth)")
+    read_time: float = _constant(
+        10e-9, "s", f"readPulseWidth of {_NEUROSIM}; 100 ns: cycle of {_ISAAC}", (10e-9, 100e-9)
+    )
     pulse_voltage: float = _constant(
-        1.6, "V", "TaOx/HfOx, 1.6 V for 50 ns (MLP+NeuroSim 3.0 manual, table of devices)"
+        1.6,
+        "V",
+        "TaOx/HfOx, 1.6 V for 50 ns: table of devices of the MLP+NeuroSim 3.0 manual"
+        " (documents/ of github.com/neurosim/MLP_NeuroSim_V3.0)",
     )
-    pulse_time: float = _constant(50e-9, "s", "as the pulse voltage")
+    pulse_time: float = _constant(
+        50e-9, "s", f"as the pulse voltage; also writePulseWidth of {_NEUROSIM}"
+    )
     mean_square: float = _constant(
-        0.23, "1", "mean square of the input activities of `digits`; assumption: of all lines"
+        0.14,
+        "1",
+        "of all driven lines while the twin learns digits on 64-32-10, weighted by their devices:"
+        " measured in tests/host/test_energy_bench.py; 0.03: rows in transposed reads; 0.23: inputs",
+        (0.03, 0.23),
     )
     capacitance: float = _constant(
-        0.1e-15, "F", "assumption: of a line per cell, 0.2 fF/µm of wire and half a micrometre"
+        0.032e-15,
+        "F",
+        "of a line per cell: 0.2 fF/µm (SubArray.cpp) and 4 × 40 nm (wireWidth,"
+        f" widthInFeatureSize1T1R) of {_NEUROSIM}; 2.1 fF: 130 nm, with the gate of a transistor"
+        " (Wan et al., Nature 608, 2022, as in wan_nature_2022/arch.yaml of"
+        " github.com/mit-emze/cimloop)",
+        (0.032e-15, 2.1e-15),
     )
-    segment_resistance: float = _constant(1.0, "Ω", "assumption: of a line from cell to cell")
-    tile: int = _constant(128, "1", "lines of a tile; ISAAC (Shafiee et al., ISCA 2016)")
+    segment_resistance: float = _constant(
+        2.1,
+        "Ω",
+        "of a line from cell to cell: 4 Rho / (wireWidth · AR) at wireWidth 40 nm of"
+        f" {_NEUROSIM}; 0.23 Ω: at 200 nm",
+        (0.23, 2.1),
+    )
+    tile: int = _constant(128, "1", f"lines of a tile: numRowSubArray of {_NEUROSIM}; as {_ISAAC}")
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -188,16 +256,28 @@ class Converters(_Model):
 
     bits: int = _constant(8, "1", "`adc_bits` and `dac_bits` of madem's settings")
     adc_step: float = _constant(
-        6.1e-15,
+        6.5e-15,
         "J per conversion step (Walden)",
-        "ISAAC: 8 bits, 1.28 GS/s, 2 mW; the best single ADCs reach 2.2 fJ (Harpe et al., ISSCC"
-        " 2013)",
+        f"{_ISAAC}: 16 mW for eight of 8 bits at 1.2 GS/s, library/isaac/isaac_adc.csv of"
+        f" {_LIBRARY}; 0.57 fJ: 0.145 pJ a conversion of 8 bits in time, {_TIMELY}; 10.1 fJ:"
+        " 3.1 mW at 1.2 GS/s (Kull et al., ISSCC 2013, doi 10.1109/ISSCC.2013.6487818)",
+        (0.57e-15, 10.1e-15),
     )
-    adc_rate: float = _constant(1.28e9, "1/s", "ISAAC")
+    adc_rate: float = _constant(1.2e9, "1/s", "as adc_step")
     dac_bit: float = _constant(
-        0.39e-12, "J per bit", "ISAAC: 1,024 one-bit DACs take 4 mW at a cycle of 100 ns"
+        0.42e-12,
+        "J per bit",
+        f"{_ISAAC}: 4 mW for 1,024 of one bit, library/isaac/isaac_dac.csv of {_LIBRARY}; 4.7 fJ:"
+        f" 37.5 fJ a conversion of 8 bits in time, {_TIMELY}",
+        (4.7e-15, 0.42e-12),
     )
-    add: float = _constant(0.1e-12, "J", "32-bit integer add, 45 nm (Horowitz, ISSCC 2014)")
+    add: float = _constant(
+        0.1e-12,
+        "J",
+        f"32-bit integer add, {_HOROWITZ}; 0.021 pJ: shift and add of {_ISAAC},"
+        f" library/isaac/isaac_shift_add.csv of {_LIBRARY}",
+        (0.021e-12, 0.1e-12),
+    )
 
     def cost(self, work: Workload, cells: Cells) -> Cost:
         """Between the reads of one training sample: DACs, ADCs and the sums over tiles."""
@@ -215,19 +295,20 @@ class Converters(_Model):
 class Amplifiers(_Model):
     """Lines end in analogue units, which drive the next lines: only the input is converted."""
 
-    power: float = _constant(
-        100e-6, "W", "assumption: of an amplifier that settles within the read time"
+    settle: float = _constant(
+        1.45e-12,
+        "J a line and read",
+        f"to sample (1.2 pJ) and integrate (0.25 pJ): {_NEURRAM}; 0.081 pJ: an adder of currents, a"
+        f" charging comparator and two buffers, 65 nm, {_TIMELY}",
+        (0.081e-12, 1.45e-12),
     )
-    dac: float = _constant(3.1e-12, "J", "8 bits at 0.39 pJ (ISAAC), once an input")
+    dac: float = _constant(3.4e-12, "J", "8 bits at the dac_bit of the converters, once an input")
 
     def cost(self, work: Workload, cells: Cells) -> Cost:
         """During the reads of one training sample, an amplifier for each sensed line of a tile."""
-        time = sum(read.times * read.sensed * cells.tiles(read.driven) for read in work.reads)
+        settled = sum(read.times * read.sensed * cells.tiles(read.driven) for read in work.reads)
         return Cost(
-            {
-                "amplifiers": time * cells.read_time * self.power,
-                "DACs": work.sizes[0] * self.dac,
-            },
+            {"amplifiers": settled * self.settle, "DACs": work.sizes[0] * self.dac},
             0.0,
         )
 
@@ -236,17 +317,23 @@ class Amplifiers(_Model):
 class Accumulators(_Model):
     """The firmware's weight change, as logic beside each tile: a byte of SRAM per coupling."""
 
-    add: float = _constant(0.1e-12, "J", "32-bit integer add, 45 nm (Horowitz, ISSCC 2014)")
-    multiply: float = _constant(0.2e-12, "J", "8-bit multiply, 45 nm (Horowitz, ISSCC 2014)")
+    add: float = _constant(
+        0.1e-12,
+        "J",
+        f"32-bit integer add, {_HOROWITZ}; 0.021 pJ: as in the converters",
+        (0.021e-12, 0.1e-12),
+    )
+    multiply: float = _constant(0.2e-12, "J", f"8-bit multiply, {_HOROWITZ}")
     sram_byte: float = _constant(
-        1.25e-12, "J", "64 bits of an 8 KB SRAM take 10 pJ, 45 nm (Horowitz, ISSCC 2014)"
+        1.25e-12,
+        "J",
+        "64 bits of an 8 KB memory take 10 pJ, 45 nm (Horowitz, as in Table 3 of"
+        " pmc.ncbi.nlm.nih.gov/articles/PMC8934428)",
     )
-    rate: float = _constant(8e9, "couplings/s of a tile", "assumption: a 64-bit word at 1 GHz")
-    pulses: float = _constant(
-        12.0 / 5748,
-        "per coupling and sample",
-        "centred rule, 4 passes of 1,437 digits: docs/figures/compare-digits.csv",
+    rate: float = _constant(
+        8e9, "couplings/s of a tile", f"a 64-bit word (sram_byte) at the clkFreq of {_NEUROSIM}"
     )
+    pulses: float = _constant(12.0 / 5748, "per coupling and sample", f"centred rule, {_COMPARED}")
 
     def cost(self, work: Workload, cells: Cells) -> Cost:
         """A coupling takes two products, three adds, a byte read and a byte written; a device that
@@ -280,7 +367,7 @@ class Coincidence(_Model):
     pulses: float = _constant(
         77.5 / 5748,
         "per coupling and sample",
-        "stochastic pulses, 4 passes of 1,437 digits: docs/figures/compare-digits.csv",
+        f"stochastic pulses, {_COMPARED}",
     )
 
     def cost(self, work: Workload, cells: Cells) -> Cost:
@@ -346,13 +433,18 @@ class Microcontroller(_Model):
         60.0, "instructions per coupling", "counted in QEMU: weight change, and what is left"
     )
     cycles: float = _constant(
-        1.5, "cycles per instruction", "assumption: Cortex-M3 TRM has 1 for most, 2 for a load"
+        1.55,
+        "cycles per instruction",
+        "instructions of one training sample in QEMU, at the cycles of Table 3-1 of the Cortex-M3"
+        " Technical Reference Manual (100165), no wait states: counted as the instructions;"
+        " 1.43 and 1.80: the least and most that the table allows",
+        (1.43, 1.80),
     )
-    clock: float = _constant(72e6, "1/s", "STM32F103x8 datasheet DS5319")
+    clock: float = _constant(32e6, "1/s", _STM32)
     current: float = _constant(
-        27e-3, "A", "STM32F103x8 datasheet DS5319: run mode from flash, 72 MHz, peripherals off"
+        9.6e-3, "A", f"{_STM32}: run mode, code from flash, 32 MHz, peripherals off, typical"
     )
-    voltage: float = _constant(3.3, "V", "STM32F103x8 datasheet DS5319, typical currents")
+    voltage: float = _constant(3.6, "V", f"{_STM32}: its conditions")
 
     def instructions(self, work: Workload) -> float:
         macs = sum(read.driven * read.sensed * read.times for read in work.reads)
@@ -387,9 +479,12 @@ class Processor(_Model):
     value_bytes: int
     launch: float
     utilisation: float = _constant(
-        0.5, "1", "model FLOPs utilisation of large training runs: 46 % (PaLM, Chowdhery et al.,"
-        " 2022)"
-    )  # fmt: skip
+        0.462,
+        "1",
+        "model FLOPs utilisation of PaLM (Chowdhery et al., 2022, arXiv 2204.02311); 57.8 %: its"
+        " hardware FLOPs utilisation",
+        (0.462, 0.578),
+    )
     batch: int = 1
 
     def __post_init__(self) -> None:
@@ -423,12 +518,16 @@ class Processor(_Model):
 class A100(Processor):
     """NVIDIA A100 SXM 40 GB, half precision on its tensor cores."""
 
-    peak: float = _constant(312e12, "FLOP/s", "A100 datasheet: FP16 tensor core, dense")
-    bandwidth: float = _constant(1.555e12, "B/s", "A100 datasheet: HBM2 of 40 GB")
-    power: float = _constant(400.0, "W", "A100 datasheet: largest thermal design power")
+    peak: float = _constant(312e12, "FLOP/s", f"{_A100}: FP16 tensor core, dense")
+    bandwidth: float = _constant(1.555e12, "B/s", f"{_A100}: memory bandwidth")
+    power: float = _constant(400.0, "W", f"{_A100}: largest thermal design power")
     value_bytes: int = _constant(2, "B", "half precision")
     launch: float = _constant(
-        5e-6, "s per kernel", "assumption: launches take a few microseconds; costs time only"
+        5e-6,
+        "s per kernel",
+        "5–20 µs (cuda_kernel_launch_stats.rst of"
+        " github.com/facebookresearch/HolisticTraceAnalysis); costs time only",
+        (5e-6, 20e-6),
     )
 
 
@@ -437,9 +536,11 @@ class Epyc(Processor):
     """AMD EPYC 7763, single precision on all 64 cores."""
 
     peak: float = _constant(
-        5.0e12, "FLOP/s", "AMD EPYC 7763: 64 cores at 2.45 GHz, two 8-wide fused multiply-adds"
+        5.0e12,
+        "FLOP/s",
+        f"64 cores at 2.45 GHz ({_TECHGAGE}), two 256-bit multiply-add units each ({_MICROWAY})",
     )
-    bandwidth: float = _constant(204.8e9, "B/s", "AMD EPYC 7763: 8 channels of DDR4-3200")
-    power: float = _constant(280.0, "W", "AMD EPYC 7763: thermal design power")
+    bandwidth: float = _constant(204.8e9, "B/s", f"8 channels of DDR4-3200 ({_MICROWAY})")
+    power: float = _constant(280.0, "W", f"{_TECHGAGE}: largest thermal design power")
     value_bytes: int = _constant(4, "B", "single precision")
-    launch: float = _constant(0.0, "s per kernel", "a function call")
+    launch: float = _constant(0.0, "s per kernel", "a function call of the same program")

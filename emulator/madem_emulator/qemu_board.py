@@ -28,7 +28,7 @@ import select
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from madem_emulator.board_process import (
@@ -102,19 +102,26 @@ class QemuBoard:
         port: path of the serial port.
     """
 
-    def __init__(self, image: Path, heap: int = DEFAULT_HEAP, icount: bool = False) -> None:
+    def __init__(
+        self,
+        image: Path,
+        heap: int = DEFAULT_HEAP,
+        icount: bool = False,
+        options: Sequence[str] = ("-monitor", "none"),
+    ) -> None:
         """Power up.
 
         Args:
             image: the firmware, an ELF file.
             heap: bytes of MicroPython's heap.
             icount: count time in instructions.
+            options: of QEMU, for its monitor and its log.
         """
         master, self._slave = open_port()
         self.port = os.ttyname(self._slave)
         command = [
             *("qemu-system-arm", "-machine", "mps2-an385", "-kernel", str(image)),
-            *("-display", "none", "-monitor", "none", "-nodefaults"),
+            *("-display", "none", "-nodefaults", *options),
             # QEMU's own `-serial pty` looks for a client only once a second.
             *("-add-fd", f"fd={master},set=1"),
             *("-chardev", "serial,id=port,path=/dev/fdset/1", "-serial", "chardev:port"),

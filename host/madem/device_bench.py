@@ -6,6 +6,7 @@ same network in plain Python floats.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from importlib.resources import files
 from itertools import pairwise
 from typing import Any
@@ -18,7 +19,8 @@ from madem.boards import open_board
 from madem.device import TwinLearner, connect, pack_config
 from madem.errors import MademError
 from madem.repl import Repl
-from madem.tasks import load_task
+from madem.state import State
+from madem.tasks import Batch, load_task
 
 _SIZES = (64, 32, 10)
 _PASSES = 3
@@ -55,39 +57,71 @@ def run(spec: str, _task: str, _progress: Any) -> tuple[dict[str, Any], Table]:
     Raises:
         MademError: the board has no clock, or does not answer.
     """
-    task = load_task("digits")
-    plan = learn.recipe(task, hidden=_SIZES[1:-1], epochs=_PASSES)
-    rate = plan.settings.rate(plan.settings.learning_rate * plan.decay**_PASSES)
-    config = pack_config(plan.settings.integers())
-    following = task.train_pass(_PASSES)
-    twin = TwinLearner(plan.settings.integers())
+    network = half_trained()
     with open_board(spec) as board:
         connect(board)
-        learn.train(twin, task, plan)
-        state = twin.state()
         slow = board.patience > 1
         count, loops = (_FEW_SAMPLES, _FEW_LOOPS) if slow else (_SAMPLES, _LOOPS)
-        samples = b"".join(
-            bytes([*x, y]) for x, y in zip(following.x, following.target[: 4 * count], strict=False)
-        )
         timeout = round(60 * board.patience)
         with Repl(board.port, board.name) as repl:
-            deploy.find_firmware(repl)
-            text = repl.exec((files("madem_firmware") / "bench.py").read_text())
+            text = open_bench(repl)
             if b"no_clock" in text:
                 raise MademError(f"{board.name} has no clock to measure with")
             text = repl.exec(f"references(*{_SIZES},{loops})", timeout=timeout)
-            repl.exec(f"learner=prepare({config!r})", timeout=timeout)
-            _fill(repl, "learner.network.front.devices", b"".join(state.devices))
-            for k, cells in enumerate(state.accumulators):
-                _fill(repl, f"learner.accumulators[{k}]", cells)
-            repl.exec(f"learner.steps={state.steps};samples=bytearray({len(samples)})")
-            _fill(repl, "samples", samples)
-            text += repl.exec(f"firmware(learner,samples,{count},{rate},{loops})", timeout=timeout)
+            network.load(repl, 4 * count, timeout)
+            text += repl.exec(
+                f"firmware(learner,samples,{count},{network.rate},{loops})", timeout=timeout
+            )
     us = {name: float(value) for name, value in map(str.split, text.decode().splitlines())}
     us["train_sample"] = us.pop(f"train_{count}") / count
     counted = "icount" in spec.partition(":")[2].split(",")
     return _result(spec, us, counted), _table(spec, us, counted)
+
+
+def open_bench(repl: Repl) -> bytes:
+    """Run firmware/bench.py, which defines what the timings call; returns what it prints."""
+    deploy.find_firmware(repl)
+    return repl.exec((files("madem_firmware") / "bench.py").read_text())
+
+
+@dataclass(frozen=True)
+class HalfTrained:
+    """The network of `digits` after some passes, and the samples that come next."""
+
+    config: bytes
+    """A CONFIGURE payload."""
+    state: State
+    rate: int
+    """Learning rate of the next pass, as LEARN takes it."""
+    following: Batch
+
+    def load(self, repl: Repl, count: int, timeout: int) -> None:
+        """Make it the `learner` of the open bench, and `count` samples, classes and all, its
+        `samples`."""
+        samples = b"".join(
+            bytes([*x, y])
+            for x, y in zip(self.following.x[:count], self.following.target, strict=False)
+        )
+        repl.exec(f"learner=prepare({self.config!r})", timeout=timeout)
+        _fill(repl, "learner.network.front.devices", b"".join(self.state.devices))
+        for k, cells in enumerate(self.state.accumulators):
+            _fill(repl, f"learner.accumulators[{k}]", cells)
+        repl.exec(f"learner.steps={self.state.steps};samples=bytearray({len(samples)})")
+        _fill(repl, "samples", samples)
+
+
+def half_trained() -> HalfTrained:
+    """What the twin has learned after three passes, which is what a board would have."""
+    task = load_task("digits")
+    plan = learn.recipe(task, hidden=_SIZES[1:-1], epochs=_PASSES)
+    twin = TwinLearner(plan.settings.integers())
+    learn.train(twin, task, plan)
+    return HalfTrained(
+        pack_config(plan.settings.integers()),
+        twin.state(),
+        plan.settings.rate(plan.settings.learning_rate * plan.decay**_PASSES),
+        task.train_pass(_PASSES),
+    )
 
 
 def _fill(repl: Repl, buffer: str, content: bytes) -> None:

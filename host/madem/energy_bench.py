@@ -6,14 +6,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from rich import box
 from rich.console import Group
 from rich.table import Table
 
-from madem import device_bench
+from madem import cycle_count, device_bench
 from madem_emulator import energy
+from madem_emulator.cortex_m3 import TYPICAL
 from madem_emulator.energy import Array, Cells, Cost, Microcontroller, Workload
 
 SIZES = (64, 128, 256, 512, 1024, 2048, 4096)
@@ -81,7 +82,57 @@ def rows(compared: Mapping[str, Model]) -> list[Row]:
     return found
 
 
-def counted(instructions: Mapping[str, float], sizes: tuple[int, int, int]) -> Microcontroller:
+SENSITIVITY_SIZE = 1024
+"""Units a layer at which the ranges of the constants are tried."""
+
+
+class Swing(NamedTuple):
+    """What the range of one constant does to the advantage, all others as they are."""
+
+    name: str
+    unit: str
+    span: tuple[float, float]
+    advantages: Mapping[str, tuple[float, float]]
+    """At the ends of the span: of each array over the GPU at batch 1, and under `microcontroller`
+    what that takes over the array that does its work."""
+
+
+def sensitivity(compared: Mapping[str, Model]) -> list[Swing]:
+    """A swing for each constant with a range, at SENSITIVITY_SIZE; those first that change most.
+
+    Constants that change times alone are left out.
+    """
+    work = Workload((SENSITIVITY_SIZE,) * 3)
+
+    def advantages(name: str, value: float) -> dict[str, float]:
+        energies = {
+            key: energy.with_constant(model, name, value).cost(work).energy
+            for key, model in compared.items()
+        }
+        found = {array: energies["gpu"] / energies[array] for array in ARRAYS}
+        return found | {"microcontroller": energies["microcontroller"] / energies["firmware"]}
+
+    swings = []
+    spans = {
+        (c.name, c.unit, c.span)
+        for model in compared.values()
+        for c in energy.constants(model)
+        if c.span
+    }
+    for name, unit, span in sorted(spans):
+        low, high = (advantages(name, value) for value in span)
+        if low != high:
+            swings.append(Swing(name, unit, span, {key: (low[key], high[key]) for key in low}))
+    return sorted(swings, key=_largest_change, reverse=True)
+
+
+def _largest_change(swing: Swing) -> float:
+    return max(max(pair) / min(pair) for pair in swing.advantages.values())
+
+
+def counted(
+    instructions: Mapping[str, float], sizes: tuple[int, int, int], cycles: float
+) -> Microcontroller:
     """The microcontroller with the instructions that `madem bench device` has counted.
 
     A forward and a transposed read differ in their multiply-accumulates and have the same sort of
@@ -90,6 +141,7 @@ def counted(instructions: Mapping[str, float], sizes: tuple[int, int, int]) -> M
     Args:
         instructions: of `forward_read`, `transposed_read` and `train_sample`.
         sizes: of the network that was timed.
+        cycles: of an instruction, as `cycle_count.measure` finds it.
     """
     work = Workload(sizes)
     m, hidden, outputs = sizes
@@ -98,7 +150,10 @@ def counted(instructions: Mapping[str, float], sizes: tuple[int, int, int]) -> M
     per_reading = transposed / hidden - outputs * per_mac
     reads = sum(r.times * r.sensed * (r.driven * per_mac + per_reading) for r in work.reads)
     return Microcontroller(
-        per_mac, per_reading, (instructions["train_sample"] - reads) / work.couplings
+        per_mac,
+        per_reading,
+        (instructions["train_sample"] - reads) / work.couplings,
+        cycles=cycles,
     )
 
 
@@ -127,6 +182,10 @@ def to_json(found: list[Row], compared: Mapping[str, Model]) -> dict[str, Any]:
             }
             for row in found
         ],
+        "sensitivity": {
+            "size": SENSITIVITY_SIZE,
+            "swings": [swing._asdict() for swing in sensitivity(compared)],
+        },
         "constants": {
             name: [constant._asdict() for constant in energy.constants(model)]
             for name, model in compared.items()
@@ -134,7 +193,7 @@ def to_json(found: list[Row], compared: Mapping[str, Model]) -> dict[str, Any]:
     }
 
 
-def tables(found: list[Row]) -> Group:
+def tables(found: list[Row], compared: Mapping[str, Model]) -> Group:
     """Energy, time and advantage, a line per machine and a column per size; and what dominates."""
     sizes = [f"{row.size:,}" for row in found]
     energies = _table("Energy of one training sample of a network N-N-N", "N", sizes)
@@ -165,7 +224,38 @@ def tables(found: list[Row]) -> Group:
             f"{row.line_drop:.0%}" if row.line_drop < 1 else "all",
         )
     parts.caption = "last: share of the read voltage, on an array that is not cut into tiles"
-    return Group(energies, times, advantages, parts)
+    return Group(energies, times, advantages, parts, swings_table(sensitivity(compared)))
+
+
+def swings_table(swings: list[Swing]) -> Table:
+    """What `sensitivity` found, a line per constant."""
+    table = _table(
+        f"Where sources disagree: energy over that of the array, N = {SENSITIVITY_SIZE:,}",
+        "constant",
+        ["range", *ARRAYS, "MCU"],
+    )
+    for swing in swings:
+        table.add_row(
+            swing.name,
+            "…".join(_quantity(value, swing.unit) for value in swing.span),
+            *(_from_to(pair) for pair in swing.advantages.values()),
+        )
+    table.caption = (
+        "one constant at a time, the others as listed\narrays: the GPU at batch 1 over them\n"
+        "MCU: the microcontroller over the array as firmware"
+    )
+    return table
+
+
+def _quantity(value: float, unit: str) -> str:
+    """ "81 fJ" for 8.1e-14 J a line; a plain number of what has no SI unit."""
+    symbol = unit.partition(" ")[0]
+    return si(value, symbol) if len(symbol) == 1 and symbol != "1" else f"{value:.3g}"
+
+
+def _from_to(pair: tuple[float, float]) -> str:
+    first, last = (_times(value) for value in pair)
+    return first if first == last else f"{first}…{last}"
 
 
 def _table(title: str, first: str, columns: list[str]) -> Table:
@@ -177,7 +267,15 @@ def _table(title: str, first: str, columns: list[str]) -> Table:
     return table
 
 
-_PREFIXES = ((1.0, ""), (1e-3, "m"), (1e-6, "µ"), (1e-9, "n"), (1e-12, "p"))
+_PREFIXES = (
+    (1.0, ""),
+    (1e-3, "m"),
+    (1e-6, "µ"),
+    (1e-9, "n"),
+    (1e-12, "p"),
+    (1e-15, "f"),
+    (1e-18, "a"),
+)
 
 
 def si(value: float, unit: str) -> str:
@@ -196,16 +294,17 @@ def run(spec: str, task: str, progress: Any) -> tuple[dict[str, Any], Group]:
     """The `energy` of `madem bench`.
 
     Args:
-        spec: `qemu:…,icount` has the microcontroller's instructions counted on that board; with
-            any other board they are those that were counted before.
+        spec: `qemu:…,icount` has the microcontroller's instructions counted on that board, and
+            their cycles; with any other board they are those that were counted before.
     """
     microcontroller = None
     if spec.startswith("qemu") and "icount" in spec:
         timed, _ = device_bench.run(spec, task, progress)
-        microcontroller = counted(timed["instructions"], tuple(timed["layers"]))
+        cycles = cycle_count.measure()[TYPICAL]
+        microcontroller = counted(timed["instructions"], tuple(timed["layers"]), cycles)
     compared = models(microcontroller)
     found = rows(compared)
-    return to_json(found, compared), tables(found)
+    return to_json(found, compared), tables(found, compared)
 
 
 def save_picture(result: Mapping[str, Any], folder: Path) -> Path:

@@ -2,6 +2,7 @@
 
 import csv
 import math
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,6 +28,7 @@ from madem_emulator.energy import (
     Read,
     Workload,
     constants,
+    with_constant,
 )
 from madem_emulator.rules import RULES
 
@@ -71,7 +73,7 @@ def test_devices_and_lines_by_hand() -> None:
         mean_square=1.0, capacitance=1e-15, segment_resistance=2.0, tile=100,
     )  # fmt: skip
     # A pair: 2 · 1 µS · (0.5 V)² · 1 µs = 0.5 pJ; 4·2 + 3·(3·1 + 1·2) = 23 pairs.
-    cost = Array(Amplifiers(power=0, dac=0), Coincidence(slots=0, pulses=0), cells).cost(TINY)
+    cost = Array(Amplifiers(settle=0, dac=0), Coincidence(slots=0, pulses=0), cells).cost(TINY)
     assert cost.parts["devices"] == pytest.approx(23 * 0.5e-12)
     # A cell of a line: 1 fF · (0.5 V)² = 0.25 fJ, for the same 23 crossings.
     assert cost.parts["lines"] == pytest.approx(23 * 0.25e-15)
@@ -90,6 +92,14 @@ def test_converters_by_hand() -> None:
     # Tiles of 2 lines: 4 driven are 2 tiles, 3 are 2; 2 sensed are 1.
     cut = converters.cost(TINY, Cells(tile=2))
     assert cut.parts == {"ADCs": 4.0 * (2 * 2 + 3 * 2 + 3 * 2), "DACs": 32.0, "sums": 16.0}
+
+
+def test_amplifiers_by_hand() -> None:
+    # One each for the 11 readings; three inputs are converted.
+    whole = Amplifiers(settle=1.0, dac=0.5).cost(TINY, Cells(tile=100))
+    assert whole.parts == {"amplifiers": 11.0, "DACs": 1.5}
+    cut = Amplifiers(settle=1.0, dac=0.5).cost(TINY, Cells(tile=2))
+    assert cut.parts["amplifiers"] == 2 * 2 + 3 * 2 + 3 * 2
 
 
 def test_weight_changes_by_hand() -> None:
@@ -222,10 +232,64 @@ def test_what_dominates() -> None:
 # --- the constants ------------------------------------------------------------------------------
 
 
+PUBLIC = re.compile(r"\bdoi 10\.|arXiv|(github|techgage|microway)\.com|\.gov/|data sheet|manual")
+"""Marks of a publication, a file of a public repository or a data sheet."""
+MEASURED_HERE = re.compile(r"counted in QEMU|counted as|tests/\S+\.py|docs/figures/\S+\.csv")
+OF_THE_MODEL = {"bits", "slots", "value_bytes", "dac", "pulse_time", "adc_rate"}
+"""What follows from the model itself, or from another constant that the source names."""
+NOT_A_SOURCE = re.compile("assum|guess|about|memory of|not checked", re.IGNORECASE)
+
+
 @pytest.mark.parametrize("constant", every_constant(), ids=lambda constant: constant.name)
 def test_every_constant_has_a_unit_and_a_source(constant: Constant) -> None:
     assert constant.unit
-    assert len(constant.source) > 10 or constant.source in ("ISAAC", "half precision")
+    assert not NOT_A_SOURCE.search(constant.source)
+    if constant == next(c for c in constants(Epyc()) if c.name == "launch"):
+        assert constant.value == 0  # nothing to find
+    elif constant.name not in OF_THE_MODEL:
+        assert PUBLIC.search(constant.source) or MEASURED_HERE.search(constant.source)
+
+
+@pytest.mark.parametrize("constant", every_constant(), ids=lambda constant: constant.name)
+def test_sources_that_are_files_here_are_there(constant: Constant) -> None:
+    for path in re.findall(r"(?:tests|docs)/[\w/.-]+\.(?:py|csv)", constant.source):
+        assert (ROOT / path).is_file()
+
+
+@pytest.mark.parametrize("constant", every_constant(), ids=lambda constant: constant.name)
+def test_a_range_holds_the_value_and_its_ends_are_told(constant: Constant) -> None:
+    if constant.span is not None:
+        low, high = constant.span
+        assert low <= constant.value <= high
+        assert low < high
+        # The end that is not the value is told behind a semicolon, or both in words.
+        assert "; " in constant.source or "–" in constant.source
+
+
+def test_values_derived_from_what_their_sources_give() -> None:
+    cells, converters, amplifiers = Cells(), Converters(), Amplifiers()
+    assert cells.conductance == pytest.approx((1 / 100e3 + 1 / 1000e3) / 2)
+    assert cells.capacitance == pytest.approx(0.2e-15 / 1e-6 * 4 * 40e-9)
+    assert cells.segment_resistance == pytest.approx(4 * 4.03e-8 / (40e-9 * 1.90), rel=0.02)
+    spans = {c.name: c.span for c in constants(DESIGNS[0])}
+    low, _ = spans["segment_resistance"] or (0, 0)
+    assert low == pytest.approx(4 * 2.42e-8 / (200e-9 * 2.10), rel=0.02)
+    assert converters.adc_step == pytest.approx(16e-3 / (8 * 1.2e9) / 2**8, rel=0.01)
+    assert spans["adc_step"] == pytest.approx((0.145e-12 / 2**8, 3.1e-3 / 1.2e9 / 2**8), rel=0.01)
+    # ISAAC's DACs wait for its ADCs 28 cycles of 128.
+    assert converters.dac_bit == pytest.approx(4e-3 / (1024 * 12e6) * 1.28, rel=0.01)
+    assert spans["dac_bit"] == pytest.approx((37.5e-15 / 8, 0.42e-12), rel=0.01)
+    assert amplifiers.settle == pytest.approx(1.2e-12 + 0.25e-12)
+    assert amplifiers.dac == pytest.approx(8 * converters.dac_bit, rel=0.02)
+    assert Epyc().peak == pytest.approx(64 * 2.45e9 * 2 * 8 * 2, rel=0.01)
+    assert Epyc().bandwidth == pytest.approx(8 * 3200e6 * 8)
+
+
+def test_another_value_reaches_every_part() -> None:
+    changed = with_constant(DESIGNS[0], "add", 1.0)
+    assert [changed.reading.add, changed.update.add] == [1.0, 1.0]  # type: ignore[union-attr]
+    assert changed.cells == DESIGNS[0].cells
+    assert with_constant(A100(batch=8), "power", 1.0) == A100(batch=8, power=1.0)
 
 
 def test_every_number_of_a_model_is_a_listed_constant() -> None:
@@ -237,7 +301,7 @@ def test_every_number_of_a_model_is_a_listed_constant() -> None:
 
 def test_the_page_lists_every_constant_with_its_value() -> None:
     page = (ROOT / "docs/energy.md").read_text()
-    for name, value, unit, source in every_constant():
+    for name, value, unit, source, _ in every_constant():
         assert f"| {name} | {value:.3g} | {unit} | {source} |" in page
 
 

@@ -2,14 +2,28 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
-from madem import device_bench, energy_bench, energy_pictures
+from madem import cycle_count, device_bench, energy_bench, energy_pictures, learn
 from madem.cli import main
+from madem.device import TwinLearner
+from madem.tasks import load_task
+from madem_emulator import energy
 from madem_emulator.board_process import EmulatedBoardError
-from madem_emulator.energy import Microcontroller, Workload
+from madem_emulator.cortex_m3 import FASTEST, SLOWEST, TYPICAL
+from madem_emulator.energy import (
+    Amplifiers,
+    Array,
+    Coincidence,
+    Microcontroller,
+    Workload,
+    constants,
+)
 from madem_emulator.qemu_board import find_image
+from madem_emulator.twin_array import FULL, Weights
 
 
 def test_command_prints_plots_and_writes_json(
@@ -39,7 +53,8 @@ def test_command_prints_plots_and_writes_json(
 def test_numbers_with_prefixes() -> None:
     assert energy_bench.si(0.00126, "J") == "1.3 mJ"
     assert energy_bench.si(3.1e-12, "J") == "3.1 pJ"
-    assert energy_bench.si(4e-14, "J") == "0.0 pJ"
+    assert energy_bench.si(4e-14, "J") == "40 fJ"
+    assert energy_bench.si(4e-21, "J") == "0.0 aJ"
     assert energy_bench.si(118.2e-6, "J") == "118 µJ"
     assert energy_bench.si(21.8, "s") == "22 s"
 
@@ -53,7 +68,8 @@ def test_counting_finds_the_instructions_again() -> None:
         "transposed_read": n * outputs * 20 + n * 150,
         "train_sample": chip.instructions(Workload(sizes)),
     }
-    found = energy_bench.counted(instructions, sizes)
+    found = energy_bench.counted(instructions, sizes, cycles=1.25)
+    assert found.cycles == 1.25
     assert found.per_mac == pytest.approx(20)
     assert found.per_reading == pytest.approx(150)
     assert found.per_coupling == pytest.approx(90)
@@ -67,6 +83,55 @@ def test_the_page_has_the_figures_of_the_models() -> None:
         assert f"| {label} | {' | '.join(cells)} |" in page
 
 
+def test_the_page_has_what_the_ranges_do() -> None:
+    page = (Path(__file__).parents[2] / "docs/energy.md").read_text()
+    table = energy_bench.swings_table(energy_bench.sensitivity(energy_bench.models()))
+    for cells in zip(*(column.cells for column in table.columns), strict=True):
+        assert f"| {' | '.join(map(str, cells))} |" in page
+
+
+def test_a_range_is_tried_at_both_ends() -> None:
+    compared = energy_bench.models()
+    found = {swing.name: swing for swing in energy_bench.sensitivity(compared)}
+    assert "launch" not in found  # which is time alone
+    swing = found["settle"]
+    gpu = compared["gpu"].cost(Workload((1024, 1024, 1024))).energy
+    for value, advantage in zip(swing.span, swing.advantages["analogue"], strict=True):
+        array = Array(Amplifiers(settle=value), Coincidence())
+        assert advantage == pytest.approx(gpu / array.cost(Workload((1024, 1024, 1024))).energy)
+    assert swing.advantages["firmware"][0] == swing.advantages["firmware"][1]
+
+
+def test_mean_square_is_that_of_the_twin_while_it_learns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every driven line of every read of a pass of digits, the bias line too."""
+    driven: dict[str, list[tuple[float, float]]] = {"forward": [], "transposed": []}
+    forward, transposed = Weights.forward, Weights.transposed
+
+    def watched_forward(self: Weights, s: Any) -> Any:
+        n, m = self.lines.shape[-2:]
+        reads = s.size / m
+        driven["forward"].append((n * (np.sum(np.square(s / FULL)) + reads), reads * n * (m + 1)))
+        return forward(self, s)
+
+    def watched_transposed(self: Weights, s: Any) -> Any:
+        m = self.lines.shape[-1]
+        driven["transposed"].append((m * np.sum(np.square(s / FULL)), m * s.size))
+        return transposed(self, s)
+
+    task = load_task("digits")
+    plan = learn.recipe(task, hidden=(32,), epochs=1)
+    monkeypatch.setattr(Weights, "forward", watched_forward)
+    monkeypatch.setattr(Weights, "transposed", watched_transposed)
+    learn.train(TwinLearner(plan.settings.integers()), task, plan)
+    squares, devices = np.sum([pair for pairs in driven.values() for pair in pairs], axis=0)
+    assert squares / devices == pytest.approx(energy.Cells().mean_square, rel=0.15)
+    back = np.sum(driven["transposed"], axis=0)
+    span = {c.name: c.span for c in energy.constants(energy.Cells())}["mean_square"]
+    assert span is not None
+    assert span[0] == pytest.approx(back[0] / back[1], rel=0.25)
+    assert span[1] == pytest.approx(np.mean(np.square(task.x_train / FULL)), rel=0.1)
+
+
 @pytest.mark.slow
 def test_the_microcontroller_takes_about_the_instructions_that_are_counted() -> None:
     try:
@@ -75,9 +140,14 @@ def test_the_microcontroller_takes_about_the_instructions_that_are_counted() -> 
         pytest.skip(str(reason))
     result, _ = device_bench.run("qemu:heap=256K,icount", "digits", None)
     work = Workload((64, 32, 10))
-    counted = energy_bench.counted(result["instructions"], (64, 32, 10)).instructions(work)
+    cycles = cycle_count.measure()
+    chip = energy_bench.counted(result["instructions"], (64, 32, 10), cycles[TYPICAL])
+    counted = chip.instructions(work)
     # Faster kernels change it; then `madem bench energy --board qemu:heap=256K,icount` has it.
     assert 0.5 < counted / Microcontroller().instructions(work) < 2
+    listed = {constant.name: constant for constant in constants(Microcontroller())}["cycles"]
+    assert listed.span == pytest.approx((cycles[FASTEST], cycles[SLOWEST]), rel=0.1)
+    assert listed.value == pytest.approx(cycles[TYPICAL], rel=0.1)
 
 
 def test_picture_has_every_machine_and_part() -> None:
