@@ -6,6 +6,7 @@ import contextlib
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -92,8 +93,8 @@ class LearnTask:
         look = Look(device, watch, network=True, learns=True, chips=bool(plan.design))
         watched = _Watched(learner, task, watch, look, limits, self.pace)
         watch.begin(Stage.LEARNING, memory=_MEMORY_TASK, keep=keep)
-        learn.train(watched, task, plan, limit=limits.most)
-        look.last()
+        with look.to_the_end():
+            learn.train(watched, task, plan, limit=limits.most)
         watch.set(stage=Stage.TESTING)
         watch.set(metrics=learn.evaluate(watched, task))
 
@@ -224,13 +225,12 @@ class ReplayStream:
             look = Look(device, watch, network=bool(saved) or self.novelty, learns=self.novelty)
             watch.begin(Stage.STREAMING, memory=_MEMORY_STREAM, keep=keep)
             cutter = stream_run.Cutter(pipeline, source.rate_hz)
-            for number, (chunk, sample) in enumerate(self._chunks(source, cutter, watch, limits)):
-                if limits.most is not None and number >= limits.most:
-                    break
-                watch.fed(chunk.samples)
-                work(chunk, number, sample)
-                look.glance()
-            look.last()
+            chunks = self._chunks(source, cutter, watch, limits)
+            with look.to_the_end():
+                for number, (chunk, sample) in enumerate(islice(chunks, limits.most)):
+                    watch.fed(chunk.samples)
+                    work(chunk, number, sample)
+                    look.glance()
 
     def _chunks(
         self, source: Source, cutter: stream_run.Cutter, watch: Watch, limits: Limits
@@ -329,8 +329,8 @@ class OwnSensor:
         watch.begin(Stage.STREAMING, memory=_MEMORY_STREAM, keep=keep)
         live.start(mode, rate=rate, flags=flags, raw=_raw_room(live) if self.raw else 0)
         try:
-            self._follow(live, feeder, watch, limits, look)
-            look.last()
+            with look.to_the_end():
+                self._follow(live, feeder, watch, limits, look)
         finally:
             with contextlib.suppress(MademError):
                 live.stop()

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
 from madem import session
 from madem.device import Device, Memory, Stats
+from madem.monitor.limits import StoppedError, TimeIsUpError
 from madem.monitor.watch import Bytes, Watch
 
 _SHARE = 0.1
@@ -68,8 +70,17 @@ class Look:
             self._weights_due.when_due(self.weights)
         self._health_due.when_due(self.health)
 
-    def last(self) -> None:
-        """Read all, at the end of the work."""
+    @contextlib.contextmanager
+    def to_the_end(self) -> Iterator[None]:
+        """Around the work: reads all when it ends, unless it is the board that has failed."""
+        try:
+            yield
+        except (StoppedError, TimeIsUpError):
+            self._all()
+            raise
+        self._all()
+
+    def _all(self) -> None:
         if self.network:
             self.activities()
             self.weights()
