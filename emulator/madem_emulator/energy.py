@@ -195,8 +195,8 @@ class Cells(_Model):
     mean_square: float = _constant(
         0.14,
         "1",
-        "of all driven lines while the twin learns digits on 64-32-10, weighted by their devices:"
-        " measured in tests/host/test_energy_bench.py; 0.03: rows in transposed reads; 0.23: inputs",
+        "of all driven lines while the twin learns digits on 64-32-10, weighted by their devices,"
+        " as tests/host/test_energy_bench.py measures it; 0.03: rows in transposed reads; 0.23: inputs",
         (0.03, 0.23),
     )
     capacitance: float = _constant(
