@@ -196,7 +196,8 @@ class Cells(_Model):
         0.14,
         "1",
         "of all driven lines while the twin learns digits on 64-32-10, weighted by their devices,"
-        " as tests/host/test_energy_bench.py measures it; 0.03: rows in transposed reads; 0.23: inputs",
+        " as tests/host/test_energy_bench.py measures it; 0.03: rows in transposed reads;"
+        " 0.23: inputs",
         (0.03, 0.23),
     )
     capacitance: float = _constant(
