@@ -90,7 +90,7 @@ class CodesTest:
         self._variance: Floats = np.zeros(shape[1:])
         self._start = self._copies.g
         self._found: Floats | None = None  # where the last probe found the devices, in codes
-        self._pulsed = np.zeros(shape[1:], bool)
+        self._pulses = np.zeros(shape[1:], np.int64)  # since the last probe
         self._evidence = np.zeros(shape[1:])  # −2 Σ ln p, of a device that does not move
         self._intervals = np.zeros(shape[1:], np.int64)
         lines = geometry.rows + geometry.columns
@@ -142,13 +142,17 @@ class CodesTest:
             self._start = self._copies.g.copy()
         amount = np.full(len(at), float(pulse.train))
         self._copies.pulse_some(at, amount, np.full(len(at), pulse.up))
-        self._pulsed.reshape(-1)[index] = True
+        self._pulses.reshape(-1)[index] += pulse.train
         self._sum_up(index)
 
     def _sum_up(self, index: NDArray[np.intp]) -> None:
         g = self._copies.g.reshape(PARTICLES, -1)[:, index] / self._unit
         self._mean.reshape(-1)[index] = g.mean(axis=0)
-        self._variance.reshape(-1)[index] = g.var(axis=0, ddof=1) + self._probe_variance / 2
+        # Where the window ends, few of the copies show how far a device may still come from it.
+        step = self._copies.device.cycle_to_cycle.step * self._geometry.span
+        free = step**2 * self._pulses.reshape(-1)[index]
+        spread = np.maximum(g.var(axis=0, ddof=1), free)
+        self._variance.reshape(-1)[index] = spread + self._probe_variance / 2
 
     # Probes
 
@@ -172,7 +176,7 @@ class CodesTest:
         draw = self._copies._rng.standard_normal(self._copies.shape)
         self._copies.assign(np.maximum(found * self._unit + spread * draw, 0.0))
         self._start = self._copies.g
-        self._pulsed[:] = False
+        self._pulses[:] = 0
         self._mean[:] = found
         self._variance[:] = self._probe_variance / 2
 
@@ -257,7 +261,7 @@ class CodesTest:
     def _drift(self, found: Floats) -> None:
         """Devices without pulses must stay where they are, in the mean."""
         assert self._found is not None
-        still = ~self._pulsed
+        still = self._pulses == 0
         if not still.any():
             return
         variance = self._read_variance(self._found[still])  # of a mean of two, twice
@@ -280,8 +284,8 @@ class CodesTest:
         rng = np.random.default_rng(int(self.tests))
         copies = np.abs(copies + np.sqrt(noise) * rng.standard_normal(copies.shape))
         p = (1 + (copies <= moved).sum(axis=0)) / (1 + PARTICLES)
-        self._evidence -= np.where(self._pulsed, 2 * np.log(p), 0.0)
-        self._intervals += self._pulsed
+        self._evidence -= np.where(self._pulses, 2 * np.log(p), 0.0)
+        self._intervals += self._pulses > 0
         self.tests += 2 * found.size
         fisher = stats.chi2.sf(self._evidence, 2 * np.maximum(self._intervals, 1))
         stuck = np.where(self._intervals > 0, fisher, 1.0)
@@ -293,7 +297,7 @@ class CodesTest:
             return
         card, row, column = (int(n) for n in worst)
         where = f"card {card}, row {row}, column {column}"
-        if self._pulsed[worst] and still[worst]:
+        if self._pulses[worst] and still[worst]:
             raise UnsoundError(f"stuck device: {where} does not move under pulses")
         raise UnsoundError(
             f"device at {where}: it is at {found[worst]:.0f} codes,"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from madem.errors import TaskError
+from madem_emulator import faults
 from madem_emulator.physical import presets
 from madem_emulator.physical.device import Device
 
@@ -50,7 +51,28 @@ def board_spec(args: argparse.Namespace) -> str:
     kind, _, options = args.board.partition(":")
     if kind == "unix":
         wiring = f"wiring={args.design}+{args.preset}+{args.seed}"
+        if injected := faults_of(args):
+            wiring += f"+{injected}"
         return f"unix:{options},{wiring}" if options else f"unix:{wiring}"
+    if faults_of(args):
+        raise TaskError("--inject puts faults into emulated chips: use --board unix")
     if kind in ("unix32", "qemu", "rp2040"):
         raise TaskError(f"the board {kind} has no emulated chips yet: use --board unix")
     return args.board
+
+
+def faults_of(args: argparse.Namespace) -> str:
+    """The faults that `--inject` asks for, as a wiring has them; "" for none or a flip.
+
+    Raises:
+        TaskError: there is no such fault.
+    """
+    injected = getattr(args, "inject", None)
+    if injected is None or injected.startswith("state:"):
+        return ""
+    try:
+        for each in injected.split("+"):
+            faults.parse(each)
+    except ValueError as error:
+        raise TaskError(f"--inject: {error}") from None
+    return injected

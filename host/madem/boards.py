@@ -43,7 +43,7 @@ _EMULATED = {
     "unix": (
         "madem_emulator.unix_board",
         "real MicroPython as a process behind a serial port",
-        ("heap=SIZE", "wiring=DESIGN", "sensor=CHIP+FILE"),
+        ("heap=SIZE", "wiring=DESIGN", "sensor=CHIP+FILE", "dir=FOLDER"),
     ),
     "unix32": (
         "madem_emulator.unix_board",

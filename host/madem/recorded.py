@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 from madem import link
 from madem.device import Device, Memory
 from madem.verify import DiffersError, LockStep, Mismatch
+from madem_emulator.designs import GEOMETRIES
 from madem_emulator.twin import Digests
-from madem_emulator.twin_attached import AttachedTwin, Geometry, PlayError, Read, parse
+from madem_emulator.twin_attached import AttachedTwin, PlayError, Read, parse
 
 Bytes = NDArray[np.uint8]
 _GO_ON, _LEARN, _PREDICT = 0, 1, 2
@@ -65,9 +66,10 @@ class RecordedLockStep(LockStep):
         heard: called after each sample; `attached.log` has what the chips did in it.
     """
 
-    def __init__(self, device: Device, geometry: Geometry) -> None:
+    def __init__(self, device: Device, design: str) -> None:
+        """`device` is configured with that board design."""
         super().__init__(device)
-        self.attached = AttachedTwin(device.config, geometry)
+        self.attached = AttachedTwin(device.config, GEOMETRIES[design])
         self._twin.twin = self.attached
         self._values = 3 * sum(self.config.sizes[1:]) + self.config.couplings + 1
         self.heard: Callable[[], None] = lambda: None

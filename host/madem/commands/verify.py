@@ -5,16 +5,24 @@ from __future__ import annotations
 import argparse
 import random
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from madem import learn, session, verify
+from madem import attached, learn, recorded, session, verify
 from madem.commands import options, training
 from madem.commands.terminal import Terminal
 from madem.errors import MademError, TaskError
 from madem.stream_learner import StreamLockStep
 from madem.stream_task import StreamTask
+from madem_emulator.physical import presets
+
+if TYPE_CHECKING:
+    from madem.soundness import Soundness
 
 NAME = "verify"
 HELP = "the same in lock step with the twin"
+
+
+_ANSWERS = ("device and twin differ", "the board is not sound")
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -30,44 +38,81 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--inject",
         metavar="WHAT:STEP",
         help="weight:STEP or state:STEP flips one bit on the device at that step,"
-        " to see that the check can fail",
+        " to see that the check can fail; with --frontend attached state:STEP, or a fault of the"
+        " emulated chips such as gain:c3:1.2, swap:c2:c5, dead:c4, stuck:0.r3.c2, drift:0.02",
     )
 
 
 def run(args: argparse.Namespace, terminal: Terminal) -> int:
     """Run device and twin in lock step; 1 when they differ."""
-    if args.frontend == "attached":
-        raise TaskError("verify does not know measured weights yet: use --frontend emulated")
     task, plan = training.make_plan(args)
     strike = training.strike_of(args)
+    chips = args.frontend == "attached"
+    stream = isinstance(task, StreamTask)
+    if chips and stream:
+        raise TaskError("verify does not record chips under a stream: use another task")
     if args.samples < 1:
         raise TaskError(f"samples is {args.samples}, but must be 1 or more")
     if args.epochs is None:  # as many passes as the samples need
         epochs = -(-args.samples // task.samples_per_pass)
         plan = replace(plan, epochs=epochs)
     steps = min(args.samples, plan.epochs * task.samples_per_pass)
-    flip = _injection(args, plan, steps)
-    with session.open_learner(args.board) as device:
+    flip = None if chips and attached.faults_of(args) else _injection(args, plan, steps)
+    spec = attached.board_spec(args) if chips else args.board
+    with session.open_learner(spec) as device:
         if device is None:
             raise MademError("verify compares a device with the twin: choose a board")
-        device.configure(plan.settings.integers())
+        device.configure(plan.settings.integers(), plan.design)
         if flip:
             device.flip(*flip)
-        stream = isinstance(task, StreamTask)
-        lock = StreamLockStep(device, task) if stream else verify.LockStep(device)
+        sound = None
+        if chips:
+            lock = recorded.RecordedLockStep(device, plan.design)
+            sound = _soundness(lock, args.preset, steps, len(task.x_test))
+        else:
+            lock = StreamLockStep(device, task) if stream else verify.LockStep(device)
         run = session.Run(task, plan, device.config, args.board, args.preset, args.frontend)
         what = f"verifying {task.name}"
-        mismatch = training.train(run, lock, terminal, what, args.samples, strike)
+        mismatch = _probe(sound)
+        mismatch = mismatch or training.train(run, lock, terminal, what, args.samples, strike)
+        mismatch = mismatch or _probe(sound)
         if mismatch is None:
             session.finish(run, device)
     if args.json:
-        session.write_json(args.json, run.to_json() | verify.report(lock, mismatch))
+        tested = {"code_tests": sound.test.tests} if sound else {}
+        session.write_json(args.json, run.to_json() | verify.report(lock, mismatch) | tested)
     counts = f"{lock.steps:,} steps, {lock.compared:,} values compared"
+    if sound:
+        counts += f", {sound.test.tests:,} tests of codes"
     if mismatch is not None:
-        terminal.say(f"[bold red]device and twin differ[/] after {counts}: {mismatch}")
+        terminal.say(
+            f"[bold red]{_ANSWERS[mismatch.phase == 'codes']}[/] after {counts}: {mismatch}"
+        )
         return 1
     terminal.say(f"{task.name} on {args.board}: {counts}, 0 mismatches")
     return 0
+
+
+def _soundness(
+    lock: recorded.RecordedLockStep, preset: str, samples: int, predictions: int
+) -> Soundness:
+    # Imported only here, because scipy takes its time.
+    from madem.soundness import Soundness
+
+    try:
+        return Soundness(lock, presets.get(preset), samples, predictions)
+    except ValueError as error:
+        raise TaskError(str(error)) from None
+
+
+def _probe(sound: Soundness | None) -> verify.Mismatch | None:
+    """What a probe of the chips finds."""
+    try:
+        if sound:
+            sound.probe()
+    except verify.DiffersError as error:
+        return error.mismatch
+    return None
 
 
 def _injection(
@@ -77,7 +122,8 @@ def _injection(
     if args.inject is None:
         return None
     what, _, step = args.inject.partition(":")
-    if what not in ("weight", "state") or not step.isdecimal():
+    flips = ("state",) if args.frontend == "attached" else ("weight", "state")
+    if what not in flips or not step.isdecimal():
         raise MademError(
             f"--inject {args.inject}: write weight:STEP or state:STEP, such as state:7"
         )
