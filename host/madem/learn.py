@@ -96,6 +96,16 @@ class Result:
     wall_s: float = 0.0
 
 
+def classifying(hidden: int) -> dict[str, Any]:
+    """Fields of `Settings` that suit a network with so many hidden layers that learns classes."""
+    return {
+        "w_max": (0.3, *(0.2,) * hidden),
+        "rate_scale": (1, *(2,) * hidden),
+        "adc_range_transposed": 1.0,
+        "target_high": 0.6,
+    }
+
+
 def recipe(
     task: Task,
     *,
@@ -120,15 +130,9 @@ def recipe(
     recall = task.kind == "reconstruct"
     hidden = ((64,) if words else (32,)) if hidden is None else hidden
     # Sparse dots and many samples: a narrower window holds finer couplings.
-    chosen: dict[str, Any] = {
-        "w_max": (0.2 if words else 0.3, *(0.3 if words else 0.2,) * len(hidden))
-    }
-    if not words:
-        chosen |= {
-            "rate_scale": (1, *(2,) * len(hidden)),
-            "adc_range_transposed": 1.0,
-            "target_high": 0.6,
-        }
+    chosen: dict[str, Any] = (
+        {"w_max": (0.2, *(0.3,) * len(hidden))} if words else classifying(len(hidden))
+    )
     if words and hidden:
         # Competition makes one word of an ambiguous input, not a mixture of two.
         chosen |= {

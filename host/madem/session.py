@@ -20,7 +20,7 @@ from madem.errors import MademError, TaskError
 from madem.stream_learner import StreamDevice, StreamTwin, board_of
 from madem.stream_task import StreamTask
 from madem.tasks import Task
-from madem_emulator.config import Config
+from madem_emulator.config import Config, Settings
 from madem_emulator.physical.device import Device as Memristor
 
 TWIN = "twin"
@@ -67,8 +67,13 @@ class Run:
 
 
 @contextlib.contextmanager
-def open_learner(spec: str) -> Iterator[Device | None]:
-    """A connected device, or None for the twin; the board is released at the end."""
+def open_learner(spec: str, leave: bool = False) -> Iterator[Device | None]:
+    """A connected device, or None for the twin; the board is released at the end.
+
+    Args:
+        spec: the board.
+        leave: it goes on with what it does when it is left.
+    """
     if spec == TWIN:
         yield None
         return
@@ -80,7 +85,8 @@ def open_learner(spec: str) -> Iterator[Device | None]:
         finally:
             # A board that stays behind is left at its REPL, free for other tools.
             with contextlib.suppress(MademError):
-                device.stop()
+                if not leave:
+                    device.stop()
 
 
 def prepare(
@@ -103,19 +109,22 @@ def prepare(
             f"{resume} holds a network of {sizes[0]} inputs and {sizes[-1]} outputs,"
             f" {task.name} needs {task.n_features} and {task.n_outputs}"
         )
-    # What the rate is worked out from must be what the device was configured with.
-    settings = replace(
-        plan.settings,
-        sizes=sizes,
-        rule=saved.config.rule,
-        beta=saved.config.beta / 64,
-        rate_scale=tuple(layer.scale for layer in saved.config.layers),
-        weight_bits=saved.config.weight_bits,
-    )
-    plan = replace(plan, settings=settings)
+    plan = replace(plan, settings=settings_of(plan.settings, saved.config))
     learner = _learner(device, saved.config, task, None)
     learner.load(saved)
     return learner, plan
+
+
+def settings_of(settings: Settings, config: Config) -> Settings:
+    """Settings to go on with a saved network: those from which the rate is worked out are its."""
+    return replace(
+        settings,
+        sizes=config.sizes,
+        rule=config.rule,
+        beta=config.beta / 64,
+        rate_scale=tuple(layer.scale for layer in config.layers),
+        weight_bits=config.weight_bits,
+    )
 
 
 def _learner(

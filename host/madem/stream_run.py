@@ -164,11 +164,12 @@ def picture(channels: Sequence[str], samples: Sequence[Sample]) -> str:
     for name, column in zip(channels, values.T, strict=True):
         parts = [part.mean() for part in np.array_split(column, min(60, len(column)))]
         low, high = column.min(), column.max()
-        lines.append(f"  {name:<{width}}  {_bars(parts, low, high)}  {low:g} to {high:g}")
+        lines.append(f"  {name:<{width}}  {bars(parts, low, high)}  {low:g} to {high:g}")
     return "\n".join(lines)
 
 
-def _bars(values: Iterable[float], low: float, high: float) -> str:
+def bars(values: Iterable[float], low: float, high: float) -> str:
+    """A character a value, higher ones for what is nearer to `high`."""
     span = max(high - low, 1e-9)
     steps = len(_BARS) - 2
     return "".join(_BARS[1 + round((value - low) / span * steps)] for value in values)
@@ -186,8 +187,8 @@ def _features(
                 rows.append(inputs.tolist())
                 # Above the centre less below it, one bar a feature.
                 both = inputs.reshape(-1, 2).astype(int)
-                bars = _bars((both[:, 0] - both[:, 1]).tolist(), -255, 255)
-                say(f"{sample.t_us / 1e6:8.1f} s  {bars}")
+                drawn = bars((both[:, 0] - both[:, 1]).tolist(), -255, 255)
+                say(f"{sample.t_us / 1e6:8.1f} s  {drawn}")
     return {"windows": len(rows), "inputs": rows}
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from typing import Any
 
-from madem import session, stream, stream_run
+from madem import live_run, output, sensors, session, stream, stream_run
 from madem.commands.terminal import Terminal
 from madem.errors import MademError
 from madem.pipeline_cost import CLOCK_HZ, cost
@@ -29,10 +29,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "what",
         choices=tuple(_RUNS),
-        help="record a source; replay one to a board or as text; show one; cost of a pipeline",
+        help="record a source; replay one to a board or as text; show one; cost of a pipeline;"
+        " live: a board works on its own sensor",
     )
-    parser.add_argument("source", help=f"{stream.SPECS}; for cost: a pipeline")
-    parser.add_argument("--out", metavar="FILE", help="record: the recording to write")
+    parser.add_argument(
+        "source", help=f"{stream.SPECS}; for cost: a pipeline; for live: {sensors.SPECS}"
+    )
+    parser.add_argument("--out", metavar="FILE", help="record, live: the recording to write")
     parser.add_argument(
         "--append", action="store_true", help="record: go on with a recording that exists"
     )
@@ -45,16 +48,37 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--fast", action="store_true", help="replay, show: as fast as it goes, not at its rate"
     )
     parser.add_argument(
-        "--board", help="replay: to this board, such as unix or a port; else as text to stdout"
+        "--board",
+        help="replay, live: this board, such as unix or a port (replay without: as text to stdout)",
     )
     parser.add_argument(
-        "--pipeline", metavar="LINE", help="replay: features that the board computes"
+        "--pipeline", metavar="LINE", help="replay, live: features that the board computes"
     )
-    parser.add_argument("--load", metavar="FILE", help="replay: classify with a saved network")
+    parser.add_argument(
+        "--load", metavar="FILE", help="replay, live: classify with a saved network"
+    )
     parser.add_argument(
         "--novelty",
         action="store_true",
-        help="replay: learn without labels what is usual, and say what is new",
+        help="replay, live: learn without labels what is usual, and say what is new",
+    )
+    parser.add_argument(
+        "--learn", action="store_true", help="live: learn windows with a label; cost: with learning"
+    )
+    parser.add_argument(
+        "--classes", metavar="A,B…", type=_names, default=(), help="live: names of the classes"
+    )
+    parser.add_argument(
+        "--label-keys", action="store_true", help="live: keys 1, 2, … label what comes, 0 ends it"
+    )
+    parser.add_argument(
+        "--stream",
+        choices=("raw",),
+        help="live: have the samples sent, which else stay on the board",
+    )
+    parser.add_argument("--save", metavar="FILE", help="live: what was learned")
+    parser.add_argument(
+        "--leave", action="store_true", help="live: let the board go on when this program ends"
     )
     parser.add_argument("--seed", type=int, default=1, help="of the novelty network (1)")
     parser.add_argument(
@@ -175,6 +199,36 @@ def _cost(args: argparse.Namespace, terminal: Terminal) -> dict[str, Any]:
     return result
 
 
+def _live(args: argparse.Namespace, terminal: Terminal) -> dict[str, Any]:
+    sensor = sensors.parse(args.source)
+    if args.save:
+        output.check_file(args.save)
+    wishes = live_run.Wishes(
+        pipeline=args.pipeline,
+        load=args.load,
+        save=args.save,
+        learn=args.learn,
+        classes=args.classes,
+        label_keys=args.label_keys,
+        novelty=args.novelty,
+        raw=args.stream == "raw",
+        out=args.out,
+        seconds=args.seconds,
+        leave=args.leave,
+        seed=args.seed,
+    )
+    result = live_run.run(args.board or "unix", sensor, wishes, terminal.say)
+    terminal.say(
+        f"{result['windows']:,} windows of {result['samples']:,} samples,"
+        f" {result['lost']:,} lost, {result['learned']:,} learned"
+    )
+    return result
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
 def _parse(text: str, channels: int) -> Pipeline:
     try:
         return parse(text, channels)
@@ -200,4 +254,4 @@ def _limited(samples: Iterable[Sample], seconds: float | None) -> Iterator[Sampl
         yield sample
 
 
-_RUNS = {"record": _record, "replay": _replay, "show": _show, "cost": _cost}
+_RUNS = {"record": _record, "replay": _replay, "show": _show, "cost": _cost, "live": _live}
