@@ -38,6 +38,7 @@ from madem_emulator.board_process import (
     parse_size,
     serve,
 )
+from madem_emulator.prepared import prepare_command, prepared
 
 DEFAULT_HEAP = 140 * 1024
 SMALLEST_HEAP = 8 * 1024
@@ -48,17 +49,6 @@ _HEAP_SIZE_WORD = 0x2100_0000
 # 2**6 ns an instruction: more than a tick of the board's clock, so none is missed.
 _ICOUNT_SHIFT = 6
 _BOOT_SECONDS = 20.0
-
-
-def prepare_command(board: str) -> str:
-    """The command that prepares the board `qemu` or `unix32`."""
-    here = Path(__file__).resolve().parent
-    # Beside the package in a checkout, inside it when it is installed from a wheel.
-    folder = next(path for path in (here.parent, here) if (path / "prepare").is_dir())
-    script = folder / "prepare" / "build_micropython.sh"
-    with contextlib.suppress(ValueError):
-        script = script.relative_to(Path.cwd())
-    return f"{script} {board}"
 
 
 def find_image() -> Path:
@@ -73,26 +63,6 @@ def find_image() -> Path:
             f"the board qemu needs qemu-system-arm: run {prepare_command('qemu')}"
         )
     return image
-
-
-def find_unix32() -> Path:
-    """The prepared 32-bit Unix build of MicroPython, to be named in MADEM_MICROPYTHON.
-
-    Raises:
-        EmulatedBoardError: it is missing; says how to get it.
-    """
-    return prepared("unix32", "micropython")
-
-
-def prepared(board: str, name: str) -> Path:
-    cache = Path(os.environ.get("MADEM_CACHE") or Path.home() / ".cache" / "madem")
-    path = cache / "micropython" / "current" / board / name
-    if not path.is_file():
-        raise EmulatedBoardError(
-            f"MicroPython for the board {board} is not prepared: "
-            f"run {prepare_command(board)} (once)"
-        )
-    return path
 
 
 class QemuBoard:

@@ -31,7 +31,7 @@ from madem_emulator.board_process import (
     open_port,
     serve,
 )
-from madem_emulator.qemu_board import prepared
+from madem_emulator.prepared import prepared
 
 if TYPE_CHECKING:
     from rp2040py.device.base_device import BaseDevice

@@ -174,7 +174,8 @@ def why_no_emulated_board(spec: str = "unix", file: str | None = None) -> str | 
         return "the emulated boards need Linux: attach a board, or use WSL or a container"
     # These modules import what only Linux has.
     from madem_emulator.board_process import EmulatedBoardError
-    from madem_emulator.qemu_board import find_image, find_unix32
+    from madem_emulator.prepared import find_unix32
+    from madem_emulator.qemu_board import find_image
     from madem_emulator.rp2040_board import find_uf2
     from madem_emulator.unix_board import find_micropython
 
@@ -272,7 +273,7 @@ def _environment(kind: str) -> dict[str, str] | None:
     """What the emulated board's process finds in its environment; None: all that is here."""
     if kind != "unix32":
         return None
-    from madem_emulator.qemu_board import find_unix32
+    from madem_emulator.prepared import find_unix32
 
     return os.environ | {"MADEM_MICROPYTHON": str(find_unix32())}
 

