@@ -21,6 +21,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from madem_emulator.physical.checks import Floats
 from madem_emulator.physical.crossbar import Crossbar
@@ -111,6 +112,7 @@ class Faults:
         self._reads = 0
         self._cards: dict[int, Crossbar] = {}
         self._held: dict[Fault, float] = {}  # a stuck device's conductance
+        self._frozen: dict[int, tuple[NDArray[np.bool_], Floats]] = {}
 
     def made(self, number: int, array: Crossbar) -> None:
         """A card was made."""
@@ -119,7 +121,7 @@ class Faults:
             if fault.kind == "cells":
                 lot = np.random.default_rng([number, 77]).random(array.shape)
                 ends = np.where(lot < fault.value / 2, array.device.g_min, array.device.g_max)
-                self._freeze(array, lot < fault.value, ends)
+                self._frozen[number] = lot < fault.value, ends
 
     def driven(self, columns: bool, volts: Floats) -> Floats:
         """Volts about the middle on driven lines, as they arrive."""
@@ -148,6 +150,8 @@ class Faults:
 
     def settle(self) -> None:
         """Let faulty devices be what they are, before a read and after pulses."""
+        for number, (mask, values) in self._frozen.items():
+            self._freeze(self._cards[number], mask, values)
         for fault in self._faults:
             if fault.kind not in ("stuck", "open", "short") or self._reads < fault.after:
                 continue
@@ -172,7 +176,7 @@ class Faults:
             )
 
     @staticmethod
-    def _freeze(array: Crossbar, mask: np.ndarray, values: Floats) -> None:
+    def _freeze(array: Crossbar, mask: NDArray[np.bool_], values: Floats) -> None:
         """Hold devices at conductances, whatever pulses they get."""
         if np.any(array.conductances[mask] != values[mask]):
             array.conductances = np.where(mask, values, array.conductances)

@@ -570,6 +570,31 @@ class RulesPanel(NamedTuple):
 
 
 @styled
+def health_picture(cards: Sequence[tuple[NDArray, NDArray, str]]) -> Figure:
+    """Codes of every device of some cards as heat maps; dead devices are crossed out.
+
+    Args:
+        cards: of each its codes (rows, columns), which devices are dead, and its name.
+    """
+    across = min(len(cards), 4)
+    down = -(-len(cards) // across)
+    figure = Figure(figsize=(3.2 * across + 0.6, 3.2 * down + 0.4), layout=layout())
+    grid = figure.subplots(down, across, squeeze=False)
+    top = max(1.0, *(float(np.max(codes[~dead], initial=0.0)) for codes, dead, _ in cards))
+    image = None
+    for axes, (codes, dead, name) in zip(grid.flat, cards, strict=False):
+        image = axes.imshow(codes, cmap=SEQUENTIAL, vmin=0, vmax=top)
+        rows, columns = np.nonzero(dead)
+        axes.scatter(columns, rows, marker="x", color=VERMILLION, s=1600 / len(codes))
+        axes.set(title=name, xlabel="column", ylabel="row")
+    for axes in grid.flat[len(cards) :]:
+        axes.set_axis_off()
+    assert image is not None
+    figure.colorbar(image, ax=grid, label="codes at full activity")
+    return figure
+
+
+@styled
 def rules_picture(
     panels: Sequence[RulesPanel],
     *,

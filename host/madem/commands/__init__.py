@@ -4,6 +4,7 @@ which gives the exit code. cli.py lists them in the order below."""
 from madem.commands import (
     bench,
     boards,
+    calibrate,
     compare,
     completion,
     demo,
@@ -30,6 +31,7 @@ ALL = (
     compare,
     sweep,
     bench,
+    calibrate,
     doctor,
     completion,
 )

@@ -1,0 +1,125 @@
+"""`madem calibrate`: measure a board of chips, and have it keep what was found."""
+
+from __future__ import annotations
+
+import argparse
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from madem import attached, calibrate, output, physical, session
+from madem.chips import Chips
+from madem.commands import options
+from madem.commands.terminal import Terminal
+from madem.errors import TaskError
+from madem_emulator.config import Settings
+from madem_emulator.designs import GEOMETRIES
+from madem_emulator.physical import presets
+
+NAME = "calibrate"
+HELP = "measure a board of chips, and have it keep what was found"
+
+_SHADES = (" ", "░", "▒", "▓", "█")
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    options.board(parser)
+    parser.add_argument(
+        "--design", metavar="NAME", help=f"of {', '.join(attached.DESIGNS)} ({attached.DESIGNS[0]})"
+    )
+    parser.add_argument(
+        "--preset", metavar="NAME", help=f"devices behind the chips ({attached.DEFAULT})"
+    )
+    parser.add_argument(
+        "--cards", type=int, default=1, metavar="N", help="how many are measured, from 0 on (1)"
+    )
+    parser.add_argument("--seed", type=int, default=1, help="of the emulated devices (1)")
+    parser.add_argument(
+        "--inject", metavar="FAULT", help="into the emulated chips, such as dead:c4+cells:0.05"
+    )
+    parser.add_argument("--plot", metavar="FILE.png", help="save the heat map")
+    parser.add_argument("--forget", action="store_true", help="throw the board's calibration away")
+
+
+def run(args: argparse.Namespace, terminal: Terminal) -> int:
+    """Measure, store and show; 1 when devices are dead."""
+    args.design = args.design or attached.DESIGNS[0]
+    args.preset = args.preset or attached.DEFAULT
+    if args.design not in attached.DESIGNS:
+        raise TaskError(f"--design {args.design} is not one of {', '.join(attached.DESIGNS)}")
+    if args.preset not in presets.ALL:
+        raise TaskError(f"--preset {args.preset} is not one of {', '.join(presets.ALL)}")
+    if not 1 <= args.cards <= 256:
+        raise TaskError(f"--cards is {args.cards}, but must be from 1 to 256")
+    if args.board == session.TWIN:
+        raise TaskError("calibrate needs a board: the twin has no chips")
+    if args.plot is not None:
+        output.check_file(args.plot)
+    config = Settings(sizes=(1, 1)).integers()
+    with session.open_learner(attached.board_spec(args)) as device:
+        assert device is not None
+        chips = Chips(device, GEOMETRIES[args.design])
+        device.configure(config, args.design)
+        if args.forget:
+            chips.forget()
+            terminal.say("the board has no calibration any more")
+            return 0
+        train = 2 ** (physical.weight_bits(presets.get(args.preset)) - 1)
+        with terminal.progress("calibrating", calibrate.STEPS * args.cards) as advance:
+            found = calibrate.run(chips, args.design, args.cards, train, advance)
+        chips.store(found.to_bytes())
+        device.configure(config, args.design)  # loads it, or says why not
+    if args.json:
+        session.write_json(args.json, {"board": args.board, "seed": args.seed} | found.to_json())
+    for card in found.cards:
+        terminal.say(_table(card))
+    dead = sum(int(card.dead.sum()) for card in found.cards)
+    devices = sum(card.dead.size for card in found.cards)
+    terminal.say(f"{dead} of {devices} devices are dead and will be left alone; kept on the board")
+    if args.plot is not None:
+        from madem import pictures
+
+        figure = pictures.health_picture([(c.codes, c.dead, f"card {c.card}") for c in found.cards])
+        terminal.saved(pictures.save_picture(figure, args.plot))
+    return int(dead > 0)
+
+
+def _table(card: calibrate.CardHealth) -> Table:
+    """A card as a heat map, and its numbers."""
+    top = max(float(card.codes.max()), 1.0)
+    rows, columns = card.codes.shape
+    marks = {"#": card.shorted, "o": card.open, "x": card.stuck}
+    heat = Text()
+    for row in range(rows):
+        for column in range(columns):
+            shade = _SHADES[min(int(5 * max(card.codes[row, column], 0) / top), 4)]
+            mark = next((m for m, where in marks.items() if where[row, column]), None)
+            if card.dead_rows[row] or card.dead_columns[column]:
+                mark = "-"
+            heat.append(mark or shade, style="bold red" if mark else "")
+        heat.append("\n")
+    gains = [
+        f"{side} gains {g.min():.3f} to {g.max():.3f}"
+        for side, g in (("column", card.column_gains), ("row", card.row_gains))
+    ]
+    lines = [
+        f"dead {side}s {', '.join(map(str, flags.nonzero()[0]))}"
+        for side, flags in (("column", card.dead_columns), ("row", card.dead_rows))
+        if flags.any()
+    ]
+    counts = [
+        f"{int(where.sum())} {name} ({mark})"
+        for name, mark, where in (
+            ("shorted", "#", card.shorted),
+            ("open", "o", card.open),
+            ("stuck", "x", card.stuck),
+        )
+        if where.any()
+    ]
+    table = Table(
+        box=box.SIMPLE, title=f"card {card.card}", title_justify="left", show_header=False
+    )
+    bend = f"at most {card.bend:.1f} codes from a straight line"
+    table.add_row(heat, "\n".join([*gains, bend, *lines, *counts]))
+    return table
