@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from madem import __version__, learn
 from madem.errors import MademError, TaskError
-from madem.sweep_plan import PHYSICAL, Plan, Point, Value, recipe, wires
+from madem.sweep_plan import Plan, Point, Value, recipe, wires
 from madem.sweep_store import Outcome, Store
 from madem.tasks import Task
 from madem_emulator.twin import Twin
@@ -41,11 +41,8 @@ class Job:
 
 def jobs(plan: Plan, points: Sequence[Point], workers: int = 1) -> list[Job]:
     """Put points of the same condition together, at most BATCH at a time, and no more than gives
-    every worker something to do. Physical devices of a batch share one generator, so they stay
-    alone."""
+    every worker something to do."""
     size = max(1, min(BATCH, -(-len(points) // workers)))
-    if plan.frontend == PHYSICAL:
-        size = 1
     by_condition: dict[tuple[tuple[str, Value], ...], list[Point]] = {}
     for point in points:
         by_condition.setdefault(point.condition, []).append(point)
@@ -58,8 +55,18 @@ def jobs(plan: Plan, points: Sequence[Point], workers: int = 1) -> list[Job]:
             plan.frontend,
         )
         for condition, found in by_condition.items()
-        for part in (found[i : i + size] for i in range(0, len(found), size))
+        for part in _parts(found, _at_once(condition, size))
     ]
+
+
+def _at_once(condition: Sequence[tuple[str, Value]], size: int) -> int:
+    """How many devices of a condition make a job, at most `size`: those behind wires gain nothing
+    from company, because solving the wires takes all the time."""
+    return size if wires(condition) is None else 1
+
+
+def _parts(points: Sequence[Point], size: int) -> Iterator[Sequence[Point]]:
+    return (points[i : i + size] for i in range(0, len(points), size))
 
 
 def train(task: Task, job: Job) -> list[Outcome]:
@@ -117,7 +124,7 @@ def estimate(plan: Plan, workers: int) -> float:
     """
     seconds = []
     for condition in (plan.conditions[0], plan.conditions[-1]):
-        size = 1 if plan.frontend == PHYSICAL else min(plan.devices, BATCH)
+        size = _at_once(condition, min(plan.devices, BATCH))
         with contextlib.suppress(TaskError):
             how = plan.recipe(condition, 0)
             rate, pulses = how.pace(0)

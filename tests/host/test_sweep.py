@@ -182,7 +182,8 @@ def test_physical_devices_are_learned_as_learn_does(task: Task) -> None:
     )
     outcomes = trained(plan)
     assert not any(outcome.error for outcome in outcomes.values())
-    assert all(same(found, trained(plan, 1)[key]) for key, found in outcomes.items())
+    alone = trained(plan, 1)
+    assert all(same(found, alone[key]) for key, found in outcomes.items())
     point = plan.points[0]  # without wires
     recipe = plan.recipe(point.condition, point.seed)
     assert recipe.device is not None
@@ -195,6 +196,25 @@ def test_physical_devices_are_learned_as_learn_does(task: Task) -> None:
     assert outcomes[point.key].pulses == learner.twin.pulses[0] / learner.config.couplings
     wired = outcomes[plan.points[2].key]
     assert wired.pulses != outcomes[point.key].pulses
+
+
+def test_batches_do_not_change_a_physical_point(task: Task) -> None:
+    """Bit for bit, with every sort of noise that a preset has, so that workers don't matter."""
+    presets = "cmo_hfox_2025,hfox_neurram_2022,taox_hfox_wu2018"
+    plan = sweep_plan.make_plan(
+        task, {"preset": presets, "stuck": "0.1"}, devices=5, epochs=1, frontend="physical"
+    )
+    assert [len(job.keys) for job in sweep_run.jobs(plan, plan.points)] == [5, 5, 5]
+    whole = trained(plan, 16)
+    for batch in (1, 2):
+        assert all(same(whole[key], found) for key, found in trained(plan, batch).items())
+    assert len({outcome.pulses for outcome in whole.values()}) > 5
+
+
+def test_devices_behind_wires_make_a_job_each(task: Task) -> None:
+    axes = {"preset": "taox_hfox_wu2018", "wire-resistance": "0,5"}
+    plan = sweep_plan.make_plan(task, axes, devices=3, epochs=1, frontend="physical")
+    assert [len(job.keys) for job in sweep_run.jobs(plan, plan.points)] == [3, 1, 1, 1]
 
 
 # --- the store ----------------------------------------------------------------------------------
