@@ -1,0 +1,424 @@
+"""`madem monitor`: what it watches is not changed by it, and one board's death is its own."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import pty
+import select
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from madem import cli, learn, session
+from madem.boards import Board
+from madem.device import Device, TwinLearner
+from madem.errors import LinkError
+from madem.monitor import page
+from madem.monitor.fleet import Fleet, Post, names
+from madem.monitor.jobs import LearnTask, ReplayStream
+from madem.monitor.limits import Limits, StoppedError, TimeIsUpError
+from madem.monitor.watch import Facts, Stage, Watch
+from madem.stream_learner import StreamTwin
+from madem.stream_task import StreamTask
+from madem.tasks import load_task
+from madem_emulator.pipeline import parse
+
+MADEM = Path(sys.executable).with_name("madem")
+LINE = "window=16 hop=8 | mean energy bands:2 | norm:4"
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the emulated board needs Linux")
+
+
+def madem(*words: str | Path) -> int:
+    return cli.main(["monitor", *map(str, words)])
+
+
+def boards_of(path: Path) -> list[dict[str, Any]]:
+    return json.loads(path.read_text())["boards"]
+
+
+def lines_of(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+@pytest.fixture
+def shaken(tmp_path: Path) -> Path:
+    """Half still, half shaken, labelled; 100 Hz."""
+    random = np.random.default_rng(1)
+    rows = ["x,y,what"]
+    for k in range(8):
+        for x, y in np.rint(random.normal(0, (20, 900)[k % 2], (100, 2))).astype(int):
+            rows.append(f"{x},{y},{('still', 'shaken')[k % 2]}")
+    path = tmp_path / "plain.csv"
+    path.write_text("\n".join(rows) + "\n")
+    return path
+
+
+@pytest.mark.parametrize("name", ["digits", "motions"])
+def test_looking_does_not_change_what_is_learned(name: str) -> None:
+    task = load_task(name, seed=3)
+    plan = learn.recipe(task, seed=3)
+    with Fleet([Post("unix", "unix", LearnTask(task, plan))], most=250) as fleet:
+        assert fleet.wait(60)
+    (facts,) = fleet.views()
+    assert facts.stage is Stage.DONE, facts.reason
+
+    config = plan.settings.integers()
+    twin = StreamTwin(config, task) if isinstance(task, StreamTask) else TwinLearner(config)
+    result = learn.train(twin, task, plan, limit=250)
+    for seen, expected in zip(facts.weights, session.weights(twin.state()), strict=True):
+        np.testing.assert_array_equal(seen, expected)
+    assert any((a != b).any() for a, b in zip(facts.first, facts.weights, strict=True))
+    assert facts.samples == result.samples == 250
+    assert facts.metrics == learn.evaluate(twin, task)
+    # What the last sample's phases were, and its inputs.
+    assert [len(s) for s in facts.free] == [len(s) for s in facts.plus] == list(config.sizes)
+    assert facts.inputs is not None
+    np.testing.assert_array_equal(facts.inputs & config.dac_mask, facts.free[0])
+
+
+def test_it_reports_what_learn_does(tmp_path: Path) -> None:
+    found, expected = tmp_path / "monitor.json", tmp_path / "learn.json"
+    words = ["motions", "--epochs", "1", "--seed", "2", "--bits", "3"]
+    assert madem(*words, "--json", found, "--quiet") == 0
+    assert cli.main(["learn", *words, "--json", str(expected), "--quiet", "--no-baselines"]) == 0
+    (board,) = boards_of(found)
+    wanted = json.loads(expected.read_text())
+    for key in ("task", "preset", "seed", "layers", "metrics", "samples_seen"):
+        assert board[key] == wanted[key], key
+    assert board["bits"] == wanted["weight_bits"] == 3
+    assert board["curve"][-1][1] <= board["samples_seen"]
+    assert board["health"]["resent"] == 0
+    assert board["health"]["heap_used"] > 10_000
+
+
+def test_a_stream_is_answered_as_by_a_replay(
+    shaken: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    net, found, replayed = (tmp_path / name for name in ("net", "found.json", "replayed.json"))
+    taught = ["learn", "motions", "--source", shaken, "--pipeline", LINE, "--save", net]
+    assert cli.main([*map(str, taught), "--epochs", "3", "--quiet", "--no-baselines"]) == 0
+    options = [shaken, "--load", net, "--fast"]
+    report = tmp_path / "page.html"
+    logs = tmp_path / "logs"
+    assert madem(*options, "--json", found, "--html", report, "--log-dir", logs) == 0
+    replay = ["stream", "replay", *options, "--board", "unix", "--json", replayed, "--quiet"]
+    assert cli.main(list(map(str, replay))) == 0
+    wanted = json.loads(replayed.read_text())
+    classes = ["shaken", "still"]
+    windows = [line for line in lines_of(logs / "1-unix.jsonl") if line["event"] == "window"]
+    assert [classes[window["answer"]] for window in windows] == wanted["answers"]
+    right = [window["answer"] == window["label"] for window in windows]
+    assert np.mean(right) == pytest.approx(wanted["accuracy"])
+    (board,) = boards_of(found)
+    assert board["samples_seen"] == wanted["windows"] == parse(LINE, 2).windows(800)
+    out = capsys.readouterr().out
+    assert f"accuracy {100 * board['running']:.1f} %" in out
+    assert str(report) in out.replace("\n", "")
+
+
+def test_novelty_and_features_of_a_stream(shaken: Path, tmp_path: Path) -> None:
+    found, replayed = tmp_path / "found.json", tmp_path / "replayed.json"
+    logs = tmp_path / "logs"
+    options = [shaken, "--pipeline", LINE, "--novelty", "--fast"]
+    assert madem(*options, "--json", found, "--log-dir", logs, "--windows", "60", "--quiet") == 0
+    replay = ["stream", "replay", *options, "--board", "unix", "--json", replayed, "--quiet"]
+    assert cli.main(list(map(str, replay))) == 0
+    windows = [line for line in lines_of(logs / "1-unix.jsonl") if line["event"] == "window"]
+    wanted = json.loads(replayed.read_text())
+    assert [window["score"] for window in windows] == wanted["scores"][:60]
+    (board,) = boards_of(found)
+    assert board["new_windows"] == sum(window.get("new", False) for window in windows)
+    assert board["measure"] == "novelty score"
+
+    job = ReplayStream(str(shaken), fast=True, pipeline=LINE)
+    with Fleet([Post("unix", "unix", job)], most=5) as fleet:
+        assert fleet.wait(60)
+    (facts,) = fleet.views()
+    assert facts.stage is Stage.DONE, facts.reason
+    assert facts.samples == len(facts.marks) == 5
+    assert facts.signal_end == 16 + 4 * 8
+    assert facts.signal is not None
+    rows = [line.split(",") for line in shaken.read_text().splitlines()[1:49]]
+    np.testing.assert_array_equal(facts.signal, [[int(x), int(y)] for x, y, _ in rows])
+    assert facts.inputs is not None
+    assert len(facts.inputs) == parse(LINE, 2).inputs
+    assert not facts.weights
+
+
+@pytest.fixture
+def unplugged() -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    """The port of an emulated board, and its process."""
+    with subprocess.Popen(
+        [MADEM, "boards", "--start", "unix"],
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        assert process.stdout
+        try:
+            yield process.stdout.readline().strip(), process
+        finally:
+            process.kill()
+
+
+def test_one_board_that_dies_does_not_stop_the_other(
+    unplugged: tuple[str, subprocess.Popen[str]], tmp_path: Path
+) -> None:
+    port, process = unplugged
+    assert cli.main(["deploy", "--board", port, "--quiet"]) == 0
+    task = load_task("digits", seed=1)
+    job = LearnTask(task, learn.recipe(task, seed=1, epochs=4), pace=3000)
+    posts = [Post(name, spec, job) for name, spec in (("good", "unix"), ("bad", port))]
+    with Fleet(posts, logs=tmp_path) as fleet:
+        good, bad = fleet.watches
+        end = time.monotonic() + 60
+        while bad.view().samples < 300 or good.view().samples < 300:
+            assert time.monotonic() < end
+            assert not fleet.wait(0.02)
+        process.kill()  # what a pulled plug does to a port
+        assert fleet.wait(60)
+    facts = good.view()
+    assert facts.stage is Stage.DONE
+    assert facts.samples == 4 * len(task.x_train)
+    assert facts.metrics["accuracy"] > 0.9
+    lost = bad.view()
+    assert lost.stage is Stage.DEAD
+    assert "the board is gone" in lost.reason
+    assert lines_of(tmp_path / "2-bad.jsonl")[-1]["reason"] == lost.reason
+    assert lines_of(tmp_path / "1-good.jsonl")[-1]["event"] == "done"
+
+
+@pytest.mark.parametrize(
+    ("accident", "said"),
+    [(signal.SIGKILL, "has been restarted"), (signal.SIGSTOP, "the board stopped answering")],
+    ids=["reset", "hangs"],
+)
+def test_a_firmware_that_has_ended_is_dead_with_its_reason(
+    accident: signal.Signals,
+    said: str,
+    unplugged: tuple[str, subprocess.Popen[str]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    port, process = unplugged
+    assert cli.main(["deploy", "--board", port, "--quiet"]) == 0
+    # Four seconds of silence instead of ten.
+    monkeypatch.setattr(Board.__init__, "__defaults__", (None, 0.4))
+    task = load_task("digits", seed=1)
+    job = LearnTask(task, learn.recipe(task, seed=1, epochs=100), pace=3000)
+    with Fleet([Post("board", port, job)]) as fleet:
+        (watch,) = fleet.watches
+        end = time.monotonic() + 60
+        while watch.view().samples < 300:
+            assert time.monotonic() < end
+            assert not fleet.wait(0.02)
+        os.kill(micropython_of(process.pid), accident)
+        assert fleet.wait(60)
+    facts = watch.view()
+    assert facts.stage is Stage.DEAD
+    assert said in facts.reason
+
+
+def micropython_of(pid: int) -> int:
+    """The process below this one that is MicroPython."""
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        for child in map(int, task.read_text().split()):
+            if Path(f"/proc/{child}/comm").read_text().startswith("micropython"):
+                return child
+            if found := micropython_of(child):
+                return found
+    return 0
+
+
+def test_a_board_that_is_stopped_leaves_its_last_pictures() -> None:
+    task = load_task("braille", seed=1)
+    with Fleet([Post("unix", "unix", LearnTask(task, learn.recipe(task, seed=1)))]) as fleet:
+        (watch,) = fleet.watches
+        end = time.monotonic() + 60
+        while watch.view().samples < 100:
+            assert time.monotonic() < end
+            assert not fleet.wait(0.02)
+        fleet.stop()
+        facts = watch.view()
+    assert facts.stage is Stage.STOPPED
+    assert facts.metrics == {}
+    assert facts.health[-1].t_s <= facts.elapsed_s
+    text = page.render([facts])
+    assert "shown: " in text
+    assert "recalled: " in text
+    assert "stopped" in text
+
+
+def test_a_fault_of_ours_stays_with_its_board(tmp_path: Path) -> None:
+    def broken(device: Device, watch: Watch, limits: Limits) -> None:
+        limits.check(watch)
+        watch.set(task="nothing", chip=device.hello.board)
+        raise ZeroDivisionError("oops")
+
+    with Fleet([Post("unix", "unix", broken)], logs=tmp_path) as fleet:
+        assert fleet.wait(30)
+    (facts,) = fleet.views()
+    assert facts.stage is Stage.DEAD
+    assert facts.reason == "internal error, ZeroDivisionError: oops"
+    assert "Traceback" in lines_of(tmp_path / "1-unix.jsonl")[-1]["text"]
+
+
+def test_ctrl_c_ends_in_order_and_writes_the_page(tmp_path: Path) -> None:
+    report, found, logs = tmp_path / "page.html", tmp_path / "found.json", tmp_path / "logs"
+    words = ["monitor", "digits", "--epochs", "5000", "--board", "unix", "--board", "unix"]
+    with subprocess.Popen(
+        [MADEM, *words, "--html", report, "--json", found, "--log-dir", logs],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        assert process.stdout
+        try:
+            for line in process.stdout:
+                if "unix #2  learning" in line and "accuracy" in line:
+                    break
+            process.send_signal(signal.SIGINT)
+            _, error = process.communicate(timeout=60)
+        finally:
+            process.kill()
+    assert (process.returncode, error) == (0, "")
+    first, second = boards_of(found)
+    assert first["stage"] == second["stage"] == "stopped"
+    assert (first["board"], second["board"]) == ("unix", "unix #2")
+    assert min(first["samples_seen"], second["samples_seen"]) > 0
+    assert "digits on 2 boards" in report.read_text()
+    assert {path.name for path in logs.iterdir()} == {"1-unix.jsonl", "2-unix_2.jsonl"}
+
+
+def test_on_a_terminal_it_fills_the_screen_and_gives_it_back(tmp_path: Path) -> None:
+    controller, terminal = pty.openpty()
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 32, 110, 0, 0))
+    words = ["monitor", "digits", "--pace", "2000", "--windows", "3000"]
+    seen = b""
+    try:
+        with subprocess.Popen(
+            [MADEM, *words, "--json", tmp_path / "found.json"],
+            stdin=terminal,
+            stdout=terminal,
+            stderr=terminal,
+            env=os.environ | {"TERM": "xterm-256color", "COLUMNS": "110", "LINES": "32"},
+            start_new_session=True,
+        ) as process:
+            while process.poll() is None or select.select([controller], [], [], 0)[0]:
+                if select.select([controller], [], [], 0.2)[0]:
+                    seen += os.read(controller, 1 << 16)
+        assert process.returncode == 0
+    finally:
+        os.close(controller)
+        os.close(terminal)
+    alternate, back = seen.find(b"\x1b[?1049h"), seen.find(b"\x1b[?1049l")
+    assert 0 <= alternate < back
+    on_screen = seen[alternate:back].decode()
+    for what in ("input", "activities", "weights", "running accuracy", "layer 1: 64", "▀"):
+        assert what in on_screen
+    after = seen[back:].decode()
+    assert "done" in after
+    assert "accuracy" in after
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["digits", "--seconds", "0"], "--seconds 0: must be above 0"),
+        (["digits", "--windows", "-1"], "--windows -1: must be above 0"),
+        (["digits", "--board", "twin"], "the twin is none"),
+        (["digits", "--strike", "0.1"], "--strike is for `madem learn`"),
+        (["digits", "--fast"], "--fast is for a stream"),
+        (["digits", "--stream", "raw"], "--stream raw is for a board's own sensor"),
+        (["nothing.csv", "--novelty"], "no such file"),
+        (["nothing"], "nothing"),
+        (["plain.csv", "--load", "no.madem"], "can't load no.madem"),
+        (["plain.csv", "--novelty"], "say with --pipeline"),
+        (["plain.csv", "--pipeline", "window=x"], "window"),
+        (["digits", "--board", "nonsense"], "there is no board 'nonsense'"),
+        (["digits", "--log-dir", "plain.csv"], "can't write plain.csv"),
+        (["digits", "--html", "plain.csv/x"], "can't write plain.csv/x"),
+        (["mpu6050:speed=9", "--pipeline", LINE], "speed"),
+    ],
+)
+def test_wrong_use_is_said_in_one_line(
+    words: list[str],
+    said: str,
+    shaken: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(shaken.parent)
+    assert madem(*words) == 2
+    error = capsys.readouterr().err
+    assert said in error
+    assert error.count("\n") == 1
+
+
+def test_limits_end_a_source_that_waits() -> None:
+    released = threading.Event()
+
+    def never() -> Iterator[int]:
+        yield 1
+        released.wait(30)
+
+    watch = Watch("board")
+    watch.begin(Stage.STREAMING, memory=1)
+    stop = threading.Event()
+    limits = Limits(stop=stop)
+    items = limits.heed(never(), watch)
+    assert next(items) == 1
+    stop.set()
+    with pytest.raises(StoppedError):
+        next(items)
+    with pytest.raises(TimeIsUpError):
+        list(Limits(seconds=0.05).heed(never(), watch))
+    released.set()
+    assert list(Limits().heed(iter(range(10_000)), watch)) == list(range(10_000))
+
+    def fails() -> Iterator[int]:
+        yield 1
+        raise LinkError("gone")
+
+    with pytest.raises(LinkError, match="gone"):
+        list(Limits().heed(fails(), watch))
+
+
+def test_a_long_curve_stays_short_and_keeps_its_ends() -> None:
+    watch = Watch("board")
+    watch.begin(Stage.LEARNING, memory=10)
+    for _ in range(50):
+        watch.answered([True] * 100)
+    facts = watch.view()
+    assert facts.samples == 5000
+    assert len(facts.curve) <= 600
+    assert (facts.curve[0].samples, facts.curve[-1].samples) == (1, 5000)
+    steps = [point.samples for point in facts.curve]
+    assert steps == sorted(set(steps))
+
+
+def test_names_differ() -> None:
+    assert names(["unix", "qemu", "unix"]) == ["unix", "qemu", "unix #2"]
+
+
+def test_a_view_does_not_change() -> None:
+    watch = Watch("board")
+    watch.begin(Stage.LEARNING, memory=10)
+    watch.answered([True])
+    before = watch.view()
+    watch.answered([False] * 5)
+    assert (before.samples, len(before.curve), before.value) == (1, 1, 1.0)
+    assert isinstance(before, Facts)
