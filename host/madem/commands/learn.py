@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from madem import attached, output, session, state
-from madem.commands import options, training, unlabelled
+from madem.commands import fly, options, training, unlabelled
 from madem.commands.terminal import Terminal
 from madem.errors import TaskError
 
@@ -26,6 +26,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="CLASS",
         help="motions: learn without labels, and without this class; test how well it is noticed",
     )
+    fly.add_options(parser)
+    parser.add_argument(
+        "--inject",
+        metavar="FAULT",
+        help="faults of the emulated chips of --frontend attached, such as dead:c4+cells:0.05",
+    )
 
 
 _FIXED = (
@@ -38,20 +44,31 @@ _FIXED = (
 def _as_the_state_says(args: argparse.Namespace) -> None:
     """Take the seed, which also splits the data, and the preset from the state.
 
+    What is behind chips is no matter of the state: there a preset may be named.
+
     Raises:
         TaskError: an option would have to change what the state has settled.
     """
+    chips = args.frontend == "attached"
     for name in _FIXED:
+        if name == "preset" and chips:
+            continue
         if getattr(args, name) is not None:
             option = name.replace("_", "-")
             raise TaskError(f"--{option} can't be used with --load: the saved state settles it")
     saved = state.load(args.load)
     args.seed = saved.config.seed
-    args.preset = saved.notes.get("preset")
+    if not chips or saved.notes.get("frontend") == "attached":
+        args.preset = args.preset or saved.notes.get("preset")
 
 
 def run(args: argparse.Namespace, terminal: Terminal) -> int:
     """Train, evaluate, compare, save."""
+    if args.on_the_fly:
+        return fly.run(args, terminal)
+    fly.check_unused(args)
+    if args.inject is not None and args.frontend != "attached":
+        raise TaskError("--inject puts faults into the chips of --frontend attached")
     if args.novelty is not None and args.frontend != "attached":
         return unlabelled.run(args, terminal)
     if args.load is not None:
