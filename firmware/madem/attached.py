@@ -169,6 +169,33 @@ class Attached:
                             max(g, 0), 255
                         )
 
+    def program(self, k):
+        """Bring a weight layer to the conductances in `devices`; pulses given, devices that failed.
+
+        OSError: as of the board.
+        """
+        from . import write_verify  # only now: learning has no use for it
+
+        m, n, _, card, across, _, _ = self._layers[k]
+        board = self.board
+        rows, units = board.ROWS, board.COLUMNS // 2
+        levels = self._row_levels
+        for r in range(rows):
+            levels[r] = 0
+        pulses = failed = 0
+        for j in range(m + 1):
+            for c in range(across):
+                wanted = [-1] * board.COLUMNS
+                for u in range(min(units, n - c * units)):
+                    at = self.bases[k] + 2 * (m + 1) * (c * units + u) + j
+                    wanted[2 * u] = self.devices[at]
+                    wanted[2 * u + 1] = self.devices[at + m + 1]
+                here = card + j // rows * across + c
+                found = write_verify.line(board, here, j % rows, wanted, levels, self._column_codes)
+                pulses += found[0]
+                failed += found[1]
+        return pulses, failed
+
 
 def _calibrated(board, design):
     """The board, behind its calibration if it keeps one."""

@@ -320,9 +320,10 @@ class Server:
             lk.error(_BAD_PAYLOAD, "no such memory")
             return
         base += offset
-        if which == _DEVICES and not self.learner.network.front.exact:
-            if kind != _READ:
-                lk.error(_BAD_PAYLOAD, "devices behind chips can only be read")
+        measured = which == _DEVICES and not self.learner.network.front.exact
+        if measured and kind != _WRITE:
+            if kind == _DIGEST:
+                lk.error(_BAD_PAYLOAD, "no digest of devices that were measured")
                 return
             if not offset:
                 try:
@@ -344,7 +345,22 @@ class Server:
             lk.error(_BAD_PAYLOAD, "not to be written so")
         else:
             kernels.load(buffer, base, count, body, at + 10, 255)
-            lk.reply(_WRITE, 0)
+            if measured and offset + count == length:
+                self._program(body[at + 1] - 1)
+            else:
+                lk.reply(_WRITE, 0)
+
+    def _program(self, k):
+        """Answer the WRITE that completed what the devices of weight layer k should be."""
+        lk = self.link
+        try:
+            found = self.learner.network.front.program(k)
+        except OSError as e:
+            lk.error(_FRONT_END, reason(e))
+            return
+        put_u32(lk.out, lk.start, found[0])
+        put_u32(lk.out, lk.start + 4, found[1])
+        lk.reply(_WRITE, 8)
 
     def _stats(self):
         """collect u8 (0 or absent: leave the heap alone). Starts the busy time anew."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 
 from madem.errors import TaskError
+from madem.state import State
 from madem_emulator import faults
 from madem_emulator.physical import presets
 from madem_emulator.physical.device import Device
@@ -14,7 +16,7 @@ DESIGNS = ("maker8x8", "lab64x64")
 DEFAULT = presets.TAOX_HFOX_WU2018.name
 
 _OF_THE_PRESET = ("bits", "cycle_to_cycle", "device_to_device", "read_noise", "stuck", "adc_bits")
-_NOT_YET = ("save", "load", "strike", "novelty")
+_NOT_YET = ("strike", "novelty")
 
 
 def device_of(args: argparse.Namespace) -> Device:
@@ -40,6 +42,19 @@ def device_of(args: argparse.Namespace) -> Device:
         names = ", ".join(presets.ALL)
         raise TaskError(f"--preset {args.preset} is not one of --frontend attached: use {names}")
     return presets.get(args.preset)
+
+
+def as_conductances(saved: State, device: Device) -> State:
+    """A state whose devices are what the chips measure: 200 a window, from 0 S on.
+
+    One of the emulated front end counts from the lower end of the window, and some of its devices
+    go beyond the upper end, which is where these stop.
+    """
+    if saved.notes.get("frontend") == "attached":
+        return saved
+    lowest = round(200 * device.g_min / device.window)
+    table = bytes(min(min(g, 200) + lowest, 255) for g in range(256))
+    return replace(saved, devices=tuple(part.translate(table) for part in saved.devices))
 
 
 def board_spec(args: argparse.Namespace) -> str:

@@ -32,6 +32,8 @@ _KEPT = 56
 
 _KEPT_BY_CHIPS = 4
 """The same for an attached front end, where a sample may take a second."""
+_WRITING = 600.0
+"""Seconds that write-verify of a layer may take."""
 
 _LEARN_HEAD = struct.Struct("<IHBB")
 """Of a LEARN: step, rate, train, traced."""
@@ -71,6 +73,17 @@ class Fit:
     """Bytes that are left."""
     stuck: int
     """Devices that can't change."""
+
+
+@dataclass(frozen=True)
+class Written:
+    """What write-verify did to load a state into devices behind chips."""
+
+    devices: int
+    pulses: int
+    """Those that devices got, all together."""
+    failed: int
+    """Devices that did not come within the tolerance."""
 
 
 class Learner(Protocol):
@@ -123,6 +136,7 @@ class Device:
         self.hello = hello
         self._config: Config | None = None
         self._most = _KEPT  # samples in a frame
+        self.written: Written | None = None
 
     @property
     def config(self) -> Config:
@@ -286,22 +300,44 @@ class Device:
             tuple(self.read(Memory.ACCUMULATORS, k) for k in layers),
         )
 
-    def load(self, state: State) -> None:
+    def load(self, state: State, design: str = "") -> None:
         """Make the device what it was when the state was taken.
+
+        Args:
+            state: what was saved.
+            design: the board of chips that holds the weights; its devices are brought to about
+                those of the state, and `written` tells how. "": the emulated front end.
 
         Raises:
             LinkError: what arrived is not what was sent.
         """
-        self.configure(state.config)
+        self.configure(state.config, design)
+        if design:
+            found = [self._program(k, data) for k, data in enumerate(state.devices, 1)]
+            pulses, failed = (sum(each) for each in zip(*found, strict=True))
+            self.written = Written(sum(map(len, state.devices)), pulses, failed)
+            for k, data in enumerate(state.accumulators, 1):
+                self.write(Memory.ACCUMULATORS, k, data)
+            self._set_steps(state.steps)
+            return
         for which, parts in (
             (Memory.DEVICES, state.devices),
             (Memory.ACCUMULATORS, state.accumulators),
         ):
             for k, data in enumerate(parts, 1):
                 self.write(which, k, data)
-        self.link.request(link.WRITE, struct.pack("<BBII", Memory.STEPS, 0, 0, state.steps))
+        self._set_steps(state.steps)
         if self.state() != state:
             raise LinkError("the board does not hold what was written: try again")
+
+    def _set_steps(self, steps: int) -> None:
+        self.link.request(link.WRITE, struct.pack("<BBII", Memory.STEPS, 0, 0, steps))
+
+    def _program(self, layer: int, data: bytes) -> tuple[int, int]:
+        """Write a layer's devices behind chips; pulses that it took, devices that failed."""
+        self.write(Memory.DEVICES, layer, data[:-1])
+        last = struct.pack("<BBII", Memory.DEVICES, layer, len(data) - 1, 1) + data[-1:]
+        return struct.unpack("<II", self.link.request(link.WRITE, last, timeout=_WRITING))
 
     def stop(self) -> None:
         """Leave the firmware; the board is back at its REPL."""

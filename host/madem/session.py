@@ -6,16 +6,16 @@ import contextlib
 import json
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from madem import learn, output, state
+from madem import attached, learn, output, state
 from madem.boards import Board, open_board
-from madem.device import Device, Learner, TwinLearner, connect
+from madem.device import Device, Learner, TwinLearner, Written, connect
 from madem.errors import MademError, TaskError
 from madem.stream_learner import StreamDevice, StreamTwin, board_of
 from madem.stream_task import StreamTask
@@ -39,6 +39,7 @@ class Run:
     result: learn.Result = field(default_factory=learn.Result)
     baselines: dict[str, Any] = field(default_factory=dict)
     heap_peak_bytes: int | None = None
+    written: Written | None = None
     final: state.State | None = None
 
     def to_json(self) -> dict[str, Any]:
@@ -60,6 +61,7 @@ class Run:
             "strike": self.result.strike,
             "baselines": self.baselines,
             "heap_peak_bytes": self.heap_peak_bytes,
+            "write_verify": asdict(self.written) if self.written else None,
             "device_us_per_sample": round(busy / samples, 2) if busy and samples else None,
             "wall_s": round(self.result.wall_s, 3),
             "data": self.task.describe(),
@@ -111,7 +113,12 @@ def prepare(
         )
     plan = replace(plan, settings=settings_of(plan.settings, saved.config))
     learner = _learner(device, saved.config, task, None)
-    learner.load(saved)
+    if not plan.design:
+        learner.load(saved)
+    elif isinstance(learner, Device) and plan.device is not None:
+        learner.load(attached.as_conductances(saved, plan.device), plan.design)
+    else:
+        raise TaskError(f"{task.name} can't be loaded with --frontend attached")
     return learner, plan
 
 
@@ -148,9 +155,11 @@ def finish(run: Run, learner: Learner) -> None:
     state = learner.state()
     classes = list(run.task.class_names)
     notes = {"task": run.task.name, "classes": classes, "preset": run.preset}
+    notes["frontend"] = run.frontend
     run.final = replace(state, notes=state.notes | notes)
     if board := board_of(learner):
         run.heap_peak_bytes = board.stats().heap_alloc
+        run.written = board.written
 
 
 def baselines(task: Task, hidden: tuple[int, ...]) -> dict[str, Any]:

@@ -98,8 +98,8 @@ def test_what_only_the_emulated_front_end_has_is_refused(
     _, device = bench
     config = SETTINGS.integers()
     device.configure(config, "maker8x8")
-    with pytest.raises(DeviceError, match="only be read"):
-        device.write(Memory.DEVICES, 1, bytes(4))
+    with pytest.raises(DeviceError, match="no digest"):
+        device.digest(Memory.DEVICES, 1, 0, 4)
     with pytest.raises(DeviceError, match="no such cell"):
         device.flip(False, 0, 1, 0, 0)
     with pytest.raises(DeviceError, match="emulated front end"):
@@ -176,7 +176,7 @@ def test_a_small_task_is_learned_through_the_chips(
         (["--frontend", "attached", "--design", "other"], "maker8x8"),
         (["--frontend", "attached", "--preset", "harsh"], "taox_hfox_wu2018"),
         (["--frontend", "attached", "--bits", "3"], "--preset"),
-        (["--frontend", "attached", "--save", "x"], "--save"),
+        (["--frontend", "attached", "--strike", "0.1"], "--strike"),
         (["--design", "maker8x8"], "--frontend attached"),
         (["--board", "unix:wiring=nothing"], "no board design 'nothing'"),
     ],

@@ -56,7 +56,7 @@ def make_plan(args: argparse.Namespace) -> tuple[Task, learn.Recipe]:
         **chosen,
     )
     if args.frontend == "attached":
-        return task, replace(plan, design=args.design)
+        return task, replace(plan, design=args.design, device=device)
     return task, replace(plan, device=device)
 
 
