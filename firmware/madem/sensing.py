@@ -100,7 +100,7 @@ class Sensing:
 
     def region(self, which):
         """The memory that READ, WRITE and DIGEST mean: buffer, its first byte, its length."""
-        if not self.pipeline:
+        if not self.pipeline or which > CODES:
             return None, 0, 0
         buffer = self.pipeline.state if which == NORMALISATION else self.pipeline.codes
         return buffer, 0, len(buffer)

@@ -89,7 +89,7 @@ class Source:
             self._count(passed)
             if not self._due:
                 return False
-        self._i2c.readfrom_mem_into(self._address, _FIFO_R_W, into)
+        self._ask(_FIFO_R_W, into)
         _swap(into)
         self._due -= 1
         return True
@@ -97,7 +97,7 @@ class Source:
     def _count(self, passed):
         """Ask how much is in the FIFO; a full one has lost samples, and where they begin."""
         two = self._two
-        self._i2c.readfrom_mem_into(self._address, _FIFO_COUNTH, two)
+        self._ask(_FIFO_COUNTH, two)
         n = two[0] << 8 | two[1]
         if n < _FIFO_BYTES:
             self._due = n // _SAMPLE
@@ -107,15 +107,21 @@ class Source:
             self.start()
 
     def _get(self, register):
-        try:
-            self._i2c.readfrom_mem_into(self._address, register, self._byte)
-        except OSError:
-            raise OSError("no MPU6050 answers at 0x%02x" % self._address)
+        self._ask(register, self._byte)
         return self._byte[0]
+
+    def _ask(self, register, into):
+        try:
+            self._i2c.readfrom_mem_into(self._address, register, into)
+        except OSError:
+            self._absent()
 
     def _set(self, register, value):
         self._byte[0] = value
         try:
             self._i2c.writeto_mem(self._address, register, self._byte)
         except OSError:
-            raise OSError("no MPU6050 answers at 0x%02x" % self._address)
+            self._absent()
+
+    def _absent(self):
+        raise OSError("no MPU6050 answers at 0x%02x" % self._address)

@@ -33,7 +33,8 @@ class Keys:
         self._descriptor = sys.stdin.fileno()
 
     def __enter__(self) -> Self:
-        assert termios and tty
+        assert termios
+        assert tty
         self._before = termios.tcgetattr(self._descriptor)
         tty.setcbreak(self._descriptor)
         return self
