@@ -121,6 +121,24 @@ def accuracy_table(
     return table
 
 
+def fly_table(
+    rows: Mapping[str, tuple[float | None, float]], *, title: str = "Accuracy along the stream (%)"
+) -> Table:
+    """Accuracies of a network that learns on the fly.
+
+    Args:
+        rows: for each moment the running accuracy, if there is one, and that on held-out windows.
+        title: above the table.
+    """
+    table = _table(title)
+    table.add_column("")
+    table.add_column("tested before learned", justify="right")
+    table.add_column("never learned", justify="right")
+    for label, (running, held_out) in rows.items():
+        table.add_row(label, "-" if running is None else _percent(running), _percent(held_out))
+    return table
+
+
 def braille_table(
     words: Sequence[str],
     shown: NDArray[np.uint8],

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from madem import attached, learn, recorded, session, verify
-from madem.commands import options, training
+from madem.commands import fly, options, training
 from madem.commands.terminal import Terminal
 from madem.errors import MademError, TaskError
 from madem.stream_learner import StreamLockStep
@@ -41,10 +41,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         " to see that the check can fail; with --frontend attached state:STEP, or a fault of the"
         " emulated chips such as gain:c3:1.2, swap:c2:c5, dead:c4, stuck:0.r3.c2, drift:0.02",
     )
+    fly.add_options(parser)
 
 
 def run(args: argparse.Namespace, terminal: Terminal) -> int:
     """Run device and twin in lock step; 1 when they differ."""
+    if args.on_the_fly:
+        return fly.run(args, terminal, lock_step=True)
+    fly.check_unused(args)
     task, plan = training.make_plan(args)
     strike = training.strike_of(args)
     chips = args.frontend == "attached"

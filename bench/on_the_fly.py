@@ -1,0 +1,233 @@
+"""Learning through a change, means over seeds: the tables and figures of docs/on_the_fly.md.
+
+    .venv/bin/python bench/on_the_fly.py turn gain swap new drift --seeds 10 --csv FILE --plot FILE
+    .venv/bin/python bench/on_the_fly.py turn swap --gate 0,20,40,80,256
+    .venv/bin/python bench/on_the_fly.py classes --gate 0,40,256
+
+Each seed has its own devices, noise, first weights and order of the stream. The twin learns;
+`madem verify` and the tests hold it against boards, bit for bit.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from madem import drift, learn, motions, on_the_fly, pictures
+from madem.careful import CarefulTwin
+from madem.drift import Course
+from madem.errors import MademError
+from madem.fly_pictures import Panel, course_picture
+from madem.on_the_fly import Result
+from madem_emulator.twin_keeper import EVERYTHING, FULL, Care
+
+
+def main() -> int:
+    """Run every seed of every row, and print the table."""
+    args = _arguments()
+    rows: list[dict[str, Any]] = []
+    panels: list[Panel] = []
+    try:
+        for change in args.change:
+            fresh = [_fresh(change, seed) for seed in range(1, args.seeds + 1)]
+            for care in _cares(args):
+                for rate in args.rate:
+                    found = [
+                        _one(args, change, seed, care, rate) for seed in range(1, args.seeds + 1)
+                    ]
+                    for (_, result), level in zip(found, fresh, strict=True):
+                        result.fresh = level
+                    rows.append(_row(change, care, rate, found))
+                    print(_line(rows[-1], first=len(rows) == 1), flush=True)
+                    panels.append(_panel(care, found))
+    except MademError as error:
+        print(f"on_the_fly: {error}", file=sys.stderr)
+        return 2
+    if args.csv:
+        _write(Path(args.csv), rows)
+    if args.plot:
+        print(f"saved {pictures.save_picture(course_picture(panels), args.plot)}")
+    return 0
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
+    parser.add_argument("change", nargs="+", help=f"as for madem learn: {', '.join(drift.KINDS)}")
+    parser.add_argument("--seeds", type=int, default=5, metavar="N", help="seeds 1 to N (5)")
+    parser.add_argument("--before", type=int, default=400, metavar="N", help="windows (400)")
+    parser.add_argument("--after", type=int, default=400, metavar="N", help="windows (400)")
+    parser.add_argument("--gate", type=_numbers, default=[256], metavar="M,M…", help="(256: all)")
+    parser.add_argument("--at-most", type=_numbers, default=[100], metavar="N,N…", help="(100)")
+    parser.add_argument("--rollback", type=_numbers, default=[0], metavar="X,X…", help="(0: none)")
+    parser.add_argument("--rate", type=_numbers, default=[6], metavar="R,R…", help="(6)")
+    parser.add_argument("--csv", metavar="FILE", help="write the accuracies here")
+    parser.add_argument("--plot", metavar="FILE", help="draw them here")
+    return parser.parse_args()
+
+
+def _numbers(text: str) -> list[float]:
+    return [float(part) for part in text.split(",")]
+
+
+def _cares(args: argparse.Namespace) -> list[Care]:
+    return [
+        Care(gate=int(gate), at_most=int(most), drop=round(FULL * points / 100))
+        for gate in args.gate
+        for most in args.at_most
+        for points in args.rollback
+    ]
+
+
+def _fresh(change: str, seed: int) -> float:
+    task = motions.load(seed)
+    return on_the_fly.fresh_level(task, drift.parse(change, task), learn.recipe(task, seed=seed))
+
+
+def _one(
+    args: argparse.Namespace, change: str, seed: int, care: Care, rate: float
+) -> tuple[Course, Result]:
+    task = motions.load(seed)
+    what = drift.parse(change, task)
+    after = args.after + drift.DURATION.get(what.kind, 0)
+    course = drift.course(task, what, before=args.before, after=after)
+    plan = on_the_fly.recipe(task, seed=seed, learning_rate=rate)
+    learner = CarefulTwin(plan.settings.integers(), course.task)
+    return course, on_the_fly.run(learner, course, plan.pace(0), care)
+
+
+def _row(
+    change: str, care: Care, rate: float, found: list[tuple[Course, Result]]
+) -> dict[str, Any]:
+    """Means over the seeds; how long recovery takes is that of the mean accuracy."""
+    course = found[0][0]
+    windows = [check.window for check in found[0][1].checks]
+    held_out = np.array([[c.accuracy for c in r.checks] for _, r in found])
+    frozen = np.array(
+        [[np.nan if c.frozen is None else c.frozen for c in r.checks] for _, r in found]
+    )
+    fresh = float(np.mean([r.fresh for _, r in found]))
+    own = [
+        on_the_fly.recovered(c, windows, accuracy, r.fresh)
+        for (c, r), accuracy in zip(found, held_out, strict=True)
+    ]
+    before = windows.index(course.at)
+    lost = [on_the_fly.forgetting(r.checks, c.at) for c, r in found]
+    return {
+        "change": change,
+        "gate": care.gate,
+        "at_most": care.at_most,
+        "rollback": round(100 * care.drop / FULL),
+        "rate": rate,
+        "seeds": len(found),
+        "fresh": fresh,
+        "before": float(held_out[:, before].mean()),
+        "first": float(held_out[:, before + 1].mean()),
+        "least": float(held_out[:, before + 1 :].mean(axis=0).min()),
+        "end": float(held_out[:, -3:].mean()),
+        "frozen": float(frozen[:, -1].mean()),
+        "recovered": on_the_fly.recovered(course, windows, held_out.mean(axis=0).tolist(), fresh),
+        "slowest": None if None in own else max(n for n in own if n is not None),
+        "learned": float(np.mean([r.learned / len(r.windows) for _, r in found])),
+        "learned_before": float(
+            np.mean([np.mean([w.learned for w in r.windows[: c.at]]) for c, r in found])
+        ),
+        "backs": float(np.mean([r.backs for _, r in found])),
+        "running_end": float(np.mean([r.running[-1] for _, r in found])),
+        "forgetting": None
+        if None in lost
+        else float(np.mean([v["forgetting"] for v in lost if v])),
+        "transfer": None
+        if None in lost
+        else float(np.mean([v["backward_transfer"] for v in lost if v])),
+        "curves": {
+            "window": windows,
+            "learner": held_out.mean(axis=0).tolist(),
+            "learner_least": held_out.min(axis=0).tolist(),
+            "frozen": frozen.mean(axis=0).tolist(),
+        },
+    }
+
+
+def _panel(care: Care, found: list[tuple[Course, Result]]) -> Panel:
+    course = found[0][0]
+    points = round(100 * care.drop / FULL)
+    settings = [f"gate {care.gate}"] * (care.gate < EVERYTHING)
+    settings += [f"at most {care.at_most} %"] * (care.at_most < 100)
+    settings += [f"rollback {points}"] * (points > 0)
+    results = [result for _, result in found]
+    length = min(len(r.running) for r in results)
+    classes = None
+    if course.change.kind == "classes":
+        table = np.array(
+            [[[np.nan if v is None else v for v in c.classes] for c in r.checks] for r in results]
+        )
+        names = course.task.class_names
+        classes = {name: table[:, :, k].mean(axis=0).tolist() for k, name in enumerate(names)}
+    return Panel(
+        title=", ".join([drift.TITLES[course.change.kind], *settings]),
+        at=course.at,
+        done=course.done,
+        running=[r.running[:length] for r in results],
+        frozen=[r.frozen[:length] for r in results],
+        checks=[c.window for c in results[0].checks],
+        held_out=[[c.accuracy for c in r.checks] for r in results],
+        fresh=float(np.mean([r.fresh for r in results])),
+        classes=classes,
+    )
+
+
+_COLUMNS = (
+    ("change", ""), ("gate", ""), ("at_most", ""), ("rollback", ""), ("rate", ""),
+    ("fresh", "%"), ("before", "%"), ("first", "%"), ("least", "%"), ("end", "%"),
+    ("frozen", "%"), ("recovered", ""), ("slowest", ""), ("learned", "%"),
+    ("learned_before", "%"), ("backs", ""), ("forgetting", "%"), ("transfer", "%"),
+)  # fmt: skip
+
+
+def _line(row: dict[str, Any], first: bool) -> str:
+    """A row of a Markdown table; with its head before the first."""
+    cells = []
+    for name, unit in _COLUMNS:
+        value = row[name]
+        if value is None:
+            cells.append("-")
+        elif unit == "%":
+            cells.append(f"{100 * value:.1f}")
+        else:
+            cells.append(value if isinstance(value, str) else f"{value:g}")
+    line = f"| {' | '.join(cells)} |"
+    if not first:
+        return line
+    head = " | ".join(f"{name}{f' ({unit})' if unit else ''}" for name, unit in _COLUMNS)
+    return f"| {head} |\n{'|---' * len(_COLUMNS)}|\n{line}"
+
+
+_CSV = (
+    "change", "gate", "at_most", "rollback", "rate", "seeds", "fresh", "window", "learner",
+    "learner_least", "frozen",
+)  # fmt: skip
+
+
+def _write(path: Path, rows: list[dict[str, Any]]) -> None:
+    """The mean accuracies over time, a line for each test on the held-out windows."""
+    with path.open("w", newline="") as file:
+        out = csv.writer(file, lineterminator="\n")
+        out.writerow(_CSV)
+        for row in rows:
+            curves = row["curves"]
+            settings = [
+                row[name] for name in ("change", "gate", "at_most", "rollback", "rate", "seeds")
+            ]
+            for values in zip(*curves.values(), strict=True):
+                window, *accuracies = values
+                texts = ["" if np.isnan(a) else f"{a:.4f}" for a in accuracies]
+                out.writerow([*settings, f"{row['fresh']:.4f}", window, *texts])
+
+
+if __name__ == "__main__":
+    sys.exit(main())
