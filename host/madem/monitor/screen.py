@@ -97,7 +97,7 @@ def rows(boards: Sequence[Facts]) -> Table:
     table.add_column("", no_wrap=True)
     for name in ("done", "per s", _short(boards[0].measure)):
         table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("", no_wrap=True, min_width=8, max_width=60)
+    table.add_column("", no_wrap=True, ratio=1)
     for name in ("heap", "link", "resent"):
         table.add_column(name, justify="right", no_wrap=True)
     for facts in boards:

@@ -1,0 +1,104 @@
+"""The pictures of docs/monitor.md, from runs on emulated boards: needs Chromium.
+
+python bench/monitor_pictures.py docs/figures
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from PIL import Image
+from rich.console import Console
+
+from madem import learn
+from madem.monitor import page, screen
+from madem.monitor.fleet import Fleet, Post, names
+from madem.monitor.jobs import LearnTask
+from madem.monitor.watch import Facts
+from madem.tasks import load_task
+
+COLUMNS, LINES = 124, 36
+_CHROMIUM = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
+
+
+def job(name: str, epochs: int, pace: float | None = None) -> LearnTask:
+    """A task with the defaults of `madem monitor`."""
+    task = load_task(name, seed=1)
+    plan = learn.recipe(task, seed=1, epochs=epochs)
+    return LearnTask(task, plan, {"preset": "default", "bits": 4, "rule": "centred"}, pace)
+
+
+def watched(
+    specs: Sequence[str], work: LearnTask, until: Callable[[list[Facts]], bool] | None = None
+) -> list[Facts]:
+    """What boards look like at a moment, or in the end."""
+    with Fleet([Post(n, s, work) for n, s in zip(names(specs), specs, strict=True)]) as fleet:
+        while not fleet.wait(0.05):
+            if until and until(fleet.views()):
+                return fleet.views()
+    return fleet.views()
+
+
+def terminal(boards: list[Facts], file: Path) -> None:
+    """A picture of the terminal."""
+    console = Console(
+        record=True, width=COLUMNS, height=LINES, force_terminal=True, color_system="truecolor",
+        file=io.StringIO(),
+    )  # fmt: skip
+    console.print(screen.Whole(boards))
+    drawn = console.export_svg(title="madem monitor")
+    # Rich names a font on a server.
+    drawn = re.sub(r"@font-face \{.*?\}", "", drawn, flags=re.S)
+    drawn = drawn.replace("Fira Code, monospace", "DejaVu Sans Mono, monospace")
+    _, _, width, height = re.search(r'viewBox="(.*?)"', drawn)[1].split()  # type: ignore[index]
+    photograph(drawn, "svg", round(float(width)), round(float(height)), file)
+
+
+def photograph(text: str, kind: str, width: int, height: int, file: Path) -> None:
+    """What Chromium makes of a page or picture, in few colours."""
+    chromium = next(filter(None, map(shutil.which, _CHROMIUM)), None)
+    if chromium is None:
+        sys.exit("no Chromium: sudo apt-get install chromium-headless-shell")
+    with tempfile.TemporaryDirectory() as folder:
+        source, shot = Path(folder, f"page.{kind}"), Path(folder, "shot.png")
+        source.write_text(text, encoding="utf-8")
+        options = (
+            *("--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"),
+            *(f"--screenshot={shot}", f"--window-size={width},{height}"),
+        )
+        subprocess.run(
+            [chromium, *options, source.as_uri()],
+            check=True,
+            stderr=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+        )
+        with Image.open(shot) as picture:
+            picture.convert("RGB").quantize(128).save(file, optimize=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path)
+    folder: Path = parser.parse_args().folder
+    folder.mkdir(parents=True, exist_ok=True)
+
+    digits = watched(["unix"], job("digits", 20, pace=4000), lambda b: b[0].samples > 9000)
+    terminal(digits, folder / "monitor-digits.png")
+    three = ["unix", "unix", "unix:heap=20K"]
+    motions = watched(three, job("motions", 20, pace=600), lambda b: b[1].samples > 1500)
+    terminal(motions, folder / "monitor-boards.png")
+
+    learned = watched(["unix"], job("digits", 20, pace=8000))
+    photograph(page.render(learned), "html", 1280, 2210, folder / "monitor-page.png")
+
+
+if __name__ == "__main__":
+    main()
