@@ -39,7 +39,8 @@ class Board:
         self._fire = Pin(26, Pin.OUT, value=0)
         # Select pins high before anything is clocked.
         selects = [Pin(n, Pin.OUT, value=1) for n in range(2, 11)]
-        dacs = [DAC81416(spi, pin, "%d" % k) for k, pin in enumerate(selects)]
+        dacs = self._dacs = [DAC81416(spi, pin, "%d" % k) for k, pin in enumerate(selects)]
+        self._asked = 0
         self._row_dacs = dacs[:4]
         self._column_dacs = dacs[4:8]
         self._gate_voltage = dacs[8]
@@ -136,8 +137,10 @@ class Board:
             fire.off()
 
     def rest(self):
-        """Bring all lines back to 0 V after pulses."""
+        """Bring all lines back to 0 V after pulses; one DAC in turn tells that it was not reset."""
         self._clear_columns()
+        self._asked = (self._asked + 1) % len(self._dacs)
+        self._dacs[self._asked].check()
 
     def _clear_rows(self):
         for dac in self._row_dacs:

@@ -49,10 +49,10 @@ class DAC81416:
         _pack_some(self._frame, 0, 0)
 
     def check(self):
-        """OSError: it lost its settings, as after a dip of its supply."""
+        """OSError: it does not hold what was written, as after a dip of its supply."""
         self._send(_SPICONFIG, _ACTIVE)
-        if self._ask(_GENCONFIG) != _REFERENCE_ON or self._ask(_DACPWDWN):
-            raise OSError("DAC81416 %s does not hold what was written" % self._name)
+        if self._ask(_GENCONFIG) != _REFERENCE_ON:
+            raise OSError("DAC81416 %s lost its settings: check its supply" % self._name)
         self._send(_SPICONFIG, _STREAMING)
 
     def write(self, levels, first, scale):

@@ -120,7 +120,15 @@ def test_faults_of_chips_and_lines_are_named(bench: tuple[lab64x64.Board, Device
     chips.dacs[1], chips.dacs[2] = chips.dacs[2], chips.dacs[1]
 
     device.configure(config, DESIGN)
-    device.outputs(np.zeros((1, SIZES[0]), np.uint8))
+    x, y = np.full((1, SIZES[0]), 255, np.uint8), np.array([0], np.uint8)
+    for chip in chips.dacs:  # their supply dips
+        chip.select(True)
+        chip.transfer(b"\x0e\x00\x0a", 1e6)
+        chip.select(False)
+    with pytest.raises(DeviceError, match="DAC81416 1 lost its settings"):
+        device.learn(SETTINGS.rate(8.0), x, y, train=4)
+    device.configure(config, DESIGN)
+    device.learn(SETTINGS.rate(8.0), x, y)
     chips.misuse.clear()
 
 

@@ -1,8 +1,9 @@
 """`machine` of the emulated board with chips: Pin, SPI, I2C and ADC over the emulator's bus.
 
 Calls and errors are those of MicroPython's own classes. Everything is carried out in order. What
-has no answer (pins, SPI writes) is not waited for, and a falling edge goes out with what follows.
-madem_emulator/bus.py has the other end and the format.
+has no answer (pins, SPI writes) is not waited for: nothing on a bus tells when it has happened, so
+it goes out together with the next operation that has one. Clocks pass time there, pauses between
+such operations don't. madem_emulator/bus.py has the other end and the format.
 """
 
 import os
@@ -23,24 +24,33 @@ _I2C_READ = const(8)
 _ADC_READ = const(9)
 
 _LONGEST = const(4096)  # bytes in one message
+_MOST_HELD = const(1024)
 
 _line = open(int(os.getenv("MADEM_BUS")), "r+b")  # noqa: SIM115
 _status = bytearray(3)
 
 
-_held = b""
+_held = bytearray()  # what has no answer and has not gone out yet
+
+
+def _hold(head, data=b""):
+    _held.extend(head)
+    _held.extend(data)
+    if len(_held) > _MOST_HELD:
+        _flush()
+
+
+def _flush():
+    global _held
+    _line.write(_held)
+    _held = bytearray()
 
 
 def _send(operation, unit, data):
-    global _held
-    _line.write(_held + struct.pack("<BBH", operation, unit, len(data)) + data)
-    _held = b""
-
-
-def _hold(message):
-    """Send it together with what comes next: nothing can happen in between."""
-    global _held
-    _held += message
+    """One with an answer."""
+    _held.extend(struct.pack("<BBH", operation, unit, len(data)))
+    _held.extend(data)
+    _flush()
 
 
 def _receive(buffer):
@@ -84,9 +94,7 @@ class Pin:
     __call__ = value
 
     def on(self):
-        global _held
-        _line.write(_held + self._high)
-        _held = b""
+        _hold(self._high)
 
     def off(self):
         _hold(self._low)
@@ -106,7 +114,7 @@ class SPI:
     def init(self, baudrate=1000000, *, polarity=0, phase=0, bits=8, firstbit=0):
         if bits != 8 or firstbit:
             raise ValueError("8 bits, the highest first, are what this bus has")
-        _send(_SPI_SETUP, self._id, struct.pack("<IB", baudrate, 2 * polarity + phase))
+        _hold(struct.pack("<BBHIB", _SPI_SETUP, self._id, 5, baudrate, 2 * polarity + phase))
 
     def deinit(self):
         pass
@@ -114,7 +122,8 @@ class SPI:
     def write(self, buf):
         view = memoryview(buf)
         for at in range(0, len(view), _LONGEST):
-            _send(_SPI_WRITE, self._id, view[at : at + _LONGEST])
+            part = view[at : at + _LONGEST]
+            _hold(struct.pack("<BBH", _SPI_WRITE, self._id, len(part)), part)
 
     def write_readinto(self, write_buf, read_buf):
         if len(write_buf) != len(read_buf):
@@ -144,7 +153,7 @@ class I2C:
         self.init(freq=freq)
 
     def init(self, *, scl=None, sda=None, freq=400000):
-        _send(_I2C_SETUP, self._id, struct.pack("<I", freq))
+        _hold(struct.pack("<BBHI", _I2C_SETUP, self._id, 4, freq))
 
     def deinit(self):
         pass
