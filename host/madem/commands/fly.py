@@ -6,7 +6,7 @@ from __future__ import annotations
 import argparse
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from madem import drift, learn, on_the_fly, output, report, session, state, verify
 from madem.careful import CarefulDevice, CarefulLearner, CarefulLockStep, CarefulTwin
@@ -27,8 +27,25 @@ _NONE = ("epochs", "decay", "stride", "strike", "load", "novelty", "inject")
 """Options of `learn` and `verify` that an endless stream has no use for."""
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """Those of learning on the fly."""
+class Flight(NamedTuple):
+    """A stream with its change, and how it is learned.
+
+    Attributes:
+        task, plan: as for `madem learn`.
+        course: the stream.
+        pace: RATE and TRAIN, the same all the time.
+        care: what is learned.
+    """
+
+    task: StreamTask
+    plan: learn.Recipe
+    course: Course
+    pace: tuple[int, int]
+    care: Care
+
+
+def add_options(parser: argparse.ArgumentParser, windows: str = "") -> None:
+    """Those of learning on the fly; `windows`: what else that option means."""
     group = parser.add_argument_group("learning on the fly")
     group.add_argument(
         "--on-the-fly",
@@ -42,7 +59,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         " swap:A,B, new:A and classes:A,B name classes",
     )
     group.add_argument(
-        "--windows", metavar="N,N", help="windows before and after the change begins (400,400)"
+        "--windows",
+        metavar="N,N",
+        help=f"windows before and after the change begins (400,400){windows}",
     )
     add_care(group)
 
@@ -99,8 +118,12 @@ def check_unused(args: argparse.Namespace) -> None:
             raise TaskError(f"--{name.replace('_', '-')} needs --on-the-fly")
 
 
-def run(args: argparse.Namespace, terminal: Terminal, *, lock_step: bool = False) -> int:
-    """Learn the stream and tell how it went; 1 when board and twin differ in lock step."""
+def flight_of(args: argparse.Namespace) -> Flight:
+    """What the options ask for.
+
+    Raises:
+        TaskError: they can't be used, or not together.
+    """
     for name in _NONE:
         if getattr(args, name, None) is not None:
             raise TaskError(f"--{name.replace('_', '-')} can't be used with --on-the-fly")
@@ -115,18 +138,24 @@ def run(args: argparse.Namespace, terminal: Terminal, *, lock_step: bool = False
     settings = plan.settings
     endless = on_the_fly.recipe(task, learning_rate=args.rate).settings.learning_rate
     steady = replace(plan, settings=replace(settings, learning_rate=endless), stride=0.0, decay=1.0)
+    pace = _pace(steady)
     change = drift.parse(args.change or "none", task)
     course = drift.course(
         task, change, before=before, after=after + drift.DURATION.get(change.kind, 0)
     )
+    return Flight(task, plan, course, pace, care)
+
+
+def run(args: argparse.Namespace, terminal: Terminal, *, lock_step: bool = False) -> int:
+    """Learn the stream and tell how it went; 1 when board and twin differ in lock step."""
+    task, plan, course, pace, care = flight_of(args)
     for path, check in (
         (getattr(args, "save", None), output.check_file),
         (getattr(args, "plot", None), output.check_folder),
     ):
         if path is not None:
             check(path)
-    config = settings.integers()
-    pace = _pace(steady)
+    config = plan.settings.integers()
     with session.open_learner(args.board) as device:
         learner = _learner(device, course, config, lock_step)
         what = f"{'verifying' if lock_step else 'learning'} {task.name} on {args.board}"
@@ -143,7 +172,7 @@ def run(args: argparse.Namespace, terminal: Terminal, *, lock_step: bool = False
     if lock_step:
         assert isinstance(learner, CarefulLockStep)
         return _say_verified(args, terminal, learner, mismatch)
-    result.fresh = on_the_fly.fresh_level(task, change, plan)
+    result.fresh = on_the_fly.fresh_level(task, course.change, plan)
     if final is not None:
         notes = {"task": task.name, "classes": list(task.class_names), "preset": args.preset}
         state.save(replace(final, notes=final.notes | notes), args.save)
@@ -164,7 +193,7 @@ def run(args: argparse.Namespace, terminal: Terminal, *, lock_step: bool = False
         from madem import pictures
 
         figure = course_picture([_panel(course, result, care)])
-        name = f"{task.name}-on-the-fly-{change.kind}.png"
+        name = f"{task.name}-on-the-fly-{course.change.kind}.png"
         terminal.saved(pictures.save_picture(figure, Path(args.plot) / name))
     return 0
 
