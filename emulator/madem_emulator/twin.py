@@ -10,9 +10,9 @@ array of memristors does is in `twin_array`, and the random numbers are in `nois
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -38,6 +38,8 @@ class State(NamedTuple):
     steps: int
     devices: list[Bytes]
     accumulators: list[Bytes]
+    physical: Mapping[str, NDArray[Any]] | None = None
+    """What bytes don't tell of devices in siemens: see `physical.learner.PhysicalTwin`."""
 
 
 class Digests(NamedTuple):

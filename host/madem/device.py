@@ -393,18 +393,20 @@ class TwinLearner:
 
     def state(self) -> State:
         """See `Learner.state`."""
-        steps, devices, accumulators = self.twin.state()
+        found = self.twin.state()
         return State(
             self.config,
-            steps,
-            tuple(part.tobytes() for part in devices),
-            tuple(part.tobytes() for part in accumulators),
+            found.steps,
+            tuple(part.tobytes() for part in found.devices),
+            tuple(part.tobytes() for part in found.accumulators),
+            physical=found.physical,
         )
 
     def load(self, state: State) -> None:
         """See `Device.load`."""
         self.config = state.config
-        self.twin = Twin(state.config)
+        if type(self.twin) is Twin:  # one of physical devices is the right one already
+            self.twin = Twin(state.config)
         shapes = [part.shape for part in self.twin.devices]
         cells = [part.shape for part in self.twin.accumulators]
         self.twin.load_state(
@@ -412,6 +414,7 @@ class TwinLearner:
                 state.steps,
                 [_array(b, s) for b, s in zip(state.devices, shapes, strict=True)],
                 [_array(b, s) for b, s in zip(state.accumulators, cells, strict=True)],
+                state.physical,
             )
         )
 

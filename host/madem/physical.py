@@ -22,11 +22,6 @@ def device_of(args: argparse.Namespace) -> Device:
     """
     if args.board != "twin":
         raise TaskError("--frontend physical is the desktop's alone: use it with --board twin")
-    for name in ("save", "load"):
-        if getattr(args, name, None) is not None:
-            raise TaskError(
-                f"--{name} can't be used with --frontend physical: bytes hold no siemens"
-            )
     args.preset = args.preset or DEFAULT
     if args.preset not in presets.ALL:
         names = ", ".join(presets.ALL)
@@ -51,6 +46,14 @@ def device_of(args: argparse.Namespace) -> Device:
         return replace(device, **changed)
     except ValueError as error:
         raise TaskError(str(error)) from None
+
+
+_OPTIONS = ("bits", "cycle_to_cycle", "device_to_device", "stuck")
+
+
+def options_of(args: argparse.Namespace) -> dict[str, Any]:
+    """The options that `device_of` has used besides the preset, for the notes of a saved state."""
+    return {name: getattr(args, name) for name in _OPTIONS}
 
 
 def weight_bits(device: Device) -> int:

@@ -111,15 +111,27 @@ def prepare(
             f"{resume} holds a network of {sizes[0]} inputs and {sizes[-1]} outputs,"
             f" {task.name} needs {task.n_features} and {task.n_outputs}"
         )
+    if not plan.design and (plan.device is None) != (saved.physical is None):
+        one, other = ("physical", "emulated") if saved.physical else ("emulated", "physical")
+        raise TaskError(f"{resume} was learned with --frontend {one}, not {other}")
     plan = replace(plan, settings=settings_of(plan.settings, saved.config))
-    learner = _learner(device, saved.config, task, None)
+    learner = _learner(device, saved.config, task, None if plan.design else plan.device)
     if not plan.design:
-        learner.load(saved)
+        _load(learner, saved, resume)
     elif isinstance(learner, Device) and plan.device is not None:
         learner.load(attached.as_conductances(saved, plan.device), plan.design)
     else:
         raise TaskError(f"{task.name} can't be loaded with --frontend attached")
     return learner, plan
+
+
+def _load(
+    learner: Device | TwinLearner | StreamDevice | StreamTwin, saved: state.State, path: Path
+) -> None:
+    try:
+        learner.load(saved)
+    except ValueError as error:
+        raise TaskError(f"{path} can't be gone on from: {error}") from None
 
 
 def settings_of(settings: Settings, config: Config) -> Settings:

@@ -165,8 +165,9 @@ def test_state_shows_the_conductances_as_bytes() -> None:
     for shown, g in zip(state.devices, twin.conductances, strict=True):
         units = (g - presets.IDEAL.g_min) / presets.IDEAL.window * 200
         assert np.abs(shown - units).max() <= 0.5 + 1e-9
-    with pytest.raises(ValueError, match="saved state"):
-        twin.load_state(state)
+    with pytest.raises(ValueError, match="of the emulated front end"):
+        twin.load_state(state._replace(physical=None))
+    assert PhysicalTwin(SMALL, presets.IDEAL, [1, 2]).state().physical is None
 
 
 def test_stuck_devices_do_not_learn() -> None:

@@ -127,8 +127,8 @@ def test_every_truncation_is_noticed(saved: Path) -> None:
 
 def test_another_version_of_the_format(saved: Path) -> None:
     whole = saved.read_bytes()
-    saved.write_bytes(whole[:6] + struct.pack("<H", 2) + whole[8:])
-    with pytest.raises(MademError, match="has format 2, this madem reads format 1"):
+    saved.write_bytes(whole[:6] + struct.pack("<H", 3) + whole[8:])
+    with pytest.raises(MademError, match="has format 3, this madem reads the formats 1 and 2"):
         state.load(saved)
 
 

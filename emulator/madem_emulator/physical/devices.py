@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -109,6 +110,38 @@ class DeviceArray:
         self._stuck = low | high if self._stuck is None else self._stuck | low | high
         # A stuck device has no window, so that no pulse can move it.
         self.low[high], self.high[low] = self.high[high], self.low[low]
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """All that has changed since the devices were made, by name; copies."""
+        found: dict[str, NDArray[Any]] = {
+            "g": self.g, "low": self.low, "high": self.high, "stuck": self.stuck,
+            "elapsed": np.array(self.elapsed),
+        }  # fmt: skip
+        if self._relaxing:
+            found |= self._relaxing.state()
+        if self._traps:
+            found |= {"filled": self._traps.filled}
+        return {name: array.copy() for name, array in found.items()}
+
+    def set_state(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Go on from a `state` of devices that were made alike.
+
+        Raises:
+            ValueError: they were not.
+        """
+        own = self.state()
+        if {name: array.shape for name, array in own.items()} != {
+            name: array.shape for name, array in state.items()
+        }:
+            raise ValueError("the state is one of other devices")
+        self.g, self.low, self.high = (state[name].copy() for name in ("g", "low", "high"))
+        self._stuck = state["stuck"].copy() if state["stuck"].any() else None
+        self.elapsed = float(state["elapsed"])
+        if self._relaxing:
+            self._relaxing.set_state(state)
+        if self._traps:
+            self._traps.filled = state["filled"].copy()
+        self.changes += 1
 
     def seen(self) -> Floats:
         """Conductances as a read sees them now, traps included: float64 of the devices' shape."""
@@ -236,6 +269,15 @@ class _Relaxing:
         self._z = np.zeros(g.size)
         self._shape = g.shape
 
+    def state(self) -> dict[str, Floats]:
+        return {
+            "origin": self._origin, "target": self._target, "age": self._age, "z": self._z
+        }  # fmt: skip
+
+    def set_state(self, state: Mapping[str, Floats]) -> None:
+        for name, array in self.state().items():
+            array[:] = state[name]
+
     def restart(self, g: Floats, target: Floats, rng: Source) -> None:
         self._origin[:] = g.ravel()
         self._target[:] = target.ravel()
@@ -257,7 +299,11 @@ class _Relaxing:
 
 
 class _Traps:
-    """The devices with a trap, and which traps are filled."""
+    """The devices with a trap.
+
+    Attributes:
+        filled: which of the traps are, bool (traps,).
+    """
 
     def __init__(self, device: Device, shape: tuple[int, ...], rng: Source) -> None:
         noise = device.telegraph
@@ -265,15 +311,15 @@ class _Traps:
         self._at = np.flatnonzero(rng.random(shape) < noise.fraction)
         self._share = noise.time_filled / (noise.time_filled + noise.time_empty)
         self._shape = shape
-        self._filled: NDArray[Any] = uniforms_at(rng, self._at, shape) < self._share
+        self.filled: NDArray[Any] = uniforms_at(rng, self._at, shape) < self._share
 
     def elapse(self, seconds: float, rng: Source) -> None:
         # The probability of being filled decays to its share at the sum of both rates.
         decay = np.exp(-seconds * (1 / self._noise.time_empty + 1 / self._noise.time_filled))
-        probability = self._share + (self._filled - self._share) * decay
-        self._filled = uniforms_at(rng, self._at, self._shape) < probability
+        probability = self._share + (self.filled - self._share) * decay
+        self.filled = uniforms_at(rng, self._at, self._shape) < probability
 
     def seen(self, g: Floats) -> Floats:
         result = g.copy()
-        result.reshape(-1)[self._at[self._filled]] *= 1 - self._noise.amplitude
+        result.reshape(-1)[self._at[self.filled]] *= 1 - self._noise.amplitude
         return result

@@ -8,7 +8,8 @@ device's read voltage; one unit of g of the page is 1/200 of the device's window
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,8 +43,8 @@ _READINGS_AT_ONCE = 1 << 12
 class PhysicalTwin(Twin):
     """B networks with the same configuration, each on devices of its own.
 
-    As `Twin`, but `devices` is brought up to date by `state` only, and a saved state can't be
-    loaded. A seed gives the same network whatever the others of the batch are.
+    As `Twin`, but `devices` is brought up to date by `state` only. A seed gives the same network
+    whatever the others of the batch are.
 
     Attributes:
         device: what the couplings are made of.
@@ -92,9 +93,11 @@ class PhysicalTwin(Twin):
         self._physical.wait(seconds)
 
     def state(self) -> State:
-        """As `Twin.state`, conductances rounded to bytes."""
+        """As `Twin.state`, conductances rounded to bytes; of a single network also in siemens, with
+        all that the devices and their noise go on from."""
         self._physical.round()
-        return super().state()
+        state = super().state()
+        return state if len(self.seeds) > 1 else state._replace(physical=self._physical.state())
 
     def strike(self, stuck: int) -> None:
         """As `Twin.strike`, on top of the devices that the preset has stuck."""
@@ -103,8 +106,16 @@ class PhysicalTwin(Twin):
         self._physical.strike_more((stuck - before) / (0x10000 - before))
 
     def load_state(self, state: State) -> None:
-        """Not possible: bytes don't tell the conductances."""
-        raise ValueError("a saved state is one of the emulated front end, not of the physical one")
+        """Continue a single network from its state, as if it had never stopped. Its configuration,
+        seed, device and wires must be those it had.
+
+        Raises:
+            ValueError: they are not, or the state has bytes alone, which don't tell conductances.
+        """
+        if state.physical is None:
+            raise ValueError("the state is one of the emulated front end, not of the physical one")
+        super().load_state(state)
+        self._physical.set_state(state.physical)
 
     def _samples_at_once(self) -> int:
         # Not by the size of the batch, which must not change the order of draws.
@@ -187,6 +198,19 @@ class _Physical(Memristors):
     def conductances(self) -> Floats:
         """In siemens, (B, devices), by device number."""
         return self._devices.g.copy()
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """Of a single network: see `DeviceArray.state`, and the generators' state."""
+        return self._devices.state() | {"generators": self._rng.state()}
+
+    def set_state(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Go on from a `state`."""
+        if "generators" not in state:
+            raise ValueError("the state has no generators")
+        devices = dict(state)
+        generators = devices.pop("generators")
+        self._devices.set_state(devices)
+        self._rng.set_state(generators)
 
     def round(self) -> None:
         """Show the conductances as they are now in `g` and `layers`, as bytes."""

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,8 +32,21 @@ class Streams:
             [np.random.Generator(np.random.SFC64(source)) for source in sources]
             for sources in zip(*pairs, strict=True)
         )
-        self._normal = _Pool([generator.standard_normal for generator in normal])
-        self._uniform = _Pool([generator.random for generator in uniform])
+        self._normal = _Pool(normal, [generator.standard_normal for generator in normal])
+        self._uniform = _Pool(uniform, [generator.random for generator in uniform])
+
+    def state(self) -> NDArray[np.uint64]:
+        """Where both generators of a single network are, to go on from there later: (2, 6).
+
+        Raises:
+            ValueError: there are several networks.
+        """
+        return np.stack([pool.state() for pool in (self._normal, self._uniform)])
+
+    def set_state(self, state: NDArray[np.uint64]) -> None:
+        """Go on from a `state`."""
+        for pool, words in zip((self._normal, self._uniform), state, strict=True):
+            pool.set_state(words)
 
     def standard_normal(self, shape: tuple[int, ...]) -> Floats:
         """Normal numbers, (B, …)."""
@@ -75,11 +89,32 @@ def uniforms_at(rng: Source, at: Numbers, shape: tuple[int, ...]) -> Floats:
 class _Pool:
     """Numbers of one kind, drawn ahead for every network."""
 
-    def __init__(self, draw: Sequence[Callable[[int], Floats]]) -> None:
+    def __init__(
+        self,
+        generators: Sequence[np.random.Generator],
+        draw: Sequence[Callable[[int], Floats]],
+    ) -> None:
+        self._generators = generators
         self._draw = draw
         self._pool = np.empty((len(draw), _POOL))
         self._next = np.full(len(draw), _POOL)
         self._first = np.arange(len(draw))[:, None]
+
+    def state(self) -> NDArray[np.uint64]:
+        if len(self._generators) != 1:
+            raise ValueError("a state is that of a single network")
+        found: Any = self._generators[0].bit_generator.state
+        rest = found["has_uint32"], found["uinteger"]
+        return np.array([*found["state"]["state"], *rest], np.uint64)
+
+    def set_state(self, words: NDArray[np.uint64]) -> None:
+        bits = self._generators[0].bit_generator
+        bits.state = {
+            "bit_generator": type(bits).__name__,
+            "state": {"state": np.array(words[:4], np.uint64)},
+            "has_uint32": int(words[4]),
+            "uinteger": int(words[5]),
+        }
 
     def block(self, shape: tuple[int, ...]) -> Floats:
         each = math.prod(shape[1:])

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
-from madem import attached, output, session, state
+from madem import attached, output, physical, session, state
 from madem.commands import fly, options, training, unlabelled
 from madem.commands.terminal import Terminal
 from madem.errors import TaskError
@@ -58,6 +59,8 @@ def _as_the_state_says(args: argparse.Namespace) -> None:
             raise TaskError(f"--{option} can't be used with --load: the saved state settles it")
     saved = state.load(args.load)
     args.seed = saved.config.seed
+    if args.frontend == "physical":
+        vars(args).update(saved.notes.get("device", {}))
     if not chips or saved.notes.get("frontend") == "attached":
         args.preset = args.preset or saved.notes.get("preset")
 
@@ -89,7 +92,8 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
         session.finish(run, learner)
         if args.save:
             assert run.final is not None
-            state.save(run.final, args.save)
+            device = {"device": physical.options_of(args)} if args.frontend == "physical" else {}
+            state.save(replace(run.final, notes=run.final.notes | device), args.save)
     if not args.no_baselines:
         run.baselines = session.baselines(task, plan.settings.sizes[1:-1])
     if args.json:
