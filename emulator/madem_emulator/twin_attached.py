@@ -109,6 +109,8 @@ def parse(data: bytes, geometry: Geometry) -> list[Read | Pulse]:
             at += 3
             if kind > 1:
                 train, part = data[at], data[at + 1 : at + 1 + sum(masks)]
+                if len(part) < sum(masks):
+                    raise ValueError
                 lines = int.from_bytes(part[: masks[0]], "little"), part[masks[0] :]
                 events.append(
                     Pulse(kind == 3, card, train, lines[0], int.from_bytes(lines[1], "little"))

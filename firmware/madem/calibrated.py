@@ -3,6 +3,7 @@ to devices that are dead, and counts them. docs/calibration.md has the file.
 """
 
 import struct
+from array import array
 
 from . import crc
 
@@ -57,8 +58,15 @@ class Board:
             )
             at += size
         self._column_bytes = column_bytes
+        # Lines that are dead on all cards are not driven: what their devices add, is not known.
+        self._rest_columns, self._rest_rows = -1, -1
+        for _, _, dead_columns, dead_rows, _ in self._cards.values():
+            self._rest_columns &= dead_columns
+            self._rest_rows &= dead_rows
         self._driven = 0  # sum of the levels of the word lines
         self._column_levels = ()
+        self._row_voices = array("h", bytearray(2 * rows))
+        self._column_voices = array("h", bytearray(2 * columns))
 
     def __getattr__(self, name):
         return getattr(self.raw, name)
@@ -76,11 +84,11 @@ class Board:
 
     def drive_rows(self, levels):
         self._driven = sum(levels)
-        self.raw.drive_rows(levels)
+        self.raw.drive_rows(_without(self._rest_rows, levels, self._row_voices))
 
     def drive_columns(self, levels):
         self._column_levels = levels
-        self.raw.drive_columns(levels)
+        self.raw.drive_columns(_without(self._rest_columns, levels, self._column_voices))
 
     def sense_columns(self, card, out):
         self.raw.sense_columns(card, out)
@@ -126,3 +134,12 @@ class Board:
                 if alive:
                     self.raw.pulse(card, alive, 1 << line, up, train)
             line += 1
+
+
+def _without(dead, levels, place):
+    """The levels, in `place` with 0 for dead lines if there are any."""
+    if not dead:
+        return levels
+    for line in range(len(levels)):
+        place[line] = 0 if dead >> line & 1 else levels[line]
+    return place

@@ -64,6 +64,7 @@ class RecordedLockStep(LockStep):
 
     Attributes:
         heard: called after each sample; `attached.log` has what the chips did in it.
+        before_predicting: called before predictions.
     """
 
     def __init__(self, device: Device, design: str) -> None:
@@ -73,6 +74,7 @@ class RecordedLockStep(LockStep):
         self._twin.twin = self.attached
         self._values = 3 * sum(self.config.sizes[1:]) + self.config.couplings + 1
         self.heard: Callable[[], None] = lambda: None
+        self.before_predicting: Callable[[], None] = lambda: None
 
     def learn(
         self,
@@ -103,6 +105,7 @@ class RecordedLockStep(LockStep):
 
     def outputs(self, x: Bytes, first: int = 0) -> Bytes:
         """See `LockStep.outputs`: all activities of the free phase are compared."""
+        self.before_predicting()
         found = []
         for number, sample in enumerate(x, first):
             said = record(self.device, False, number, sample)

@@ -12,8 +12,10 @@ from madem_emulator.config import Config, Rule
 from madem_emulator.physical.device import Device as Memristor
 from madem_emulator.twin_attached import Geometry, Place, Pulse, places
 
-_INTERVAL = 25
-"""Samples between two probes."""
+_INTERVAL = 25, 100
+"""Samples between two probes, at least and at most: as many as take as long as a probe."""
+_OVERHEAD = 200
+"""What a sample costs beside its codes, in codes."""
 
 
 class Soundness:
@@ -30,17 +32,21 @@ class Soundness:
         """
         config, geometry = lock.config, lock.attached.geometry
         each = codes_of_a_sample(config, geometry)
-        budget = Budget(
-            codes=max(1, samples * each[0] + predictions * each[1]),
-            probes=3 + samples // _INTERVAL + predictions // _INTERVAL,
-        )
         last = lock.attached.places[-1]
         self._cards = last.first + last.across * -(-(last.lines + 1) // geometry.rows)
+        probe = 2 * self._cards * geometry.rows * geometry.columns * READS
+        self._interval = min(max(probe // (each[0] + _OVERHEAD), _INTERVAL[0]), _INTERVAL[1])
+        budget = Budget(
+            codes=max(1, samples * each[0] + predictions * each[1]),
+            # … and one before each part of the predictions.
+            probes=4 + (samples + predictions) // self._interval + predictions // 100,
+        )
         self._chips = Chips(lock.device, geometry)
         self.test = CodesTest(memristor, geometry, self._cards, budget, config.seed)
         self._lock = lock
         self._since = 0
         lock.heard = self._hear
+        lock.before_predicting = self._rest
 
     def probe(self) -> None:
         """Measure all devices and test what is found.
@@ -58,6 +64,11 @@ class Soundness:
         except UnsoundError as error:
             raise self._differs(str(error)) from None
 
+    def _rest(self) -> None:
+        """Nothing is pulsed from now on: what changes all the same, drifts."""
+        if self._since:
+            self.probe()
+
     def _hear(self) -> None:
         unexpected = None
         for event in self._lock.attached.log:
@@ -66,7 +77,7 @@ class Soundness:
             else:
                 unexpected = unexpected or self.test.read(*event)
         self._since += 1
-        if unexpected or self._since == _INTERVAL:
+        if unexpected or self._since == self._interval:
             self.probe()  # which names the fault, if it can
         if unexpected:
             raise self._differs(unexpected)
