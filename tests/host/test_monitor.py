@@ -21,8 +21,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from madem import cli, learn, session
+from madem import cli, drift, learn, on_the_fly, session
 from madem.boards import Board
+from madem.careful import CarefulTwin
 from madem.device import Device, TwinLearner
 from madem.errors import LinkError
 from madem.monitor import page
@@ -33,7 +34,9 @@ from madem.monitor.watch import Facts, Stage, Watch
 from madem.stream_learner import StreamTwin
 from madem.stream_task import StreamTask
 from madem.tasks import load_task
+from madem_emulator.integer_presets import PRESETS
 from madem_emulator.pipeline import parse
+from madem_emulator.twin_keeper import Care
 
 MADEM = Path(sys.executable).with_name("madem")
 LINE = "window=16 hop=8 | mean energy bands:2 | norm:4"
@@ -127,6 +130,25 @@ def test_a_stream_is_answered_as_by_a_replay(
     out = capsys.readouterr().out
     assert f"accuracy {100 * board['running']:.1f} %" in out
     assert str(report) in out.replace("\n", "")
+
+
+def test_learning_on_the_fly_is_shown_window_by_window(tmp_path: Path) -> None:
+    report, logs = tmp_path / "page.html", tmp_path / "logs"
+    words = ["motions", "--on-the-fly", "--change", "swap:Walking,Running", "--windows", "60,40"]
+    assert madem(*words, "--html", report, "--log-dir", logs, "--quiet") == 0
+    windows = [line for line in lines_of(logs / "1-unix.jsonl") if line["event"] == "window"]
+
+    task = load_task("motions", seed=1)
+    assert isinstance(task, StreamTask)
+    course = drift.course(task, drift.parse("swap:Walking,Running", task), before=60, after=40)
+    plan = on_the_fly.recipe(task, seed=1, **PRESETS["default"])
+    twin = CarefulTwin(plan.settings.integers(), course.task)
+    twin.take_care(Care())
+    judged = twin.judge(plan.pace(0)[0], course.names, course.labels, None, plan.pace(0)[1])
+    assert [window["answer"] for window in windows] == [one.answer for one in judged]
+    assert [window["margin"] for window in windows] == [one.margin for one in judged]
+    assert [window["label"] for window in windows] == course.truth.tolist()
+    assert 'class="mark"' in report.read_text()
 
 
 def test_novelty_and_features_of_a_stream(shaken: Path, tmp_path: Path) -> None:
@@ -338,7 +360,10 @@ def test_on_a_terminal_it_fills_the_screen_and_gives_it_back(tmp_path: Path) -> 
     ("words", "said"),
     [
         (["digits", "--seconds", "0"], "--seconds 0: must be above 0"),
-        (["digits", "--windows", "-1"], "--windows -1: must be above 0"),
+        (["digits", "--windows", "-1"], "--windows -1: must be a whole number above 0"),
+        (["digits", "--windows", "40,40"], "--windows 40,40: must be a whole number"),
+        (["motions", "--change", "drift"], "--change needs --on-the-fly"),
+        (["digits", "--on-the-fly"], "--on-the-fly is for streams"),
         (["digits", "--board", "twin"], "the twin is none"),
         (["digits", "--strike", "0.1"], "--strike is for `madem learn`"),
         (["digits", "--fast"], "--fast is for a stream"),

@@ -6,14 +6,15 @@ import argparse
 import contextlib
 import copy
 from pathlib import Path
+from typing import Any
 
-from madem import attached, output, sensors, session
-from madem.commands import options, training
+from madem import attached, learn, output, sensors, session
+from madem.commands import fly, options, training
 from madem.commands.terminal import Terminal
 from madem.errors import MademError, TaskError
 from madem.monitor import page, screen
 from madem.monitor.fleet import Fleet, Post, names
-from madem.monitor.jobs import Job, LearnTask, OwnSensor, ReplayStream
+from madem.monitor.jobs import Job, LearnOnTheFly, LearnTask, OwnSensor, ReplayStream
 from madem.monitor.watch import Stage
 
 NAME = "monitor"
@@ -36,14 +37,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--log-dir", metavar="DIR", help="keep a log of each board in this folder")
     parser.add_argument("--seconds", type=float, metavar="S", help="end after so many")
     parser.add_argument(
-        "--windows", type=int, metavar="N", help="end after so many windows, or samples of a task"
-    )
-    parser.add_argument(
         "--pace", type=float, metavar="N", help="samples of a task a second at most, to follow it"
     )
     parser.add_argument("--load", metavar="FILE", help="a stream: classify with a saved network")
     parser.add_argument(
-        "--novelty", action="store_true", help="a stream: learn what is usual, say what is new"
+        "--novelty",
+        action="store_true",
+        default=None,
+        help="a stream: learn what is usual, say what is new",
     )
     parser.add_argument(
         "--fast", action="store_true", help="a stream: as fast as it goes, not at its rate"
@@ -64,6 +65,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "; or a stream, or a board's own sensor such as mpu6050:rate=100, for --load, --novelty or"
         " --pipeline",
     )
+    fly.add_options(parser, "; without --on-the-fly: end after N windows, or samples of a task")
 
 
 def run(args: argparse.Namespace, terminal: Terminal) -> int:
@@ -74,7 +76,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
     logs = Path(args.log_dir) if args.log_dir else None
     if args.html:
         output.check_file(args.html, make_folder=True)
-    fleet = Fleet(posts, seconds=args.seconds, most=args.windows, logs=logs)
+    fleet = Fleet(posts, seconds=args.seconds, most=_most(args), logs=logs)
     told: set[str] = set()
     with fleet, contextlib.suppress(KeyboardInterrupt):
         _show(fleet, terminal, told)
@@ -112,14 +114,27 @@ def _show(fleet: Fleet, terminal: Terminal, told: set[str]) -> None:
 
 
 def _check(args: argparse.Namespace) -> None:
-    for name in ("seconds", "windows", "pace"):
+    for name in ("seconds", "pace"):
         if getattr(args, name) is not None and not getattr(args, name) > 0:
             raise MademError(f"--{name} {getattr(args, name):g}: must be above 0")
     if session.TWIN in (args.board or []):
         raise MademError("a monitor watches a board: the twin is none")
+    if not args.on_the_fly:
+        for name in ("change", "gate", "at_most", "rollback"):
+            if getattr(args, name) is not None:
+                raise TaskError(f"--{name.replace('_', '-')} needs --on-the-fly")
     for name in ("strike", "strike_epochs"):
         if getattr(args, name) is not None:
             raise TaskError(f"--{name.replace('_', '-')} is for `madem learn`")
+
+
+def _most(args: argparse.Namespace) -> int | None:
+    """After how many windows or samples a board ends; on the fly the course says so."""
+    if args.windows is None or args.on_the_fly:
+        return None
+    if not args.windows.isdecimal() or int(args.windows) == 0:
+        raise MademError(f"--windows {args.windows}: must be a whole number above 0")
+    return int(args.windows)
 
 
 def _job(args: argparse.Namespace, board: str) -> tuple[str, Job]:
@@ -151,9 +166,20 @@ def _job(args: argparse.Namespace, board: str) -> tuple[str, Job]:
         if getattr(args, name):
             option = name.replace("_", "-")
             raise MademError(f"--{option} is for a stream: say with --pipeline or --load how")
+    if args.on_the_fly:
+        flight = fly.flight_of(args)
+        settings = _settings(args, flight.plan)
+        _, plan, course, steps, care = flight
+        return board, LearnOnTheFly(course, plan, steps, care, settings, args.pace)
     task, plan = training.make_plan(args)
     if plan.device is not None:
         raise TaskError("--frontend physical is the twin's: a board has none")
+    spec = attached.board_spec(args) if plan.design else board
+    return spec, LearnTask(task, plan, _settings(args, plan), args.pace)
+
+
+def _settings(args: argparse.Namespace, plan: learn.Recipe) -> dict[str, Any]:
+    """What the header says of a network."""
     config = plan.settings.integers()
     settings = {
         "preset": args.preset,
@@ -161,7 +187,4 @@ def _job(args: argparse.Namespace, board: str) -> tuple[str, Job]:
         "rule": config.rule.name.lower().replace("_", "-"),
         "seed": config.seed,
     }
-    if plan.design:
-        settings |= {"frontend": "attached", "design": plan.design}
-    spec = attached.board_spec(args) if plan.design else board
-    return spec, LearnTask(task, plan, settings, args.pace)
+    return settings | ({"frontend": "attached", "design": plan.design} if plan.design else {})

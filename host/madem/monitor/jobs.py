@@ -12,8 +12,10 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from madem import learn, session, stream, stream_run
+from madem import learn, on_the_fly, session, stream, stream_run
+from madem.careful import CarefulDevice
 from madem.device import Bytes, Device, Learner, Progress
+from madem.drift import Course
 from madem.errors import MademError
 from madem.live import Live
 from madem.monitor.limits import Limits
@@ -28,6 +30,7 @@ from madem.stream_task import Chunk, StreamTask, number_of
 from madem.tasks import Task
 from madem.windows import Window
 from madem_emulator.pipeline import Pipeline
+from madem_emulator.twin_keeper import Care
 
 _WAIT_MS = 100
 """That a board may keep a question waiting for a window."""
@@ -177,6 +180,58 @@ class _Watched:
             self._watch.mark(
                 Window(before + i, answer=int(answers[i]), label=int(targets[i]), learned=True)
             )
+
+
+@dataclass(frozen=True)
+class LearnOnTheFly:
+    """Test and learn an endless stream, window by window, while its world changes.
+
+    Attributes:
+        course, steps, care: as for `on_the_fly.run`, with RATE and TRAIN as `steps`.
+        plan: gives the network.
+        settings: what the header shall say of it.
+        pace: windows a second at most; None: as fast as it goes.
+    """
+
+    course: Course
+    plan: learn.Recipe
+    steps: tuple[int, int]
+    care: Care
+    settings: dict[str, Any] = field(default_factory=dict)
+    pace: float | None = None
+
+    def __call__(self, device: Device, watch: Watch, limits: Limits) -> None:
+        """See `Job`."""
+        course, task = self.course, self.course.task
+        config = self.plan.settings.integers()
+        device.configure(config)
+        watch.set(
+            task=f"{task.name} on the fly",
+            measure="accuracy",
+            settings=self.settings | {"change": course.change.kind, "layers": list(config.sizes)},
+            total=len(course.truth),
+            change_at=course.at,
+            classes=task.class_names,
+            channels=task.channel_names,
+            rate_hz=task.rate_hz,
+            names=task.feature_names,
+        )
+        learner = CarefulDevice(device, task)
+        look = Look(device, watch, network=True, learns=True)
+        keep = task.pipeline.window + (SHOWN_WINDOWS - 1) * task.pipeline.hop
+        watch.begin(Stage.LEARNING, memory=on_the_fly.MEMORY, keep=keep)
+
+        def each(window: Window, _: float) -> None:
+            limits.check(watch)
+            name = number_of(course.names[window.number])
+            watch.fed(task.chunk(name).samples)
+            watch.window(window)
+            look.glance()
+            if self.pace:
+                limits.wait(watch.facts.samples / self.pace - watch.t_s)
+
+        with look.to_the_end():
+            on_the_fly.run(learner, course, self.steps, self.care, watch=each)
 
 
 @dataclass(frozen=True)

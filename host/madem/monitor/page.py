@@ -148,6 +148,7 @@ def _curve(facts: Facts) -> str:
         high=high,
         unit="windows" if facts.channels else "samples",
         said=(lambda v: f"{v:,.0f}") if score else (lambda v: f"{100 * v:.0f} %"),
+        mark=_change(facts),
         label=f"{facts.measure} over {facts.samples:,} samples, now {screen.value(facts)}",
     )
     note = (
@@ -156,6 +157,14 @@ def _curve(facts: Facts) -> str:
         else "Each sample was tested before it was learned; old ones fade from the average."
     )
     return _card(html.escape(facts.measure.capitalize()), drawn, note)
+
+
+def _change(facts: Facts) -> tuple[float, str] | None:
+    """Where the world changed, if it has."""
+    at = facts.change_at
+    if at is None or at >= facts.samples:
+        return None
+    return float(at), str(facts.settings["change"])
 
 
 def _input(facts: Facts) -> str:

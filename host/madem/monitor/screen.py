@@ -439,7 +439,10 @@ def _curve_drawn(facts: Facts, width: int, height: int) -> RenderableType:
     margin = max(len(said(low)), len(said(high)))
     tall = max(1, height - 1)
     span = (0.0, float(max(x[-1], 1)))
-    drawn = draw.plot([draw.Line(x, y, draw.GREEN)], width - margin - 1, tall, span, (low, high))
+    curves = [draw.Line(x, y, draw.GREEN)]
+    if facts.change_at is not None and facts.change_at < facts.samples:
+        curves.insert(0, draw.Line([facts.change_at] * 2, [low, high], draw.ORANGE))
+    drawn = draw.plot(curves, width - margin - 1, tall, span, (low, high))
     lines = drawn.split("\n")
     text = Text(no_wrap=True)
     for k, one in enumerate(lines):

@@ -102,6 +102,7 @@ def chart(
     said: Callable[[float], str],
     label: str,
     kind: str = "line good",
+    mark: tuple[float, str] | None = None,
 ) -> str:
     """A curve with its axes.
 
@@ -113,6 +114,7 @@ def chart(
         said: how a number of the upright axis is written.
         label: see `picture`.
         kind: classes of the curve.
+        mark: an x where something happened, and what.
     """
     left, top, bottom = 58.0, 10.0, 36.0
     right = width - 12
@@ -132,6 +134,9 @@ def chart(
     for tick in ticks(0, end, 6):
         parts.append(text(at_x(tick), base + 16, f"{tick:,g}", "tick", "middle"))
     parts.append(text(right, height - 4, unit, "tick", "end"))
+    if mark:
+        parts.append(line(at_x(mark[0]), top, at_x(mark[0]), base, "mark"))
+        parts.append(text(at_x(mark[0]) + 6, base - 8, mark[1], "tick"))
     parts.append(line(left, base, right, base, "axis"))
     parts.append(path([at_x(v) for v in x], [at_y(v) for v in y], kind))
     return picture(width, height, parts, label)

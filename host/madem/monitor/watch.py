@@ -110,6 +110,7 @@ class Facts:
         worked_s: until the newest of them was done.
         passes, of_passes: over the training samples, the present one included; 0: not in passes.
         busy_us: in the learner, in microseconds; 0 where the board has no clock.
+        change_at: sample from which on the world changes; None: it does not.
         value: the curve's newest.
         curve: oldest first, thinned as it grows.
         metrics: of the test in the end.
@@ -148,6 +149,7 @@ class Facts:
     passes: int = 0
     of_passes: int = 0
     busy_us: int = 0
+    change_at: int | None = None
     value: float | None = None
     curve: list[Point] = field(default_factory=list)
     metrics: dict[str, Any] = field(default_factory=dict)
