@@ -14,7 +14,7 @@ from madem_emulator.bus import Bus
 from madem_emulator.chips.hc595 import Hc595
 from madem_emulator.chips.mcp3208 import Mcp3208
 from madem_emulator.chips.mcp4728 import Mcp4728
-from madem_emulator.designs.train import Train
+from madem_emulator.designs.pulses import Pulses
 from madem_emulator.faults import Faults
 from madem_emulator.physical.checks import Floats
 from madem_emulator.physical.crossbar import Crossbar
@@ -70,7 +70,7 @@ class Board:
         self._rng = np.random.Generator(np.random.SFC64([seed, LINES]))
         self._resistance = SPAN * REFERENCE / 4096 / (FULL_READ * device.window)
         self._noise: list[float] = []
-        self._train: Train | None = None
+        self._pulses = Pulses()
         self._control: int | None = None
         self._levels: list[float] | None = None  # at the ADCs, until something changes
         bus = self.bus
@@ -89,9 +89,19 @@ class Board:
         bus.watch(PIN_OE, self.registers.enable)
         bus.watch(PIN_PULSE, self._pulse)
 
+    def renew(self, seed: int, faults: Faults | None = None) -> None:
+        """Other cards, of another seed, and perhaps with faults."""
+        self._seed = seed
+        self.faults = faults or Faults()
+        self.cards.clear()
+
     def card(self, number: int) -> Crossbar:
-        """The array of a card, made when it is first needed: its devices about mid-window."""
-        self._end_train()
+        """The array of a card as it is now, made when it is first needed: about mid-window."""
+        if self._pulses.give():
+            self.faults.settle()
+        return self._array(number)
+
+    def _array(self, number: int) -> Crossbar:
         if number not in self.cards:
             seed = int(np.random.SeedSequence([self._seed, number]).generate_state(1)[0])
             array = Crossbar(LINES, LINES, self.device, seed=seed)
@@ -108,7 +118,7 @@ class Board:
         return self.faults.driven(columns, np.array(pair[0].volts + pair[1].volts) - VMID)
 
     def _unsettle(self) -> None:
-        self._end_train()
+        self._pulses.lines_changed()
         self._levels = None
 
     def _select(self, outputs: int | None) -> None:
@@ -142,8 +152,7 @@ class Board:
         """A rising edge fires the one-shot, which connects all drivers for one pulse width."""
         if not level:
             return
-        if self._train:
-            self._train.append_one()
+        if self._pulses.again():
             return
         if self._control is None or self._control & READ:
             self.misuse.append("a pulse without a card, or in a read")
@@ -152,13 +161,7 @@ class Board:
         strength = np.abs(across) / PULSE
         if np.any((strength > 0.6) & (strength < 0.9)) or np.any(strength > 1.1):
             self.misuse.append(f"a pulse of {np.abs(across).max():.2f} V")
-        selected = np.nonzero(strength >= 0.9)
-        if len(selected[0]):
-            array = self.card(self._control & CARD)
-            self._train = Train(array, selected, np.sign(across[selected]).astype(np.int64))
-
-    def _end_train(self) -> None:
-        if self._train:
-            self._train.give()
-            self._train = None
-            self.faults.settle()
+        at = np.nonzero(strength >= 0.9)
+        if len(at[0]):
+            array = self._array(self._control & CARD)
+            self._pulses.add(array, at[0], at[1], np.sign(across[at]).astype(np.int64))

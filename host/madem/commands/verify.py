@@ -32,7 +32,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--samples",
         type=int,
         default=2000,
-        help="training samples to compare (2000); predictions on the test set are compared too",
+        help="training samples to compare (2000); predictions on the test set are compared too,"
+        " with --frontend attached as many at most",
     )
     parser.add_argument(
         "--inject",
@@ -71,8 +72,8 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
             device.flip(*flip)
         sound = None
         if chips:
-            lock = recorded.RecordedLockStep(device, plan.design)
-            sound = _soundness(lock, args.preset, steps, len(task.x_test))
+            lock = recorded.RecordedLockStep(device, plan.design, steps)
+            sound = _soundness(lock, args.preset, steps, steps)
         else:
             lock = StreamLockStep(device, task) if stream else verify.LockStep(device)
         run = session.Run(task, plan, device.config, args.board, args.preset, args.frontend)
