@@ -18,12 +18,14 @@ from pathlib import Path
 from PIL import Image
 from rich.console import Console
 
-from madem import learn
+from madem import drift, learn, on_the_fly
 from madem.monitor import page, screen
 from madem.monitor.fleet import Fleet, Post, names
-from madem.monitor.jobs import LearnTask
+from madem.monitor.jobs import Job, LearnOnTheFly, LearnTask
 from madem.monitor.watch import Facts
+from madem.stream_task import StreamTask
 from madem.tasks import load_task
+from madem_emulator.twin_keeper import Care
 
 COLUMNS, LINES = 124, 36
 _CHROMIUM = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
@@ -36,8 +38,17 @@ def job(name: str, epochs: int, pace: float | None = None) -> LearnTask:
     return LearnTask(task, plan, {"preset": "default", "bits": 4, "rule": "centred"}, pace)
 
 
+def flight() -> LearnOnTheFly:
+    """Two classes are swapped after 200 windows."""
+    task = load_task("motions", seed=1)
+    assert isinstance(task, StreamTask)
+    course = drift.course(task, drift.parse("swap:Walking,Running", task), before=200, after=200)
+    plan = on_the_fly.recipe(task, seed=1)
+    return LearnOnTheFly(course, plan, plan.pace(0), Care(), {"preset": "default", "bits": 4})
+
+
 def watched(
-    specs: Sequence[str], work: LearnTask, until: Callable[[list[Facts]], bool] | None = None
+    specs: Sequence[str], work: Job, until: Callable[[list[Facts]], bool] | None = None
 ) -> list[Facts]:
     """What boards look like at a moment, or in the end."""
     with Fleet([Post(n, s, work) for n, s in zip(names(specs), specs, strict=True)]) as fleet:
@@ -98,6 +109,8 @@ def main() -> None:
 
     learned = watched(["unix"], job("digits", 20, pace=8000))
     photograph(page.render(learned), "html", 1280, 2210, folder / "monitor-page.png")
+    flown = watched(["unix"], flight())
+    photograph(page.render(flown), "html", 1280, 1290, folder / "monitor-change.png")
 
 
 if __name__ == "__main__":
