@@ -22,11 +22,11 @@ def emulator(spec: str, task: str, progress: Any) -> tuple[dict[str, Any], Table
     return emulator_bench.run(spec, task, progress)
 
 
-def frontend(spec: str, task: str, progress: Any) -> tuple[dict[str, Any], Table]:
+def frontend(spec: str, design: str, progress: Any) -> tuple[dict[str, Any], Table]:
     """See `frontend_bench.run`; imported only here, because scipy takes its time."""
     from madem import frontend_bench
 
-    return frontend_bench.run(spec, task, progress)
+    return frontend_bench.run(spec, design, progress)
 
 
 def link(spec: str, _task: str, _progress: Any) -> tuple[dict[str, Any], Table]:
@@ -71,6 +71,7 @@ RUNS: dict[str, Callable[[str, str, Any], tuple[dict[str, Any], RenderableType]]
     "frontend": frontend,
     "energy": energy_bench.run,
 }
-"""By what is measured: board, task and progress bar give the JSON and what a person reads."""
+"""By what is measured: board, task or design, and progress bar give the JSON and what a person
+reads."""
 PICTURES = {"energy": energy_bench.save_picture}
 """By what is measured, where there is a picture: the JSON and a folder give the file."""

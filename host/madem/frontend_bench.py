@@ -19,27 +19,29 @@ from madem.boards import Board, why_no_emulated_board
 from madem.device import Device, connect
 from madem.errors import BoardError
 from madem.repl import open_port
+from madem_emulator import designs
 from madem_emulator.config import Settings
-from madem_emulator.designs import maker8x8
 from madem_emulator.physical import presets
 
 _SAMPLES = 200
-_SIZES = ((7, 4), (15, 8))
-"""Networks of one weight layer: on 1 card, and on 4."""
 
 
-def run(spec: str, _task: str, _progress: Any) -> tuple[dict[str, Any], Table]:
+def run(spec: str, design: str, _progress: Any) -> tuple[dict[str, Any], Table]:
     """Reads and learning on emulated chips, beside what the same transfers take on wires.
 
     Raises:
-        BoardError: it is not the emulated board.
+        BoardError: it is not the emulated board, or there is no such design.
     """
+    if design not in designs.DESIGNS:
+        raise BoardError(f"--design {design} is not one of {', '.join(designs.DESIGNS)}")
     if spec != "unix":
         raise BoardError(f"bench frontend measures the emulated chips: not on {spec}, use unix")
     rows = []
-    with _bench() as (chips, device):
-        for sizes in _SIZES:
-            device.configure(Settings(sizes=sizes).integers(), "maker8x8")
+    lines = designs.GEOMETRIES[design].rows
+    with _bench(design) as (chips, device):
+        # Their first weight layers fill 1 card, and 4.
+        for sizes in ((lines - 1, lines // 2, lines // 4), (2 * lines - 1, lines, lines // 2)):
+            device.configure(Settings(sizes=sizes).integers(), design)
             x = np.random.default_rng(1).integers(1, 256, (_SAMPLES, sizes[0])).astype(np.uint8)
             y = np.arange(_SAMPLES, dtype=np.uint8) % sizes[-1]
             for what, work in (
@@ -47,7 +49,7 @@ def run(spec: str, _task: str, _progress: Any) -> tuple[dict[str, Any], Table]:
                 ("learn", lambda x=x, y=y: device.learn(2000, x, y)),
             ):
                 rows.append({"network": list(sizes), "what": what} | _measure(chips, device, work))
-    table = Table(title="maker8x8 on unix", box=box.SIMPLE_HEAD, title_justify="left")
+    table = Table(title=f"{design} on unix", box=box.SIMPLE_HEAD, title_justify="left")
     for k, name in enumerate(
         ("network", "", "reads a second", "on wires", "of that", "pulses a second", "µs a transfer")
     ):
@@ -59,10 +61,10 @@ def run(spec: str, _task: str, _progress: Any) -> tuple[dict[str, Any], Table]:
             f"{100 * row['share_of_wires']:.0f} %", f"{row['pulses_per_s']:,.0f}",
             f"{row['us_per_transfer']:.1f}",
         )  # fmt: skip
-    return {"board": spec, "design": "maker8x8", "frontend": rows}, table
+    return {"board": spec, "design": design, "frontend": rows}, table
 
 
-def _measure(chips: maker8x8.Board, device: Device, work: Callable[[], object]) -> dict[str, float]:
+def _measure(chips: designs.Board, device: Device, work: Callable[[], object]) -> dict[str, float]:
     """Rates by the device's own busy time."""
 
     def counts() -> tuple[float, ...]:
@@ -85,14 +87,14 @@ def _measure(chips: maker8x8.Board, device: Device, work: Callable[[], object]) 
 
 
 @contextlib.contextmanager
-def _bench() -> Iterator[tuple[maker8x8.Board, Device]]:
+def _bench(design: str) -> Iterator[tuple[designs.Board, Device]]:
     """Real firmware on a board whose chips this process holds."""
     if reason := why_no_emulated_board("unix"):
         raise BoardError(reason)
     assert sys.platform == "linux"
     from madem_emulator.unix_board import UnixBoard, find_micropython
 
-    chips = maker8x8.Board(presets.TAOX_HFOX_WU2018)
+    chips = designs.DESIGNS[design](presets.TAOX_HFOX_WU2018)
     lifeline, end = os.pipe()
     with tempfile.TemporaryDirectory(prefix="madem-board-") as flash:
         board = UnixBoard(find_micropython(), Path(flash), bus=chips.bus)

@@ -10,7 +10,9 @@ from madem_emulator.designs import lab64x64, maker8x8
 from madem_emulator.physical import presets
 from madem_emulator.twin_attached import Geometry
 
-DESIGNS: dict[str, Callable[..., maker8x8.Board | lab64x64.Board]] = {
+Board = maker8x8.Board | lab64x64.Board
+
+DESIGNS: dict[str, Callable[..., Board]] = {
     "maker8x8": maker8x8.Board,
     "lab64x64": lab64x64.Board,
 }

@@ -15,7 +15,7 @@ from madem_emulator.chips import ads8568
 from madem_emulator.chips.adg1414 import Adg1414
 from madem_emulator.chips.ads8568 import Ads8568
 from madem_emulator.chips.dac81416 import Dac81416
-from madem_emulator.designs.train import Train
+from madem_emulator.designs.pulses import Pulses
 from madem_emulator.faults import Faults
 from madem_emulator.physical.checks import Floats
 from madem_emulator.physical.crossbar import Crossbar
@@ -80,9 +80,9 @@ class Board:
         self._resistance = SPAN * CODE / (FULL_READ * device.window)
         self._offsets = OFFSET * self._rng.standard_normal((2, LINES))
         self._gated: dict[int, np.ndarray] = {}  # rows with their gates on, of cards with any
-        self._train: Train | None = None
-        self._volts: dict[bool, Floats] = {}  # of the bit lines (True), of the word lines
-        self.dacs = [Dac81416(self._unsettle) for _ in PIN_DACS]
+        self._pulses = Pulses()
+        self._volts = np.zeros(LINES * 2 + 16)  # of all DACs
+        self.dacs = [Dac81416(lambda k=k: self._turn_dac(k)) for k in range(len(PIN_DACS))]
         for pin, dac in zip(PIN_DACS, self.dacs, strict=True):
             bus.attach_spi(0, dac, pin)
         self.row_adc = Ads8568(8, lambda: self._outputs(False), bus.now)
@@ -104,8 +104,11 @@ class Board:
         return [*self.dacs, self.row_adc, self.column_adc, *self.gates]
 
     def card(self, number: int) -> Crossbar:
-        """The array of a card, made when it is first needed: its devices about mid-window."""
-        self._end_train()
+        """The array of a card as it is now, made when it is first needed: about mid-window."""
+        self._settle()
+        return self._array(number)
+
+    def _array(self, number: int) -> Crossbar:
         if number not in self.cards:
             seed = int(np.random.SeedSequence([self._seed, number]).generate_state(1)[0])
             array = Crossbar(LINES, LINES, self.device, seed=seed)
@@ -119,10 +122,14 @@ class Board:
     @property
     def gate_volts(self) -> float:
         """Of the gates that are on."""
-        return float(self.dacs[8].volts[0])
+        return float(self._volts[2 * LINES])
+
+    def _turn_dac(self, k: int) -> None:
+        self._pulses.lines_changed()
+        self._volts[16 * k : 16 * k + 16] = self.dacs[k].volts
 
     def _turn_gates(self, card: int, closed: int) -> None:
-        self._end_train()
+        self._pulses.lines_changed()
         self._gated.pop(card, None)
         if closed:
             bits = np.frombuffer(closed.to_bytes(8, "little"), np.uint8)
@@ -130,11 +137,8 @@ class Board:
 
     def _driven(self, columns: bool) -> Floats:
         """Volts of the DACs of one side, (64,)."""
-        if columns not in self._volts:
-            four = self.dacs[4:8] if columns else self.dacs[:4]
-            volts = np.concatenate([dac.volts for dac in four])
-            self._volts[columns] = self.faults.driven(columns, volts)
-        return self._volts[columns]
+        volts = self._volts[LINES : 2 * LINES] if columns else self._volts[:LINES]
+        return self.faults.driven(columns, volts)
 
     def _outputs(self, columns: bool) -> Floats:
         """Volts at the amplifiers' outputs of one side, when they are sampled."""
@@ -155,7 +159,7 @@ class Board:
         if self._gated and np.abs(volts).max() > limit:
             self.misuse.append(f"a read at {np.abs(volts).max():.3f} V, above {limit:g} V")
             volts = np.clip(volts, -limit, limit)
-        self.faults.settle()
+        self._settle()
         for number, rows in self._gated.items():
             if columns:
                 total += self.card(number).read(volts * rows)
@@ -167,40 +171,39 @@ class Board:
         """A rising edge fires the one-shot, which joins all lines to their DACs for one pulse."""
         if not level:
             return
-        if self._train:
-            self._train.append_one()
+        if self._pulses.again():
             return
         if len(self._gated) != 1:
             self.misuse.append(f"a pulse with gates on in {len(self._gated)} cards")
             return
-        ((number, rows),) = self._gated.items()
-        array = self.card(number)
-        columns = self._driven(columns=True)
-        at = np.ix_(np.flatnonzero(rows), np.flatnonzero(columns))
-        across = columns[at[1]] - self._driven(columns=False)[at[0]]
+        ((number, gated),) = self._gated.items()
+        volts = self._driven(columns=True)
+        rows, columns = np.flatnonzero(gated)[:, None], np.flatnonzero(volts)
+        across = volts[columns] - self._driven(columns=False)[rows]
         strength = np.abs(across) / PULSE
         if np.any(np.abs(strength - 1) > 0.1):
             self.misuse.append(f"a pulse of {np.abs(across).max():.2f} V")
-        selected = strength >= 0.9
-        if self.gate_volts < THRESHOLD or not selected.any():
+        if self.gate_volts < THRESHOLD:
             return
         # A SET ends where the transistor lets no more current through.
         most = TRANSCONDUCTANCE * (self.gate_volts - THRESHOLD) ** 2 / PULSE
-        selected &= (across < 0) | (array.conductances[at] < most)
-        index = tuple(np.broadcast_to(each, across.shape)[selected] for each in at)
-        self._train = Train(array, index, np.sign(across[selected]).astype(np.int64))
-        if most < 2 * self.device.g_max:  # it may, within this train: one pulse at a time
-            self._end_train()
+        limited = most < 2 * self.device.g_max
+        selected = strength >= 0.9
+        array = self._array(number)
+        if limited:
+            self._settle()
+            selected &= (across < 0) | (array.conductances[rows, columns] < most)
+        at = np.nonzero(selected)
+        self._pulses.add(
+            array, rows[at[0], 0], columns[at[1]], np.sign(across[at]).astype(np.int64)
+        )
+        if limited:  # the next one may find other devices beyond it
+            self._settle()
 
-    def _end_train(self) -> None:
-        if self._train:
-            self._train.give()
-            self._train = None
+    def _settle(self) -> None:
+        """Let the devices be what pulses and faults make of them."""
+        if self._pulses.give() or self._gated:
             self.faults.settle()
-
-    def _unsettle(self) -> None:
-        self._end_train()
-        self._volts.clear()
 
 
 class _Decoder:

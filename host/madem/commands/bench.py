@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from madem import bench, output, session
+from madem import attached, bench, output, session
 from madem.commands import options
 from madem.commands.terminal import Terminal
 
@@ -20,6 +20,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--task", default="digits", help="memory: the task that has to complete (digits)"
     )
     parser.add_argument(
+        "--design",
+        default=attached.DESIGNS[0],
+        help=f"frontend: board of chips, {' or '.join(attached.DESIGNS)} ({attached.DESIGNS[0]})",
+    )
+    parser.add_argument(
         "--out", default="madem-out", metavar="DIR", help="folder of the picture, if there is one"
     )
 
@@ -30,7 +35,8 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
     out = Path(args.out)
     if draw:
         output.check_folder(out)
-    result, table = bench.RUNS[args.what](args.board, args.task, terminal.progress)
+    subject = args.design if args.what == "frontend" else args.task
+    result, table = bench.RUNS[args.what](args.board, subject, terminal.progress)
     if args.json:
         session.write_json(args.json, result)
     terminal.say(table)
