@@ -11,7 +11,6 @@ import sys
 from time import sleep_ms, ticks_add, ticks_diff, ticks_ms
 
 import micropython
-from machine import Pin
 from micropython import const
 
 from . import kernels, sensing, serve
@@ -43,6 +42,7 @@ _WINDOW = const(10)  # bytes of what is remembered of one
 _TOLD = const(3)  # windows in one reply
 _HEAD = const(26)  # bytes of a reply before them
 _LONGEST_WAIT = const(1000)  # ms
+_NO_PINS = "this board has no sensors of its own"
 
 
 @micropython.viper
@@ -139,9 +139,7 @@ class Live:
             name = at + 1 + lk.body[at]
             if name > lk.end or pins > 7:
                 raise ValueError("a length that does not fit")
-            self._pins = [
-                Pin(pin, Pin.IN, Pin.PULL_UP) for pin in lk.body[lk.start + 5 : lk.start + 5 + pins]
-            ]
+            self._pins = _label_pins(lk.body[lk.start + 5 : lk.start + 5 + pins])
             source = _module(bytes(lk.body[at + 1 : name]).decode()).Source(
                 rate, bytes(lk.body[name : lk.end])
             )
@@ -410,8 +408,20 @@ class Live:
         lk.reply(LIVE, at - lk.start)
 
 
+def _label_pins(numbers):
+    if not numbers:
+        return []
+    try:
+        from machine import Pin
+    except ImportError:
+        raise ValueError(_NO_PINS)
+    return [Pin(number, Pin.IN, Pin.PULL_UP) for number in numbers]
+
+
 def _module(name):
     try:
         return __import__("madem.source_" + name, None, None, ("Source",))
-    except ImportError:
-        raise ValueError("there is no source " + name)
+    except ImportError as e:
+        if "source_" in str(e):
+            raise ValueError("there is no source " + name)
+        raise ValueError(_NO_PINS)

@@ -141,8 +141,8 @@ class Sensing:
             except MemoryError:
                 self._server.link.error(_OUT_OF_MEMORY, "no memory for the live code")
                 return
-            except ImportError:  # of its clock or its pins
-                self._server.link.error(_BAD_PAYLOAD, "this board has no sensors of its own")
+            except ImportError:  # of a clock
+                self._server.link.error(_BAD_PAYLOAD, "this board has no clock")
                 return
             self.live = live.Live(self, self._server)
         self.live.serve(kind)

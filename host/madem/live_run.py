@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from madem import learn, session, state
+from madem.budget import budget
 from madem.device import Device
 from madem.errors import MademError
 from madem.keys import Keys
@@ -126,6 +127,9 @@ def run(board: str, sensor: Sensor, wishes: Wishes, say: Say) -> dict[str, Any]:
             stack.enter_context(keys)
             pairs = "  ".join(f"{k} {name}" for k, name in enumerate(classes[:9], 1))
             say(f"keys: {pairs}  0 none; Ctrl-C ends")
+        sizes = device.config.sizes if mode else ()
+        costs = budget(pipeline, live.rate_hz, sizes, learns=mode == LEARN, bus_s=sensor.bus_s)
+        say(costs.verdict())
         stopped = stack.enter_context(_interrupts())
         began = time.monotonic()
         live.start(mode, rate=rate, flags=flags, raw=room)
@@ -139,7 +143,10 @@ def run(board: str, sensor: Sensor, wishes: Wishes, say: Say) -> dict[str, Any]:
                 "pipeline": str(pipeline), "normalisation": feeder.normalisation().hex(),
             }  # fmt: skip
             state.save(replace(device.state(), notes=notes), wishes.save)
-    return _result(board, live, status, found, classes, wall)
+    return _result(board, live, status, found, classes, wall) | {
+        "load": costs.load,
+        "keeps_up": costs.keeps_up,
+    }
 
 
 def _check(sensor: Sensor, wishes: Wishes) -> None:

@@ -24,11 +24,6 @@ class Cost:
     instructions_per_sample: int
     instructions_per_window: int
 
-    def load(self, pipeline: Pipeline, rate_hz: float, clock_hz: float = CLOCK_HZ) -> float:
-        """Share of the processor's time at a sample rate, learning not included."""
-        each = self.instructions_per_sample + self.instructions_per_window / pipeline.hop
-        return each * rate_hz / clock_hz
-
 
 def cost(pipeline: Pipeline) -> Cost:
     """Instructions are those of a Cortex-M3 running the firmware's viper code.

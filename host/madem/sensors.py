@@ -33,6 +33,7 @@ class Sensor:
         options: what the firmware's module takes.
         label_pins: pins that show the label.
         units, units_per_count: of each channel; empty where a count is just a count.
+        bus_s: seconds that a sample takes on its way to the board.
     """
 
     spec: str
@@ -43,6 +44,7 @@ class Sensor:
     label_pins: tuple[int, ...] = ()
     units: tuple[str, ...] = ()
     units_per_count: tuple[float, ...] = ()
+    bus_s: float = 0.0
 
     def packed(self) -> bytes:
         """The payload of SOURCE in docs/link.md."""
@@ -138,7 +140,10 @@ def _mpu6050(options: _Options, rate: float, labels: tuple[int, ...]) -> Sensor:
     # Sensitivities of RM-MPU-6000A-00, registers 59 to 72.
     scales = (2**accel / 16384,) * 3 + (2**gyro / 131,) * 3
     units = ("g",) * 3 + ("deg/s",) * 3
-    return Sensor(options.spec, "mpu6050", rate, _AXES, packed, labels, units, scales)
+    # At 400 kHz, nine bits a byte: the FIFO's count and a sample, each behind two addresses and
+    # a register.
+    bus_s = (5 + 15) * 9 / 400e3
+    return Sensor(options.spec, "mpu6050", rate, _AXES, packed, labels, units, scales, bus_s)
 
 
 def _adc(options: _Options, rate: float, labels: tuple[int, ...]) -> Sensor:

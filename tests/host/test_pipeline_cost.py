@@ -6,10 +6,14 @@ import pytest
 
 from madem import deploy, session
 from madem.boards import Board, open_board
+from madem.budget import budget, instructions_of
+from madem.device import pack_config
+from madem.learn import classifying
 from madem.pipeline_cost import cost
 from madem.repl import Repl
 from madem.stream_learner import Feeder
 from madem_emulator.board_process import EmulatedBoardError
+from madem_emulator.config import Settings
 from madem_emulator.pipeline import Pipeline, parse
 from madem_emulator.qemu_board import find_image
 
@@ -70,6 +74,106 @@ def test_instructions_are_those_of_a_cortex_m3(counting: Board, line: str) -> No
     # 25 MHz ticks of 64 ns instructions: madem_emulator/qemu_board.py.
     assert push * 5 / 8 / 100 == pytest.approx(expected.instructions_per_sample, rel=0.1)
     assert compute * 5 / 8 == pytest.approx(expected.instructions_per_window, rel=0.1)
+
+
+_COUNT_LIVE = """
+import io
+from time import ticks_cpu, ticks_diff
+from madem import features, live, sensing, serve
+class Fake:
+    rate = 100000
+    lost = due = 0
+    def start(self):
+        pass
+    def read(self, into):
+        self.due -= 1
+        return self.due >= 0
+def count(channels):
+    server = serve.Server(io.BytesIO(), io.BytesIO())
+    sensor = server.sensing = sensing.Sensing(server)
+    sensor.pipeline = features.Pipeline(channels, 200, 200, 1, 0, 6)
+    l = live.Live(sensor, server)
+    fake = Fake()
+    fake.channels = channels
+    l._source = fake
+    assert l._begin(0, 2, 0, 1, 0) is None
+    l.pump()
+    a = ticks_cpu()
+    k = 0
+    while k < 50:
+        fake.due = 0
+        l.pump()
+        fake.due = 1
+        l.pump()
+        k += 1
+    print(ticks_diff(ticks_cpu(), a))
+"""
+
+
+@pytest.mark.slow
+def test_the_live_loop_s_instructions_are_as_planned(counting: Board) -> None:
+    """One sample, and one look at a sensor that has none."""
+    with Repl(counting.port, counting.name) as repl:
+        repl.exec(_COUNT_LIVE)
+        for channels in (1, 6):
+            found = int(repl.exec(f"count({channels})")) * 5 / 8 / 50
+            planned = budget(parse("window=200 | mean", channels), 100).sample
+            assert found == pytest.approx(planned, rel=0.15)
+
+
+_COUNT_NETWORK = """
+import gc
+from time import ticks_cpu, ticks_diff
+from madem import serve
+def count(payload, rate):
+    gc.collect()
+    learner = serve.build(serve.parse(payload, 0, len(payload)))
+    net = learner.network
+    x = bytearray(net.sizes[0])
+    label = bytearray(1)
+    s = 12345
+    tested = changed = 0
+    for k in range(24):
+        for i in range(len(x)):
+            s = s * 30903 + 11 & 0xFFFF
+            x[i] = s >> 8 if s & 8 else 0
+        label[0] = k % net.sizes[-1]
+        net.set_targets(label, 0)
+        a = ticks_cpu()
+        learner.test(x, 0)
+        b = ticks_cpu()
+        learner.change(rate, 1)
+        c = ticks_cpu()
+        if k >= 8:
+            tested += ticks_diff(b, a)
+            changed += ticks_diff(c, b)
+    print(tested // 16, changed // 16)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sizes", [(108, 32, 4), (36, 8, 3), (60, 24, 8, 3)])
+def test_the_network_s_instructions_are_as_planned(counting: Board, sizes: tuple[int, ...]) -> None:
+    settings = Settings(sizes=sizes, learning_rate=6.0, **classifying(len(sizes) - 2))
+    payload = pack_config(settings.integers())
+    with Repl(counting.port, counting.name) as repl:
+        repl.exec(_COUNT_NETWORK)
+        tested, changed = map(int, repl.exec(f"count({payload!r}, {settings.rate()})").split())
+    assert tested * 5 / 8 == pytest.approx(instructions_of(sizes, False), rel=0.1)
+    assert (tested + changed) * 5 / 8 == pytest.approx(instructions_of(sizes, True), rel=0.2)
+
+
+def test_a_stream_that_is_too_fast_is_said_so() -> None:
+    pipeline = parse("window=40 hop=20 | energy bands:4", 6)
+    slow = budget(pipeline, 100, (60, 32, 4), learns=True)
+    assert slow.keeps_up
+    assert "keeps up at 100 Hz: busy" in slow.verdict()
+    fast = budget(pipeline, 10 * slow.highest_rate_hz, (60, 32, 4), learns=True)
+    assert fast.load == pytest.approx(8.0)
+    assert not fast.keeps_up
+    assert "can't keep up" in fast.verdict()
+    # Rows on a slow bus count too: 1 ms each at 900 Hz.
+    assert not budget(pipeline, 900, bus_s=1e-3).keeps_up
 
 
 @pytest.mark.parametrize(

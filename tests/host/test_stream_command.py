@@ -100,7 +100,12 @@ def test_cost_of_a_pipeline(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     found = json.loads(out.read_text())
     assert found["inputs"] == 12
     assert 0.005 < found["load"] < 0.1
-    assert "% of a Cortex-M3 at 48 MHz" in capsys.readouterr().out.replace("\n", " ")
+    assert "a Cortex-M3 at 48 MHz keeps up at 100 Hz" in capsys.readouterr().out.replace("\n", " ")
+    taught = ("--layers", "32,4", "--learn", "--rate", "100", "--json", out)
+    assert madem("cost", line, *taught) == 0
+    assert json.loads(out.read_text())["load"] > found["load"]
+    assert madem("cost", line, "--layers", "32,4", "--learn", "--rate", "3000") == 1
+    assert "can't keep up at 3000 Hz" in capsys.readouterr().out.replace("\n", " ")
     longer = cost(parse("window=64 hop=20 | mean energy bands:8", 3))
     assert longer.instructions_per_window > 2 * found["instructions_per_window"]
     assert longer.heap_bytes > found["heap_bytes"]

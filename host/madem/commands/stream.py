@@ -10,9 +10,10 @@ from dataclasses import asdict
 from typing import Any
 
 from madem import live_run, output, sensors, session, stream, stream_run
+from madem.budget import budget, instructions_of
 from madem.commands.terminal import Terminal
 from madem.errors import MademError
-from madem.pipeline_cost import CLOCK_HZ, cost
+from madem.pipeline_cost import cost
 from madem.recording import Recorder
 from madem.stream import Sample, Source
 from madem_emulator.pipeline import Pipeline, PipelineError, parse
@@ -82,6 +83,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--seed", type=int, default=1, help="of the novelty network (1)")
     parser.add_argument(
+        "--layers",
+        type=_sizes,
+        default=(),
+        metavar="N,N…",
+        help="cost: units of the layers above the inputs, such as 32,4",
+    )
+    parser.add_argument(
         "--channels", type=int, default=6, metavar="N", help="cost: channels of a sample (6)"
     )
 
@@ -93,7 +101,8 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
     result = _RUNS[args.what](args, terminal)
     if args.json:
         session.write_json(args.json, result)
-    return 0
+    # The answer to "does it keep up?" may be no.
+    return 0 if args.what != "cost" or result.get("keeps_up", True) else 1
 
 
 def _record(args: argparse.Namespace, terminal: Terminal) -> dict[str, Any]:
@@ -179,6 +188,9 @@ def _show(args: argparse.Namespace, terminal: Terminal) -> dict[str, Any]:
 def _cost(args: argparse.Namespace, terminal: Terminal) -> dict[str, Any]:
     pipeline = _parse(args.source, args.channels)
     found = cost(pipeline)
+    sizes = (pipeline.inputs, *args.layers) if args.layers else ()
+    if args.learn and not sizes:
+        raise MademError("--learn costs what the network takes: say --layers 32,4")
     result: dict[str, Any] = {
         "pipeline": str(pipeline),
         "channels": args.channels,
@@ -190,12 +202,17 @@ def _cost(args: argparse.Namespace, terminal: Terminal) -> dict[str, Any]:
         f" {found.heap_bytes:,} bytes, {found.instructions_per_sample:,} instructions a sample,"
         f" {found.instructions_per_window:,} a window"
     )
-    if args.rate:
-        result["load"] = found.load(pipeline, args.rate)
+    if sizes:
+        result["layers"] = list(sizes)
+        result["instructions_of_the_network"] = instructions_of(sizes, args.learn)
         terminal.say(
-            f"at {args.rate:g} Hz {100 * result['load']:.1f} % of a Cortex-M3 at"
-            f" {CLOCK_HZ / 1e6:.0f} MHz, learning not included"
+            f"{'-'.join(map(str, sizes))}: {result['instructions_of_the_network']:,} instructions"
+            f" to {'learn' if args.learn else 'predict'} a window"
         )
+    if args.rate:
+        total = budget(pipeline, args.rate, sizes, learns=args.learn)
+        result |= {"load": total.load, "keeps_up": total.keeps_up}
+        terminal.say(total.verdict())
     return result
 
 
@@ -223,6 +240,16 @@ def _live(args: argparse.Namespace, terminal: Terminal) -> dict[str, Any]:
         f" {result['lost']:,} lost, {result['learned']:,} learned"
     )
     return result
+
+
+def _sizes(text: str) -> tuple[int, ...]:
+    try:
+        sizes = tuple(int(part) for part in text.split(","))
+    except ValueError:
+        sizes = ()
+    if not sizes or min(sizes) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not numbers of units such as 32,4")
+    return sizes
 
 
 def _names(text: str) -> tuple[str, ...]:
