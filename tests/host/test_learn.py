@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from madem.device import TwinLearner
 from madem.errors import TaskError
-from madem.learn import evaluate, metrics, read_dots, recipe, train
+from madem.learn import evaluate, metrics, read_dots, recall, recipe, train
 from madem.state import State
 from madem.tasks import DISTORTIONS, Task, load_task
 from madem_emulator.config import Config, Rule
@@ -184,3 +185,14 @@ def test_choices_replace_the_defaults_and_none_does_not() -> None:
 def test_choices_that_can_not_be(choice: dict, told: str) -> None:
     with pytest.raises(TaskError, match=told):
         recipe(load_task("digits"), **choice)
+
+
+def test_a_recalled_pattern_is_looked_at_once_more_with_other_noise() -> None:
+    task = load_task("braille", draws=1)
+    config = recipe(task).settings.integers()
+    twin = TwinLearner(config)
+    x = task.x_test[:5]
+    first = read_dots(twin.outputs(x, 7), config.t_hi, config.t_lo)
+    assert np.array_equal(recall(twin, x, 7), twin.outputs(255 * first, (1 << 29) + 7))
+    scores = evaluate(twin, task)
+    assert scores == metrics(task, config.t_hi, config.t_lo, recall(twin, task.x_test))

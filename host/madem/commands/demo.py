@@ -38,7 +38,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
         run = session.Run(task, plan, device.config, args.board, "default")
         mismatch = training.train(run, lock, terminal, "learning, checked by the twin")
         shown = task.test_set(0.2, draws=1)
-        recalled = device.outputs(shown.x)
+        recalled = learn.recall(device, shown.x)
         if mismatch is None:
             session.finish(run, device)
             run.baselines = session.baselines(task, ())
