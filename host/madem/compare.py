@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -283,29 +283,77 @@ def rate_at(rates: Sequence[float], bits: int) -> float:
     return float(np.exp(np.interp(bits, TUNED_BITS, np.log(rates))))
 
 
-def run(plan: Plan, bar: Bar) -> Comparison:
-    """Train and test every cell; a condition that several limits share is run once."""
+class _Job(NamedTuple):
+    """Networks that are trained together: by one rule, on devices with the same settings."""
+
+    rule: str
+    settings: Settings
+    seeds: tuple[int, ...]
+    rates: tuple[float, ...]
+    """Of each seed."""
+
+
+def run(plan: Plan, bar: Bar, workers: int = 1) -> Comparison:
+    """Train and test every cell; a condition that several limits share is run once.
+
+    Args:
+        plan: what is compared.
+        bar: makes the progress bar.
+        workers: processes that share the cells; the result is the same with any number.
+
+    Raises:
+        MademError: a worker ended.
+    """
     began = time.monotonic()
-    jobs: dict[tuple[str, Settings | None], list[tuple[str, float, str]]] = {}
+    jobs: dict[_Job, list[tuple[str, float, str]]] = {}
     for key, value, settings in _conditions(plan):
         for rule in plan.rules:
             # The ceiling knows no limits: one run is in every condition.
-            job = (rule.name, settings if rule.on_crossbar else None)
+            own = settings if rule.on_crossbar else plan.recipe.settings
+            rate = rate_at(plan.rates[rule.name], own.weight_bits)
+            job = _Job(rule.name, own, plan.seeds, (rate,) * len(plan.seeds))
             jobs.setdefault(job, []).append((key, value, rule.name))
     cells: dict[tuple[str, float, str], Cell] = {}
     samples = len(jobs) * plan.recipe.epochs * plan.task.samples_per_pass
     with bar(f"comparing {len(plan.rules)} rules on {plan.task.name}", samples) as advance:
-        for (name, settings), where in jobs.items():
-            settings = settings or plan.recipe.settings
-            rate = rate_at(plan.rates[name], settings.weight_bits)
-            cell = train(RULES[name], plan, settings, [rate] * len(plan.seeds), advance)
-            cells.update(dict.fromkeys(where, cell))
+        for job, cell in _train_all(plan, list(jobs), workers, advance):
+            cells.update(dict.fromkeys(jobs[job], cell))
     in_order = {
         (key, value, rule.name): cells[key, value, rule.name]
         for key, value, _ in _conditions(plan)
         for rule in plan.rules
     }
     return Comparison(plan, in_order, time.monotonic() - began)
+
+
+def _train_all(
+    plan: Plan, jobs: Sequence[_Job], workers: int, advance: Progress
+) -> Iterator[tuple[_Job, Cell]]:
+    """Each job's cell, as it is known; the ceiling's, which takes longest, is begun first."""
+    jobs = sorted(jobs, key=lambda job: RULES[job.rule].on_crossbar)
+    if workers == 1:
+        for job in jobs:
+            yield job, _train_job(plan, job, advance)
+        return
+    from dask.distributed import as_completed  # slow to import
+
+    from madem import sweep_run
+
+    samples = plan.recipe.epochs * plan.task.samples_per_pass
+    with sweep_run.connected(min(workers, len(jobs))) as client:
+        # Rules don't travel: a worker has its own, by name.
+        shared = client.submit(sweep_run.same, replace(plan, rules=()), pure=False)
+        futures = {client.submit(_train_job, shared, job, pure=False): job for job in jobs}
+        for future in as_completed(futures):
+            if future.status != "finished":
+                raise MademError(f"a worker ended: {type(future.exception()).__name__}")
+            yield futures[future], future.result()
+            advance(samples)
+
+
+def _train_job(plan: Plan, job: _Job, progress: Progress | None = None) -> Cell:
+    plan = replace(plan, seeds=job.seeds)
+    return train(RULES[job.rule], plan, job.settings, job.rates, progress)
 
 
 def train(
@@ -355,12 +403,12 @@ def score(network: Network, task: Task) -> NDArray[np.float64]:
     return right.mean(axis=1)
 
 
-def tuned(plan: Plan, bar: Bar) -> Plan:
+def tuned(plan: Plan, bar: Bar, workers: int = 1) -> Plan:
     """The plan with learning rates from `tune`."""
-    return replace(plan, rates=tune(plan, bar))
+    return replace(plan, rates=tune(plan, bar, workers))
 
 
-def tune(plan: Plan, bar: Bar) -> dict[str, tuple[float, ...]]:
+def tune(plan: Plan, bar: Bar, workers: int = 1) -> dict[str, tuple[float, ...]]:
     """The best learning rate of each rule for each of TUNED_BITS, on a validation set.
 
     Every rule tries the rates of its grid, with the plan's passes, on devices of its own. A data
@@ -368,23 +416,24 @@ def tune(plan: Plan, bar: Bar) -> dict[str, tuple[float, ...]]:
     on further distorted words, drawn as for training. The test set is not touched.
     """
     task = validation_task(plan.task)
-    found = {}
-    jobs = [(rule, TUNED_BITS if rule.on_crossbar else (DEFAULT_BITS,)) for rule in plan.rules]
-    total = sum(len(bits) for _, bits in jobs) * plan.recipe.epochs * task.samples_per_pass
+    trial = replace(plan, task=task)
+    grids: dict[_Job, Sequence[float]] = {}
+    for rule in plan.rules:
+        # Recall takes long: every second rate. All rates at once: a batch of networks for each.
+        grid = rule.rates[1::2] if task.kind == "reconstruct" else rule.rates
+        rates = tuple(float(rate) for rate in np.repeat(grid, len(_TUNE_SEEDS)))
+        for bits in TUNED_BITS if rule.on_crossbar else (DEFAULT_BITS,):
+            settings = replace(plan.recipe.settings, weight_bits=bits)
+            grids[_Job(rule.name, settings, _TUNE_SEEDS * len(grid), rates)] = grid
+    best: dict[_Job, float] = {}
+    total = len(grids) * plan.recipe.epochs * task.samples_per_pass
     with bar(f"tuning on {task.name}", total) as advance:
-        for rule, all_bits in jobs:
-            # Recall takes long: every second rate. All rates at once: a batch of networks for each.
-            grid = rule.rates[1::2] if task.kind == "reconstruct" else rule.rates
-            rates = np.repeat(grid, len(_TUNE_SEEDS))
-            trial = replace(plan, task=task, seeds=_TUNE_SEEDS * len(grid))
-            best = []
-            for bits in all_bits:
-                settings = replace(plan.recipe.settings, weight_bits=bits)
-                accuracy = train(rule, trial, settings, rates.tolist(), advance).accuracy
-                means = np.reshape(accuracy, (len(grid), -1)).mean(axis=1)
-                best.append(grid[int(means.argmax())])
-            found[rule.name] = tuple(best)
-    return found
+        for job, cell in _train_all(trial, list(grids), workers, advance):
+            means = np.reshape(cell.accuracy, (len(grids[job]), -1)).mean(axis=1)
+            best[job] = grids[job][int(means.argmax())]
+    return {
+        rule.name: tuple(best[job] for job in grids if job.rule == rule.name) for rule in plan.rules
+    }
 
 
 def validation_task(task: Task) -> Task:

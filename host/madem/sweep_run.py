@@ -103,6 +103,8 @@ def _train(task: Task, job: Job) -> tuple[NDArray[np.float64], NDArray[np.float6
     if task.kind == "classify":
         right = twin.answer(outputs) == task.y_test
     else:
+        seen = (255 * twin.answer(outputs)).astype(np.uint8)
+        outputs = twin.predict_many(learn.SECOND_LOOK, seen)[-1]  # as learn.recall
         right = (twin.answer(outputs) == task.targets(task.y_test)).all(axis=-1)
     return right.mean(axis=1), twin.pulses / config.couplings
 
@@ -173,12 +175,12 @@ def run(
     missing = [point for point in plan.points if point.key not in known]
     if not missing:
         return
-    with _client(min(workers or cores(), len(missing)), scheduler) as client:
+    with connected(min(workers or cores(), len(missing)), scheduler) as client:
         from dask.distributed import as_completed
 
         todo = jobs(plan, missing, sum(client.nthreads().values()))
         # The scheduler keeps this one, so the data outlives any worker; scattered data would not.
-        task = client.submit(_same, plan.task, pure=False)
+        task = client.submit(same, plan.task, pure=False)
         futures = {
             client.submit(train, task, job, pure=False, key=f"train-{job.keys[0]}"): job
             for job in todo
@@ -199,13 +201,22 @@ def run(
             progress(len(outcomes))
 
 
-def _same(task: Task) -> Task:
-    return task
+def same(data: Any) -> Any:
+    """What a worker is given to keep for the jobs that share it."""
+    return data
 
 
 @contextlib.contextmanager
-def _client(workers: int, scheduler: str | None) -> Iterator[Any]:
-    """A connected Dask client; workers that were started here end with it."""
+def connected(workers: int, scheduler: str | None = None) -> Iterator[Any]:
+    """A connected Dask client; workers that were started here end with it.
+
+    Args:
+        workers: processes on this machine, of one thread each.
+        scheduler: address of a Dask scheduler to use instead.
+
+    Raises:
+        MademError: the scheduler can't be reached, or its workers have another madem.
+    """
     from dask.distributed import Client, LocalCluster
 
     for name in list(logging.root.manager.loggerDict):

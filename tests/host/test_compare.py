@@ -80,6 +80,7 @@ def test_quiet_prints_nothing(toy: str, tmp_path: Path, capsys: pytest.CaptureFi
         (["--rules", "centred,magic"], "unknown rule 'magic'"),
         (["--seeds", "0"], "seeds is 0"),
         (["--epochs", "0"], "epochs is 0"),
+        (["--workers", "0"], "--workers is 0"),
         (["--task", "nothing"], "unknown task"),
     ],
 )
@@ -126,6 +127,21 @@ def test_centred_cells_are_the_twin_to_the_bit(toy: str) -> None:
             assert cell.accuracy[b] == right.mean()
             assert cell.rate == pytest.approx(rate)
     assert cells["bits", 2, "centred"].pulses != cells["bits", 8, "centred"].pulses
+
+
+def test_any_number_of_workers_gives_the_same_cells(toy: str) -> None:
+    """Bit for bit, the ceiling in floats too; the bar gets the same samples."""
+    plan = compare.make_plan(toy, rules=["centred", "backprop"], over="bits", quick=True)
+    told: list[int] = []
+
+    @contextmanager
+    def bar(_what: str, total: int) -> Iterator[compare.Progress]:
+        told.append(total)
+        yield lambda n: told.append(-n)
+
+    found = [compare.run(plan, bar, workers).cells for workers in (1, 2)]
+    assert list(found[0].items()) == list(found[1].items())
+    assert sum(told) == 0
 
 
 def test_each_limit_reaches_the_device(toy: str) -> None:

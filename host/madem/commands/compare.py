@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 
 from madem import compare, output, session
 from madem.commands.terminal import Terminal
+from madem.errors import MademError
 
 NAME = "compare"
 HELP = "learning rules against each other on emulated devices"
@@ -34,6 +36,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--tune", action="store_true", help="choose the learning rates anew, on validation samples"
     )
     parser.add_argument(
+        "--workers", type=int, metavar="N", help="processes (one for each core; quick: 1)"
+    )
+    parser.add_argument(
         "--out", default="madem-out", metavar="DIR", help="folder of the picture and the CSV file"
     )
 
@@ -46,9 +51,14 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
     )  # fmt: skip
     out = Path(args.out)
     output.check_folder(out)
+    workers = args.workers
+    if workers is None:  # starting processes takes longer than a first look
+        workers = 1 if args.quick else os.cpu_count() or 1
+    if workers < 1:
+        raise MademError(f"--workers is {workers}, but must be 1 or more")
     if args.tune:
-        plan = compare.tuned(plan, terminal.progress)
-    result = compare.run(plan, terminal.progress)
+        plan = compare.tuned(plan, terminal.progress, workers)
+    result = compare.run(plan, terminal.progress, workers)
     if args.json:
         session.write_json(args.json, compare.to_json(result))
     for table in compare.tables(result):
