@@ -13,13 +13,13 @@ from __future__ import annotations
 import argparse
 import csv
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from madem import drift, learn, motions, on_the_fly, pictures
-from madem.careful import CarefulTwin
+from madem import drift, fly_batch, learn, motions, on_the_fly, pictures
 from madem.drift import Course
 from madem.errors import MademError
 from madem.fly_pictures import Panel, course_picture
@@ -34,17 +34,10 @@ def main() -> int:
     panels: list[Panel] = []
     try:
         for change in args.change:
-            fresh = [_fresh(change, seed) for seed in range(1, args.seeds + 1)]
-            for care in _cares(args):
-                for rate in args.rate:
-                    found = [
-                        _one(args, change, seed, care, rate) for seed in range(1, args.seeds + 1)
-                    ]
-                    for (_, result), level in zip(found, fresh, strict=True):
-                        result.fresh = level
-                    rows.append(_row(change, care, rate, found))
-                    print(_line(rows[-1], first=len(rows) == 1), flush=True)
-                    panels.append(_panel(care, found))
+            for care, rate, found in _learn(args, change):
+                rows.append(_row(change, care, rate, found))
+                print(_line(rows[-1], first=len(rows) == 1), flush=True)
+                panels.append(_panel(care, found))
     except MademError as error:
         print(f"on_the_fly: {error}", file=sys.stderr)
         return 2
@@ -83,21 +76,27 @@ def _cares(args: argparse.Namespace) -> list[Care]:
     ]
 
 
-def _fresh(change: str, seed: int) -> float:
-    task = motions.load(seed)
-    return on_the_fly.fresh_level(task, drift.parse(change, task), learn.recipe(task, seed=seed))
-
-
-def _one(
-    args: argparse.Namespace, change: str, seed: int, care: Care, rate: float
-) -> tuple[Course, Result]:
-    task = motions.load(seed)
-    what = drift.parse(change, task)
-    after = args.after + drift.DURATION.get(what.kind, 0)
-    course = drift.course(task, what, before=args.before, after=after)
-    plan = on_the_fly.recipe(task, seed=seed, learning_rate=rate)
-    learner = CarefulTwin(plan.settings.integers(), course.task)
-    return course, on_the_fly.run(learner, course, plan.pace(0), care)
+def _learn(
+    args: argparse.Namespace, change: str
+) -> Iterator[tuple[Care, float, list[tuple[Course, Result]]]]:
+    """Of each setting the courses and what came of them, a seed after the other."""
+    seeds = list(range(1, args.seeds + 1))
+    tasks = [motions.load(seed) for seed in seeds]
+    changes = [drift.parse(change, task) for task in tasks]
+    after = args.after + drift.DURATION.get(changes[0].kind, 0)
+    courses = [
+        drift.course(task, what, before=args.before, after=after)
+        for task, what in zip(tasks, changes, strict=True)
+    ]
+    fresh = fly_batch.fresh_levels(tasks, changes, learn.recipe(tasks[0]), seeds)
+    for care in _cares(args):
+        for rate in args.rate:
+            plan = on_the_fly.recipe(tasks[0], learning_rate=rate)
+            config = plan.settings.integers()
+            results = fly_batch.run(courses, config, seeds, plan.pace(0), care)
+            for result, level in zip(results, fresh, strict=True):
+                result.fresh = level
+            yield care, rate, list(zip(courses, results, strict=True))
 
 
 def _row(

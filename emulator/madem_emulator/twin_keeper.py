@@ -38,13 +38,13 @@ class Care:
         fade: log2 of the windows that a running accuracy averages over, 1…12.
         drop: go back when the running accuracy is further below the copy's than this, in
             1/65535; 0: keep no copy.
-        every: windows after which a network that is no worse than its copy, and has not just
-            become much worse, replaces it.
+        every: windows after which the first copy is made, and then a network that is no worse
+            than its copy, and has not just become much worse, replaces it.
     """
 
     gate: int = EVERYTHING
     at_most: int = 100
-    fade: int = 3
+    fade: int = 4
     drop: int = 0
     every: int = 100
 
@@ -110,8 +110,6 @@ class TwinKeeper:
         self.learned = np.zeros(boards, np.int64)
         self.backs = np.zeros(boards, np.int64)
         self.kept_at = np.full(boards, NEVER, np.int64)
-        if care.drop:
-            self.keep()
 
     def learn(self, rate: int, x: ArrayLike, label: ArrayLike, train: int = 1) -> Judged:
         """Test a window, and learn it where it is worth it.
@@ -124,6 +122,7 @@ class TwinKeeper:
         kept_right = np.zeros(len(labels), bool)
         if care.drop and self._copy is not None:
             kept_right = self._copy.predict(twin.steps, x)[-1].argmax(axis=-1) == labels
+            kept_right &= self.kept_at != NEVER
         free = twin.test(x)
         answer = free[-1].argmax(axis=-1)
         margin = _margin(free[-1], answer)
@@ -184,7 +183,8 @@ class TwinKeeper:
         if not care.drop:
             none = np.zeros(len(self.accuracy), bool)
             return none, none
-        back = self.kept_accuracy - self.accuracy > care.drop
+        has_copy = self.kept_at != NEVER
+        back = has_copy & (self.kept_accuracy - self.accuracy > care.drop)
         if back.any():
             self.back(back)
         due = ~back & (self.twin.steps - self._checked >= care.every)
@@ -192,7 +192,7 @@ class TwinKeeper:
         settled = self._checked_accuracy - self.accuracy <= care.drop
         self._checked[due] = self.twin.steps
         self._checked_accuracy[due] = self.accuracy[due]
-        kept = due & settled & (self.accuracy >= self.kept_accuracy)
+        kept = due & (~has_copy | (settled & (self.accuracy >= self.kept_accuracy)))
         if kept.any():
             self.keep(kept)
         return kept, back

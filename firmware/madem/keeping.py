@@ -54,8 +54,8 @@ class Keeper:
         self.kept_at = NEVER
         self._copy = None
         self._reads = None
-        if drop:
-            self.keep()
+        if drop:  # made after the first windows; that there is room shows now
+            self._make_room(learner.network.front)
 
     def learn(self, x, label, rate, train):
         """Test the window x, the target of which is set, and perhaps learn it: flags."""
@@ -63,7 +63,7 @@ class Keeper:
         net = learner.network
         last, classes = net.at[-1], net.sizes[-1]
         kept_right = 0
-        if self._drop:
+        if self._drop and self.kept_at != NEVER:
             # Before the network's own free phase, which must be the one that is left behind.
             kept_right = self._ask_the_copy(x) == label
         learner.test(x, 0)
@@ -104,7 +104,8 @@ class Keeper:
 
     def _compare(self):
         """Go back, or keep what is no worse than what was kept."""
-        if self.kept_accuracy - self.accuracy > self._drop:
+        kept = self.kept_at != NEVER
+        if kept and self.kept_accuracy - self.accuracy > self._drop:
             self.back()
             return BACK
         steps = self.learner.steps
@@ -114,7 +115,7 @@ class Keeper:
         settled = self._checked_accuracy - self.accuracy <= self._drop
         self._checked = steps
         self._checked_accuracy = self.accuracy
-        if not settled or self.accuracy < self.kept_accuracy:
+        if kept and (not settled or self.accuracy < self.kept_accuracy):
             return 0
         self.keep()
         return KEPT

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from madem import drift, learn
 from madem.careful import CarefulLearner
-from madem.drift import Course
+from madem.drift import Classes, Course
 from madem.state import State
 from madem.stream_learner import StreamTwin
 from madem.stream_task import StreamTask
@@ -120,7 +120,7 @@ def run(
     accuracy, frozen_accuracy = RunningAccuracy(MEMORY), RunningAccuracy(MEMORY)
     tested, frozen = StreamTwin(learner.config, task), StreamTwin(learner.config, task)
     names = course.names
-    for begin, end in _blocks(course):
+    for begin, end in blocks(course):
         if begin == course.at:
             frozen.load(learner.state())
         block = slice(begin, end)
@@ -216,6 +216,23 @@ def forgetting(checks: Sequence[Check], at: int) -> dict[str, float] | None:
     }
 
 
+def blocks(course: Course) -> list[tuple[int, int]]:
+    """Begin and end of the windows from one check to the next; one begins with the change."""
+    cuts = [
+        *range(0, course.at, EVERY),
+        *range(course.at, len(course.truth), EVERY),
+        len(course.truth),
+    ]
+    return list(pairwise(cuts))
+
+
+def by_class(right: NDArray[np.bool_], labels: Classes, classes: int) -> tuple[float | None, ...]:
+    """Share that is right of each class; None for one of which there is none."""
+    return tuple(
+        float(right[labels == k].mean()) if (labels == k).any() else None for k in range(classes)
+    )
+
+
 def to_json(course: Course, result: Result, care: Care) -> dict[str, Any]:
     """Everything that was measured."""
     checks, fresh = result.checks, result.fresh
@@ -239,16 +256,6 @@ def to_json(course: Course, result: Result, care: Care) -> dict[str, Any]:
     }
 
 
-def _blocks(course: Course) -> list[tuple[int, int]]:
-    """Begin and end of the windows from one check to the next; one begins with the change."""
-    cuts = [
-        *range(0, course.at, EVERY),
-        *range(course.at, len(course.truth), EVERY),
-        len(course.truth),
-    ]
-    return list(pairwise(cuts))
-
-
 def _check(
     course: Course, state: State, tested: StreamTwin, frozen: StreamTwin, window: int
 ) -> Check:
@@ -260,10 +267,7 @@ def _check(
         window,
         float(right.mean()),
         float(np.mean(_held_out(frozen, features) == labels)) if window > course.at else None,
-        tuple(
-            float(right[labels == k].mean()) if (labels == k).any() else None
-            for k in range(len(course.task.class_names))
-        ),
+        by_class(right, labels, len(course.task.class_names)),
     )
 
 

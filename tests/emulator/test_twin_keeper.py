@@ -136,7 +136,8 @@ def test_going_back_by_hand_restores_the_copy_and_empties_the_accumulators() -> 
 
 def test_what_got_stuck_meanwhile_stays_stuck() -> None:
     twin = twin_of()
-    keeper = TwinKeeper(twin, Care(drop=FULL))
+    keeper = TwinKeeper(twin, Care())
+    keeper.keep()
     for x, label in zip(*blobs(20), strict=True):
         keeper.learn(RATE, x, label)
     twin.strike(20000)

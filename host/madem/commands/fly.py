@@ -23,7 +23,7 @@ from madem_emulator.twin_keeper import EVERYTHING, FULL, Care
 
 _OWN = ("change", "windows", "gate", "at_most", "rollback")
 """Options that only mean something on the fly."""
-_NONE = ("epochs", "decay", "stride", "strike", "load", "novelty", "inject")
+_NONE = ("decay", "stride", "strike", "load", "novelty", "inject")
 """Options of `learn` and `verify` that an endless stream has no use for."""
 
 
@@ -50,7 +50,8 @@ def add_options(parser: argparse.ArgumentParser, windows: str = "") -> None:
     group.add_argument(
         "--on-the-fly",
         action="store_true",
-        help="motions: an endless stream at one learning rate; test each window, then learn it",
+        help="motions: an endless stream at one learning rate (6); test each window, then learn"
+        " it; --epochs is for the fresh network that it is compared with",
     )
     group.add_argument(
         "--change",
@@ -131,12 +132,13 @@ def flight_of(args: argparse.Namespace) -> Flight:
         raise TaskError("--on-the-fly needs --frontend emulated")
     before, after = _windows(args.windows)
     care = care_of(args)
+    rate, args.rate = args.rate, None  # the fresh network has its own
     task, plan = training.make_plan(args)
     if not isinstance(task, StreamTask):
         raise TaskError(f"--on-the-fly is for streams, so for the task motions, not {task.name}")
     # The same network and devices, at a pace that never ends.
     settings = plan.settings
-    endless = on_the_fly.recipe(task, learning_rate=args.rate).settings.learning_rate
+    endless = on_the_fly.recipe(task, learning_rate=rate).settings.learning_rate
     steady = replace(plan, settings=replace(settings, learning_rate=endless), stride=0.0, decay=1.0)
     pace = _pace(steady)
     change = drift.parse(args.change or "none", task)
