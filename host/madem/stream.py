@@ -16,11 +16,14 @@ from typing import IO, Any, NamedTuple
 import numpy as np
 import serial
 
-from madem import recording
+from madem import motions, recording
 from madem.errors import MademError
 from madem.repl import open_port
 
-SPECS = "a recording, a .csv, .npz or .wav file, serial:PORT, serial:PORT:BAUD, or - (stdin)"
+SPECS = (
+    "a recording, a .csv, .npz or .wav file, serial:PORT, serial:PORT:BAUD, - (stdin), or motions"
+    " (its training recordings, one after the other)"
+)
 
 
 class SourceError(MademError):
@@ -115,6 +118,8 @@ def open_source(
         return _lines("stdin", stdin or (), rate_hz, scale, live=True)
     if spec.startswith("serial:"):
         return _serial(spec, rate_hz, scale)
+    if spec == "motions":
+        return _motions(rate_hz)
     path = Path(spec)
     if not path.is_file():
         raise SourceError(f"no such file: {spec}; a source is {SPECS}")
@@ -185,6 +190,18 @@ def _recording(path: Path) -> Source:
     )
 
 
+def _motions(rate_hz: float | None) -> Source:
+    """At 10 Hz, or as fast as is asked for: what the board is then shown is sped up."""
+    task = motions.load(seed=1)
+    stretches = task.stretches[: task.training]
+    x = np.concatenate([stretch.samples for stretch in stretches])
+    labels = [task.class_names[s.label] for s in stretches for _ in s.samples]
+    return _array(
+        "motions", x, task.channel_names, rate_hz or motions.RATE_HZ, None, labels,
+        tuple(task.scale.tolist()),
+    )  # fmt: skip
+
+
 def _csv(path: Path, rate_hz: float | None, scale: float | None) -> Source:
     try:
         file = path.open(encoding="utf-8-sig")
@@ -228,20 +245,22 @@ def _wav(path: Path, _rate_hz: float | None, scale: float | None) -> Source:
 
 
 def _array(
-    path: Path,
+    name: Path | str,
     x: np.ndarray,
     names: tuple[str, ...],
     rate_hz: float,
     scale: float | None,
     labels: list[str],
+    per_count: tuple[float, ...] = (),
 ) -> Source:
     def samples() -> Iterator[Sample]:
         for k, (row, label) in enumerate(zip(x.tolist(), labels, strict=True)):
-            values = _as_counts(row, scale, f"{path}, sample {k}")
+            values = _as_counts(row, scale, f"{name}, sample {k}")
             yield Sample(round(k * 1e6 / rate_hz), values, label)
 
-    per_count = (scale,) * len(names) if scale is not None else ()
-    return Source(str(path), names, rate_hz, units_per_count=per_count, _samples=samples())
+    if scale is not None:
+        per_count = (scale,) * len(names)
+    return Source(str(name), names, rate_hz, units_per_count=per_count, _samples=samples())
 
 
 # --- lines of numbers -----------------------------------------------------------------------------

@@ -223,3 +223,12 @@ def test_files_that_are_not_what_they_are_called(tmp_path: Path) -> None:
             open_source(str(tmp_path / name))
     with pytest.raises(BoardError, match="there is no port /dev/nothing"):
         open_source("serial:/dev/nothing")
+
+
+def test_the_training_recordings_of_motions_at_a_rate_of_one_s_own() -> None:
+    with open_source("motions", rate_hz=100) as source:
+        samples = list(source)
+    assert (source.rate_hz, len(source.channels), len(samples)) == (100, 6, 4000)
+    assert samples[-1].t_us == 39_990_000
+    assert {sample.label for sample in samples} == {"Standing", "Running", "Walking", "Badminton"}
+    assert source.units_per_count == (1 / 512,) * 6
