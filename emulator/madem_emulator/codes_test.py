@@ -90,6 +90,7 @@ class CodesTest:
         self._variance: Floats = np.zeros(shape[1:])
         self._start = self._copies.g
         self._found: Floats | None = None  # where the last probe found the devices, in codes
+        self._doubt = np.zeros(shape[1:])  # variance of what the last probe found
         self._pulses = np.zeros(shape[1:], np.int64)  # since the last probe
         self._evidence = np.zeros(shape[1:])  # −2 Σ ln p, of a device that does not move
         self._intervals = np.zeros(shape[1:], np.int64)
@@ -152,7 +153,7 @@ class CodesTest:
         step = self._copies.device.cycle_to_cycle.step * self._geometry.span
         free = step**2 * self._pulses.reshape(-1)[index]
         spread = np.maximum(g.var(axis=0, ddof=1), free)
-        self._variance.reshape(-1)[index] = spread + self._probe_variance / 2
+        self._variance.reshape(-1)[index] = spread + self._doubt.reshape(-1)[index]
 
     # Probes
 
@@ -172,13 +173,14 @@ class CodesTest:
             self._drift(found)
             self._movement(found)
         self._found = found
-        spread = np.sqrt(self._probe_variance / 2) * self._unit
+        self._doubt = self._read_variance(found) / 2
+        spread = np.sqrt(self._doubt) * self._unit
         draw = self._copies._rng.standard_normal(self._copies.shape)
         self._copies.assign(np.maximum(found * self._unit + spread * draw, 0.0))
         self._start = self._copies.g
         self._pulses[:] = 0
         self._mean[:] = found
-        self._variance[:] = self._probe_variance / 2
+        self._variance[:] = self._doubt
 
     def _read_variance(self, codes: Floats) -> Floats:
         """Of one device's code in a probe, of one direction."""

@@ -61,6 +61,7 @@ class Attached:
 
     def begin(self, stream, index):
         """The devices are noisy enough: only the choice of pulsed devices is drawn here."""
+        self.board.check()
         if stream == STREAM_LEARN:
             kernels.seed(self._pulse_rng, self._device, STREAM_PULSE, index)
 

@@ -139,6 +139,10 @@ class Board:
     def rest(self):
         """Bring all lines back to 0 V after pulses; one DAC in turn tells that it was not reset."""
         self._clear_columns()
+        self.check()
+
+    def check(self):
+        """OSError: a DAC, one of them in turn, was reset."""
         self._asked = (self._asked + 1) % len(self._dacs)
         self._dacs[self._asked].check()
 

@@ -39,7 +39,8 @@ class Board:
         self._switches = HC595(spi, Pin(21, Pin.OUT), Pin(22, Pin.OUT, value=1))
         self._row_dacs = (MCP4728(i2c, 0x60), MCP4728(i2c, 0x61))
         self._column_dacs = (MCP4728(i2c, 0x62), MCP4728(i2c, 0x63))
-        for dac in self._row_dacs + self._column_dacs:
+        self._dacs = self._row_dacs + self._column_dacs
+        for dac in self._dacs:
             dac.begin(_MIDDLE)
         self._codes = array("H", bytearray(16))
         self._switched = -1
@@ -87,6 +88,8 @@ class Board:
         self._switch(card)
         self._level(self._row_dacs, rows, _PULSE if up else -_PULSE)
         self._level(self._column_dacs, columns, -_PULSE if up else _PULSE)
+        # No voltage is connected before all lines are known to have theirs.
+        self.check()
         fire = self._fire
         for _ in range(train):
             fire.on()  # the one-shot ends the pulse, whatever this program does
@@ -96,6 +99,18 @@ class Board:
         """Bring all lines back to the middle after pulses."""
         self._level(self._row_dacs, 0, 0)
         self._level(self._column_dacs, 0, 0)
+        self.check()
+
+    def check(self):
+        """OSError: a DAC lost its settings, or has others than it was given."""
+        for dac in self._dacs:
+            dac.check()
+
+    def counts(self):
+        """Conversions at either end of the range, and transfers that were repeated."""
+        adcs = self._row_adc, self._column_adc
+        repeated = sum([chip.repeated for chip in adcs + self._dacs])
+        return adcs[0].saturated + adcs[1].saturated, repeated
 
     def _switch(self, control):
         if control != self._switched:

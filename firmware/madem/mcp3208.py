@@ -1,27 +1,55 @@
 """MCP3208, a 12-bit ADC of 8 channels on SPI: Microchip DS21298E."""
 
+import micropython
+from micropython import const
+
+_TRIES = const(3)
+_TOP = const(4095)
+
 
 class MCP3208:
     """Eight single-ended inputs.
 
     Its null bit, which is low, tells in every conversion whether it answers: an open line is
-    pulled up.
+    pulled up. It sends each code twice, the second time from its lowest bit on (Figure 5-2), which
+    tells whether the code changed on its way.
+
+    Attributes:
+        saturated: codes so far that were at either end.
+        repeated: conversions that were made again.
     """
 
     def __init__(self, spi, select, name):
         self._spi = spi
         self._select = select  # pin, active low
         self._name = name
-        self._answer = bytearray(3)
+        self._answer = bytearray(5)
+        self.saturated = self.repeated = 0
         # Figure 6-1: five zeros, start bit, SGL, D2 | D1, D0, zeros.
-        self._commands = [bytes((6 | n >> 2, (n & 3) << 6, 0)) for n in range(8)]
+        self._commands = [bytes((6 | n >> 2, (n & 3) << 6, 0, 0, 0)) for n in range(8)]
 
     def read(self, channel):
-        """One conversion, 0 to 4095. OSError: the chip does not answer."""
+        """One conversion, 0 to 4095. OSError: the chip does not answer, or never twice the same."""
         answer = self._answer
-        self._select.off()
-        self._spi.write_readinto(self._commands[channel], answer)
-        self._select.on()
-        if answer[1] & 0x10:
-            raise OSError("the %s MCP3208 does not answer" % self._name)
-        return (answer[1] & 15) << 8 | answer[2]
+        for _ in range(_TRIES):
+            self._select.off()
+            self._spi.write_readinto(self._commands[channel], answer)
+            self._select.on()
+            if answer[1] & 0x10:
+                raise OSError("the %s MCP3208 does not answer" % self._name)
+            code = (answer[1] & 15) << 8 | answer[2]
+            # Bits 1 to 11 come once more.
+            if _backward(answer[3] << 3 | answer[4] >> 5) == code & 0xFFE:
+                if code == 0 or code == _TOP:
+                    self.saturated += 1
+                return code
+            self.repeated += 1
+        raise OSError("the %s MCP3208 says two codes for one: bit errors?" % self._name)
+
+
+@micropython.viper
+def _backward(bits: int) -> int:
+    """Twelve bits the other way round."""
+    bits = (bits & 0x555) << 1 | (bits & 0xAAA) >> 1
+    bits = (bits & 0x333) << 2 | (bits & 0xCCC) >> 2
+    return (bits & 0x00F) << 8 | bits & 0x0F0 | bits >> 8

@@ -1,12 +1,14 @@
 """MCP4728, a 12-bit DAC of 4 channels on I2C: Microchip DS22187E."""
 
+from errno import ETIMEDOUT
+
 from micropython import const
 
 # Section 5.6, command types.
 _MULTI_WRITE = const(0x40)
-_VREF_INTERNAL = const(0x80)
-_GAIN_2 = const(0x10)
+_SETTINGS = const(0x90)  # internal reference, on, gain 2
 _READY = const(0x80)
+_TRIES = const(3)
 
 
 class MCP4728:
@@ -15,29 +17,42 @@ class MCP4728:
     def __init__(self, i2c, address):
         self._i2c = i2c
         self._address = address
+        self._name = "MCP4728 at I2C address 0x%02x" % address
         self._codes = bytearray(8)
+        self._said = bytearray(21)  # registers of all channels, EEPROMs of all but the last
+        self._sure = memoryview(self._said)[:3]
+        self._doubtful = True  # written since it was last read back
+        self.repeated = 0  # writes that were made again
 
     def begin(self, code):
         """Set all outputs to a code, with the internal reference, and check that they took it."""
-        high = _VREF_INTERNAL | _GAIN_2 | code >> 8
+        high = _SETTINGS | code >> 8
         command = bytearray()
         for channel in range(4):
             command += bytes((_MULTI_WRITE | channel << 1, high, code & 255))
-        name = "MCP4728 at I2C address 0x%02x" % self._address
         try:
             self._i2c.writeto(self._address, command)
-            said = self._i2c.readfrom(self._address, 24)
-        except OSError:
-            raise OSError(name + " does not answer")
-        for channel in range(4):
-            at = 6 * channel
-            if said[at] & 0xB8 != _READY | channel << 4 or said[at + 1 : at + 3] != bytes(
-                (high, code & 255)
-            ):
-                raise OSError(name + " does not hold what was written: is it another chip?")
+        except OSError as e:
+            raise OSError(self._problem(e))
         for channel in range(4):
             self._codes[2 * channel] = code >> 8
             self._codes[2 * channel + 1] = code & 255
+        if not self._holds(self._said):
+            raise OSError(self._name + " does not hold what was written: is it another chip?")
+
+    def check(self):
+        """See that its outputs are what was written. OSError: it was reset, or does not answer."""
+        if self._doubtful:
+            for _ in range(_TRIES):
+                if self._holds(self._said):
+                    self._doubtful = False
+                    return
+                self.repeated += 1
+                self._send()
+        # A reset changes all channels: the first one tells.
+        elif self._holds(self._sure):
+            return
+        raise OSError(self._name + " lost its settings: did the supply dip?")
 
     def write(self, codes, first):
         """Set outputs A to D to codes[first:first + 4]: fast write, Figure 5-7."""
@@ -50,5 +65,36 @@ class MCP4728:
                 new[at] = code >> 8
                 new[at + 1] = code & 255
                 changed = True
-        if changed and self._i2c.writeto(self._address, new) != 8:
-            raise OSError("MCP4728 at I2C address 0x%02x stopped answering" % self._address)
+        if changed:
+            self._doubtful = True
+            self._send()
+
+    def _send(self):
+        try:
+            taken = self._i2c.writeto(self._address, self._codes)
+        except OSError as e:
+            raise OSError(self._problem(e))
+        if taken != 8:
+            raise OSError(self._name + " stopped answering")
+
+    def _holds(self, said):
+        """Whether the registers that `said` has room for are ready, and as they were written."""
+        try:
+            self._i2c.readfrom_into(self._address, said)
+        except OSError as e:
+            raise OSError(self._problem(e))
+        codes = self._codes
+        for channel in range((len(said) + 3) // 6):
+            at = 6 * channel
+            if (
+                said[at] & 0xB8 != _READY | channel << 4
+                or said[at + 1] != _SETTINGS | codes[2 * channel]
+                or said[at + 2] != codes[2 * channel + 1]
+            ):
+                return False
+        return True
+
+    def _problem(self, e):
+        if e.args[0] == ETIMEDOUT:
+            return "the I2C bus is stuck: a chip holds a line low"
+        return self._name + " does not answer"
