@@ -172,7 +172,7 @@ def _job(args: argparse.Namespace, board: str) -> tuple[str, Job]:
         _, plan, course, steps, care = flight
         return board, LearnOnTheFly(course, plan, steps, care, settings, args.pace)
     task, plan = training.make_plan(args)
-    if plan.device is not None:
+    if plan.device is not None and not plan.design:
         raise TaskError("--frontend physical is the twin's: a board has none")
     spec = attached.board_spec(args) if plan.design else board
     return spec, LearnTask(task, plan, _settings(args, plan), args.pace)
