@@ -44,7 +44,7 @@ class MCP3208:
                     self.saturated += 1
                 return code
             self.repeated += 1
-        raise OSError("the %s MCP3208 says two codes for one: bit errors?" % self._name)
+        raise OSError("bit errors from the %s MCP3208" % self._name)
 
 
 @micropython.viper

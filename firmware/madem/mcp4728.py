@@ -17,7 +17,7 @@ class MCP4728:
     def __init__(self, i2c, address):
         self._i2c = i2c
         self._address = address
-        self._name = "MCP4728 at I2C address 0x%02x" % address
+        self._name = "MCP4728 at 0x%02x" % address
         self._codes = bytearray(8)
         self._said = bytearray(21)  # registers of all channels, EEPROMs of all but the last
         self._sure = memoryview(self._said)[:3]
@@ -38,7 +38,7 @@ class MCP4728:
             self._codes[2 * channel] = code >> 8
             self._codes[2 * channel + 1] = code & 255
         if not self._holds(self._said):
-            raise OSError(self._name + " does not hold what was written: is it another chip?")
+            raise OSError(self._name + " does not hold what it is told: another chip?")
 
     def check(self):
         """See that its outputs are what was written. OSError: it was reset, or does not answer."""
@@ -52,7 +52,7 @@ class MCP4728:
         # A reset changes all channels: the first one tells.
         elif self._holds(self._sure):
             return
-        raise OSError(self._name + " lost its settings: did the supply dip?")
+        raise OSError(self._name + " lost its settings: a supply dip?")
 
     def write(self, codes, first):
         """Set outputs A to D to codes[first:first + 4]: fast write, Figure 5-7."""

@@ -14,7 +14,7 @@ from madem_emulator.twin_attached import Geometry
 
 Floats = NDArray[np.float64]
 
-_MEASURE, _PULSE, _STORE, _KEEP, _FORGET = range(5)
+_MEASURE, _PULSE, _STORE, _KEEP, _FORGET, _COUNTS = range(6)
 _NONE = 255
 """No line is driven."""
 
@@ -26,6 +26,15 @@ class Card(NamedTuple):
     """Word line driven, bit line sensed: (rows, columns)."""
     transposed: Floats
     """The other way round: (rows, columns)."""
+
+
+class Counts(NamedTuple):
+    """What the drivers met since CONFIGURE."""
+
+    saturated: int
+    """Conversions at either end of an ADC's range."""
+    repeated: int
+    """Transfers that were made again because of bit errors."""
 
 
 class Chips:
@@ -80,6 +89,10 @@ class Chips:
     def forget(self) -> None:
         """Have the board throw its calibration away."""
         self._ask(bytes([_FORGET]))
+
+    def counts(self) -> Counts:
+        """See `Counts`."""
+        return Counts(*struct.unpack("<II", self._ask(bytes([_COUNTS]))))
 
     def _ask(self, payload: bytes) -> bytes:
         return self._device.link.request(link.CALIBRATE, payload, timeout=60.0)

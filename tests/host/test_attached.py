@@ -115,7 +115,7 @@ def test_faults_of_the_bus_are_named(bench: tuple[maker8x8.Board, Device]) -> No
     config = SETTINGS.integers()
     dac = chips.dacs[2]
     chips.bus.remove_i2c(0, 0x62)
-    with pytest.raises(DeviceError, match="MCP4728 at I2C address 0x62 does not answer"):
+    with pytest.raises(DeviceError, match="MCP4728 at 0x62 does not answer"):
         device.configure(config, "maker8x8")
     chips.bus.attach_i2c(0, 0x62, dac)
 
