@@ -1,5 +1,6 @@
 """What every emulated board process shares: its life ends with whoever started it."""
 
+import argparse
 import contextlib
 import ctypes
 import os
@@ -10,7 +11,10 @@ import sys
 import termios
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from madem_emulator.bus import Bus
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _PR_SET_PDEATHSIG = 1
@@ -47,6 +51,40 @@ def parse_size(text: str, least: int, most: int) -> int:
 
 def _name(size: int) -> str:
     return f"{size >> 20}M" if size >= 1024**3 else f"{size >> 10}K"
+
+
+def add_wiring_options(parser: argparse.ArgumentParser) -> None:
+    """What says which chips a board has: `wired_bus` makes them."""
+    parser.add_argument(
+        "--wiring", help="chips that are wired to it: DESIGN+PRESET+SEED (default: none)"
+    )
+    parser.add_argument(
+        "--sensor",
+        help="a sensor, and the recording that it measures: mpu6050+FILE (default: none)",
+    )
+
+
+def wired_bus(options: argparse.Namespace) -> "Bus | None":
+    """The chips that the options ask for; None: none.
+
+    Raises:
+        EmulatedBoardError: there is no such wiring or sensor.
+    """
+    bus = None
+    try:
+        if options.wiring is not None:
+            from madem_emulator import designs  # with numpy, which a bare board does without
+
+            bus = designs.wire(options.wiring)
+        if options.sensor is not None:
+            from madem_emulator import signals
+            from madem_emulator.bus import Bus
+
+            bus = bus or Bus()
+            signals.wire(options.sensor, bus)
+    except ValueError as error:
+        raise EmulatedBoardError(str(error)) from None
+    return bus
 
 
 def open_port() -> tuple[int, int]:

@@ -1,8 +1,9 @@
 """SPI, I2C and pins between real MicroPython and chip models.
 
-`Bus` is the wiring: which chip hangs on which bus, at which address or chip select. `serve`
-carries out what the board's `machine` module (emulator/prepare/unix_bus/machine.py) sends over a
-socket: operation u8, unit u8, length u16, data, all little-endian.
+`Bus` is the wiring: which chip hangs on which bus, at which address or chip select. An emulated
+RP2040 drives it by its own peripherals (rp2040_wires.py). For the Unix boards `connect` carries out
+what their `machine` module (emulator/prepare/unix_bus/machine.py) sends over a socket: operation
+u8, unit u8, length u16, data, all little-endian.
 
 | operation | unit | data | answer |
 |---|---|---|---|
@@ -32,10 +33,12 @@ from typing import Protocol
 _HEAD = struct.Struct("<BBH")
 _CHUNK = 65536
 HIGH = 1
+OK, NO_ANSWER, STUCK = range(3)
+"""What became of an I2C address: see the table."""
 
 
 class SpiChip(Protocol):
-    """A chip on SPI, bytes with the highest bit first."""
+    """A chip on SPI, bytes with the highest bit first; a transfer may come in pieces."""
 
     def select(self, selected: bool) -> None:
         """Its chip select fell (True) or rose."""
@@ -49,12 +52,16 @@ class SpiChip(Protocol):
 class I2cChip(Protocol):
     """A chip on I2C."""
 
+    def start(self) -> None:
+        """Its address was sent: what comes next is the first after it."""
+        ...
+
     def write(self, data: bytes) -> int:
-        """Bytes after its address; returns how many of them it acknowledges."""
+        """All bytes after its address; returns how many of them it acknowledges."""
         ...
 
     def read(self, n: int) -> bytes:
-        """The next n bytes that it sends."""
+        """The next n bytes that it sends; a transfer may come in pieces."""
         ...
 
     def general_call(self, data: bytes) -> int:
@@ -79,14 +86,16 @@ class Bus:
     """What is wired to a board.
 
     Attributes:
-        transfers: SPI and I2C transactions so far.
+        clock: the board's time in seconds; by default the desktop's.
+        transfers: SPI transfers and, where the board sends them whole, I2C transactions so far.
         seconds: that they take on wires of the clocks that were set up, pauses left out.
     """
 
     def __init__(self) -> None:
         self.transfers = 0
         self.seconds = 0.0
-        self._began = time.monotonic()
+        began = time.monotonic()
+        self.clock: Callable[[], float] = lambda: time.monotonic() - began
         self._reached = 0.0  # when the last transfer ended
         self._levels: dict[int, int] = {}
         self._watchers: dict[int, list[Callable[[bool], None]]] = {}
@@ -146,8 +155,8 @@ class Bus:
     # Time
 
     def now(self) -> float:
-        """Seconds since the bus was made; every transfer passes the time it takes on wires."""
-        return max(time.monotonic() - self._began, self._reached)
+        """Seconds of `clock`; every transfer passes the time it takes on wires."""
+        return max(self.clock(), self._reached)
 
     def _take(self, seconds: float) -> None:
         self.transfers += 1
@@ -169,6 +178,29 @@ class Bus:
             for changed in self._watchers.get(pin, ()):
                 changed(bool(level))
 
+    @property
+    def watched(self) -> tuple[int, ...]:
+        """Pins whose level chips look at."""
+        return tuple(self._watchers)
+
+    @property
+    def driven(self) -> tuple[int, ...]:
+        """Pins whose level chips say."""
+        return tuple(self._inputs)
+
+    def set_up_spi(self, unit: int, clock: float) -> None:
+        """An SPI bus gets its clock, in Hz."""
+        self._spi.setdefault(unit, _Spi()).clock = clock
+
+    def set_up_i2c(self, unit: int, clock: float) -> None:
+        """An I2C bus gets its clock, in Hz."""
+        self._i2c.setdefault(unit, _I2c()).clock = clock
+
+    def adc(self, pin: int) -> float:
+        """What the board's own ADC sees at a pin, 0 to 1."""
+        read = self._voltages.get(pin)
+        return min(max(read(), 0.0), 1.0) if read else 0.0
+
     def spi(self, unit: int, data: bytes) -> bytes:
         """One SPI transfer; MISO reads 1 where no chip drives it."""
         bus = self._spi.setdefault(unit, _Spi())
@@ -182,28 +214,45 @@ class Bus:
                     said = _wired_and(said, driven) if said else driven
         return said or b"\xff" * len(data)
 
-    def i2c_write(self, unit: int, address: int, data: bytes) -> tuple[int, int]:
-        """Status, and the number of data bytes that were acknowledged."""
+    def i2c_finds(self, unit: int, address: int) -> int:
+        """The status of an address on the wires: whether a chip acknowledges it."""
         bus = self._i2c.setdefault(unit, _I2c())
-        self._count_i2c(bus, len(data))
         if bus.stuck:
-            return 2, 0
+            return STUCK
+        return OK if address in bus.chips or (address == 0 and bus.chips) else NO_ANSWER
+
+    def i2c_give(self, unit: int, address: int, data: bytes) -> tuple[int, int]:
+        """Status, and the number of data bytes that were acknowledged."""
+        if status := self.i2c_finds(unit, address):
+            return status, 0
+        chips = self._i2c[unit].chips
         if address == 0:
-            taken = [chip.general_call(data) for chip in bus.chips.values()]
-            return (0, max(taken)) if taken else (1, 0)
-        chip = bus.chips.get(address)
-        return (0, chip.write(data)) if chip else (1, 0)
+            return OK, max(chip.general_call(data) for chip in chips.values())
+        chips[address].start()
+        return OK, chips[address].write(data)
+
+    def i2c_take(self, unit: int, address: int, n: int, first: bool = True) -> tuple[int, bytes]:
+        """Status, and n bytes of a chip: the first after its address, or the next ones."""
+        status = self.i2c_finds(unit, address)
+        chip = self._i2c[unit].chips.get(address)
+        if status or chip is None:
+            return status or NO_ANSWER, b""
+        if first:
+            chip.start()
+        return OK, chip.read(n)
+
+    def i2c_write(self, unit: int, address: int, data: bytes) -> tuple[int, int]:
+        """As `i2c_give`, and the time that it takes passes."""
+        self._count_i2c(unit, len(data))
+        return self.i2c_give(unit, address, data)
 
     def i2c_read(self, unit: int, address: int, n: int) -> tuple[int, bytes]:
-        """Status, and what the chip said."""
-        bus = self._i2c.setdefault(unit, _I2c())
-        self._count_i2c(bus, n)
-        if bus.stuck:
-            return 2, b""
-        chip = bus.chips.get(address)
-        return (0, chip.read(n)) if chip else (1, b"")
+        """As `i2c_take`, and the time that it takes passes."""
+        self._count_i2c(unit, n)
+        return self.i2c_take(unit, address, n)
 
-    def _count_i2c(self, bus: _I2c, n: int) -> None:
+    def _count_i2c(self, unit: int, n: int) -> None:
+        bus = self._i2c.setdefault(unit, _I2c())
         self._take((9 * (n + 1) + 2) / bus.clock)  # start, address and bytes with ACK, stop
 
     # The board's side
@@ -237,13 +286,13 @@ class Bus:
         elif operation == 2:
             return bytes([self.level(unit)])
         elif operation == 3:
-            self._spi.setdefault(unit, _Spi()).clock = float(struct.unpack_from("<I", data)[0])
+            self.set_up_spi(unit, float(struct.unpack_from("<I", data)[0]))
         elif operation == 4:
             self.spi(unit, data)
         elif operation == 5:
             return self.spi(unit, data)
         elif operation == 6:
-            self._i2c.setdefault(unit, _I2c()).clock = float(struct.unpack("<I", data)[0])
+            self.set_up_i2c(unit, float(struct.unpack("<I", data)[0]))
         elif operation == 7:
             return struct.pack("<BH", *self.i2c_write(unit, data[0], data[2:]))
         elif operation == 8:
@@ -251,9 +300,7 @@ class Bus:
             status, said = self.i2c_read(unit, address, n)
             return bytes([status, 0, 0]) + said
         elif operation == 9:
-            read = self._voltages.get(unit)
-            level = min(max(read(), 0.0), 1.0) if read else 0.0
-            return struct.pack("<H", round(65535 * level))
+            return struct.pack("<H", round(65535 * self.adc(unit)))
         return b""
 
 

@@ -1,11 +1,13 @@
 """A Raspberry Pi Pico in an emulator, as a board on a serial port.
 
-Run as `python -m madem_emulator.rp2040_board FILE.uf2` it prints the path of its serial port (a
-pty) on one line and serves it until its parent ends, its stdin (when that is a pipe) closes, or a
-signal asks it to stop.
+Run as `python -m madem_emulator.rp2040_board [--wiring DESIGN+PRESET+SEED]
+[--sensor mpu6050+FILE] [FILE.uf2]` it prints the path of its serial port (a pty) on one line and
+serves it until its parent ends, its stdin (when that is a pipe) closes, or a signal asks it to
+stop.
 
-The chip is emulated by rp2040py, instruction by instruction, with its timers, its flash and its
-USB; the image is any MicroPython for the RP2040. The port is the far end of that USB. The flash
+The chip is emulated by rp2040py, instruction by instruction, with its timers, its flash, its
+USB, SPI, I2C and ADC; the image is any MicroPython for the RP2040. With `--wiring` or `--sensor`
+there are chip models at its pins (rp2040_wires.py). The port is the far end of that USB. The flash
 starts with what the image holds and ends with the process.
 
 It computes tens of times slower than the chip. Time on the board is counted in emulated cycles,
@@ -28,13 +30,17 @@ from typing import TYPE_CHECKING
 
 from madem_emulator.board_process import (
     EmulatedBoardError,
+    add_wiring_options,
     open_port,
     serve,
+    wired_bus,
 )
 from madem_emulator.prepared import prepared
 
 if TYPE_CHECKING:
     from rp2040py.device.base_device import BaseDevice
+
+    from madem_emulator.bus import Bus
 
 _UF2_BLOCK = 512
 _UF2_MAGIC = (0x0A324655, 0x9E5D5157)
@@ -82,16 +88,17 @@ class Rp2040Board:
         port: path of the serial port.
     """
 
-    def __init__(self, image: Path) -> None:
+    def __init__(self, image: Path, bus: "Bus | None" = None) -> None:
         """Power up.
 
         Args:
             image: a UF2 file for the RP2040.
+            bus: what is wired to it; None: nothing.
         """
         self._master, self._slave = open_port()
         os.set_blocking(self._master, False)
         self.port = os.ttyname(self._slave)
-        self._device = _power_up(image)
+        self._device = _power_up(image, bus)
         self._usb_host = _UsbHost(self._device, self._hear)
         self._to_host = bytearray()
         simulator = self._device.simulator
@@ -181,7 +188,7 @@ class _UsbHost:
             self._answer(endpoint, size)
 
 
-def _power_up(image: Path) -> "BaseDevice":
+def _power_up(image: Path, bus: "Bus | None") -> "BaseDevice":
     from rp2040py.boards import BoardSpec
     from rp2040py.device.base_device import BaseDevice
 
@@ -189,6 +196,10 @@ def _power_up(image: Path) -> "BaseDevice":
         device = BaseDevice(board=BoardSpec(image=image))
     except (ValueError, struct.error, IndexError) as error:
         raise EmulatedBoardError(f"{image} is damaged: {error}") from None
+    if bus:
+        from madem_emulator.rp2040_wires import Rp2040Wires  # with rp2040py's peripherals
+
+        Rp2040Wires(device.mcu, bus)
     # From here the chip's boot loader would have started the image.
     device.mcu.leave_reset()
     return device
@@ -203,8 +214,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "image", nargs="?", help="a UF2 file (default: MADEM_RP2040_UF2, or the prepared one)"
     )
+    add_wiring_options(parser)
     options = parser.parse_args(arguments)
-    return serve(lambda: contextlib.closing(Rp2040Board(find_uf2(options.image))))
+    return serve(
+        lambda: contextlib.closing(Rp2040Board(find_uf2(options.image), wired_bus(options)))
+    )
 
 
 if __name__ == "__main__":

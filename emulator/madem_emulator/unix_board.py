@@ -46,11 +46,13 @@ from typing import TYPE_CHECKING
 
 from madem_emulator.board_process import (
     EmulatedBoardError,
+    add_wiring_options,
     exit_on_signals,
     killed_with_parent,
     lifelines,
     open_port,
     parse_size,
+    wired_bus,
 )
 
 if TYPE_CHECKING:
@@ -424,13 +426,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--dir", type=Path, help="directory that is the board's flash (default: temporary)"
     )
-    parser.add_argument(
-        "--wiring", help="chips that are wired to it: DESIGN+PRESET+SEED (default: none)"
-    )
-    parser.add_argument(
-        "--sensor",
-        help="a sensor, and the recording that it measures: mpu6050+FILE (default: none)",
-    )
+    add_wiring_options(parser)
     options = parser.parse_args(arguments)
     exit_on_signals()
     watched = lifelines()  # before the parent hears of the port, and may go
@@ -450,19 +446,8 @@ def main(arguments: list[str] | None = None) -> int:
             else:
                 flash = options.dir
                 flash.mkdir(parents=True, exist_ok=True)
-            bus = None
-            if options.wiring is not None:
-                from madem_emulator import designs  # with numpy, which a bare board does without
-
-                bus = designs.wire(options.wiring)
-            if options.sensor is not None:
-                from madem_emulator import signals
-                from madem_emulator.bus import Bus
-
-                bus = bus or Bus()
-                signals.wire(options.sensor, bus)
-            board = UnixBoard(find_micropython(), flash, heap, bus)
-        except (EmulatedBoardError, OSError, ValueError) as error:
+            board = UnixBoard(find_micropython(), flash, heap, wired_bus(options))
+        except (EmulatedBoardError, OSError) as error:
             print(error, file=sys.stderr)
             return 2
         stack.callback(board.close)

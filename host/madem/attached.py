@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from dataclasses import replace
 
+from madem.boards import WITH_CHIPS
 from madem.errors import TaskError
 from madem.state import State
 from madem_emulator import faults
@@ -64,15 +65,15 @@ def board_spec(args: argparse.Namespace) -> str:
         TaskError: the emulator has no chips for this board.
     """
     kind, _, options = args.board.partition(":")
-    if kind == "unix":
+    if kind in WITH_CHIPS:
         wiring = f"wiring={args.design}+{args.preset}+{args.seed}"
         if injected := faults_of(args):
             wiring += f"+{injected}"
-        return f"unix:{options},{wiring}" if options else f"unix:{wiring}"
+        return f"{kind}:{options},{wiring}" if options else f"{kind}:{wiring}"
     if faults_of(args):
         raise TaskError("--inject puts faults into emulated chips: use --board unix")
-    if kind in ("unix32", "qemu", "rp2040"):
-        raise TaskError(f"the board {kind} has no emulated chips yet: use --board unix")
+    if kind == "qemu":
+        raise TaskError("the board qemu has no SPI and I2C: use unix, unix32 or rp2040")
     return args.board
 
 

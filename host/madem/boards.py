@@ -48,7 +48,7 @@ _EMULATED = {
     "unix32": (
         "madem_emulator.unix_board",
         "the same, a 32-bit build",
-        ("heap=SIZE",),
+        ("heap=SIZE", "wiring=DESIGN", "sensor=CHIP+FILE"),
     ),
     "qemu": (
         "madem_emulator.qemu_board",
@@ -58,7 +58,7 @@ _EMULATED = {
     "rp2040": (
         "madem_emulator.rp2040_board",
         "real MicroPython on an emulated RP2040",
-        ("FILE",),
+        ("FILE", "wiring=DESIGN", "sensor=CHIP+FILE"),
     ),
 }
 
@@ -67,6 +67,10 @@ _PATIENCE = {"rp2040": 20.0}
 
 # The emulated boards on which `heap=SIZE` chooses the heap.
 HEAP_CHOOSABLE = tuple(kind for kind, (_, _, known) in _EMULATED.items() if "heap=SIZE" in known)
+
+
+# The emulated boards whose pins lead to the emulator's chips.
+WITH_CHIPS = tuple(kind for kind, (_, _, known) in _EMULATED.items() if "wiring=DESIGN" in known)
 
 
 @dataclass(frozen=True)
@@ -235,16 +239,19 @@ def _only_attached() -> str:
 
 def _open_emulated(spec: str, kind: str, options: str) -> Board:
     module, _, known = _EMULATED[kind]
-    arguments = []
-    file = options if options and known == ("FILE",) else None
-    for option in options.split(",") if options and not file else []:
+    arguments, others = [], []
+    for option in options.split(",") if options else []:
         key, equals, value = option.partition("=")
         taken = [name.partition("=")[0] for name in known if ("=" in name) == bool(value)]
-        if key not in taken or (equals and not value):
-            raise BoardError(
-                f"board {spec!r}: {kind} has only the option {' and the option '.join(known)}"
-            )
-        arguments.append(f"--{option}")
+        if key in taken and (value or not equals):
+            arguments.append(f"--{option}")
+        else:
+            others.append(option)
+    if others and "FILE" not in known:
+        raise BoardError(
+            f"board {spec!r}: {kind} has only the option {' and the option '.join(known)}"
+        )
+    file = ",".join(others) or None
     reason = why_no_emulated_board(kind, file)
     if reason:
         raise BoardError(reason)

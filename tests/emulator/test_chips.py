@@ -59,6 +59,7 @@ def test_mcp4728_single_write_keeps_the_eeprom_busy_and_ignores_writes() -> None
     assert dac.channels[0].data == 0
     assert len(dac.misuse) == 1
     clock.now = EEPROM_WRITE
+    dac.start()
     assert dac.read(1)[0] & 0x80
     dac.write(bytes([0x04, 0x00] * 4))
     dac.general_call(b"\x06")  # section 5.4.1: the EEPROM is loaded

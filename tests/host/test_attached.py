@@ -172,7 +172,7 @@ def test_a_small_task_is_learned_through_the_chips(
     ("options", "said"),
     [
         (["--frontend", "attached", "--board", "twin"], "needs a board"),
-        (["--frontend", "attached", "--board", "qemu"], "no emulated chips"),
+        (["--frontend", "attached", "--board", "qemu"], "no SPI and I2C"),
         (["--frontend", "attached", "--design", "other"], "maker8x8"),
         (["--frontend", "attached", "--preset", "harsh"], "taox_hfox_wu2018"),
         (["--frontend", "attached", "--bits", "3"], "--preset"),

@@ -67,6 +67,7 @@ class Mcp4728:
         self._changed = changed
         self._eeprom = [eeprom] * 4
         self._busy_until = -1.0
+        self._said = 0  # bytes of a read, so far
         self.channels = list(self._eeprom)
         self.misuse: list[str] = []
 
@@ -94,6 +95,10 @@ class Mcp4728:
             return 0
         self._changed()
         return 1
+
+    def start(self) -> None:
+        """See `I2cChip`: a read begins with channel A again."""
+        self._said = 0
 
     def write(self, data: bytes) -> int:
         """Section 5.6: the command is in the high bits of the first byte."""
@@ -123,7 +128,9 @@ class Mcp4728:
             for channel in range(4)
             for part in (self.channels[channel], self._eeprom[channel])
         )
-        return (said * (n // len(said) + 1))[:n]
+        at = self._said % len(said)
+        self._said += n
+        return (said * (n // len(said) + 2))[at : at + n]
 
     def _fast(self, data: bytes) -> int:
         """Figure 5-7: two bytes a channel, from A on; reference and gain stay."""

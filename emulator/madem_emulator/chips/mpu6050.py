@@ -60,6 +60,9 @@ class Mpu6050:
         filtered = self._registers[CONFIG] & 7 not in (0, 7)
         return (1000.0 if filtered else 8000.0) / (1 + self._registers[SMPLRT_DIV])
 
+    def start(self) -> None:
+        """See `I2cChip`: it goes on where it was."""
+
     def write(self, data: bytes) -> int:
         """A register's address, then bytes for it and those after it; FIFO_R_W stays the same."""
         if data:
