@@ -21,15 +21,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from madem import cli, drift, learn, on_the_fly, session
+from madem import cli, drift, learn, on_the_fly, recording, sensors, session
 from madem.boards import Board
 from madem.careful import CarefulTwin
 from madem.device import Device, TwinLearner
 from madem.errors import LinkError
 from madem.monitor import page
 from madem.monitor.fleet import Fleet, Post, names
-from madem.monitor.jobs import LearnTask, ReplayStream
+from madem.monitor.jobs import LearnTask, OwnSensor, ReplayStream
 from madem.monitor.limits import Limits, StoppedError, TimeIsUpError
+from madem.monitor.look import Look
 from madem.monitor.watch import Facts, Stage, Watch
 from madem.stream_learner import StreamTwin
 from madem.stream_task import StreamTask
@@ -149,6 +150,71 @@ def test_learning_on_the_fly_is_shown_window_by_window(tmp_path: Path) -> None:
     assert [window["margin"] for window in windows] == [one.margin for one in judged]
     assert [window["label"] for window in windows] == course.truth.tolist()
     assert 'class="mark"' in report.read_text()
+
+
+@pytest.fixture
+def worn(tmp_path: Path) -> Path:
+    """A recording that an emulated motion sensor plays, over and over."""
+    header = recording.Header(sensors.parse("mpu6050").channels, 100.0)
+    random = np.random.default_rng(1)
+    with recording.Recorder(tmp_path / "worn.csv", header) as recorder:
+        for k, row in enumerate(np.rint(random.normal(0, 2000, (400, 6))).astype(int).tolist()):
+            recorder.add(k * 10_000, tuple(row), "one" if k < 200 else "two")
+    return tmp_path / "worn.csv"
+
+
+def test_samples_of_a_boards_own_sensor_stay_there_unless_asked_for(
+    worn: Path, tmp_path: Path
+) -> None:
+    page_file, logs = tmp_path / "page.html", tmp_path / "logs"
+    board = f"unix:sensor=mpu6050+{worn}"
+    words = ["mpu6050:rate=100", "--pipeline", "window=20 hop=10 | mean energy | norm:4"]
+    words += ["--novelty", "--windows", "6", "--board", board, "--quiet"]
+    assert madem(*words, "--html", page_file, "--log-dir", logs) == 0
+    (log,) = logs.iterdir()
+    windows = [line for line in lines_of(log) if line["event"] == "window"]
+    assert len(windows) >= 6
+    assert all(window["score"] >= 0 for window in windows)
+    steps = np.diff([window["t_s"] for window in windows])
+    np.testing.assert_allclose(steps, 0.1, atol=1e-3)
+    assert "The samples stayed on the board." in page_file.read_text()
+    assert "Signal and answers" not in page_file.read_text()
+
+    assert madem(*words, "--html", page_file, "--stream", "raw") == 0
+    assert "Signal and answers" in page_file.read_text()
+
+
+def test_the_signal_of_a_boards_own_sensor_is_what_it_measured(worn: Path) -> None:
+    sensor = sensors.parse("mpu6050:rate=100")
+    job = OwnSensor(sensor, "window=20 hop=10 | mean energy | norm:4", raw=True)
+    with Fleet([Post("unix", f"unix:sensor=mpu6050+{worn}", job)], most=5) as fleet:
+        assert fleet.wait(60)
+    (facts,) = fleet.views()
+    assert facts.stage is Stage.DONE, facts.reason
+    assert facts.signal is not None
+    assert facts.lost is not None
+    played = recording.read(worn).samples
+    at = int(np.flatnonzero((played == facts.signal[0]).all(axis=1))[0])
+    expected = played[(at + np.arange(len(facts.signal))) % len(played)]
+    # A sample that nobody took is left out; then the rest is shifted.
+    whole = min(len(facts.signal), 20) if facts.lost else len(facts.signal)
+    np.testing.assert_array_equal(facts.signal[:whole], expected[:whole])
+    assert [mark.end for mark in facts.marks] == [20, 30, 40, 50, 60]
+    assert facts.signal_end >= 60 - facts.lost
+
+
+def test_weights_behind_chips_are_measured_twice_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = []
+    weights = Look.weights
+
+    def counted(look: Look) -> None:
+        looks.append(look)
+        weights(look)
+
+    monkeypatch.setattr(Look, "weights", counted)
+    words = ["digits", "--frontend", "attached", "--design", "lab64x64", "--windows", "700"]
+    assert madem(*words, "--seconds", "1.5", "--quiet") == 0
+    assert len(looks) == 2
 
 
 def test_novelty_and_features_of_a_stream(shaken: Path, tmp_path: Path) -> None:

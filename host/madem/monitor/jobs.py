@@ -401,7 +401,7 @@ class OwnSensor:
                 watch.fed(np.array([row.values for row in rows], np.int16))
             for window in windows:
                 assert window.t_s is not None
-                end = round(window.t_s * live.rate_hz) + 1
+                end = round(window.t_s * live.rate_hz)
                 new = window.score is not None and usual.judge(window.score)
                 watch.window(window, new, end)
             if windows and not look.network:
