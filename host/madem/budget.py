@@ -11,6 +11,8 @@ from madem_emulator.pipeline import Pipeline
 
 ENOUGH = 0.8
 """Share of the time that may be planned; the rest is for the link, interrupts and bursts."""
+CYCLES = 1.55
+"""Cycles an instruction of the learner takes on a Cortex-M3: docs/energy.md, "cycles"."""
 _SWEEPS_FREE, _SWEEPS_NUDGED = 4, 2
 
 
@@ -26,7 +28,7 @@ class Budget:
         network: to predict a window, or learn it; 0 without a network.
         learns: it is learned.
         bus_s: seconds that a sample's transfer from the sensor takes.
-        clock_hz: instructions a second.
+        clock_hz: of the processor; an instruction takes `CYCLES`.
     """
 
     rate_hz: float
@@ -46,7 +48,7 @@ class Budget:
     @property
     def load(self) -> float:
         """Share of the time that it takes."""
-        return self.per_second / self.clock_hz + self.rate_hz * self.bus_s
+        return self.per_second * CYCLES / self.clock_hz + self.rate_hz * self.bus_s
 
     @property
     def keeps_up(self) -> bool:

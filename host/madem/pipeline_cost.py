@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from madem_emulator.pipeline import Pipeline
 
 CLOCK_HZ = 48e6
-"""Of the Cortex-M3-class board that costs are related to, at one instruction a cycle."""
+"""Of the Cortex-M3-class board that costs are related to."""
 
 
 @dataclass(frozen=True)
