@@ -100,13 +100,9 @@ def run(board: str, sensor: Sensor, wishes: Wishes, say: Say) -> dict[str, Any]:
     Raises:
         MademError: wishes that don't go together, or the board, the sensor or a file fails.
     """
-    _check(sensor, wishes)
+    check(sensor, wishes)
     saved, pipeline = choose(sensor.channels, wishes.pipeline, wishes.load, wishes.novelty)
-    classes = wishes.classes or (tuple(saved.notes["classes"]) if saved else ())
-    if saved and len(classes) != saved.config.sizes[-1]:
-        raise MademError(
-            f"{wishes.load} knows {saved.config.sizes[-1]} classes, not {len(classes)}"
-        )
+    classes = class_names(wishes, saved)
     keys = Keys() if wishes.label_keys else None
     with contextlib.ExitStack() as stack:
         device = stack.enter_context(session.open_learner(board, leave=wishes.leave))
@@ -114,8 +110,8 @@ def run(board: str, sensor: Sensor, wishes: Wishes, say: Say) -> dict[str, Any]:
             raise MademError("a sensor is on a board: choose one")
         live = Live(device, sensor, pipeline)
         feeder = live.prepare()
-        mode, flags, rate = _network(device, feeder, saved, wishes, len(classes))
-        room = _raw_room(live) if wishes.raw else 0
+        mode, flags, rate = network(device, feeder, saved, wishes, len(classes))
+        room = raw_room(live) if wishes.raw else 0
         recorder = None
         if wishes.out:
             header = Header(
@@ -149,7 +145,12 @@ def run(board: str, sensor: Sensor, wishes: Wishes, say: Say) -> dict[str, Any]:
     }
 
 
-def _check(sensor: Sensor, wishes: Wishes) -> None:
+def check(sensor: Sensor, wishes: Wishes) -> None:
+    """See that the wishes go together.
+
+    Raises:
+        MademError: they don't.
+    """
     if wishes.out and not wishes.raw:
         raise MademError("--out records samples, which stay on the board: ask with --stream raw")
     if wishes.label_keys and not wishes.learn:
@@ -168,7 +169,21 @@ def _check(sensor: Sensor, wishes: Wishes) -> None:
         raise MademError("--save and --classes belong to a network that learns: add --learn")
 
 
-def _network(
+def class_names(wishes: Wishes, saved: state.State | None) -> tuple[str, ...]:
+    """What the network's outputs stand for; () where it has no classes.
+
+    Raises:
+        MademError: there are more or fewer names than outputs of the saved network.
+    """
+    classes = wishes.classes or (tuple(saved.notes["classes"]) if saved else ())
+    if saved and len(classes) != saved.config.sizes[-1]:
+        raise MademError(
+            f"{wishes.load} knows {saved.config.sizes[-1]} classes, not {len(classes)}"
+        )
+    return classes
+
+
+def network(
     device: Device, feeder: Feeder, saved: state.State | None, wishes: Wishes, classes: int
 ) -> tuple[int, int, int]:
     """Put the network on the board; mode, flags and rate of the run."""
@@ -190,7 +205,7 @@ def _network(
     return LEARN, FOLLOW, session.settings_of(settings, saved.config).rate()
 
 
-def _raw_room(live: Live) -> int:
+def raw_room(live: Live) -> int:
     """Samples that the board is to keep."""
     wanted = round(_RAW_SECONDS * live.rate_hz) + 1
     return min(wanted, _RAW_BYTES // (2 * live.pipeline.channels + 1))

@@ -26,6 +26,7 @@ from madem.boards import Board
 from madem.careful import CarefulTwin
 from madem.device import Device, TwinLearner
 from madem.errors import LinkError
+from madem.live_run import Wishes
 from madem.monitor import page
 from madem.monitor.fleet import Fleet, Post, names
 from madem.monitor.jobs import LearnTask, OwnSensor, ReplayStream
@@ -40,6 +41,7 @@ from madem_emulator.pipeline import parse
 from madem_emulator.twin_keeper import Care
 
 MADEM = Path(sys.executable).with_name("madem")
+WORN_LINE = "window=20 hop=10 | mean energy | norm:4"
 LINE = "window=16 hop=8 | mean energy bands:2 | norm:4"
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the emulated board needs Linux")
@@ -168,7 +170,7 @@ def test_samples_of_a_boards_own_sensor_stay_there_unless_asked_for(
 ) -> None:
     page_file, logs = tmp_path / "page.html", tmp_path / "logs"
     board = f"unix:sensor=mpu6050+{worn}"
-    words = ["mpu6050:rate=100", "--pipeline", "window=20 hop=10 | mean energy | norm:4"]
+    words = ["mpu6050:rate=100", "--pipeline", WORN_LINE]
     words += ["--novelty", "--windows", "6", "--board", board, "--quiet"]
     assert madem(*words, "--html", page_file, "--log-dir", logs) == 0
     (log,) = logs.iterdir()
@@ -186,7 +188,7 @@ def test_samples_of_a_boards_own_sensor_stay_there_unless_asked_for(
 
 def test_the_signal_of_a_boards_own_sensor_is_what_it_measured(worn: Path) -> None:
     sensor = sensors.parse("mpu6050:rate=100")
-    job = OwnSensor(sensor, "window=20 hop=10 | mean energy | norm:4", raw=True)
+    job = OwnSensor(sensor, Wishes(pipeline=WORN_LINE, raw=True))
     with Fleet([Post("unix", f"unix:sensor=mpu6050+{worn}", job)], most=5) as fleet:
         assert fleet.wait(60)
     (facts,) = fleet.views()
@@ -201,6 +203,22 @@ def test_the_signal_of_a_boards_own_sensor_is_what_it_measured(worn: Path) -> No
     np.testing.assert_array_equal(facts.signal[:whole], expected[:whole])
     assert [mark.end for mark in facts.marks] == [20, 30, 40, 50, 60]
     assert facts.signal_end >= 60 - facts.lost
+
+
+def test_it_shows_a_board_learn_from_its_own_sensor(worn: Path) -> None:
+    sensor = sensors.parse("mpu6050:rate=100,labels=10+11")
+    job = OwnSensor(sensor, Wishes(pipeline=WORN_LINE, learn=True, classes=("one", "two")))
+    with Fleet([Post("unix", f"unix:sensor=mpu6050+{worn}", job)], most=8) as fleet:
+        assert fleet.wait(60)
+    (facts,) = fleet.views()
+    assert facts.stage is Stage.DONE, facts.reason
+    assert facts.signal is None
+    labels = [mark.window.label for mark in facts.marks]
+    assert set(labels) & {0, 1}
+    assert [mark.window.learned for mark in facts.marks] == [label is not None for label in labels]
+    assert facts.curve
+    assert facts.plus
+    assert any((a != b).any() for a, b in zip(facts.first, facts.weights, strict=True))
 
 
 def test_weights_behind_chips_are_measured_twice_only(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -433,7 +451,7 @@ def test_on_a_terminal_it_fills_the_screen_and_gives_it_back(tmp_path: Path) -> 
         (["digits", "--board", "twin"], "the twin is none"),
         (["digits", "--strike", "0.1"], "--strike is for `madem learn`"),
         (["digits", "--fast"], "--fast is for a stream"),
-        (["digits", "--stream", "raw"], "--stream raw is for a board's own sensor"),
+        (["digits", "--stream", "raw"], "--stream is for a board's own sensor"),
         (["nothing.csv", "--novelty"], "no such file"),
         (["nothing"], "nothing"),
         (["plain.csv", "--load", "no.madem"], "can't load no.madem"),
@@ -442,6 +460,8 @@ def test_on_a_terminal_it_fills_the_screen_and_gives_it_back(tmp_path: Path) -> 
         (["digits", "--board", "nonsense"], "there is no board 'nonsense'"),
         (["digits", "--log-dir", "plain.csv"], "can't write plain.csv"),
         (["digits", "--html", "plain.csv/x"], "can't write plain.csv/x"),
+        (["mpu6050", "--learn", "--pipeline", LINE], "--classes"),
+        (["digits", "--classes", "a,b"], "--classes is for a board's own sensor"),
         (["mpu6050:speed=9", "--pipeline", LINE], "speed"),
     ],
 )

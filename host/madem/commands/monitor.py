@@ -8,10 +8,11 @@ import copy
 from pathlib import Path
 from typing import Any
 
-from madem import attached, learn, output, sensors, session
+from madem import attached, learn, live_run, output, sensors, session
 from madem.commands import fly, options, training
 from madem.commands.terminal import Terminal
 from madem.errors import MademError, TaskError
+from madem.live_run import Wishes
 from madem.monitor import page, screen
 from madem.monitor.fleet import Fleet, Post, names
 from madem.monitor.jobs import Job, LearnOnTheFly, LearnTask, OwnSensor, ReplayStream
@@ -54,6 +55,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--scale", type=float, metavar="X", help="units per count of a stream's values"
+    )
+    parser.add_argument(
+        "--learn",
+        action="store_true",
+        help="the board's own sensor: learn the windows whose label its pins show",
+    )
+    parser.add_argument(
+        "--classes", metavar="A,B", help="names of the labels, for --learn without --load"
     )
     parser.add_argument(
         "--stream",
@@ -144,10 +153,20 @@ def _job(args: argparse.Namespace, board: str) -> tuple[str, Job]:
     seed = 1 if args.seed is None else args.seed
     if args.task.partition(":")[0] in sensors.NAMES:
         sensor = sensors.parse(args.task)
-        raw = args.stream == "raw"
-        return board, OwnSensor(sensor, args.pipeline, args.load, args.novelty, seed, raw)
-    if args.stream:
-        raise MademError("--stream raw is for a board's own sensor: others are shown anyway")
+        wishes = Wishes(
+            pipeline=args.pipeline,
+            load=args.load,
+            learn=bool(args.learn),
+            classes=tuple(args.classes.split(",")) if args.classes else (),
+            novelty=bool(args.novelty),
+            raw=args.stream == "raw",
+            seed=seed,
+        )
+        live_run.check(sensor, wishes)
+        return board, OwnSensor(sensor, wishes)
+    for name in ("stream", "learn", "classes"):
+        if getattr(args, name):
+            raise MademError(f"--{name} is for a board's own sensor, such as mpu6050:rate=100")
     if args.load or args.novelty or (args.pipeline and args.task != "motions"):
         if args.pace:
             raise MademError("--pace is for tasks: a stream comes at its own rate")

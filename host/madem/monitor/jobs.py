@@ -5,19 +5,21 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
-from madem import learn, on_the_fly, session, stream, stream_run
+from madem import learn, live_run, on_the_fly, session, stream, stream_run
+from madem.budget import budget
 from madem.careful import CarefulDevice
 from madem.device import Bytes, Device, Learner, Progress
 from madem.drift import Course
 from madem.errors import MademError
 from madem.live import Live
+from madem.live_run import Wishes
 from madem.monitor.limits import Limits
 from madem.monitor.look import Look
 from madem.monitor.watch import SHOWN_WINDOWS, Stage, Watch
@@ -25,7 +27,7 @@ from madem.novelty import NoveltyDevice, recipe
 from madem.sensors import Sensor
 from madem.state import State
 from madem.stream import Sample, Source
-from madem.stream_learner import FOLLOW, LEARN, OWN, PREDICT, Feeder
+from madem.stream_learner import FOLLOW, LEARN, PREDICT, Feeder
 from madem.stream_task import Chunk, StreamTask, number_of
 from madem.tasks import Task
 from madem.windows import Window
@@ -342,47 +344,45 @@ class OwnSensor:
 
     Attributes:
         sensor: which one.
-        pipeline, load, novelty, seed: as for `stream_run.replay`.
-        raw: have the samples sent, to be shown; else they stay on the board.
+        wishes: as for `live_run.run`; without `raw` the samples stay on the board.
     """
 
     sensor: Sensor
-    pipeline: str | None = None
-    load: str | None = None
-    novelty: bool = False
-    seed: int = 1
-    raw: bool = False
+    wishes: Wishes
 
     def __call__(self, device: Device, watch: Watch, limits: Limits) -> None:
         """See `Job`."""
-        sensor = self.sensor
-        saved, pipeline = stream_run.choose(sensor.channels, self.pipeline, self.load, self.novelty)
-        watch.set(
-            task=sensor.spec,
-            settings={"pipeline": str(pipeline)},
-            channels=sensor.channels,
-            rate_hz=sensor.rate_hz,
-            names=pipeline.names(sensor.channels),
-            lost=0,
+        sensor, wishes = self.sensor, self.wishes
+        live_run.check(sensor, wishes)
+        saved, pipeline = stream_run.choose(
+            sensor.channels, wishes.pipeline, wishes.load, wishes.novelty
         )
-        mode, flags, rate = 0, FOLLOW, 0
-        if saved:
-            device.load(saved)
-            mode = PREDICT
-            watch.set(measure="accuracy", classes=tuple(saved.notes["classes"]))
-        elif self.novelty:
-            plan = recipe(pipeline, self.seed)
-            device.configure(plan.settings.integers())
-            mode, flags, rate = LEARN, FOLLOW | OWN, plan.settings.rate()
-            watch.set(measure="novelty score")
+        classes = live_run.class_names(wishes, saved)
         live = Live(device, sensor, pipeline)
         feeder = live.prepare()
-        if saved:
-            feeder.set_normalisation(bytes.fromhex(saved.notes["normalisation"]))
-        look = Look(device, watch, network=mode > 0, learns=self.novelty)
+        mode, flags, rate = live_run.network(device, feeder, saved, wishes, len(classes))
+        learns = mode == LEARN
+        sizes = device.config.sizes if mode else ()
+        costs = budget(pipeline, live.rate_hz, sizes, learns=learns, bus_s=sensor.bus_s)
+        watch.set(
+            task=sensor.spec,
+            measure="novelty score" if wishes.novelty else "accuracy" if classes else "",
+            settings={
+                "pipeline": str(pipeline),
+                "load of a Cortex-M3 at 48 MHz": f"{100 * costs.load:.0f} %",
+            },
+            channels=sensor.channels,
+            rate_hz=live.rate_hz,
+            names=pipeline.names(sensor.channels),
+            classes=classes,
+            lost=0,
+        )
+        look = Look(device, watch, network=mode > 0, learns=learns)
         keep = pipeline.window + (SHOWN_WINDOWS - 1) * pipeline.hop
-        watch.begin(Stage.STREAMING, memory=_MEMORY_STREAM, keep=keep)
-        live.start(mode, rate=rate, flags=flags, raw=_raw_room(live) if self.raw else 0)
+        stage = Stage.LEARNING if learns else Stage.STREAMING
+        watch.begin(stage, memory=_MEMORY_STREAM, keep=keep)
+        room = live_run.raw_room(live) if wishes.raw else 0
+        live.start(mode, rate=rate, flags=flags, raw=room)
         try:
             with look.to_the_end():
                 self._follow(live, feeder, watch, limits, look)
@@ -397,20 +397,17 @@ class OwnSensor:
             limits.check(watch)
             status, windows = live.new(_WAIT_MS)
             watch.set(lost=status.lost)
-            if self.raw and (rows := live.raw()):
+            if self.wishes.raw and (rows := live.raw()):
                 watch.fed(np.array([row.values for row in rows], np.int16))
             for window in windows:
                 assert window.t_s is not None
                 end = round(window.t_s * live.rate_hz)
                 new = window.score is not None and usual.judge(window.score)
+                if window.label is not None and window.label >= len(watch.facts.classes):
+                    window = replace(window, label=None)  # pins can show more than there are
                 watch.window(window, new, end)
             if windows and not look.network:
                 watch.set(inputs=feeder.inputs())
             look.glance()
             if not status.running and not windows:
                 return
-
-
-def _raw_room(live: Live) -> int:
-    """Samples that the board keeps until they are fetched: a second and a half of them."""
-    return round(1.5 * live.rate_hz) + 1
