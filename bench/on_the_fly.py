@@ -58,6 +58,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--at-most", type=_numbers, default=[100], metavar="N,N…", help="(100)")
     parser.add_argument("--rollback", type=_numbers, default=[0], metavar="X,X…", help="(0: none)")
     parser.add_argument("--rate", type=_numbers, default=[6], metavar="R,R…", help="(6)")
+    parser.add_argument("--pipeline", metavar="LINE", help="other features than the task's own")
     parser.add_argument("--csv", metavar="FILE", help="write the accuracies here")
     parser.add_argument("--plot", metavar="FILE", help="draw them here")
     return parser.parse_args()
@@ -81,7 +82,7 @@ def _learn(
 ) -> Iterator[tuple[Care, float, list[tuple[Course, Result]]]]:
     """Of each setting the courses and what came of them, a seed after the other."""
     seeds = list(range(1, args.seeds + 1))
-    tasks = [motions.load(seed) for seed in seeds]
+    tasks = [motions.load(seed, args.pipeline) for seed in seeds]
     changes = [drift.parse(change, task) for task in tasks]
     after = args.after + drift.DURATION.get(changes[0].kind, 0)
     courses = [
@@ -161,7 +162,7 @@ def _panel(care: Care, found: list[tuple[Course, Result]]) -> Panel:
     results = [result for _, result in found]
     length = min(len(r.running) for r in results)
     classes = None
-    if course.change.kind == "classes":
+    if course.change.kind in drift.IN_TURN:
         table = np.array(
             [[[np.nan if v is None else v for v in c.classes] for c in r.checks] for r in results]
         )

@@ -2,7 +2,7 @@
 
 The kinds of change are those of Gama et al., "A survey on concept drift adaptation", ACM
 Computing Surveys 46, 2014: sudden ones of the inputs (`turn`, `gain`), of what they mean (`swap`)
-and of which classes there are (`new`, `classes`), and a gradual one (`drift`).
+and of which classes there are (`new`, `classes`, `rare`), and a gradual one (`drift`).
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ KINDS = {
     "drift": "it turns by 90 degrees, its gain falls to half and its zero moves, slowly",
     "wrong": "labels are drawn at random for a while",
     "classes": "only the other half of the classes comes from then on (classes:A,B come first)",
+    "rare": "the same, but one in ten of the first classes' stretches still comes",
 }
 TITLES = {
     "none": "nothing changes",
@@ -40,9 +41,14 @@ TITLES = {
     "drift": "slow drift",
     "wrong": "wrong labels for a while",
     "classes": "other classes from here on",
+    "rare": "other classes, the first ones rarely",
 }
+IN_TURN = ("classes", "rare")
+"""Changes in which classes come one after the other, so that the first are forgotten."""
 DURATION = {"drift": 400, "wrong": 100}
 """Windows that a change takes, where it is not sudden."""
+_RARE = 0.1
+"""Share of the first classes' stretches that still come in `rare`."""
 _OFFSET = 2048
 """How far `drift` moves the zero, in counts: 1/16 of the range."""
 _SEGMENT = 4
@@ -81,7 +87,7 @@ class Change:
         """Whether stretches of a class come in the stream, before or after the change."""
         if self.kind == "new":
             return changed or label not in self.classes
-        if self.kind == "classes":
+        if self.kind == "classes" or (self.kind == "rare" and not changed):
             return (label in self.classes) != changed
         return True
 
@@ -133,7 +139,7 @@ class Course:
         return [
             change.applied(stretch, amount)
             for stretch in stretches
-            if change.kind == "classes" or change.comes(stretch.label, changed)
+            if change.kind in IN_TURN or change.comes(stretch.label, changed)
         ]
 
 
@@ -158,9 +164,10 @@ def parse(text: str, task: StreamTask) -> Change:
     if kind not in KINDS:
         raise TaskError(f"there is no change {kind!r}: choose from {', '.join(KINDS)}")
     names = task.class_names
-    if listed and kind not in ("swap", "new", "classes"):
+    if listed and kind not in ("swap", "new", *IN_TURN):
         raise TaskError(f"the change {kind} takes no classes")
-    wanted = {"swap": names[:2], "new": names[-1:], "classes": names[: len(names) // 2]}
+    half = names[: len(names) // 2]
+    wanted = {"swap": names[:2], "new": names[-1:], "classes": half, "rare": half}
     chosen = listed.split(",") if listed else wanted.get(kind, ())
     for name in chosen:
         if name not in names:
@@ -168,7 +175,7 @@ def parse(text: str, task: StreamTask) -> Change:
     classes = tuple(names.index(name) for name in chosen)
     if len(set(classes)) < len(classes) or (kind == "swap" and len(classes) != 2):
         raise TaskError(f"--change {text}: {KINDS['swap'] if kind == 'swap' else 'a class twice'}")
-    if kind in ("new", "classes") and not 0 < len(classes) < len(names):
+    if kind in ("new", *IN_TURN) and not 0 < len(classes) < len(names):
         raise TaskError(f"--change {text}: some class must come before, and some after")
     if kind in ("turn", "drift") and len(task.channel_names) % 3:
         raise TaskError(
@@ -207,7 +214,11 @@ def course(task: StreamTask, change: Change, *, before: int, after: int) -> Cour
                 at = n
             if at is not None and n >= at + after:
                 break
-            if not change.comes(pieces[number].label, at is not None):
+            label = pieces[number].label
+            if not change.comes(label, at is not None):
+                continue
+            rare = change.kind == "rare" and at is not None and label in change.classes
+            if rare and random.random() >= _RARE:
                 continue
             amount = 0.0 if at is None else min(1.0, (n - at) / duration) if duration else 1.0
             piece = change.applied(pieces[number], amount)

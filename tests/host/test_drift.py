@@ -88,6 +88,10 @@ def test_which_classes_come_when(task: StreamTask) -> None:
     assert set(halves.truth[: halves.at]) == {0, 3}
     assert set(halves.truth[halves.at :]) == {1, 2}
     assert set(halves.tests(0)[1]) == {0, 1, 2, 3}
+    rare = made(task, f"rare:{names[0]},{names[3]}", after=600)
+    assert set(rare.truth[: rare.at]) == {0, 3}
+    share = np.isin(rare.truth[rare.at :], [0, 3]).mean()
+    assert 0.03 < share < 0.2
 
 
 def test_swapped_classes_keep_their_samples(task: StreamTask) -> None:

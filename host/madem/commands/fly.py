@@ -57,7 +57,7 @@ def add_options(parser: argparse.ArgumentParser, windows: str = "") -> None:
         "--change",
         metavar="KIND",
         help=f"what happens on the way (none): {', '.join(drift.KINDS)};"
-        " swap:A,B, new:A and classes:A,B name classes",
+        " swap:A,B, new:A, classes:A,B and rare:A,B name classes",
     )
     group.add_argument(
         "--windows",
@@ -260,7 +260,7 @@ def _show(terminal: Terminal, course: Course, result: Result) -> None:
         )
     )
     windows = [check.window for check in checks]
-    if course.change.kind == "classes":
+    if course.change.kind in drift.IN_TURN:
         lost = on_the_fly.forgetting(checks, course.at)
         if lost is not None:
             terminal.say(
@@ -294,7 +294,7 @@ def _panel(course: Course, result: Result, care: Care) -> Panel:
         checks=[check.window for check in result.checks],
         held_out=[[check.accuracy for check in result.checks]],
         fresh=result.fresh,
-        classes=by_class if course.change.kind == "classes" else None,
+        classes=by_class if course.change.kind in drift.IN_TURN else None,
         learned=[window.learned for window in result.windows] if careful else None,
         backs=[window.number for window in result.windows if window.back],
     )
