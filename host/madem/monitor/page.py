@@ -151,11 +151,8 @@ def _curve(facts: Facts) -> str:
         mark=_change(facts),
         label=f"{facts.measure} over {facts.samples:,} samples, now {screen.value(facts)}",
     )
-    note = (
-        "How new each window is to the network."
-        if score
-        else "Each sample was tested before it was learned; old ones fade from the average."
-    )
+    tested = "Each was tested before it was learned; old ones" if facts.plus else "Old answers"
+    note = "How new each window is to the network." if score else f"{tested} fade from the average."
     return _card(html.escape(facts.measure.capitalize()), drawn, note)
 
 
@@ -250,7 +247,8 @@ def _signal(facts: Facts) -> tuple[str, str]:
 
 def _recent(facts: Facts) -> str:
     """What the newest windows gave, where their samples are not known."""
-    rows = []
+    what = "score" if facts.measure == "novelty score" else "label"
+    rows = [f"<tr><th>window's end</th><td></td><td>{what}</td></tr>"]
     for mark in reversed(facts.marks):
         said, kind = _answer(facts, mark)
         when = f"{mark.window.t_s:.1f} s" if mark.window.t_s is not None else ""
@@ -314,9 +312,10 @@ def _features(facts: Facts) -> str:
                 f' height="{tall - 2:.2f}" class="{kind}" fill-opacity="{abs(level):.2f}"/>'
             )
             if abs(level) >= 0.02:
+                ink = "cell strong" if abs(level) > 0.6 else "cell"
                 said = f"{'▲' if level > 0 else '▼'} {abs(100 * level):.0f}"
                 parts.append(
-                    svg.text(x + wide / 2, top + tall / 2 + 4, said, "cell", "middle")
+                    svg.text(x + wide / 2, top + tall / 2 + 4, said, ink, "middle")
                 )  # fmt: skip
     drawn = svg.picture(width, 26 + tall * len(facts.channels), parts, "features")
     note = "Of the newest window, in % of the range: ▲ above, ▼ below what is usual."
