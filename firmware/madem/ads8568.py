@@ -6,13 +6,18 @@ _PAUSE = bytes(3)  # clocks that no chip listens to: 1.7 µs of conversion at 12
 
 
 class ADS8568:
-    """A chain in hardware mode: no registers, ranges and reference by pins."""
+    """A chain in hardware mode: no registers, ranges and reference by pins.
+
+    Attributes:
+        saturated: codes so far that were at either end.
+    """
 
     def __init__(self, spi, frame_sync, convst, chips):
         self._spi = spi
         self._frame_sync = frame_sync  # pin, active low
         self._convst = convst
         self._answer = bytearray(16 * chips)
+        self.saturated = 0
 
     def read(self, zero, out):
         """Convert all channels at once; out[k] = zero[k] − code of channel k."""
@@ -25,11 +30,16 @@ class ADS8568:
         answer = self._answer
         spi.readinto(answer)
         self._frame_sync.on()
-        _below(out, zero, answer, len(answer) >> 1)
+        self.saturated += _below(out, zero, answer, len(answer) >> 1)
 
 
 @micropython.viper
-def _below(out: ptr16, zero: ptr16, answer: ptr8, n: int):
+def _below(out: ptr16, zero: ptr16, answer: ptr8, n: int) -> int:
+    """How many of the codes are at either end of the range."""
+    saturated = 0
     for k in range(n):
         code = int(answer[2 * k]) << 8 | int(answer[2 * k + 1])
         out[k] = int(zero[k]) - code
+        if code == 0x7FFF or code == 0x8000:
+            saturated += 1
+    return saturated

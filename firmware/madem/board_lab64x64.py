@@ -146,6 +146,10 @@ class Board:
         self._asked = (self._asked + 1) % len(self._dacs)
         self._dacs[self._asked].check()
 
+    def counts(self):
+        """Conversions at either end of the range, and transfers that were repeated: never any."""
+        return self._row_adc.saturated + self._column_adc.saturated, 0
+
     def _clear_rows(self):
         for dac in self._row_dacs:
             dac.zero()

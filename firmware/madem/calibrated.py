@@ -19,7 +19,7 @@ def check(data):
         if state == data[-4:]:
             at = len(_MAGIC) + 1 + data[len(_MAGIC)]
             return data[len(_MAGIC) + 1 : at].decode(), at
-    raise OSError("the calibration on the board is damaged: run madem calibrate")
+    raise OSError("madem.cal is damaged: run madem calibrate")
 
 
 class Board:
@@ -35,7 +35,7 @@ class Board:
         self.raw = board
         rows, columns = board.ROWS, board.COLUMNS
         if name != design:
-            raise OSError("the calibration is of the design %s: run madem calibrate" % name)
+            raise OSError("madem.cal is of the design %s: calibrate anew" % name)
         self._middle = struct.unpack_from("<H", data, at)[0]  # code of a device in mid-window
         self._cards = {}  # number: gains of columns, gains of rows, dead columns, rows, devices
         at += 2
@@ -43,7 +43,7 @@ class Board:
         gains = 2 * (rows + columns)
         size = 2 + gains + row_bytes + column_bytes + rows * column_bytes
         if (len(data) - 4 - at) % size:
-            raise OSError("the calibration on the board is damaged: run madem calibrate")
+            raise OSError("madem.cal is damaged: run madem calibrate")
         while at < len(data) - 4:
             card = struct.unpack_from("<H", data, at)[0]
             here = at + 2

@@ -9,7 +9,7 @@ import struct
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,14 +20,18 @@ from madem_emulator.twin_attached import Geometry
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
+STEPS = 5
+"""Of a card, for a progress bar."""
 READS = 16
 """Readings that are averaged."""
 _RAMP = np.arange(-255, 256, 51)
 """Levels at which linearity is measured."""
 _SILENT = 0.1
 """A line whose codes are all below this share of the others' median gives no current."""
-_MOVES = 0.25
-"""A device that moves less than this share of the card's median swing is stuck."""
+_MOVES = 0.1
+"""A device that moves less than this share of the card's median swing is stuck …"""
+_ROUNDS = 3
+"""… if it does so in as many rounds: pulses vary, and a good device may come back by chance."""
 _SHORT = 3.0
 """A device of more codes than this many windows is shorted: it takes its line with it."""
 _UNIT = 1 << 14
@@ -136,18 +140,19 @@ def run(
     )
 
 
-STEPS = 5
-"""Of a card, for a progress bar."""
-
-
 def _card(
     chips: Chips, card: int, train: int, progress: Callable[[int], None]
 ) -> tuple[CardHealth, float]:
     """A card's health, and the codes of its devices in mid-window."""
     geometry = chips.geometry
 
+    steps = STEPS - 1
+
     def measured() -> Card:
-        progress(1)
+        nonlocal steps
+        if steps:  # there are more when devices are suspected
+            steps -= 1
+            progress(1)
         return chips.card(card, reads=READS, raw=True)
 
     def pulsed(up: bool, times: int) -> Card:
@@ -160,35 +165,71 @@ def _card(
                 left -= now
         return measured()
 
-    # To the top, to the bottom, and half the way back.
-    states = [measured(), pulsed(True, 2), pulsed(False, 4), pulsed(True, 1)]
-    forward = np.array([state.forward for state in states])
-    transposed = np.array([state.transposed for state in states])
-    both = (forward + transposed) / 2
-    swing = both.max(axis=0) - both.min(axis=0)
-
-    dead_columns = _silent(forward, axis=1)
-    dead_rows = _silent(transposed, axis=2)
-    alive = ~(dead_rows[:, None] | dead_columns)
-    shorted = alive & (both.max(axis=0) > _SHORT * geometry.span)
-    usual = float(np.median(swing[alive & ~shorted])) if (alive & ~shorted).any() else 0.0
-    stuck = alive & ~shorted & (swing < _MOVES * usual)
-    opened = stuck & (both.max(axis=0) < _SILENT * float(np.median(both)))
-    dead_columns = dead_columns | shorted.any(axis=0)
-    good = ~(dead_rows[:, None] | dead_columns | shorted | stuck)
-    column_gains, row_gains = _gains(forward, transposed, good)
+    states = [measured()]
+    found = None
+    while not found or (found.stuck.any() and len(states) < 1 + 3 * _ROUNDS):
+        # To the top, to the bottom, and half the way back.
+        states += [pulsed(True, 2), pulsed(False, 4), pulsed(True, 1)]
+        found = _Judged.of(states, geometry.span)
+    good = ~(found.lines | found.shorted | found.stuck)
+    column_gains, row_gains = _gains(found.forward, found.transposed, good)
     bad_columns = (column_gains < _LEAST) | (column_gains > _MOST)
     bad_rows = (row_gains < _LEAST) | (row_gains > _MOST)
-    lines = dead_rows[:, None] | dead_columns
-    top, bottom = (np.median(both[k][good]) if good.any() else 0.0 for k in (1, 2))
+    codes = (found.forward + found.transposed) / 2
+    top, bottom = (np.median(codes[k][good]) if good.any() else 0.0 for k in (1, 2))
     health = CardHealth(
-        card, forward[0], np.where(bad_columns, 1.0, column_gains),
-        np.where(bad_rows, 1.0, row_gains), dead_columns | bad_columns, dead_rows | bad_rows,
-        shorted, opened & ~lines, stuck & ~opened & ~lines,
-        _bend(chips, card, both[3], good, geometry),
-    )  # fmt: skip
+        card=card,
+        codes=found.forward[0],
+        column_gains=np.where(bad_columns, 1.0, column_gains),
+        row_gains=np.where(bad_rows, 1.0, row_gains),
+        dead_columns=found.dead_columns | bad_columns,
+        dead_rows=found.dead_rows | bad_rows,
+        shorted=found.shorted,
+        open=found.open & ~found.lines,
+        stuck=found.stuck & ~found.open & ~found.lines,
+        bend=_bend(chips, card, codes[-1], good, geometry),
+    )
     progress(1)
     return health, float(top + bottom) / 2
+
+
+class _Judged(NamedTuple):
+    """What the states say in which a card was measured; (states, rows, columns) and as in
+    `CardHealth`.
+    """
+
+    forward: Floats
+    transposed: Floats
+    dead_columns: Flags
+    dead_rows: Flags
+    shorted: Flags
+    open: Flags
+    stuck: Flags
+    """Open ones, too."""
+
+    @classmethod
+    def of(cls, states: list[Card], span: int) -> _Judged:
+        """Judge the devices by where they were and how far they moved."""
+        forward = np.array([state.forward for state in states])
+        transposed = np.array([state.transposed for state in states])
+        both = (forward + transposed) / 2
+        highest = both.max(axis=0)
+        swing = highest - both.min(axis=0)
+        dead_columns = _silent(forward, axis=1)
+        dead_rows = _silent(transposed, axis=2)
+        alive = ~(dead_rows[:, None] | dead_columns)
+        shorted = alive & (highest > _SHORT * span)
+        movable = alive & ~shorted
+        usual = float(np.median(swing[movable])) if movable.any() else 0.0
+        stuck = movable & (swing < _MOVES * usual)
+        silent = stuck & (highest < _SILENT * float(np.median(both)))
+        columns = dead_columns | shorted.any(axis=0)
+        return cls(forward, transposed, columns, dead_rows, shorted, silent, stuck)
+
+    @property
+    def lines(self) -> Flags:
+        """Devices on dead lines: (rows, columns)."""
+        return self.dead_rows[:, None] | self.dead_columns
 
 
 def _silent(states: Floats, axis: int) -> Flags:
