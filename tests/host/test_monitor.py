@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import io
 import json
 import os
 import pty
@@ -152,6 +153,18 @@ def test_learning_on_the_fly_is_shown_window_by_window(tmp_path: Path) -> None:
     assert [window["margin"] for window in windows] == [one.margin for one in judged]
     assert [window["label"] for window in windows] == course.truth.tolist()
     assert 'class="mark"' in report.read_text()
+
+
+def test_a_stream_can_come_from_the_standard_input(
+    shaken: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = tmp_path / "found.json"
+    monkeypatch.setattr(sys, "stdin", io.StringIO(shaken.read_text()))
+    words = ["-", "--pipeline", LINE, "--sample-rate", "100", "--json", found, "--quiet"]
+    assert madem(*words) == 0
+    (board,) = boards_of(found)
+    assert (board["task"], board["stage"]) == ("stdin", "done")
+    assert board["samples_seen"] == parse(LINE, 2).windows(800)
 
 
 @pytest.fixture
@@ -460,6 +473,8 @@ def test_on_a_terminal_it_fills_the_screen_and_gives_it_back(tmp_path: Path) -> 
         (["digits", "--board", "nonsense"], "there is no board 'nonsense'"),
         (["digits", "--log-dir", "plain.csv"], "can't write plain.csv"),
         (["digits", "--html", "plain.csv/x"], "can't write plain.csv/x"),
+        (["-", "--novelty", "--board", "unix", "--board", "unix"], "- feeds one board only"),
+        (["rec.csv"], "rec.csv is a recording: say with --load or --pipeline"),
         (["mpu6050", "--learn", "--pipeline", LINE], "--classes"),
         (["digits", "--classes", "a,b"], "--classes is for a board's own sensor"),
         (["mpu6050:speed=9", "--pipeline", LINE], "speed"),
@@ -473,6 +488,7 @@ def test_wrong_use_is_said_in_one_line(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(shaken.parent)
+    Path("rec.csv").write_text(f"{recording.MAGIC}\nt_us,x,label\n")
     assert madem(*words) == 2
     error = capsys.readouterr().err
     assert said in error

@@ -8,7 +8,7 @@ import copy
 from pathlib import Path
 from typing import Any
 
-from madem import attached, learn, live_run, output, sensors, session
+from madem import attached, learn, live_run, output, recording, sensors, session
 from madem.commands import fly, options, training
 from madem.commands.terminal import Terminal
 from madem.errors import MademError, TaskError
@@ -132,6 +132,8 @@ def _check(args: argparse.Namespace) -> None:
         for name in ("change", "gate", "at_most", "rollback"):
             if getattr(args, name) is not None:
                 raise TaskError(f"--{name.replace('_', '-')} needs --on-the-fly")
+    if len(args.board or []) > 1 and (args.task == "-" or args.task.startswith("serial:")):
+        raise MademError(f"{args.task} feeds one board only: record it first with `madem stream`")
     for name in ("strike", "strike_epochs"):
         if getattr(args, name) is not None:
             raise TaskError(f"--{name.replace('_', '-')} is for `madem learn`")
@@ -181,6 +183,10 @@ def _job(args: argparse.Namespace, board: str) -> tuple[str, Job]:
             seed,
         )
         return board, source
+    if Path(args.task).is_file() and recording.is_recording(Path(args.task)):
+        raise MademError(
+            f"{args.task} is a recording: say with --load or --pipeline what it is for"
+        )
     for name in _STREAM_ONLY:
         if getattr(args, name):
             option = name.replace("_", "-")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -257,7 +258,8 @@ class ReplayStream:
 
     def open(self) -> Source:
         """The source; a new one each time."""
-        return stream.open_source(self.spec, rate_hz=self.rate_hz, scale=self.scale)
+        lines = stream.stdin_lines(sys.stdin) if self.spec == "-" else None
+        return stream.open_source(self.spec, rate_hz=self.rate_hz, scale=self.scale, stdin=lines)
 
     def __call__(self, device: Device, watch: Watch, limits: Limits) -> None:
         """See `Job`."""
