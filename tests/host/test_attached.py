@@ -196,6 +196,6 @@ def test_the_bench_measures_reads_and_pulses_beside_the_wires(tmp_path: Path) ->
     rows = json.loads(found.read_text())["frontend"]
     assert [row["what"] for row in rows] == ["read", "learn", "read", "learn"]
     for row in rows:
-        # On wires: four DACs of 83 bits at 400 kHz at most, 8 conversions of 24 bits at 2 MHz.
+        # On wires: four DACs of 83 bits at 400 kHz at most, 8 conversions of 40 bits at 2 MHz.
         assert 1 / 0.003 < row["reads_per_s_on_wires"] < 1 / 0.0001
         assert (row["pulses_per_s"] > 0) == (row["what"] == "learn")

@@ -11,7 +11,7 @@ import pytest
 from madem.boards import Board
 from madem.chips import Chips
 from madem.device import Device, connect
-from madem.errors import DeviceError
+from madem.errors import DeviceError, LinkError
 from madem.repl import open_port
 from madem_emulator.config import Settings
 from madem_emulator.designs import GEOMETRIES, maker8x8
@@ -26,15 +26,26 @@ Y = np.array([1], np.uint8)
 
 
 @pytest.fixture(scope="module")
-def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
-    """Real firmware on a board whose chips this process holds."""
+def wired() -> maker8x8.Board:
+    """Chips that this process holds."""
+    return maker8x8.Board(presets.TAOX_HFOX_WU2018, seed=3)
+
+
+@pytest.fixture(scope="module")
+def board(wired: maker8x8.Board, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Board]:
+    """A board with them."""
     from madem_emulator.unix_board import UnixBoard, find_micropython
 
-    chips = maker8x8.Board(presets.TAOX_HFOX_WU2018, seed=3)
-    board = UnixBoard(find_micropython(), tmp_path_factory.mktemp("flash"), bus=chips.bus)
+    board = UnixBoard(find_micropython(), tmp_path_factory.mktemp("flash"), bus=wired.bus)
     threading.Thread(target=board.run, args=([],), daemon=True).start()
     with Board("unix", open_port(board.port)) as opened:
-        yield chips, connect(opened, deploy_firmware=True)
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def bench(wired: maker8x8.Board, board: Board) -> Bench:
+    """Real firmware on it."""
+    return wired, connect(board, deploy_firmware=True)
 
 
 @pytest.fixture
@@ -217,18 +228,33 @@ def test_saturated_conversions_are_counted(sound: Bench) -> None:
     assert counted.counts().saturated >= 8
 
 
-def test_weights_outlive_a_restart_of_the_firmware(bench: Bench) -> None:
-    """They are in the devices; what is lost are accumulators and the count of steps."""
+def test_a_reset_in_mid_update_leaves_what_the_devices_hold(bench: Bench, board: Board) -> None:
+    """The firmware is stopped between two pulses of a sample, and started anew."""
     chips, device = bench
     chips.renew(9)
     device.configure(SETTINGS.integers(), "maker8x8")
     learn(device, 20)
-    before = device.outputs(X)
-    assert before.argmax() == 1
-    stopped = chips.bus.transfers
-    device.configure(SETTINGS.integers(), "maker8x8")  # as after a reset: begins anew
-    assert chips.bus.transfers > stopped
-    assert device.stats().steps == 0
-    assert np.abs(device.outputs(X).astype(int) - before).max() <= 3
-    with pytest.raises(DeviceError, match="another number of samples"):
-        device.link.request(3, bytes([20, 0, 0, 0, 100, 0, 1, 0, *X[0], 1]))
+    before = chips.card(0).conductances
+    pulses: list[bool] = []
+
+    def stop(level: bool) -> None:
+        pulses.append(level)
+        if sum(pulses) == 3:
+            board.port.write(b"\x03")  # Ctrl-C
+
+    chips.bus.watch(maker8x8.PIN_PULSE, stop)
+    many = np.hstack([np.repeat(X, 50, axis=0), np.full((50, 1), 2, np.uint8)])
+    head = bytes([20, 0, 0, 0]) + SETTINGS.rate(16.0).to_bytes(2, "little") + bytes([2, 0])
+    with pytest.raises(LinkError):
+        device.link.request(3, head + many.tobytes(), timeout=1.0)
+    again = connect(board, deploy_firmware=False)
+    with pytest.raises(DeviceError, match="not configured"):
+        again.link.request(3, head + many.tobytes())
+    again.configure(SETTINGS.integers(), "maker8x8")
+    assert again.stats().steps == 0
+    after = chips.card(0).conductances
+    changed = np.count_nonzero(before != after)
+    assert 1 <= changed <= 24, "the pulses up to then, and nothing else"
+    for _ in range(20):
+        again.learn(SETTINGS.rate(16.0), X, Y, train=2)
+    assert again.outputs(X).argmax() == 1
