@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from madem_emulator.physical import checks
+from madem_emulator.physical import checks, write_drop
 from madem_emulator.physical.checks import Flags, Floats
 from madem_emulator.physical.device import Device
 from madem_emulator.physical.devices import DeviceArray
@@ -83,6 +83,7 @@ class Crossbar:
         batch: tuple[int, ...] = (),
         cell: Cell = "1T1R",
         wires: Wires | None = None,
+        pulses_lose: bool = False,
         read_time: float = 1e-6,
     ) -> None:
         """All devices begin at their g_min.
@@ -94,8 +95,11 @@ class Crossbar:
             batch: shape of a batch of independent arrays; () for one array.
             cell: "1T1R", a transistor at every device, or "1R", none: then pulses disturb the
                 devices that share a line with the selected one (`PulseResponse.half_select`).
-            wires: resistances of the lines, their drivers and sense amplifiers; None: none. They
-                count in reads; pulses reach the devices at full voltage.
+            wires: resistances of the lines, their drivers and sense amplifiers; None: none.
+            pulses_lose: pulses lose voltage in the wires, as reads do; otherwise they reach the
+                devices at full voltage. A pulse of v times its amplitude is worth h^(2 − 2 v)
+                pulses, with h the device's `PulseResponse.half_select`: exponential in the
+                voltage, through what a pulse of half the amplitude is worth.
             read_time: seconds that a read holds its voltages.
 
         Raises:
@@ -111,6 +115,11 @@ class Crossbar:
         checks.need(isinstance(device, Device), "device", device, "a Device, such as a preset")
         self.rows, self.columns, self.batch = rows, columns, tuple(batch)
         self.device, self.cell, self.wires, self.read_time = device, cell, wires, read_time
+        if pulses_lose:
+            checks.need(wires is not None, "wires", wires, "given where pulses lose voltage")
+            half = device.pulses.half_select
+            checks.need(half > 0, "half_select", half, "above 0 where pulses lose voltage")
+        self.pulses_lose = pulses_lose
         self.counters = Counters()
         self.rng = np.random.Generator(np.random.SFC64(seed))
         self._devices = DeviceArray(device, (*self.batch, rows, columns), self.rng)
@@ -250,15 +259,17 @@ class Crossbar:
         amount, is_set = np.abs(numbers).astype(np.float64), numbers > 0
         one_by_one = float(amount.sum(axis=(-1, -2)).max())
         if not self._disturbs:
+            if self.pulses_lose:
+                amount *= self._worth_alone()
             self._give(amount, is_set, one_by_one)
             return
-        weight = self.device.pulses.half_select
         for polarity in (is_set, ~is_set):
             full = amount * polarity
             on_row = full.sum(-1, keepdims=True) - full
             on_column = full.sum(-2, keepdims=True) - full
             direction = np.broadcast_to(polarity is is_set, self.shape)
-            self._give(full + weight * (on_row + on_column), direction, 0.0)
+            whole, half_row, half_column = self._worth_half_scheme()
+            self._give(full * whole + on_row * half_row + on_column * half_column, direction, 0.0)
         self.counters.write_time += one_by_one * self.device.pulses.width
 
     def pulse_devices(self, index: tuple[ArrayLike, ...], counts: ArrayLike) -> None:
@@ -277,6 +288,8 @@ class Crossbar:
             self.pulse(all_counts)
             return
         amount, is_set = np.abs(numbers).astype(np.float64), numbers > 0
+        if self.pulses_lose:
+            amount = amount * self._worth_alone().reshape(-1)[at]
         self._add_pulses(amount, is_set, self._devices.g.reshape(-1)[at], float(amount.sum()))
         self._devices.pulse_some(at, amount, is_set)
 
@@ -293,11 +306,14 @@ class Crossbar:
         r = checks.array("rows", rows, (*self.batch, self.rows)) != 0
         c = checks.array("columns", columns, (*self.batch, self.columns)) != 0
         number = int(checks.whole("count", count, ()))
-        amount = abs(number) * (r[..., :, None] & c[..., None, :]).astype(np.float64)
-        if self._disturbs:
-            half = r[..., :, None] ^ c[..., None, :]
-            amount = amount + abs(number) * self.device.pulses.half_select * half
-        amount = np.broadcast_to(amount, self.shape)
+        both, one = r[..., :, None] & c[..., None, :], r[..., :, None] ^ c[..., None, :]
+        pulsed = both | one if self._disturbs else both
+        worth = both + self.device.pulses.half_select * one
+        if self.wires and self.pulses_lose:
+            drive = (r[..., :, None] + c[..., None, :].astype(np.float64)) / 2
+            g = self._devices.g if self.cell == "1R" else self._devices.g * both
+            worth = self._worth(write_drop.together(self.wires, g, drive * pulsed))
+        amount = np.broadcast_to(abs(number) * worth * pulsed, self.shape)
         self._give(amount, np.broadcast_to(number > 0, self.shape), abs(number))
 
     def update(self, rows: ArrayLike, columns: ArrayLike, pulses: int = 31) -> NDArray[np.int8]:
@@ -327,14 +343,14 @@ class Crossbar:
         amount = number.astype(np.float64)
         sign = _signs(x)[..., :, None] * _signs(d)[..., None, :]
         is_set = sign > 0
+        whole, half = self._worth_in_trains(x, d)
         if not self._disturbs:
-            self._give(amount, is_set, pulses)
+            self._give(amount * whole, is_set, pulses)
         else:
             # With SET and RESET in phases of their own, a device sees the pulses of one of its
             # lines alone in its own phase, and those of both lines, each alone, in the other.
-            weight = self.device.pulses.half_select
-            own = amount + weight * np.bitwise_count(a ^ b)
-            other = weight * (np.bitwise_count(a) + np.bitwise_count(b)).astype(np.float64)
+            own = amount * whole + half * np.bitwise_count(a ^ b)
+            other = half * (np.bitwise_count(a) + np.bitwise_count(b)).astype(np.float64)
             for polarity in (is_set, ~is_set):
                 direction = np.broadcast_to(polarity is is_set, self.shape)
                 self._give(np.where(polarity, own, other), direction, pulses / 2)
@@ -409,6 +425,43 @@ class Crossbar:
         self._devices.wait(float(seconds))
 
     # Helpers
+
+    def _worth(self, share: Floats) -> Floats:
+        """Pulses that one pulse is worth of which this share of the amplitude arrives."""
+        return self.device.pulses.half_select ** (2 - 2 * share)
+
+    def _worth_alone(self) -> Floats:
+        """The same for each device while it is the only one that conducts."""
+        assert self.wires is not None
+        way = write_drop.resistances(self.wires, self.rows, self.columns)
+        return self._worth(write_drop.alone(way, self._devices.g))
+
+    def _worth_half_scheme(self) -> tuple[Floats | float, Floats | float, Floats | float]:
+        """The same for the selected device, and for those on its word line and its bit line."""
+        half = self.device.pulses.half_select
+        if not (self.wires and self.pulses_lose):
+            return 1.0, half, half
+        scheme = write_drop.half_scheme(self.wires, self._devices.g)
+        return (
+            self._worth(scheme.selected), self._worth(scheme.word / 2), self._worth(scheme.bit / 2)
+        )  # fmt: skip
+
+    def _worth_in_trains(self, x: Floats, d: Floats) -> tuple[Floats | float, Floats | float]:
+        """The same for pulses that coincide in a random train and for those that don't.
+
+        Of voltage they lose what the mean current of all devices takes, instead of that of each
+        slot of the train.
+        """
+        half = self.device.pulses.half_select
+        if not (self.wires and self.pulses_lose):
+            return 1.0, half
+        x, d = np.abs(x)[..., :, None], np.abs(d)[..., None, :]
+        if self.cell == "1R":
+            g, drive = self._devices.g, (x + d) / 2
+        else:
+            g, drive = self._devices.g * x * d, np.ones(self.shape)
+        lost = drive - write_drop.together(self.wires, g, drive)
+        return self._worth(1 - lost), self._worth(0.5 * (1 - lost))
 
     @property
     def _disturbs(self) -> bool:
