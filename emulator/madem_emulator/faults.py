@@ -12,6 +12,7 @@ after so many reads of cards:
 | `open:0.r3.c2`, `short:0.r3.c2` | it does not conduct, or 20 times as much as it should at most |
 | `cells:0.05` | this share of all devices is stuck at either end |
 | `drift:0.01` | every device loses this fraction of its window in each 1000 reads |
+| `resistors` | cards hold resistors of 100 kΩ and 1 MΩ in place of devices |
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ _FORMS = {
     "short": (_CELL, None),
     "cells": (None, True),
     "drift": (None, True),
+    "resistors": (None, None),
 }
 """Of each kind: what WHERE looks like, and whether VALUE is a number, a second line or nothing."""
 
@@ -65,6 +67,14 @@ class Fault:
     after: int = 0
 
 
+def resistors(shape: tuple[int, ...]) -> Floats:
+    """Siemens of the card of resistors of docs/hardware.md: 100 kΩ on the diagonal and right of
+    it, 1 MΩ left of it. No two lines are alike, so that swapped ones show.
+    """
+    row, column = np.indices(shape)
+    return np.where(column < row, 1e-6, 1e-5)
+
+
 def parse(text: str) -> Fault:
     """One fault from its form in the table.
 
@@ -72,7 +82,8 @@ def parse(text: str) -> Fault:
         ValueError: there is no such fault.
     """
     bad = ValueError(f"fault {text!r} is not one of gain:c3:1.2, swap:c2:c5, dead:c4,"
-                     " stuck:0.r3.c2, open:…, short:…, cells:0.05, drift:0.01")  # fmt: skip
+                     " stuck:0.r3.c2, open:…, short:…, cells:0.05, drift:0.01,"
+                     " resistors")  # fmt: skip
     body, _, after = text.partition("@")
     kind, *parts = body.split(":")
     if kind not in _FORMS or (after and not after.isdecimal()):
@@ -122,6 +133,8 @@ class Faults:
                 lot = np.random.default_rng([number, 77]).random(array.shape)
                 ends = np.where(lot < fault.value / 2, array.device.g_min, array.device.g_max)
                 self._frozen[number] = lot < fault.value, ends
+            elif fault.kind == "resistors":
+                self._frozen[number] = np.ones(array.shape, bool), resistors(array.shape)
 
     def driven(self, columns: bool, volts: Floats) -> Floats:
         """Volts about the middle on driven lines, as they arrive."""

@@ -80,11 +80,11 @@ def examine() -> list[Check]:
     ]
 
 
-def format_checks(checks: Iterable[Check]) -> str:
-    """The checks as lines for a terminal; a remedy follows what is missing."""
+def format_checks(checks: Iterable[Check], bad: str = "missing") -> str:
+    """The checks as lines for a terminal; a remedy follows what is `bad`."""
     lines = []
     for check in checks:
-        word = "ok" if check.ok else "missing" if check.required else "optional"
+        word = "ok" if check.ok else bad if check.required else "optional"
         lines.append(f"{word:9}{check.name:18}{check.detail}")
         if check.remedy:
             lines.append(f"{'':9}-> {check.remedy}")

@@ -1,25 +1,84 @@
-"""`madem doctor`: what is missing, and the command that mends it."""
+"""`madem doctor`: what is missing, and the command that mends it; bring-up of a board of chips."""
 
 from __future__ import annotations
 
 import argparse
 from dataclasses import asdict
 
-from madem import doctor, session
+from madem import attached, bring_up, doctor, session
+from madem.boards import WITH_CHIPS
+from madem.commands import options
 from madem.commands.terminal import Terminal
+from madem.errors import TaskError
+from madem_emulator.physical import presets
 
 NAME = "doctor"
 HELP = "what is missing, and the command that mends it"
 
 
+_OF_CHIPS = ("design", "preset", "card", "resistors", "inject")
+
+
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """None of its own."""
+    parser.add_argument(
+        "--frontend",
+        choices=("attached",),
+        help="bring up a board of chips instead, step by step (docs/hardware.md); with it:",
+    )
+    options.board(parser)
+    parser.add_argument(
+        "--design", metavar="NAME", help=f"of {', '.join(attached.DESIGNS)} ({attached.DESIGNS[0]})"
+    )
+    parser.add_argument(
+        "--preset", metavar="NAME", help=f"devices that the card is made for ({attached.DEFAULT})"
+    )
+    parser.add_argument("--card", type=int, metavar="N", help="number of the card (0)")
+    parser.add_argument(
+        "--resistors", action="store_true", help="the card holds resistors, as the page has them"
+    )
+    parser.add_argument(
+        "--inject", metavar="FAULT", help="into the emulated chips, such as dead:c4"
+    )
 
 
 def run(args: argparse.Namespace, terminal: Terminal) -> int:
     """Say what is missing; 1 when something that the emulated board needs is."""
+    if args.frontend:
+        return _bring_up(args, terminal)
+    if args.board != "unix" or any(getattr(args, name) for name in _OF_CHIPS):
+        raise TaskError("the options of doctor need --frontend attached")
     found = doctor.examine()
     if args.json:
         session.write_json(args.json, {"checks": [asdict(check) for check in found]})
     terminal.say(doctor.format_checks(found))
     return 0 if all(check.ok or not check.required for check in found) else 1
+
+
+def _bring_up(args: argparse.Namespace, terminal: Terminal) -> int:
+    """Say what works on a board of chips; 1 when a step fails."""
+    args.design = args.design or attached.DESIGNS[0]
+    args.preset = args.preset or attached.DEFAULT
+    args.card = args.card or 0
+    args.seed = 1
+    if args.design not in attached.DESIGNS:
+        raise TaskError(f"--design {args.design} is not one of {', '.join(attached.DESIGNS)}")
+    if args.preset not in presets.ALL:
+        raise TaskError(f"--preset {args.preset} is not one of {', '.join(presets.ALL)}")
+    if not 0 <= args.card < 256:
+        raise TaskError(f"--card {args.card} is not from 0 to 255")
+    if args.board == session.TWIN:
+        raise TaskError("bring-up needs a board: the twin has no chips")
+    if args.resistors and args.board.partition(":")[0] in WITH_CHIPS:
+        args.inject = "+".join(filter(None, ("resistors", args.inject)))
+    found = []
+    with session.open_learner(attached.board_spec(args)) as device:
+        assert device is not None
+        found.append(doctor.Check("board", True, f"{args.board} answers, firmware is on it"))
+        terminal.say(doctor.format_checks(found))
+        kind = presets.get(args.preset)
+        for check in bring_up.examine(device, args.design, kind, args.card, args.resistors):
+            found.append(check)
+            terminal.say(doctor.format_checks([check], bad="failed"))
+    if args.json:
+        session.write_json(args.json, {"checks": [asdict(check) for check in found]})
+    return int(not all(check.ok for check in found))
