@@ -71,7 +71,7 @@ BOARDS = {
     "numbers": [facts(image=None, inputs=np.arange(30, dtype=np.uint8))],
     "novelty": [a_stream(measure="novelty score", value=5e4, curve=[Point(1, 1, 5e4)])],
     "starting": [Facts("unix", "")],
-    "several": [facts(), Facts("COM9", "", stage=Stage.DEAD, reason="[bold]unplugged")],
+    "several": [facts(), Facts("[red]COM9", "", stage=Stage.DEAD, reason="[bold]unplugged")],
 }
 
 
@@ -104,7 +104,9 @@ def test_it_says_what_there_is_to_say() -> None:
     assert "the samples stay on the board, 3 lost" in text
     text = "\n".join(shown(BOARDS["several"], 130, 40))
     assert "✗ dead" in text
-    assert "[bold]unplugged" in text  # a reason is no markup
+    assert "[red]COM9" in text  # nothing is taken for markup
+    assert "[bold]unplugged" in text
+    assert "[dim]x" in "\n".join(shown([a_stream(channels=("[dim]x", "y"))], 130, 40))
 
 
 def test_a_working_board_is_shown_before_a_dead_one() -> None:

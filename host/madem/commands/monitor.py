@@ -8,6 +8,8 @@ import copy
 from pathlib import Path
 from typing import Any
 
+from rich.markup import escape
+
 from madem import attached, learn, live_run, output, recording, sensors, session
 from madem.commands import fly, options, training
 from madem.commands.terminal import Terminal
@@ -101,7 +103,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
         terminal.say(screen.rows(boards))
     for facts in boards:
         if facts.stage is Stage.DEAD if terminal.is_live else facts.board not in told:
-            terminal.say(screen.line(facts))
+            terminal.say(escape(screen.line(facts)))
     if args.html:
         terminal.saved(Path(args.html))
     return 1 if dead else 0
@@ -117,7 +119,7 @@ def _show(fleet: Fleet, terminal: Terminal, told: set[str]) -> None:
         while not fleet.wait(_LINE_S):
             for facts in fleet.views():
                 if facts.board not in told:
-                    terminal.say(screen.line(facts))
+                    terminal.say(escape(screen.line(facts)))
                 if facts.stage.over:
                     told.add(facts.board)
 

@@ -108,7 +108,7 @@ def rows(boards: Sequence[Facts]) -> Table:
         if facts.stage is Stage.DEAD:
             trend = Text(facts.reason, "red", overflow="ellipsis")
         table.add_row(
-            facts.board,
+            Text(facts.board),
             state,
             _done(facts),
             _number(facts.samples_per_s),
@@ -259,7 +259,9 @@ def _lanes(facts: Facts, width: int, height: int) -> RenderableType:
         low, high = float(column.min()), float(column.max())
         middle, half = (low + high) / 2, max((high - low) / 2, 1.0)
         lane = draw.Line(x, column, draw.BLUE)
-        grid.add_row(name, draw.plot([lane], inner, lanes, span, (middle - half, middle + half)))
+        grid.add_row(
+            Text(name), draw.plot([lane], inner, lanes, span, (middle - half, middle + half))
+        )
     grid.add_row("answers", _answers(facts, inner, span))
     return grid
 
