@@ -1,7 +1,9 @@
 """`madem compare`: every cell is the experiment that its row and column say."""
 
 import csv
+import importlib.util
 import json
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -91,6 +93,17 @@ def test_bad_usage_is_one_line_and_exit_code_2(
     error = capsys.readouterr().err
     assert message in error
     assert error.count("\n") == 1
+
+
+def test_several_processes_need_the_packages_of_sweep(
+    toy: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    assert main(["compare", "--workers", "2"]) == 2
+    assert "pip install 'madem[sweep]'" in capsys.readouterr().err
+    few = ["compare", "--task", toy, "--rules", "dfa", "--over", "noise", "--seeds", "1"]
+    assert main([*few, "--epochs", "1", "--quiet", "--out", str(tmp_path)]) == 0
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import os
 from pathlib import Path
 
@@ -43,6 +44,21 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _workers(args: argparse.Namespace) -> int:
+    """How many processes, which need the packages of `madem sweep`."""
+    able = importlib.util.find_spec("distributed") is not None
+    if args.workers is None:
+        # Starting processes takes longer than a first look.
+        return (os.cpu_count() or 1) if able and not args.quick else 1
+    if args.workers < 1:
+        raise MademError(f"--workers is {args.workers}, but must be 1 or more")
+    if args.workers > 1 and not able:
+        raise MademError(
+            f"--workers {args.workers} needs distributed, not installed: pip install 'madem[sweep]'"
+        )
+    return args.workers
+
+
 def run(args: argparse.Namespace, terminal: Terminal) -> int:
     """Train every rule under every limit; save the table and the picture."""
     plan = compare.make_plan(
@@ -51,11 +67,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
     )  # fmt: skip
     out = Path(args.out)
     output.check_folder(out)
-    workers = args.workers
-    if workers is None:  # starting processes takes longer than a first look
-        workers = 1 if args.quick else os.cpu_count() or 1
-    if workers < 1:
-        raise MademError(f"--workers is {workers}, but must be 1 or more")
+    workers = _workers(args)
     if args.tune:
         plan = compare.tuned(plan, terminal.progress, workers)
     result = compare.run(plan, terminal.progress, workers)
