@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from madem_emulator.bus import Bus
+from madem_emulator.chips.lsm6ds3 import Lsm6ds3
 from madem_emulator.chips.mpu6050 import COUNTS_PER_DPS, COUNTS_PER_G, Mpu6050
 
 LABEL_PINS = (10, 11, 12, 13)
@@ -19,6 +20,7 @@ pin low; 0 is no label. Classes are numbered from 1 in alphabetical order."""
 ADC_PINS = (26, 27, 28, 29)
 LEVEL_PINS = (2, 3, 6, 7)
 MPU6050_BUS, MPU6050_ADDRESS = 0, 0x68
+LSM6DS3_BUS, LSM6DS3_SELECT = 0, 9
 _UNITS = {"g": 1.0, "m/s2": 1 / 9.80665, "deg/s": 1.0, "rad/s": 57.29577951308232}
 
 
@@ -98,7 +100,7 @@ def wire(sensor: str, bus: Bus) -> None:
     """Put a sensor that a recording plays on, and its labels, behind a bus.
 
     Args:
-        sensor: `mpu6050+FILE`, `adc+FILE` or `pin+FILE`.
+        sensor: `mpu6050+FILE`, `lsm6ds3+FILE`, `adc+FILE` or `pin+FILE`.
         bus: gets them.
 
     Raises:
@@ -128,10 +130,14 @@ def _attach_mpu6050(signal: Signal, bus: Bus) -> None:
     bus.attach_i2c(MPU6050_BUS, MPU6050_ADDRESS, Mpu6050(bus.now, motion(signal)))
 
 
+def _attach_lsm6ds3(signal: Signal, bus: Bus) -> None:
+    bus.attach_spi(LSM6DS3_BUS, Lsm6ds3(bus.now, motion(signal)), LSM6DS3_SELECT)
+
+
 def motion(signal: Signal) -> Callable[[float], Sequence[float]]:
     """The acceleration in g and rotation in °/s that a recording stands for.
 
-    Counts without a unit are the chip's own at its most sensitive ranges; missing channels are 0.
+    Counts without a unit are an MPU6050's at its most sensitive ranges; missing channels are 0.
     """
     factors = []
     for k in range(6):
@@ -169,6 +175,7 @@ def _attach_pins(signal: Signal, bus: Bus) -> None:
 
 _SENSORS: dict[str, tuple[int, Callable[[Signal, Bus], None]]] = {
     "mpu6050": (6, _attach_mpu6050),
+    "lsm6ds3": (6, _attach_lsm6ds3),
     "adc": (len(ADC_PINS), _attach_adc),
     "pin": (len(LEVEL_PINS), _attach_pins),
 }

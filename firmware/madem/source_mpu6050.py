@@ -3,11 +3,13 @@
 Registers are those of InvenSense RM-MPU-6000A-00.
 """
 
-from time import sleep_ms, ticks_add, ticks_diff, ticks_us
+from time import sleep_ms
 
 import micropython
 from machine import I2C, Pin
 from micropython import const
+
+from .fifo import Fifo
 
 _SMPLRT_DIV = const(0x19)
 _CONFIG = const(0x1A)
@@ -36,7 +38,7 @@ def _swap(sample: ptr8):
         i += 2
 
 
-class Source:
+class Source(Fifo):
     channels = 6
 
     def __init__(self, rate, options):
@@ -48,14 +50,10 @@ class Source:
         divider = 1000000 // rate if rate else 0
         if not 1 <= divider <= 256:
             raise ValueError("an MPU6050 samples at 4 to 1000 Hz")
-        self.rate = 1000000 // divider
-        self.lost = 0
+        Fifo.__init__(self, 1000000 // divider, _FIFO_BYTES // _SAMPLE)
         self._i2c = I2C(bus, scl=Pin(scl), sda=Pin(sda), freq=400000)
         self._byte = bytearray(1)
         self._two = bytearray(2)
-        self._due = 0  # samples known to be in the FIFO
-        self._counted = 0  # when that was found, in µs
-        self._pause = 500000000 // self.rate  # between two looks, in µs: half a sample
         self._set(_PWR_MGMT_1, 0x80)
         sleep_ms(100)
         if self._get(_WHO_AM_I) != 0x68:
@@ -72,39 +70,20 @@ class Source:
         if self._get(_FIFO_EN) != 0x78:
             raise OSError("the MPU6050 does not hold what it is told")
 
-    def start(self):
-        """Forget what was measured before."""
+    def _restart(self):
         self._set(_USER_CTRL, 0)
         self._set(_USER_CTRL, 0x04)
         self._set(_USER_CTRL, 0x40)
-        self._due = 0
-        self._counted = ticks_us()
 
-    def read(self, into):
-        """See docs/sensors.md. The FIFO keeps 85 samples while nobody reads."""
-        if not self._due:
-            passed = ticks_diff(ticks_us(), self._counted)
-            if 0 <= passed < self._pause:
-                return False
-            self._count(passed)
-            if not self._due:
-                return False
-        self._ask(_FIFO_R_W, into)
-        _swap(into)
-        self._due -= 1
-        return True
-
-    def _count(self, passed):
-        """Ask how much is in the FIFO; a full one has lost samples, and where they begin."""
+    def _held(self):
         two = self._two
         self._ask(_FIFO_COUNTH, two)
         n = two[0] << 8 | two[1]
-        if n < _FIFO_BYTES:
-            self._due = n // _SAMPLE
-            self._counted = ticks_add(self._counted, passed)
-        else:
-            self.lost += max(passed // 1000 * self.rate // 1000000, _FIFO_BYTES // _SAMPLE)
-            self.start()
+        return n // _SAMPLE if n < _FIFO_BYTES else -1
+
+    def _fetch(self, into):
+        self._ask(_FIFO_R_W, into)
+        _swap(into)
 
     def _get(self, register):
         self._ask(register, self._byte)

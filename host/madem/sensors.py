@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 from madem.errors import MademError
 
-SPECS = "mpu6050, adc:pins=26 or pin:pins=2, with rate=HZ and other options behind commas"
+SPECS = "mpu6050, lsm6ds3, adc:pins=26 or pin:pins=2, with rate=HZ and other options behind commas"
 _AXES = ("acc x", "acc y", "acc z", "gyro x", "gyro y", "gyro z")
+_LSM6DS3_PINS = {"bus": 0, "sck": 18, "mosi": 19, "miso": 16, "cs": 9}
 _MOST_PINS = 7
 _MOST_CHANNELS = 16
 
@@ -146,6 +147,19 @@ def _mpu6050(options: _Options, rate: float, labels: tuple[int, ...]) -> Sensor:
     return Sensor(options.spec, "mpu6050", rate, _AXES, packed, labels, units, scales, bus_s)
 
 
+def _lsm6ds3(options: _Options, rate: float, labels: tuple[int, ...]) -> Sensor:
+    accel = options.choice("accel", (2, 4, 8, 16))
+    gyro = options.choice("gyro", (245, 500, 1000, 2000))
+    pins = [options.number(name, default, 0, 255) for name, default in _LSM6DS3_PINS.items()]
+    # FS_XL, and the sensitivities of DocID026899, Table 3.
+    packed = bytes([*pins, (0, 2, 3, 1)[accel], gyro])
+    scales = (0.061e-3 * 2**accel,) * 3 + (8.75e-3 * 2**gyro,) * 3
+    units = ("g",) * 3 + ("deg/s",) * 3
+    # At 4 MHz: the FIFO's status and a sample, each behind an address.
+    bus_s = (3 + 13) * 8 / 4e6
+    return Sensor(options.spec, "lsm6ds3", rate, _AXES, packed, labels, units, scales, bus_s)
+
+
 def _adc(options: _Options, rate: float, labels: tuple[int, ...]) -> Sensor:
     pins = options.pins("pins", (26,))
     names = tuple(f"pin {pin}" for pin in pins)
@@ -161,11 +175,13 @@ def _pin(options: _Options, rate: float, labels: tuple[int, ...]) -> Sensor:
 
 _MAKERS: dict[str, Callable[[_Options, float, tuple[int, ...]], Sensor]] = {
     "mpu6050": _mpu6050,
+    "lsm6ds3": _lsm6ds3,
     "adc": _adc,
     "pin": _pin,
 }
 _KNOWN = {
     "mpu6050": ("rate", "labels", "accel", "gyro", "bus", "scl", "sda", "address"),
+    "lsm6ds3": ("rate", "labels", "accel", "gyro", *_LSM6DS3_PINS),
     "adc": ("rate", "labels", "pins"),
     "pin": ("rate", "labels", "pins", "rises"),
 }

@@ -406,6 +406,26 @@ def test_the_board_s_own_adc_and_pins(
     assert np.median(np.diff(rises)) == pytest.approx(500000, abs=60000)
 
 
+@pytest.mark.parametrize("spec", ["mpu6050:accel=4,gyro=500", "lsm6ds3:accel=8,gyro=1000"])
+def test_six_axes_arrive_as_they_were_recorded(spec: str, tmp_path: Path) -> None:
+    """A ramp in the counts of the range that is chosen: the same counts, in the same order."""
+    sensor = sensors.parse(spec)
+    path, out = tmp_path / "ramp.csv", tmp_path / "raw.csv"
+    head = recording.Header(sensor.channels, 104.0, sensor.units, sensor.units_per_count)
+    with recording.Recorder(path, head) as recorder:
+        for k in range(1000):
+            recorder.add(round(k * 1e6 / 104), (k, -k, 2 * k, 3 * k - 9, 7 - 5 * k, 30 * k), "")
+    words = ["stream", "live", spec, "--board", f"unix:sensor={sensor.name}+{path}"]
+    words += ["--pipeline", "window=8 | mean", "--seconds", "1", "--stream", "raw"]
+    assert cli.main([*words, "--out", str(out)]) == 0
+    found, known = recording.read(out), recording.read(path)
+    assert found.header.units == sensor.units
+    assert len(found.samples) >= 40
+    numbers = found.samples[:, 0]
+    assert np.array_equal(found.samples, known.samples[numbers])
+    assert (np.diff(numbers) >= 0).all()
+
+
 def test_keys_label_what_comes(walk: Path, tmp_path: Path) -> None:
     """In a terminal of its own: key 2, then Ctrl-C."""
     master, slave = pty.openpty()
