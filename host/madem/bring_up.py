@@ -46,7 +46,8 @@ _MOVES = 0.05
 """Windows that a device moves at least under pulses, and that its neighbours don't."""
 
 _REMEDIES = (
-    (r"bus error 110", "SDA or SCL is held low: pull-ups to both, supply of every chip on them"),
+    (r"bus is stuck|bus error 110", "SDA or SCL is held low: pull-ups to both, supply of every chip"
+     " on them"),
     (r"MCP4728 .* (not answer|stopped)", "its supply, SDA on GP4, SCL on GP5, pull-ups; its"
      " address is part of its order number (MCP4728A1 is 0x61)"),
     (r"MCP4728 .* another chip", "the order number of the chip at this address"),
