@@ -207,26 +207,23 @@ def _line(row: dict[str, Any], first: bool) -> str:
     return f"| {head} |\n{'|---' * len(_COLUMNS)}|\n{line}"
 
 
-_CSV = (
-    "change", "gate", "at_most", "rollback", "rate", "seeds", "fresh", "window", "learner",
-    "learner_least", "frozen",
-)  # fmt: skip
+_SETTINGS = ("change", "gate", "at_most", "rollback", "rate", "seeds")
+_MEANS = ("fresh", "learned", "backs")
+_CURVES = ("window", "learner", "learner_least", "frozen")
 
 
 def _write(path: Path, rows: list[dict[str, Any]]) -> None:
     """The mean accuracies over time, a line for each test on the held-out windows."""
     with path.open("w", newline="") as file:
         out = csv.writer(file, lineterminator="\n")
-        out.writerow(_CSV)
+        out.writerow([*_SETTINGS, *_MEANS, *_CURVES])
         for row in rows:
-            curves = row["curves"]
-            settings = [
-                row[name] for name in ("change", "gate", "at_most", "rollback", "rate", "seeds")
-            ]
-            for values in zip(*curves.values(), strict=True):
-                window, *accuracies = values
+            settings = [row[name] for name in _SETTINGS]
+            settings += [f"{row[name]:.4f}" for name in _MEANS]
+            curves = (row["curves"][name] for name in _CURVES)
+            for window, *accuracies in zip(*curves, strict=True):
                 texts = ["" if np.isnan(a) else f"{a:.4f}" for a in accuracies]
-                out.writerow([*settings, f"{row['fresh']:.4f}", window, *texts])
+                out.writerow([*settings, window, *texts])
 
 
 if __name__ == "__main__":

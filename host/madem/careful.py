@@ -34,7 +34,7 @@ Bytes = NDArray[np.uint8]
 
 _LEARNED, _KEPT, _BACK = 2, 4, 8
 """What became of a window: FEED in docs/link.md."""
-_SETTINGS, _KEEP, _BACK_NOW, _ASK = range(4)
+_SETTINGS, _KEEP, _BACK_NOW, _STATUS = range(4)
 """What KEEP of docs/link.md asks for."""
 
 
@@ -105,17 +105,38 @@ class CarefulLearner(Learner, Protocol):
         ...
 
 
+def take_care(device: Device, care: Care) -> Status:
+    """Give a board with a network its settings.
+
+    Raises:
+        DeviceError: the copy does not fit (code 4), or the front end can't be put back.
+    """
+    c = care
+    return _ask(
+        device, _SETTINGS, struct.pack("<HBBHH", c.gate, c.at_most, c.fade, c.drop, c.every)
+    )
+
+
+def keep(device: Device) -> Status:
+    """Have a board that takes care keep a copy of its network."""
+    return _ask(device, _KEEP)
+
+
+def back(device: Device) -> Status:
+    """Have a board go back to its copy.
+
+    Raises:
+        DeviceError: it has none.
+    """
+    return _ask(device, _BACK_NOW)
+
+
 class CarefulDevice(StreamDevice):
     """A board. See `CarefulLearner`; `take_care` comes after the network is configured."""
 
     def take_care(self, care: Care) -> None:
-        """See `CarefulLearner.take_care`.
-
-        Raises:
-            DeviceError: the copy does not fit (code 4), or the front end can't be put back.
-        """
-        c = care
-        self._keep(_SETTINGS, struct.pack("<HBBHH", c.gate, c.at_most, c.fade, c.drop, c.every))
+        """See `CarefulLearner.take_care`."""
+        take_care(self.device, care)
 
     def judge(
         self,
@@ -138,20 +159,15 @@ class CarefulDevice(StreamDevice):
 
     def keep(self) -> Status:
         """See `CarefulLearner.keep`."""
-        return self._keep(_KEEP)
+        return keep(self.device)
 
     def back(self) -> Status:
         """See `CarefulLearner.back`."""
-        return self._keep(_BACK_NOW)
+        return back(self.device)
 
     def status(self) -> Status:
         """See `CarefulLearner.status`."""
-        return self._keep(_ASK)
-
-    def _keep(self, what: int, settings: bytes = b"") -> Status:
-        reply = self.device.link.request(link.KEEP, bytes([what]) + settings)
-        steps, learned, kept_at, accuracy, kept_accuracy, backs = struct.unpack("<3I3H", reply)
-        return _status(steps, learned, kept_at, accuracy, kept_accuracy, backs)
+        return _ask(self.device, _STATUS)
 
 
 class CarefulTwin(StreamTwin):
@@ -274,6 +290,12 @@ class CarefulLockStep(StreamLockStep):
                     Mismatch(board.steps, "keeper", 0, field, int(one or 0), int(other or 0))
                 )
         return board
+
+
+def _ask(device: Device, what: int, settings: bytes = b"") -> Status:
+    reply = device.link.request(link.KEEP, bytes([what]) + settings)
+    steps, learned, kept_at, accuracy, kept_accuracy, backs = struct.unpack("<3I3H", reply)
+    return _status(steps, learned, kept_at, accuracy, kept_accuracy, backs)
 
 
 def _judgement(reply: Reply) -> Judgement:

@@ -76,6 +76,7 @@ def _draw(axes: Axes, panel: Panel) -> None:
     frozen = np.array(panel.frozen, float)
     x = np.arange(1, running.shape[1] + 1)
     axes.axvspan(panel.at, max(panel.done, panel.at + 1), color="#E4E4E4", linewidth=0)
+    axes.axvline(panel.at, color=GREY, linewidth=1)
     axes.axhline(panel.fresh, color=INK, linestyle=":", linewidth=1.2, label="a fresh network's")
     if panel.classes is None:
         after = x > panel.at

@@ -10,20 +10,21 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from madem import learn, session, state
+from madem import careful, learn, session, state
 from madem.budget import budget
 from madem.device import Device
-from madem.errors import MademError
+from madem.errors import DeviceError, MademError
 from madem.keys import Keys
 from madem.live import Live, RawSample, Status
 from madem.novelty import recipe as novelty_recipe
 from madem.on_the_fly import LEARNING_RATE
 from madem.recording import Header, Recorder, now
 from madem.sensors import Sensor
-from madem.stream_learner import FOLLOW, LEARN, OWN, PREDICT, Feeder
+from madem.stream_learner import FOLLOW, JUDGED, LEARN, OWN, PREDICT, Feeder
 from madem.stream_run import Usual, bars, choose
 from madem.windows import RunningAccuracy, Window
 from madem_emulator.config import Settings
+from madem_emulator.twin_keeper import Care
 
 HIDDEN = 32
 """Hidden units of a network that is begun here."""
@@ -52,6 +53,7 @@ class Wishes:
         seconds: to stop after; None: at Ctrl-C.
         leave: let the board go on without a host.
         seed: of a new network.
+        care: what is learned, and when learning is taken back; None: every window with a label.
     """
 
     pipeline: str | None = None
@@ -66,6 +68,7 @@ class Wishes:
     seconds: float | None = None
     leave: bool = False
     seed: int = 1
+    care: Care | None = None
 
 
 @dataclass
@@ -122,7 +125,8 @@ def run(board: str, sensor: Sensor, wishes: Wishes, say: Say) -> dict[str, Any]:
         if keys:
             stack.enter_context(keys)
             pairs = "  ".join(f"{k} {name}" for k, name in enumerate(classes[:9], 1))
-            say(f"keys: {pairs}  0 none; Ctrl-C ends")
+            by_hand = "  k keep a copy  b go back to it" if wishes.care else ""
+            say(f"keys: {pairs}  0 none{by_hand}; Ctrl-C ends")
         sizes = device.config.sizes if mode else ()
         costs = budget(pipeline, live.rate_hz, sizes, learns=mode == LEARN, bus_s=sensor.bus_s)
         say(costs.verdict())
@@ -165,6 +169,8 @@ def check(sensor: Sensor, wishes: Wishes) -> None:
                 "--learn needs labels: press keys with --label-keys, or wire pins and say"
                 f" {sensor.spec},labels=10+11"
             )
+    elif wishes.care:
+        raise MademError("--gate, --at-most and --rollback choose what is learned: add --learn")
     elif wishes.save or (wishes.classes and not wishes.load):
         raise MademError("--save and --classes belong to a network that learns: add --learn")
 
@@ -199,10 +205,15 @@ def network(
         return 0, FOLLOW, 0
     if not wishes.learn:
         return PREDICT, FOLLOW, 0
-    if not saved:
+    if saved:
+        settings = session.settings_of(settings, saved.config)
+    else:
         device.configure(settings.integers())
-        return LEARN, FOLLOW, settings.rate()
-    return LEARN, FOLLOW, session.settings_of(settings, saved.config).rate()
+    flags = FOLLOW
+    if wishes.care:
+        careful.take_care(device, wishes.care)
+        flags |= JUDGED
+    return LEARN, flags, settings.rate()
 
 
 def raw_room(live: Live) -> int:
@@ -226,8 +237,11 @@ def _follow(
     status = live.status()
     end = None if wishes.seconds is None else time.monotonic() + wishes.seconds
     while status.running and not stopped() and (end is None or time.monotonic() < end):
-        if keys and (label := _label(keys.pressed(), len(classes))) is not None:
+        pressed = keys.pressed() if keys else ""
+        if (label := _label(pressed, len(classes))) is not None:
             live.label(label if label >= 0 else None)
+        if wishes.care:
+            _by_hand(live.device, pressed, say)
         status, windows = live.new(_WAIT_MS)
         if wishes.raw:
             _take(live.raw(), recorder, live.rate_hz, classes, found)
@@ -240,6 +254,18 @@ def _follow(
                 found.new_at_s.append(window.t_s)
             say(_line(window, classes, found.accuracy.value, new, feeder))
     return found, status
+
+
+def _by_hand(device: Device, keys: str, say: Say) -> None:
+    """Keep a copy of the network, or go back to it, as these keys say."""
+    for key in keys:
+        if key == "k":
+            say(f"kept a copy after {careful.keep(device).steps} windows")
+        elif key == "b":
+            try:
+                say(f"went back to the network after {careful.back(device).kept_at} windows")
+            except DeviceError as error:
+                say(str(error))
 
 
 def _label(keys: str, classes: int) -> int | None:

@@ -432,7 +432,17 @@ def test_keys_label_what_comes(walk: Path, tmp_path: Path) -> None:
     out, net = tmp_path / "keys.json", tmp_path / "net.madem"
     command = [sys.executable, "-m", "madem", "stream", "live", "mpu6050:rate=500"]
     command += ["--board", f"unix:sensor=mpu6050+{walk}", "--pipeline", LINE, "--learn"]
-    command += ["--classes", "a,b", "--label-keys", "--json", str(out), "--save", str(net)]
+    command += [
+        "--classes",
+        "a,b",
+        "--label-keys",
+        "--gate",
+        "255",
+        "--json",
+        str(out),
+        "--save",
+        str(net),
+    ]
     with subprocess.Popen(
         command, stdin=slave, stdout=slave, stderr=slave, start_new_session=True,
         preexec_fn=lambda: os.close(os.open(os.ttyname(0), os.O_RDWR)),
@@ -444,14 +454,16 @@ def test_keys_label_what_comes(walk: Path, tmp_path: Path) -> None:
             while part := os.read(master, 4096):
                 said += part
                 if not pressed and b"Ctrl-C ends" in said:
-                    os.write(master, b"x2")
+                    os.write(master, b"bx2k")
                     pressed = True
                 if not interrupted and b"labelled b" in said:
                     os.write(master, b"\x03")
                     interrupted = True
         assert process.wait(30) == 0
     os.close(master)
-    assert b"1 a  2 b  0 none" in said
+    assert b"1 a  2 b  0 none  k keep a copy  b go back to it; Ctrl-C ends" in said
+    assert b"nothing has been kept" in said
+    assert b"kept a copy after 0 windows" in said
     report = json.loads(out.read_text())
     assert report["learned"] > 0
     assert net.stat().st_size > 1000
@@ -474,6 +486,7 @@ def test_keys_label_what_comes(walk: Path, tmp_path: Path) -> None:
         (["mpu6050", "--pipeline", LINE, "--out", "x.csv"], "ask with --stream raw"),
         (["mpu6050", "--pipeline", LINE, "--label-keys"], "add --learn"),
         (["mpu6050", "--pipeline", LINE, "--save", "x"], "add --learn"),
+        (["mpu6050", "--pipeline", LINE, "--gate", "9"], "choose what is learned: add --learn"),
         (["mpu6050"], "say with --pipeline"),
         (["mpu6050", "--pipeline", "window=7 | mean"], "window is 7"),
         (

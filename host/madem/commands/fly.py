@@ -108,6 +108,11 @@ def care_of(args: argparse.Namespace) -> Care:
     return care
 
 
+def wanted_care(args: argparse.Namespace) -> Care | None:
+    """The same; None if no option asks for care."""
+    return None if args.gate is args.at_most is args.rollback is None else care_of(args)
+
+
 def check_unused(args: argparse.Namespace) -> None:
     """See that no option was given that only means something on the fly.
 

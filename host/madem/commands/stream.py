@@ -11,6 +11,7 @@ from typing import Any
 
 from madem import live_run, output, sensors, session, stream, stream_run
 from madem.budget import budget, instructions_of
+from madem.commands import fly
 from madem.commands.terminal import Terminal
 from madem.errors import MademError
 from madem.pipeline_cost import cost
@@ -81,6 +82,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--leave", action="store_true", help="live: let the board go on when this program ends"
     )
+    fly.add_care(parser.add_argument_group("live with --learn"))
     parser.add_argument("--seed", type=int, default=1, help="of the novelty network (1)")
     parser.add_argument(
         "--layers",
@@ -233,6 +235,7 @@ def _live(args: argparse.Namespace, terminal: Terminal) -> dict[str, Any]:
         seconds=args.seconds,
         leave=args.leave,
         seed=args.seed,
+        care=fly.wanted_care(args),
     )
     result = live_run.run(args.board or "unix", sensor, wishes, terminal.say)
     terminal.say(
