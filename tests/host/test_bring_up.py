@@ -146,7 +146,7 @@ def test_faults_of_chips_and_levels_are_named(
         monkeypatch.setattr(chips.bus, "_watchers", dict(chips.bus._watchers))
         chips.bus._watchers[maker8x8.PIN_PULSE] = [
             *chips.bus._watchers[maker8x8.PIN_PULSE],
-            lambda level: level and nudge(chips.card(5)),
+            lambda level: nudge(chips.card(5)) if level else None,
         ]
     chips._noise.clear()
     found = failure(device, card=5)
