@@ -20,12 +20,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from madem_emulator.physical.checks import Floats
-from madem_emulator.physical.crossbar import Crossbar
+
+if TYPE_CHECKING:  # it brings scipy, which takes its time
+    from madem_emulator.physical.crossbar import Crossbar
 
 _LINE = re.compile(r"([rc])(\d+)")
 _CELL = re.compile(r"(\d+)\.r(\d+)\.c(\d+)")

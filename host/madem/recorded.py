@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from madem import link
 from madem.device import Device, Memory
 from madem.verify import DiffersError, LockStep, Mismatch
-from madem_emulator.designs import GEOMETRIES
 from madem_emulator.twin import Digests
 from madem_emulator.twin_attached import AttachedTwin, PlayError, Read, parse
 
@@ -70,6 +69,9 @@ class RecordedLockStep(LockStep):
 
     def __init__(self, device: Device, design: str, predictions: int = 100) -> None:
         """`device` is configured with that board design."""
+        # Imported only here, because scipy takes its time.
+        from madem_emulator.designs import GEOMETRIES
+
         super().__init__(device)
         self.attached = AttachedTwin(device.config, GEOMETRIES[design])
         self._twin.twin = self.attached

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from madem import attached, learn, output, state
 from madem.boards import Board, open_board
+from madem.chips import Chips, Counts
 from madem.device import Device, Learner, TwinLearner, Written, connect
 from madem.errors import MademError, TaskError
 from madem.stream_learner import StreamDevice, StreamTwin, board_of
@@ -40,6 +41,7 @@ class Run:
     baselines: dict[str, Any] = field(default_factory=dict)
     heap_peak_bytes: int | None = None
     written: Written | None = None
+    chips: Counts | None = None
     final: state.State | None = None
 
     def to_json(self) -> dict[str, Any]:
@@ -64,6 +66,7 @@ class Run:
             "write_verify": asdict(self.written) if self.written else None,
             "device_us_per_sample": round(busy / samples, 2) if busy and samples else None,
             "wall_s": round(self.result.wall_s, 3),
+            "chips": self.chips and self.chips._asdict(),
             "data": self.task.describe(),
         }
 
@@ -171,6 +174,11 @@ def finish(run: Run, learner: Learner) -> None:
     run.final = replace(state, notes=state.notes | notes)
     if board := board_of(learner):
         run.heap_peak_bytes = board.stats().heap_alloc
+        if run.plan.design:
+            # Imported only here, because scipy takes its time.
+            from madem_emulator.designs import GEOMETRIES
+
+            run.chips = Chips(board, GEOMETRIES[run.plan.design]).counts()
         run.written = board.written
 
 

@@ -14,7 +14,6 @@ from madem.commands import options
 from madem.commands.terminal import Terminal
 from madem.errors import TaskError
 from madem_emulator.config import Settings
-from madem_emulator.designs import GEOMETRIES
 from madem_emulator.physical import presets
 
 NAME = "calibrate"
@@ -58,6 +57,9 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
         output.check_file(args.plot)
     config = Settings(sizes=(1, 1)).integers()
     with session.open_learner(attached.board_spec(args)) as device:
+        # Imported only here, because scipy takes its time.
+        from madem_emulator.designs import GEOMETRIES
+
         assert device is not None
         chips = Chips(device, GEOMETRIES[args.design])
         device.configure(config, args.design)

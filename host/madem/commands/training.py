@@ -127,6 +127,11 @@ def show(run: session.Run, terminal: Terminal) -> None:
         f"{run.result.samples:,} samples in {run.result.wall_s:.1f} s{cost};"
         f" {run.config.couplings:,} couplings"
     )
+    if run.chips and any(run.chips):
+        terminal.say(
+            f"{run.chips.saturated:,} conversions at the end of the ADCs' range,"
+            f" {run.chips.repeated:,} transfers repeated after bit errors"
+        )
 
 
 def save_pictures(run: session.Run, folder: Path, terminal: Terminal) -> None:
