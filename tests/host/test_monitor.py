@@ -96,6 +96,7 @@ def test_looking_does_not_change_what_is_learned(name: str) -> None:
     np.testing.assert_array_equal(facts.inputs & config.dac_mask, facts.free[0])
 
 
+@pytest.mark.slow
 def test_it_reports_what_learn_does(tmp_path: Path) -> None:
     found, expected = tmp_path / "monitor.json", tmp_path / "learn.json"
     words = ["motions", "--epochs", "1", "--seed", "2", "--bits", "3"]
@@ -234,6 +235,7 @@ def test_it_shows_a_board_learn_from_its_own_sensor(worn: Path) -> None:
     assert any((a != b).any() for a, b in zip(facts.first, facts.weights, strict=True))
 
 
+@pytest.mark.slow
 def test_weights_behind_chips_are_measured_twice_only(monkeypatch: pytest.MonkeyPatch) -> None:
     looks = []
     weights = Look.weights
@@ -248,6 +250,7 @@ def test_weights_behind_chips_are_measured_twice_only(monkeypatch: pytest.Monkey
     assert len(looks) == 2
 
 
+@pytest.mark.slow
 def test_novelty_and_features_of_a_stream(shaken: Path, tmp_path: Path) -> None:
     found, replayed = tmp_path / "found.json", tmp_path / "replayed.json"
     logs = tmp_path / "logs"
@@ -299,8 +302,10 @@ def test_one_board_that_dies_does_not_stop_the_other(
     port, process = unplugged
     assert cli.main(["deploy", "--board", port, "--quiet"]) == 0
     task = load_task("digits", seed=1)
-    job = LearnTask(task, learn.recipe(task, seed=1, epochs=4), pace=3000)
-    posts = [Post(name, spec, job) for name, spec in (("good", "unix"), ("bad", port))]
+    short, long = (
+        LearnTask(task, learn.recipe(task, seed=1, epochs=epochs), pace=3000) for epochs in (4, 400)
+    )
+    posts = [Post("good", "unix", short), Post("bad", port, long)]
     with Fleet(posts, logs=tmp_path) as fleet:
         good, bad = fleet.watches
         end = time.monotonic() + 60
@@ -322,8 +327,12 @@ def test_one_board_that_dies_does_not_stop_the_other(
 
 @pytest.mark.parametrize(
     ("accident", "said"),
-    [(signal.SIGKILL, "has been restarted"), (signal.SIGSTOP, "the board stopped answering")],
-    ids=["reset", "hangs"],
+    [
+        pytest.param(signal.SIGKILL, "has been restarted", id="reset"),
+        pytest.param(
+            signal.SIGSTOP, "the board stopped answering", id="hangs", marks=pytest.mark.slow
+        ),
+    ],
 )
 def test_a_firmware_that_has_ended_is_dead_with_its_reason(
     accident: signal.Signals,

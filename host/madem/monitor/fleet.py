@@ -61,12 +61,16 @@ class Fleet:
         self._stack = contextlib.ExitStack()
         self.watches: list[Watch] = []
         self._threads: list[threading.Thread] = []
+        # Not join: a Ctrl-C in it can have CPython 3.11 take a thread that runs for one that ended.
+        self._ended: list[threading.Event] = []
         for number, post in enumerate(posts, 1):
             log = self._stack.enter_context(Log(logs, number, post.name)) if logs else None
             watch = Watch(post.name, log.write if log else None)
             self.watches.append(watch)
+            ended = threading.Event()
+            self._ended.append(ended)
             self._threads.append(
-                threading.Thread(target=self._work, args=(post, watch, log), daemon=True)
+                threading.Thread(target=self._run, args=(post, watch, log, ended), daemon=True)
             )
 
     def __enter__(self) -> Fleet:
@@ -85,14 +89,18 @@ class Fleet:
     def wait(self, seconds: float) -> bool:
         """Wait until every board is done, so long at most; whether they are."""
         end = time.monotonic() + seconds
-        for thread in self._threads:
-            thread.join(max(0.0, end - time.monotonic()))
-        return not any(thread.is_alive() for thread in self._threads)
+        return all(ended.wait(max(0.0, end - time.monotonic())) for ended in self._ended)
 
     def stop(self) -> None:
         """Have all boards end what they are at, and leave them in order."""
         self._stop.set()
         self.wait(_END_S)
+
+    def _run(self, post: Post, watch: Watch, log: Log | None, ended: threading.Event) -> None:
+        try:
+            self._work(post, watch, log)
+        finally:
+            ended.set()
 
     def _work(self, post: Post, watch: Watch, log: Log | None) -> None:
         try:
