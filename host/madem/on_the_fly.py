@@ -249,7 +249,9 @@ def to_json(course: Course, result: Result, care: Care) -> dict[str, Any]:
         "recovered_after": recovered(
             course, [c.window for c in checks], [c.accuracy for c in checks], fresh
         ),
-        "forgetting": forgetting(checks, course.at) if course.change.kind in drift.IN_TURN else None,
+        "forgetting": forgetting(checks, course.at)
+        if course.change.kind in drift.IN_TURN
+        else None,
         "running": result.running,
         "running_frozen": [None if np.isnan(value) else value for value in result.frozen],
         "held_out": [asdict(check) for check in checks],
