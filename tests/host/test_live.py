@@ -426,6 +426,31 @@ def test_six_axes_arrive_as_they_were_recorded(spec: str, tmp_path: Path) -> Non
     assert (np.diff(numbers) >= 0).all()
 
 
+def test_it_learns_with_care_and_goes_on_when_it_is_left(
+    bench: Bench, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Only what is answered wrongly; then the program ends, and the run does not."""
+    out = tmp_path / "care.json"
+    words = ["stream", "live", SENSOR, "--board", bench.port, "--pipeline", LINE, "--learn"]
+    words += ["--classes", ",".join(CLASSES), "--gate", "0", "--seconds", "3", "--leave"]
+    assert cli.main([*words, "--json", str(out)]) == 0
+    report = json.loads(out.read_text())
+    said = capsys.readouterr().out
+    assert not report["keeps_up"]  # a Cortex-M3 wouldn't
+    assert "can't keep up at 500 Hz" in said.replace("\n", " ")
+    wrong = [line for line in said.splitlines() if "learned" in line and "labelled" in line]
+    assert 0 < report["learned"] == len(wrong) < report["labelled"]
+    for line in wrong:
+        answer, label = re.findall(r"s  (\w+)  \(labelled (\w+)", line)[0]
+        assert answer != label
+    with Board("bench", open_port(bench.port)) as opened:
+        device = connect(opened)
+        live = Live(device, sensors.parse(SENSOR), parse(LINE, 6))
+        assert live.status().running
+        assert live.stop().windows > report["windows"]
+        device.stop()
+
+
 def test_keys_label_what_comes(walk: Path, tmp_path: Path) -> None:
     """In a terminal of its own: key 2, then Ctrl-C."""
     master, slave = pty.openpty()
