@@ -1,0 +1,72 @@
+"""A finger reads a worn page of Braille: the board learns nine words and reads them back.
+
+Usage: run.py [FOLDER]     (madem-out/braille_reader/)
+"""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from madem import learn
+from madem.boards import open_board
+from madem.braille import decode
+from madem.device import connect
+from madem.tasks import load_task
+
+LINES, PER_LINE = 9, 4
+WORN = 0.2
+"""Probability that a dot of the page is flattened, or that dirt makes one."""
+PAGE_SEED = 7
+
+folder = Path(sys.argv[1] if len(sys.argv) > 1 else "madem-out/braille_reader")
+folder.mkdir(parents=True, exist_ok=True)
+task = load_task("braille", seed=1)
+plan = learn.recipe(task, seed=1)
+patterns = task.patterns
+assert patterns is not None
+
+# The page: words in any order, each dot of them worn with this probability.
+rng = np.random.default_rng(PAGE_SEED)
+page = rng.integers(len(patterns), size=LINES * PER_LINE)
+felt = patterns[page] ^ (rng.random((len(page), patterns.shape[1])) < WORN)
+
+with open_board("unix") as board:  # or "/dev/ttyACM0"
+    device = connect(board)
+    device.configure(plan.settings.integers())
+    result = learn.train(device, task, plan)
+    outputs = learn.recall(device, 255 * felt.astype(np.uint8))
+    config = device.config
+read = learn.read_dots(outputs, config.t_hi, config.t_lo)
+
+print(
+    f"{result.samples:,} worn words learned; the page, as the finger feels it, and as it is read:\n"
+)
+right = (read == patterns[page]).all(axis=1)
+for line in range(LINES):
+    words = range(line * PER_LINE, (line + 1) * PER_LINE)
+    print(" ".join(decode(felt[k]) for k in words), "  ", " ".join(decode(read[k]) for k in words))
+print(f"\n{right.sum()} of {len(page)} words without a wrong dot")
+
+
+def dots(axes: Axes, rows: NDArray[np.uint8], title: str) -> None:
+    """A page of words, each of ten cells with two columns of three dots."""
+    x, y = [], []
+    for k, row in enumerate(rows):
+        for cell, dot in np.argwhere(row.reshape(10, 6)):
+            x.append(34 * (k % PER_LINE) + 3 * cell + dot // 3)
+            y.append(-5 * (k // PER_LINE) - dot % 3)
+    axes.scatter(x, y, s=5, color="black")
+    axes.set(title=title, aspect="equal")
+    axes.axis("off")
+
+
+figure = Figure(figsize=(9, 2.6), layout="constrained")
+axes = figure.subplots(1, 2)
+dots(axes[0], felt, f"felt: a dot in {1 / WORN:.0f} is wrong")
+dots(axes[1], read, f"read: {right.sum()} of {len(page)} words right")
+figure.savefig(folder / "page.png", dpi=110)
+print(f"saved {folder / 'page.png'}")

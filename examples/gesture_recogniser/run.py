@@ -1,0 +1,94 @@
+"""A wrist-worn board learns gestures from its own motion sensor, then tells them alone.
+
+Usage: run.py [FOLDER]     (madem-out/gesture_recogniser/)
+"""
+
+import sys
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from madem import live_run, motions, sensors
+from madem.boards import open_board
+from madem.device import Device, connect
+from madem.live import Live
+from madem.recording import Header, Recorder
+from madem.stream_learner import FOLLOW, LEARN, PREDICT
+from madem.windows import RunningAccuracy, Window
+from madem_emulator.pipeline import parse
+
+RATE = 250.0
+"""Samples a second: the recordings, which were taken at 10, pass 25 times as fast."""
+LEARN_S, TEST_S = 48.0, 16.0
+"""Three passes over the training recordings, one over those for the test."""
+
+folder = Path(sys.argv[1] if len(sys.argv) > 1 else "madem-out/gesture_recogniser")
+folder.mkdir(parents=True, exist_ok=True)
+task = motions.load(seed=1)
+names = task.class_names
+# The pins show the number of the gesture that the person who teaches has chosen.
+sensor = sensors.parse(f"mpu6050:rate={RATE:g},accel=8,gyro=2000,labels=10+11+12")
+pipeline = parse(motions.PIPELINE, len(sensor.channels))
+
+
+def wear(path: Path, stretches: Iterable[int]) -> str:
+    """Write what the wrist does as a recording; the board whose sensor feels it."""
+    header = Header(sensor.channels, RATE, sensor.units, sensor.units_per_count)
+    path.unlink(missing_ok=True)
+    with Recorder(path, header) as recorder:
+        t = 0
+        for k in stretches:
+            for row in task.stretches[k].samples.tolist():
+                recorder.add(round(1e6 * t / RATE), row, names[task.stretches[k].label])
+                t += 1
+    return f"unix:sensor=mpu6050+{path}"  # with a real board: its port, and no recording
+
+
+def follow(device: Device, mode: int, rate: int, seconds: float) -> list[Window]:
+    """Let the board work, and listen."""
+    live.start(mode, rate=rate, flags=FOLLOW if mode == LEARN else 0)
+    windows = list(live.windows(seconds))
+    status = live.stop()
+    print(f"{status.samples} samples, {status.lost} lost; {device.stats().steps} windows learned")
+    return windows
+
+
+settings = live_run.classifier(pipeline.inputs, len(names), seed=1)
+shuffled = np.random.default_rng(1).permutation(task.training).tolist()
+with open_board(wear(folder / "taught.csv", shuffled)) as board:
+    device = connect(board)
+    live = Live(device, sensor, pipeline)
+    feeder = live.prepare()
+    device.configure(settings.integers())
+    taught = follow(device, LEARN, settings.rate(), LEARN_S)
+    learned = replace(device.state(), notes={})
+    normalisation = feeder.normalisation()
+
+with open_board(wear(folder / "test.csv", range(task.training, len(task.stretches)))) as board:
+    device = connect(board)
+    live = Live(device, sensor, pipeline)
+    feeder = live.prepare()
+    device.load(learned)
+    feeder.set_normalisation(normalisation)
+    tested = [w for w in follow(device, PREDICT, 0, TEST_S) if w.right is not None]
+
+accuracy = sum(bool(w.right) for w in tested) / len(tested)
+print(f"other recordings: {100 * accuracy:.1f} % of {len(tested)} windows told right")
+
+running = RunningAccuracy()
+curve = [(w.t_s, running.add(w.right)) for w in taught if w.right is not None]
+figure = Figure(figsize=(9, 4.5), layout="constrained")
+above, below = figure.subplots(2, 1)
+above.plot(*zip(*[(t, 100 * value) for t, value in curve], strict=True))
+above.set(ylabel="told right before\nit is learned (%)", ylim=(0, 101), title="while it is taught")
+at = [w.t_s for w in tested]
+below.step(at, [w.label for w in tested], where="mid", label="what the wrist did", linewidth=3)
+below.plot(at, [w.answer for w in tested], "k.", label="what the board said")
+below.set(xlabel="seconds", yticks=range(len(names)), yticklabels=names)
+below.set_title(f"afterwards, other recordings: {100 * accuracy:.1f} % right")
+below.legend(loc="upper center", ncols=2, bbox_to_anchor=(0.5, -0.3))
+figure.savefig(folder / "gestures.png", dpi=110)
+print(f"saved {folder / 'gestures.png'}")
