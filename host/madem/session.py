@@ -95,16 +95,31 @@ def open_learner(spec: str, leave: bool = False) -> Iterator[Device | None]:
 
 
 def prepare(
-    device: Device | None, plan: learn.Recipe, task: Task, resume: Path | None
+    device: Device | None,
+    plan: learn.Recipe,
+    task: Task,
+    resume: Path | None,
+    initialise: bool = False,
 ) -> tuple[Learner, learn.Recipe]:
     """Configure the device (or the twin) afresh, or with a saved state.
+
+    Args:
+        device: the board; None: the twin.
+        plan: how to learn.
+        task: what to learn.
+        resume: a saved state to go on from.
+        initialise: write fresh random weights into devices behind chips, instead of learning from
+            those that they have.
 
     Raises:
         MademError: the network does not fit, or the state is of another task's shape.
     """
     if resume is None:
         config = plan.settings.integers()
-        if device is not None:
+        if device is not None and initialise and plan.device is not None:
+            fresh = TwinLearner(config).state()
+            device.load(attached.as_conductances(fresh, plan.device), plan.design)
+        elif device is not None:
             device.configure(config, plan.design)
         return _learner(device, config, task, plan.device), plan
     saved = state.load(resume)

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from madem import state
 from madem.boards import Board
 from madem.cli import main
 from madem.device import Device, Memory, State, connect
@@ -190,13 +191,19 @@ def test_a_set_ends_where_the_gate_lets_no_more_current_through() -> None:
     assert chips.misuse == []
 
 
-def test_a_saved_state_goes_through_the_chips_and_back(tmp_path: Path) -> None:
-    """Learned in integers, loaded into devices by write-verify: as good there."""
+def small_task(folder: Path) -> Path:
+    """Three classes of four numbers, far apart."""
     rng = np.random.default_rng(3)
     centres = np.array([[1, 0, 0, 1], [0, 1, 0, 1], [0, 0, 1, 0]])
     rows = [[*centres[i % 3] + 0.25 * rng.standard_normal(4), f"k{i % 3}"] for i in range(120)]
-    data = tmp_path / "small.csv"
+    data = folder / "small.csv"
     data.write_text("a,b,c,d,y\n" + "\n".join(",".join(map(str, row)) for row in rows) + "\n")
+    return data
+
+
+def test_a_saved_state_goes_through_the_chips_and_back(tmp_path: Path) -> None:
+    """Learned in integers, loaded into devices by write-verify: as good there."""
+    data = small_task(tmp_path)
     found, saved = tmp_path / "found.json", tmp_path / "x.madem"
     common = ["learn", str(data), "--no-baselines", "--quiet", "--json", str(found)]
     assert (
@@ -209,6 +216,27 @@ def test_a_saved_state_goes_through_the_chips_and_back(tmp_path: Path) -> None:
     result = json.loads(found.read_text())
     assert result["metrics"]["accuracy"] >= learned - 0.05
     assert result["write_verify"]["failed"] == 0
+
+
+def test_devices_are_initialised_with_the_weights_of_the_seed(tmp_path: Path) -> None:
+    """Those that the emulated front end would begin with."""
+    found, saved = tmp_path / "found.json", tmp_path / "x.madem"
+    command = ["learn", str(small_task(tmp_path)), "--no-baselines", "--quiet", "--epochs", "0"]
+    command += ["--layers", "8", "--bits", "5", "--seed", "4", "--board", "twin"]
+    assert main([*command, "--save", str(saved)]) == 0
+    fresh = state.load(saved)
+    command = [part for part in command if part not in ("--bits", "5", "--board", "twin")]
+    command += ["--frontend", "attached", "--design", DESIGN, "--preset", "cmo_hfox_2025"]
+    command += ["--initialise", "--save", str(saved), "--json", str(found)]
+    assert main(command) == 0
+    written = json.loads(found.read_text())["write_verify"]
+    assert written["failed"] == 0
+    assert written["devices"] == sum(map(len, fresh.devices))
+    for wanted, part in zip(fresh.devices, state.load(saved).devices, strict=True):
+        pairs = [np.frombuffer(each, np.uint8).astype(int) for each in (wanted, part)]
+        off = pairs[1] - np.minimum(pairs[0], 200) - round(200 * 8 / 82)
+        assert np.abs(off).max() <= 10  # of 200: the tolerance, and two readings
+    assert main(["learn", "digits", "--initialise"]) == 2
 
 
 @pytest.mark.parametrize("design", ["maker8x8", DESIGN])
