@@ -457,17 +457,8 @@ def test_keys_label_what_comes(walk: Path, tmp_path: Path) -> None:
     out, net = tmp_path / "keys.json", tmp_path / "net.madem"
     command = [sys.executable, "-m", "madem", "stream", "live", "mpu6050:rate=500"]
     command += ["--board", f"unix:sensor=mpu6050+{walk}", "--pipeline", LINE, "--learn"]
-    command += [
-        "--classes",
-        "a,b",
-        "--label-keys",
-        "--gate",
-        "255",
-        "--json",
-        str(out),
-        "--save",
-        str(net),
-    ]
+    command += ["--classes", "a,b", "--label-keys", "--gate", "255"]
+    command += ["--json", str(out), "--save", str(net)]
     with subprocess.Popen(
         command, stdin=slave, stdout=slave, stderr=slave, start_new_session=True,
         preexec_fn=lambda: os.close(os.open(os.ttyname(0), os.O_RDWR)),
@@ -488,7 +479,7 @@ def test_keys_label_what_comes(walk: Path, tmp_path: Path) -> None:
     os.close(master)
     assert b"1 a  2 b  0 none  k keep a copy  b go back to it; Ctrl-C ends" in said
     assert b"nothing has been kept" in said
-    assert b"kept a copy after 0 windows" in said
+    assert re.search(rb"kept a copy after \d+ windows", said)
     report = json.loads(out.read_text())
     assert report["learned"] > 0
     assert net.stat().st_size > 1000
