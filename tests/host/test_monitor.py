@@ -32,7 +32,7 @@ from madem.monitor import page
 from madem.monitor.fleet import Fleet, Post, names
 from madem.monitor.jobs import LearnTask, OwnSensor, ReplayStream
 from madem.monitor.limits import Limits, StoppedError, TimeIsUpError
-from madem.monitor.look import Look
+from madem.monitor.look import Look, Pace
 from madem.monitor.watch import Facts, Stage, Watch
 from madem.stream_learner import StreamTwin
 from madem.stream_task import StreamTask
@@ -544,6 +544,22 @@ def test_a_long_curve_stays_short_and_keeps_its_ends() -> None:
     assert (facts.curve[0].samples, facts.curve[-1].samples) == (1, 5000)
     steps = [point.samples for point in facts.curve]
     assert steps == sorted(set(steps))
+
+
+def test_looks_take_no_more_than_their_share(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = spent = 0.0
+    monkeypatch.setattr("madem.monitor.look.time.monotonic", lambda: now)
+
+    def slow_look() -> None:
+        nonlocal now, spent
+        now += 0.2
+        spent += 0.2
+
+    pace = Pace(every_s=0.25, share=0.05)
+    while now < 100:
+        pace.when_due(slow_look)
+        now += 0.03  # work
+    assert 0.04 < spent / now < 0.052
 
 
 def test_names_differ() -> None:

@@ -14,17 +14,16 @@ from madem.device import Device, Memory, Stats
 from madem.monitor.limits import StoppedError, TimeIsUpError
 from madem.monitor.watch import Bytes, Watch
 
-_SHARE = 0.1
-"""Of the time that looking may take at most."""
-_ACTIVITIES_S, _HEALTH_S, _WEIGHTS_S = 0.25, 1.0, 2.0
-"""Seconds from one look to the next at least."""
+_ACTIVITIES, _HEALTH, _WEIGHTS = (0.25, 0.05), (1.0, 0.01), (2.0, 0.04)
+"""Seconds from one look to the next at least, and the share of the time that it may take: a
+tenth in all."""
 
 
-class _Pace:
+class Pace:
     """When it is time to look again."""
 
-    def __init__(self, every_s: float) -> None:
-        self._every = every_s
+    def __init__(self, every_s: float, share: float) -> None:
+        self._every, self._share = every_s, share
         self._next = 0.0
 
     def when_due(self, look: Callable[[], object]) -> None:
@@ -33,7 +32,7 @@ class _Pace:
             return
         look()
         took = time.monotonic() - began
-        self._next = began + max(self._every, took / _SHARE)
+        self._next = began + max(self._every, took / self._share)
 
 
 class Look:
@@ -57,9 +56,9 @@ class Look:
         """
         self._device, self._watch = device, watch
         self.network, self._learns = network, learns
-        self._activities_due = _Pace(_ACTIVITIES_S)
-        self._weights_due = _Pace(math.inf if chips else _WEIGHTS_S)
-        self._health_due = _Pace(_HEALTH_S)
+        self._activities_due = Pace(*_ACTIVITIES)
+        self._weights_due = Pace(math.inf if chips else _WEIGHTS[0], _WEIGHTS[1])
+        self._health_due = Pace(*_HEALTH)
         if network:
             self._weights_due.when_due(self.weights)
 
