@@ -25,6 +25,7 @@ class Budget:
         hop: samples from one window to the next.
         sample: to take one sample from the board's own sensor.
         features: of one window.
+        looks: at the sensor while a window is worked on.
         network: to predict a window, or learn it; 0 without a network.
         learns: it is learned.
         bus_s: seconds that a sample's transfer from the sensor takes.
@@ -35,6 +36,7 @@ class Budget:
     hop: int
     sample: int
     features: int
+    looks: int
     network: int
     learns: bool
     bus_s: float = 0.0
@@ -43,7 +45,7 @@ class Budget:
     @property
     def per_second(self) -> float:
         """Instructions a second."""
-        return self.rate_hz * (self.sample + (self.features + self.network) / self.hop)
+        return self.rate_hz * (self.sample + (self.features + self.looks + self.network) / self.hop)
 
     @property
     def load(self) -> float:
@@ -91,13 +93,16 @@ def budget(
         learns: every window is learned.
         bus_s: as in `Budget`.
 
-    The instructions of a sample are those of the firmware's live loop, with an empty look at the
-    sensor before it, as counted by the board `qemu:icount`.
+    The instructions of a sample, with an empty look at the sensor before it, and of a look while
+    a window is worked on are those of the firmware's live loop, counted by `qemu:icount`.
     """
     network = instructions_of(sizes, learns) if sizes else 0
+    looks = pipeline.channels
+    if sizes:
+        looks += _SWEEPS_FREE + (2 * _SWEEPS_NUDGED + len(sizes) - 1 if learns else 0)
     window = cost(pipeline).instructions_per_window
     sample = 24400 + 90 * pipeline.channels
-    return Budget(rate_hz, pipeline.hop, sample, window, network, learns, bus_s)
+    return Budget(rate_hz, pipeline.hop, sample, window, 3400 * looks, network, learns, bus_s)
 
 
 def instructions_of(sizes: Sequence[int], learns: bool) -> int:
