@@ -334,7 +334,7 @@ class Accumulators(_Model):
     rate: float = _constant(
         8e9, "couplings/s of a tile", f"a 64-bit word (sram_byte) at the clkFreq of {_NEUROSIM}"
     )
-    pulses: float = _constant(12.0 / 5748, "per coupling and sample", f"centred rule, {_COMPARED}")
+    pulses: float = _constant(11.2 / 5748, "per coupling and sample", f"centred rule, {_COMPARED}")
 
     def cost(self, work: Workload, cells: Cells) -> Cost:
         """A coupling takes two products, three adds, a byte read and a byte written; a device that
@@ -366,7 +366,7 @@ class Coincidence(_Model):
 
     slots: int = _constant(4, "1", "two outer products, two signs")
     pulses: float = _constant(
-        77.5 / 5748,
+        72.7 / 5748,
         "per coupling and sample",
         f"stochastic pulses, {_COMPARED}",
     )

@@ -313,9 +313,8 @@ def test_pulses_are_those_of_the_published_comparison() -> None:
             if (row["over"], row["value"]) == ("bits", "4")
         }
     samples = 4 * 1437
-    # Only the order matters here: the recipe may be tuned without touching this.
-    assert Accumulators().pulses == pytest.approx(pulses["centred"] / samples, rel=0.5)
-    assert Coincidence().pulses == pytest.approx(pulses["stochastic"] / samples, rel=0.5)
+    assert Accumulators().pulses == pytest.approx(pulses["centred"] / samples, rel=0.01)
+    assert Coincidence().pulses == pytest.approx(pulses["stochastic"] / samples, rel=0.01)
 
 
 @pytest.mark.parametrize(
