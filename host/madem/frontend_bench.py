@@ -23,9 +23,9 @@ from madem_emulator import designs
 from madem_emulator.config import Settings
 from madem_emulator.physical import presets
 
-_SAMPLES = 2
+_SAMPLES = 1
 """Of a piece."""
-_PIECES = 60
+_PIECES = 100
 """Of which the fastest counts: this computer may be busy with other things."""
 
 
@@ -45,7 +45,8 @@ def run(spec: str, design: str, _progress: Any) -> tuple[dict[str, Any], Table]:
     with _bench(design) as (chips, device):
         # Their first weight layers fill 1 card, and 4.
         for sizes in ((lines - 1, lines // 2, lines // 4), (2 * lines - 1, lines, lines // 2)):
-            device.configure(Settings(sizes=sizes).integers(), design)
+            settings = Settings(sizes=sizes, sweeps_free=2, sweeps_nudged=1)
+            device.configure(settings.integers(), design)
             x = np.random.default_rng(1).integers(1, 256, (_SAMPLES, sizes[0])).astype(np.uint8)
             y = np.arange(_SAMPLES, dtype=np.uint8) % sizes[-1]
             for what, work in (
@@ -53,6 +54,8 @@ def run(spec: str, design: str, _progress: Any) -> tuple[dict[str, Any], Table]:
                 ("learn", lambda x=x, y=y: device.learn(2000, x, y)),
             ):
                 pieces = [_measure(chips, device, work) for _ in range(_PIECES)]
+                if what == "learn":  # most samples change nothing
+                    pieces = [piece for piece in pieces if piece["pulses_per_s"]] or pieces
                 best = max(pieces, key=lambda piece: piece["share_of_wires"])
                 rows.append({"network": list(sizes), "what": what} | best)
     table = Table(title=f"{design} on unix", box=box.SIMPLE_HEAD, title_justify="left")
