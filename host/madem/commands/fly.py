@@ -259,8 +259,8 @@ def _show(terminal: Terminal, course: Course, result: Result) -> None:
             {
                 "before the change": (result.running[course.at - 1], before.accuracy),
                 "at the end": (result.running[-1], last.accuracy),
-                "at the end, had it stopped at the change": (result.frozen[-1], last.frozen),
-                "a fresh network, after all its passes": (None, result.fresh),
+                "at the end, frozen at the change": (result.frozen[-1], last.frozen),
+                "a fresh network": (None, result.fresh),
             }
         )
     )
