@@ -95,6 +95,11 @@ class Board:
         self.faults = faults or Faults()
         self.cards.clear()
 
+    @property
+    def chips(self) -> list[Mcp4728 | Mcp3208 | Hc595]:
+        """All models."""
+        return [*self.dacs, self.row_adc, self.column_adc, self.registers]
+
     def card(self, number: int) -> Crossbar:
         """The array of a card as it is now, made when it is first needed: about mid-window."""
         if self._pulses.give():
