@@ -19,7 +19,6 @@ from madem.repl import open_port
 from madem.soundness import Soundness
 from madem.verify import DiffersError
 from madem_emulator import faults
-from madem_emulator.codes_test import ALARM
 from madem_emulator.config import Rule, Settings
 from madem_emulator.designs import GEOMETRIES, maker8x8
 from madem_emulator.physical import presets
@@ -215,8 +214,7 @@ def test_each_fault_is_found_and_named(bench: Bench, fault: str, named: str) -> 
 
 
 def test_no_alarm_in_sound_runs(bench: Bench) -> None:
-    """ALARM is 1 in 1000: bench/false_alarms.py measures it. Of 4 runs one has an alarm with 0.4 %."""
-    assert ALARM == 1e-3
+    """bench/false_alarms.py measures the rate, at most 1 in 1000: one of 4 runs with 0.4 %."""
     assert sum(sound(bench, run, 60) is not None for run in range(4)) <= 1
 
 
