@@ -240,15 +240,14 @@ def test_devices_are_initialised_with_the_weights_of_the_seed(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("design", ["maker8x8", DESIGN])
-def test_reads_reach_what_the_bus_allows(design: str, tmp_path: Path) -> None:
+def test_reads_and_learning_reach_what_the_bus_allows(design: str, tmp_path: Path) -> None:
     """At least 60 % of the bits' time on wires, in one of ten tries: the computer may be busy."""
     found = tmp_path / "found.json"
-    best = 0.0
+    best = {"read": 0.0, "learn": 0.0}
     for _ in range(10):
         assert main(["bench", "frontend", "--design", design, "--quiet", "--json", str(found)]) == 0
-        rows = json.loads(found.read_text())["frontend"]
-        shares = [row["share_of_wires"] for row in rows if row["what"] == "read"]
-        best = max(best, *shares)
-        if best >= 0.6:
+        for row in json.loads(found.read_text())["frontend"]:
+            best[row["what"]] = max(best[row["what"]], row["share_of_wires"])
+        if min(best.values()) >= 0.6:
             break
-    assert best >= 0.6
+    assert min(best.values()) >= 0.6
