@@ -26,8 +26,10 @@ _SCHEDULE = 20
 """Passes over which the learning rate and the stride fall; they fall more slowly over more."""
 _ENOUGH = 6000
 """Training samples that a user's small file is shown at least, in at most 200 passes."""
-SECOND_LOOK = 1 << 29
-"""Sample numbers of second looks begin here: they have noise of their own."""
+LOOKS = 8
+"""Of a network that recalls, at its own answer: as many as a single weight layer needs."""
+LOOK = 1 << 26
+"""From the sample numbers of one look to those of the next: each has noise of its own."""
 
 
 @dataclass(frozen=True)
@@ -299,16 +301,25 @@ def evaluate(
 def recall(learner: Learner, x: Bytes, first: int = 0) -> Bytes:
     """Output activities (samples, outputs) of a network that gives back patterns.
 
-    Its answer is shown to it once more: each output decides for itself, so that the first answer
-    to an ambiguous sample can be a mixture of two patterns, which the second look resolves.
+    Each output decides for itself, so that the answer to an ambiguous sample can be a mixture of
+    two patterns. So the network is shown its own answer, until the answer stays or `LOOKS` times.
 
     Args:
         x: what is seen, uint8 (samples, inputs).
         first: numbers the noise of the first look.
     """
     config = learner.config
-    dots = read_dots(learner.outputs(x, first), config.t_hi, config.t_lo)
-    return learner.outputs(dots * np.uint8(255), SECOND_LOOK + first)
+    outputs = learner.outputs(x, first).copy()
+    # Samples whose answer has not stayed yet, and what they were shown.
+    moving, seen = np.arange(len(x)), x
+    for look in range(1, LOOKS):
+        dots = read_dots(outputs[moving], config.t_hi, config.t_lo) * np.uint8(255)
+        moved = (dots != seen).any(axis=1)
+        moving, seen = moving[moved], dots[moved]
+        if not len(moving):
+            break
+        outputs[moving] = learner.outputs(seen, LOOK * look + first)
+    return outputs
 
 
 def read_dots(outputs: Bytes, high: int, low: int) -> Bytes:

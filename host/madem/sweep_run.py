@@ -103,8 +103,9 @@ def _train(task: Task, job: Job) -> tuple[NDArray[np.float64], NDArray[np.float6
     if task.kind == "classify":
         right = twin.answer(outputs) == task.y_test
     else:
-        seen = (255 * twin.answer(outputs)).astype(np.uint8)
-        outputs = twin.predict_many(learn.SECOND_LOOK, seen)[-1]  # as learn.recall
+        for look in range(1, learn.LOOKS):  # as learn.recall
+            seen = (255 * twin.answer(outputs)).astype(np.uint8)
+            outputs = twin.predict_many(learn.LOOK * look, seen)[-1]
         right = (twin.answer(outputs) == task.targets(task.y_test)).all(axis=-1)
     return right.mean(axis=1), twin.pulses / config.couplings
 
