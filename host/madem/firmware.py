@@ -92,7 +92,8 @@ def compiled(modules: Mapping[str, bytes], mpy: int) -> dict[str, bytes]:
         BoardError: a module does not compile.
     """
     files = {}
-    with tempfile.TemporaryDirectory(prefix="madem-mpy-") as name:
+    # A compiler that a Ctrl-C leaves behind may still write there.
+    with tempfile.TemporaryDirectory(prefix="madem-mpy-", ignore_cleanup_errors=True) as name:
         for module, content in modules.items():
             source = Path(name, module)
             source.write_bytes(content)

@@ -232,7 +232,7 @@ def learn_payload(*body: int, rate: int = RATE, train: int = 1) -> bytes:
 
 
 BAD = [
-    *((kind, b"", 1) for kind in (15, 99, 0x7D)),
+    *((kind, b"", 1) for kind in (20, 99, 0x7D)),
     (link.LEARN, b"", 2),
     (link.LEARN, learn_payload()[:-1], 2),
     (link.LEARN, learn_payload(), 2),

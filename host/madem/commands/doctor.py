@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from dataclasses import asdict
 
-from madem import attached, bring_up, doctor, session
+from madem import attached, doctor, session
 from madem.boards import WITH_CHIPS
 from madem.commands import options
 from madem.commands.terminal import Terminal
@@ -56,6 +56,8 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
 
 def _bring_up(args: argparse.Namespace, terminal: Terminal) -> int:
     """Say what works on a board of chips; 1 when a step fails."""
+    from madem import bring_up  # slow to import: the emulated cards
+
     args.design = args.design or attached.DESIGNS[0]
     args.preset = args.preset or attached.DEFAULT
     args.card = args.card or 0

@@ -6,7 +6,7 @@ from __future__ import annotations
 import argparse
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from madem import drift, learn, on_the_fly, output, report, session, state, verify
 from madem.careful import CarefulDevice, CarefulLearner, CarefulLockStep, CarefulTwin
@@ -15,11 +15,13 @@ from madem.commands.terminal import Terminal
 from madem.device import Device
 from madem.drift import Course
 from madem.errors import MademError, TaskError
-from madem.fly_pictures import Panel, course_picture
 from madem.on_the_fly import Result
 from madem.stream_learner import board_of
 from madem.stream_task import StreamTask
 from madem_emulator.twin_keeper import EVERYTHING, FULL, Care
+
+if TYPE_CHECKING:  # matplotlib is slow to import
+    from madem.fly_pictures import Panel
 
 _OWN = ("change", "windows", "gate", "at_most", "rollback")
 """Options that only mean something on the fly."""
@@ -197,9 +199,9 @@ def run(args: argparse.Namespace, terminal: Terminal, *, lock_step: bool = False
         session.write_json(args.json, head | on_the_fly.to_json(course, result, care))
     _show(terminal, course, result)
     if args.plot:
-        from madem import pictures
+        from madem import fly_pictures, pictures
 
-        figure = course_picture([_panel(course, result, care)])
+        figure = fly_pictures.course_picture([_panel(course, result, care)])
         name = f"{task.name}-on-the-fly-{course.change.kind}.png"
         terminal.saved(pictures.save_picture(figure, Path(args.plot) / name))
     return 0
@@ -284,6 +286,8 @@ def _show(terminal: Terminal, course: Course, result: Result) -> None:
 
 def _panel(course: Course, result: Result, care: Care) -> Panel:
     """What the picture shows of one run."""
+    from madem.fly_pictures import Panel
+
     names = course.task.class_names
     by_class = {
         name: [float("nan") if (v := c.classes[k]) is None else v for c in result.checks]
