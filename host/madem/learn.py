@@ -284,35 +284,41 @@ def check_strike(strike: Strike, config: Config) -> None:
 
 
 def evaluate(
-    learner: Learner, task: Task, progress: Callable[[int], None] | None = None
+    learner: Learner,
+    task: Task,
+    progress: Callable[[int], None] | None = None,
+    looks: int = LOOKS,
 ) -> dict[str, Any]:
-    """Metrics on the test set, as in the JSON contract."""
+    """Metrics on the test set, as in the JSON contract; `looks` as in `recall`."""
     outputs = []
     recalls = task.kind == "reconstruct"
     x_test = task.feed.x_test
     for start in range(0, len(x_test), 256):
         part = x_test[start : start + 256]
-        outputs.append(recall(learner, part, start) if recalls else learner.outputs(part, start))
+        outputs.append(
+            recall(learner, part, start, looks) if recalls else learner.outputs(part, start)
+        )
         if progress:
             progress(len(part))
     return metrics(task, learner.config.t_hi, learner.config.t_lo, np.concatenate(outputs))
 
 
-def recall(learner: Learner, x: Bytes, first: int = 0) -> Bytes:
+def recall(learner: Learner, x: Bytes, first: int = 0, looks: int = LOOKS) -> Bytes:
     """Output activities (samples, outputs) of a network that gives back patterns.
 
     Each output decides for itself, so that the answer to an ambiguous sample can be a mixture of
-    two patterns. So the network is shown its own answer, until the answer stays or `LOOKS` times.
+    two patterns. So the network is shown its own answer, until the answer stays.
 
     Args:
         x: what is seen, uint8 (samples, inputs).
         first: numbers the noise of the first look.
+        looks: at the most.
     """
     config = learner.config
     outputs = learner.outputs(x, first).copy()
     # Samples whose answer has not stayed yet, and what they were shown.
     moving, seen = np.arange(len(x)), x
-    for look in range(1, LOOKS):
+    for look in range(1, looks):
         dots = read_dots(outputs[moving], config.t_hi, config.t_lo) * np.uint8(255)
         moved = (dots != seen).any(axis=1)
         moving, seen = moving[moved], dots[moved]

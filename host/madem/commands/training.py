@@ -91,7 +91,9 @@ def train(
         with terminal.progress(what, total) as advance:
             run.result = learn.train(learner, run.task, run.plan, progress=advance, limit=limit)
         with terminal.progress("testing", len(run.task.x_test)) as advance:
-            run.result.metrics = learn.evaluate(learner, run.task, advance)
+            # A network that is cut short hardly recalls: its answer would never stay.
+            looks = learn.LOOKS if limit is None else 1
+            run.result.metrics = learn.evaluate(learner, run.task, advance, looks)
         if strike:
             with terminal.progress("learning on", samples(strike.epochs)) as advance:
                 run.result = learn.recover(
