@@ -103,9 +103,16 @@ def _train(task: Task, job: Job) -> tuple[NDArray[np.float64], NDArray[np.float6
     if task.kind == "classify":
         right = twin.answer(outputs) == task.y_test
     else:
-        for look in range(1, learn.LOOKS):  # as learn.recall
-            seen = (255 * twin.answer(outputs)).astype(np.uint8)
-            outputs = twin.predict_many(learn.LOOK * look, seen)[-1]
+        # As learn.recall: an answer that has stayed is not asked for again.
+        seen: NDArray[np.uint8] = task.x_test
+        for look in range(1, learn.LOOKS):
+            dots = (255 * twin.answer(outputs)).astype(np.uint8)
+            moved = (dots != seen).any(axis=-1)
+            if not moved.any():
+                break
+            seen = dots
+            again = twin.predict_many(learn.LOOK * look, seen)[-1]
+            outputs = np.where(moved[..., None], again, outputs)
         right = (twin.answer(outputs) == task.targets(task.y_test)).all(axis=-1)
     return right.mean(axis=1), twin.pulses / config.couplings
 

@@ -15,6 +15,7 @@ from madem_emulator.chips import ads8568
 from madem_emulator.chips.adg1414 import Adg1414
 from madem_emulator.chips.ads8568 import Ads8568
 from madem_emulator.chips.dac81416 import Dac81416
+from madem_emulator.designs.cards import new_card
 from madem_emulator.designs.pulses import Pulses
 from madem_emulator.faults import Faults
 from madem_emulator.physical.checks import Floats
@@ -110,13 +111,8 @@ class Board:
 
     def _array(self, number: int) -> Crossbar:
         if number not in self.cards:
-            seed = int(np.random.SeedSequence([self._seed, number]).generate_state(1)[0])
-            array = Crossbar(LINES, LINES, self.device, seed=seed)
-            low, window = self.device.g_min, self.device.window
-            spread = 0.5 + 0.14 * array.rng.standard_normal(array.shape)
-            array.program(low + window * np.clip(spread, 0, 1))
-            self.cards[number] = array
-            self.faults.made(number, array)
+            self.cards[number] = new_card(LINES, self.device, self._seed, number)
+            self.faults.made(number, self.cards[number])
         return self.cards[number]
 
     @property
