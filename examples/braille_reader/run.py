@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from madem import learn
+from madem import learn, recall
 from madem.boards import open_board
 from madem.braille import decode
 from madem.device import connect
@@ -38,9 +38,9 @@ with open_board("unix") as board:  # or "/dev/ttyACM0"
     device = connect(board)
     device.configure(plan.settings.integers())
     result = learn.train(device, task, plan)
-    outputs = learn.recall(device, 255 * felt.astype(np.uint8))
+    outputs = recall.recall(device, task, task.shown(felt))
     config = device.config
-read = learn.read_dots(outputs, config.t_hi, config.t_lo)
+read = recall.read_dots(task, outputs, config.t_hi, config.t_lo)
 
 print(
     f"{result.samples:,} worn words learned; the page, as the finger feels it, and as it is read:\n"

@@ -109,7 +109,7 @@ def word_baselines(task: Task) -> dict[str, dict[str, float]]:
     words = task.test_words()
     recall: dict[str, dict[str, float]] = {"ml_bound": {}, **{name: {} for name in weights}}
     for p in task.test_distortions:
-        dots = _dots(task.test_set(p).x)
+        dots = _dots(task.test_set(p).x[:, : task.n_dots])
         key = distortion_key(p)
         recall["ml_bound"][key] = nearest_word(patterns, dots, words)
         for name, couplings in weights.items():

@@ -240,7 +240,10 @@ def make_plan(
     epochs = (1 if quick else EPOCHS.get(task_name, OTHER_EPOCHS)) if epochs is None else epochs
     if epochs < 1:
         raise MademError(f"epochs is {epochs}, but must be 1 or more")
-    task = load_task(task_name, seed=SPLIT_SEED, draws=WORD_DRAWS, distortion=WORD_DISTORTION)
+    # Dots alone: what is compared is how rules find their way through a hidden layer.
+    task = load_task(
+        task_name, seed=SPLIT_SEED, draws=WORD_DRAWS, distortion=WORD_DISTORTION, labels=False
+    )
     names = list(RULES) if rules is None else list(dict.fromkeys(rules))
     return Plan(
         task=task,

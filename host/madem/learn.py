@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from madem.device import Learner
 from madem.errors import TaskError
+from madem.recall import LOOKS, recall, words_right
 from madem.stream_learner import board_of
 from madem.tasks import Task, distortion_key
 from madem_emulator.config import Config, Settings, stuck_limit
@@ -26,10 +27,6 @@ _SCHEDULE = 20
 """Passes over which the learning rate and the stride fall; they fall more slowly over more."""
 _ENOUGH = 6000
 """Training samples that a user's small file is shown at least, in at most 200 passes."""
-LOOKS = 8
-"""Of a network that recalls, at its own answer: as many as a single weight layer needs."""
-LOOK = 1 << 26
-"""From the sample numbers of one look to those of the next: each has noise of its own."""
 
 
 @dataclass(frozen=True)
@@ -131,8 +128,10 @@ def recipe(
         TaskError: a choice is out of range; the message names it.
     """
     words = task.patterns is not None
-    recall = task.kind == "reconstruct"
-    hidden = ((64,) if words else (32,)) if hidden is None else hidden
+    recalls = task.kind == "reconstruct"
+    if hidden is None:
+        # A label needs no hidden units to choose a word as a whole.
+        hidden = () if task.label_lines else (64,) if words else (32,)
     # Sparse dots and many samples: a narrower window holds finer couplings.
     chosen: dict[str, Any] = (
         {"w_max": (0.2, *(0.3,) * len(hidden))} if words else classifying(len(hidden))
@@ -144,7 +143,15 @@ def recipe(
             "learning_rate": 1.0,
             "init": 0.05,
         }
-    if recall and hidden:
+    if task.label_lines:
+        chosen["adc_range_forward"] = 1.0
+        if hidden:
+            # Labels choose the word: more units may take part in telling which dots were seen.
+            chosen |= {
+                "competition": (*(min(6.0, n - 1) for n in hidden), 0.0),
+                "target_high": 0.6,
+            }
+    elif recalls and hidden:
         chosen |= {
             "rate_scale": (1, *(4,) * len(hidden)),
             "learning_rate": 2.0,
@@ -169,7 +176,7 @@ def recipe(
         epochs = 80 if words else min(max(_SCHEDULE, -(-_ENOUGH // task.samples_per_pass)), 200)
     if decay is None:
         # The learning rate ends where it does after the passes that were tried.
-        fall = 0.95**80 if recall else 0.9**20 if words else 0.84**20
+        fall = 0.95**80 if recalls else 0.9**20 if words else 0.84**20
         decay = math.pow(fall, 1 / max(epochs, _SCHEDULE))
     if stride is None:
         stride = 1 / 15 if words else 0.19
@@ -296,41 +303,11 @@ def evaluate(
     for start in range(0, len(x_test), 256):
         part = x_test[start : start + 256]
         outputs.append(
-            recall(learner, part, start, looks) if recalls else learner.outputs(part, start)
+            recall(learner, task, part, start, looks) if recalls else learner.outputs(part, start)
         )
         if progress:
             progress(len(part))
     return metrics(task, learner.config.t_hi, learner.config.t_lo, np.concatenate(outputs))
-
-
-def recall(learner: Learner, x: Bytes, first: int = 0, looks: int = LOOKS) -> Bytes:
-    """Output activities (samples, outputs) of a network that gives back patterns.
-
-    Each output decides for itself, so that the answer to an ambiguous sample can be a mixture of
-    two patterns. So the network is shown its own answer, until the answer stays.
-
-    Args:
-        x: what is seen, uint8 (samples, inputs).
-        first: numbers the noise of the first look.
-        looks: at the most.
-    """
-    config = learner.config
-    outputs = learner.outputs(x, first).copy()
-    # Samples whose answer has not stayed yet, and what they were shown.
-    moving, seen = np.arange(len(x)), x
-    for look in range(1, looks):
-        dots = read_dots(outputs[moving], config.t_hi, config.t_lo) * np.uint8(255)
-        moved = (dots != seen).any(axis=1)
-        moving, seen = moving[moved], dots[moved]
-        if not len(moving):
-            break
-        outputs[moving] = learner.outputs(seen, LOOK * look + first)
-    return outputs
-
-
-def read_dots(outputs: Bytes, high: int, low: int) -> Bytes:
-    """Outputs as on (1) or off (0): docs/arithmetic.md, "Answers"."""
-    return (outputs >= (high + low + 1) >> 1).astype(np.uint8)
 
 
 def metrics(task: Task, high: int, low: int, outputs: Bytes) -> dict[str, Any]:
@@ -340,7 +317,7 @@ def metrics(task: Task, high: int, low: int, outputs: Bytes) -> dict[str, Any]:
         right = outputs.argmax(axis=1) == task.y_test
         found["accuracy"] = float(right.mean())
     else:
-        right = (read_dots(outputs, high, low) == task.targets(task.y_test)).all(axis=1)
+        right = words_right(task, outputs, high, low)
     if task.test_distortions:
         name = "exact_word" if task.kind == "reconstruct" else "accuracy_by_distortion"
         parts = np.split(right, len(task.test_distortions))

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from madem import __version__, learn
 from madem.errors import MademError, TaskError
+from madem.recall import LOOK, LOOKS, next_look, words_right
 from madem.sweep_plan import Plan, Point, Value, recipe, wires
 from madem.sweep_store import Outcome, Store
 from madem.tasks import Task
@@ -103,17 +104,17 @@ def _train(task: Task, job: Job) -> tuple[NDArray[np.float64], NDArray[np.float6
     if task.kind == "classify":
         right = twin.answer(outputs) == task.y_test
     else:
-        # As learn.recall: an answer that has stayed is not asked for again.
+        # As recall.recall: an answer that has stayed is not asked for again.
         seen: NDArray[np.uint8] = task.x_test
-        for look in range(1, learn.LOOKS):
-            dots = (255 * twin.answer(outputs)).astype(np.uint8)
-            moved = (dots != seen).any(axis=-1)
+        for look in range(1, LOOKS):
+            shown = next_look(task, outputs, config.t_hi, config.t_lo)
+            moved = (shown != seen).any(axis=-1)
             if not moved.any():
                 break
-            seen = dots
-            again = twin.predict_many(learn.LOOK * look, seen)[-1]
+            seen = shown
+            again = twin.predict_many(LOOK * look, seen)[-1]
             outputs = np.where(moved[..., None], again, outputs)
-        right = (twin.answer(outputs) == task.targets(task.y_test)).all(axis=-1)
+        right = words_right(task, outputs, config.t_hi, config.t_lo)
     return right.mean(axis=1), twin.pulses / config.couplings
 
 

@@ -32,13 +32,19 @@ TRAIN_DISTORTION = (0.25, 0.30)
 """Range of the training samples' distortion. A floating-point perceptron (60-64-60) trained at
 0.30 recalls best over all tested distortions; 0.20, 0.10 to 0.40 and 0.20 to 0.40 fall short."""
 
+LABEL_LINES = 4
+"""Word lines that carry one word's label: it has to outweigh dots, many of them wrong."""
+LABELLED = 0.2
+"""Share of the training samples that come with their word's label."""
 TEST_DRAWS = 200
 SAMPLES_PER_PASS = 450
+MAX_UNITS = 1024
+"""Of a layer: docs/arithmetic.md, "Limits"."""
 FULL_SCALE = 255
 """The largest DAC code."""
 
 # Independent random streams of one seed.
-_SPLIT, _ORDER, _TRAIN, _TEST = range(4)
+_SPLIT, _ORDER, _TRAIN, _TEST, _LABELS = range(5)
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,7 +102,7 @@ class Task:
         class_names: of a word task: the words.
         feature_names: one per input.
         x_train, x_test: DAC codes, uint8 (samples, features). Word tasks: the clean words, and
-            the test sets of all distortions one after the other.
+            the test sets of all distortions one after the other, both without labels.
         y_train, y_test: class or word of each sample, int64 (samples,).
         scaling: how codes came from values.
         clipped: values of the test set that the scaling clipped.
@@ -106,6 +112,8 @@ class Task:
         distortion: word tasks: a sample's flip probability in training is drawn evenly from this
             range, else None.
         draws: word tasks: distorted copies of each word in a test set, else None.
+        label_lines: inputs that carry one word's label, behind the dots; then every word has an
+            output of its own behind the dots, too. 0: words have no labels.
         image_shape: (rows, columns) if a sample is a picture, else None.
     """
 
@@ -127,6 +135,7 @@ class Task:
     patterns: NDArray[np.uint8] | None = field(default=None, repr=False)
     distortion: tuple[float, float] | None = None
     draws: int | None = None
+    label_lines: int = 0
     image_shape: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
@@ -140,16 +149,37 @@ class Task:
         return self
 
     @property
+    def n_dots(self) -> int:
+        """Of a word, the first inputs and, where words are recalled, outputs."""
+        assert self.patterns is not None
+        return self.patterns.shape[1]
+
+    @property
     def test_distortions(self) -> tuple[float, ...]:
         """The distortions of x_test, in order; empty for a data task."""
         return () if self.patterns is None else DISTORTIONS
 
     def targets(self, y: NDArray[np.int64]) -> NDArray[np.uint8]:
         """What should come out for these classes or words: see `Batch.target`."""
-        if self.kind == "reconstruct":
-            assert self.patterns is not None
+        if self.kind == "classify":
+            return y.astype(np.uint8)
+        assert self.patterns is not None
+        if not self.label_lines:
             return self.patterns[y]
-        return y.astype(np.uint8)
+        return np.hstack([self.patterns, np.eye(len(self.patterns), dtype=np.uint8)])[y]
+
+    def shown(self, dots: NDArray[np.uint8], word: ArrayLike = -1) -> NDArray[np.uint8]:
+        """What the network gets to see of words: DAC codes (…, features).
+
+        Args:
+            dots: 0/1 (…, 60).
+            word: whose label is shown with them, (…) or one for all; -1: none.
+        """
+        assert self.patterns is not None
+        labels = np.asarray(word)[..., None] == np.arange(len(self.patterns))
+        lines = np.repeat(labels, self.label_lines, axis=-1)
+        lines = np.broadcast_to(lines, (*dots.shape[:-1], lines.shape[-1]))
+        return np.concatenate([dots, lines], axis=-1).astype(np.uint8) * np.uint8(FULL_SCALE)
 
     def train_pass(self, k: int) -> Batch:
         """Pass k = 0, 1, … over the training samples, in a seeded order."""
@@ -162,7 +192,9 @@ class Task:
         y = (k * self.samples_per_pass + np.arange(self.samples_per_pass)) % len(self.patterns)
         y = random.permutation(y)
         p = random.uniform(*self.distortion, size=(len(y), 1))
-        return Batch(self._distorted(y, p, random), self.targets(y))
+        labelled = self._random(_LABELS, k).random(len(y)) < LABELLED
+        dots = self._distorted(y, p, random)
+        return Batch(self.shown(dots, np.where(labelled, y, -1)), self.targets(y))
 
     def test_set(self, p: float, draws: int | None = None) -> Batch:
         """Every word distorted `draws` times (default: the task's) with flip probability p.
@@ -178,7 +210,7 @@ class Task:
             raise TaskError(f"the distortion must be from 0 to 0.5, not {p}")
         # Keyed by p itself: a test set does not depend on which others are drawn.
         return Batch(
-            self._distorted(y, p, self._random(_TEST, round(p * 1e6))),
+            self.shown(self._distorted(y, p, self._random(_TEST, round(p * 1e6)))),
             self.targets(y),
         )
 
@@ -218,6 +250,7 @@ class Task:
             facts["train_distortion"] = self.distortion
             facts["test_distortions"] = list(self.test_distortions)
             facts["draws"] = self.draws
+            facts["label_lines"] = self.label_lines
         return facts
 
     def _random(self, stream: int, index: int) -> np.random.Generator:
@@ -226,10 +259,10 @@ class Task:
     def _distorted(
         self, y: NDArray[np.int64], p: float | NDArray[np.float64], random: np.random.Generator
     ) -> NDArray[np.uint8]:
-        """DAC codes of the words y, each dot flipped with probability p (one, or (samples, 1))."""
+        """Dots of the words y, each flipped with probability p (one, or (samples, 1))."""
         assert self.patterns is not None
-        flips = random.random((len(y), self.n_features)) < p
-        return (self.patterns[y] ^ flips) * np.uint8(FULL_SCALE)
+        flips = random.random((len(y), self.n_dots)) < p
+        return self.patterns[y] ^ flips
 
 
 def distortion_key(p: float) -> str:
@@ -249,6 +282,7 @@ def load_task(
     draws: int = TEST_DRAWS,
     pipeline: str | None = None,
     source: str | Path | None = None,
+    labels: bool = True,
 ) -> Task:
     """Make a task: "braille", "braille-words", "digits", "motions", or a .csv or .npz file.
 
@@ -264,6 +298,7 @@ def load_task(
         draws: word tasks: distorted copies of each word in a test set.
         pipeline: motions: what the board computes from the samples; see docs/features.md.
         source: motions: a labelled recording in place of the task's own.
+        labels: braille: words have labels beside their dots, see `Task.label_lines`.
 
     Raises:
         TaskError: anything that can't be used, in one line.
@@ -284,7 +319,7 @@ def load_task(
         raise TaskError(f"other words can only be given for {' and '.join(_WORD_TASKS)}")
 
     if name in _WORD_TASKS:
-        return _word_task(name, seed, words, distortion, samples_per_pass, draws)
+        return _word_task(name, seed, words, distortion, samples_per_pass, draws, labels)
     if not 0 < test_fraction < 1:
         raise TaskError(f"the test fraction must be between 0 and 1, not {test_fraction}")
     if name == "digits":
@@ -348,6 +383,7 @@ def _word_task(
     distortion: float | tuple[float, float],
     samples_per_pass: int,
     draws: int,
+    labels: bool,
 ) -> Task:
     if words is None:
         words = braille.WORDS
@@ -358,6 +394,10 @@ def _word_task(
     classify = name == "braille-words"
     if classify and len(words) > MAX_CLASSES:
         raise TaskError(f"{len(words)} words; at most {MAX_CLASSES} can be told apart")
+    label_lines = 0 if classify or not labels else LABEL_LINES
+    most = (MAX_UNITS - braille.DOTS) // LABEL_LINES
+    if label_lines and len(words) > most:
+        raise TaskError(f"{len(words)} words; at most {most} can be recalled")
     low, high = distortion if isinstance(distortion, tuple) else (distortion, distortion)
     if not 0 <= low <= high <= 0.5:
         raise TaskError(f"the training distortion must be from 0 to 0.5, not {distortion}")
@@ -365,32 +405,39 @@ def _word_task(
         raise TaskError(f"a pass needs at least 1 sample, not {samples_per_pass}")
 
     patterns = np.array([braille.encode(word) for word in words])
+    n_features = braille.DOTS + label_lines * len(words)
+    n_outputs = (0 if classify else braille.DOTS) + (len(words) if classify or label_lines else 0)
     # The test sets are drawn by the task itself, so the task is made in two steps.
     task = Task(
         name=name,
         kind="classify" if classify else "reconstruct",
         seed=seed,
-        n_features=braille.DOTS,
-        n_outputs=len(words) if classify else braille.DOTS,
+        n_features=n_features,
+        n_outputs=n_outputs,
         class_names=words,
-        feature_names=tuple(
-            f"cell {cell} dot {dot}"
-            for cell in range(1, braille.CELLS + 1)
-            for dot in range(1, braille.DOTS_PER_CELL + 1)
+        feature_names=(
+            *(
+                f"cell {cell} dot {dot}"
+                for cell in range(1, braille.CELLS + 1)
+                for dot in range(1, braille.DOTS_PER_CELL + 1)
+            ),
+            *(f"label {word} line {line}" for word in words for line in range(1, label_lines + 1)),
         ),
-        x_train=patterns * np.uint8(FULL_SCALE),
+        x_train=np.empty((0, n_features), np.uint8),
         y_train=np.arange(len(words)),
-        x_test=np.empty((0, braille.DOTS), np.uint8),
+        x_test=np.empty((0, n_features), np.uint8),
         y_test=np.empty(0, np.int64),
-        scaling=Scaling(np.zeros(braille.DOTS), np.ones(braille.DOTS), fitted=False),
+        scaling=Scaling(np.zeros(n_features), np.ones(n_features), fitted=False),
         clipped=0,
         samples_per_pass=samples_per_pass,
         patterns=patterns,
         distortion=(low, high),
         draws=draws,
+        label_lines=label_lines,
     )
     return replace(
         task,
+        x_train=task.shown(patterns),
         x_test=np.concatenate([task.test_set(p).x for p in DISTORTIONS]),
         y_test=np.tile(task.test_words(), len(DISTORTIONS)),
     )

@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from madem.device import TwinLearner
 from madem.errors import TaskError
-from madem.learn import evaluate, metrics, read_dots, recall, recipe, train
+from madem.learn import evaluate, metrics, recipe, train
 from madem.state import State
 from madem.tasks import DISTORTIONS, Task, load_task
 from madem_emulator.config import Config, Rule
@@ -109,12 +108,6 @@ def test_exact_words_need_every_dot() -> None:
     assert set(found.values()) == {1.0}
 
 
-def test_the_threshold_of_a_dot() -> None:
-    outputs = np.array([[109, 110, 111, 0, 255]], np.uint8)
-    assert read_dots(outputs, 200, 20).tolist() == [[0, 1, 1, 0, 1]]
-    assert read_dots(outputs, 200, 21).tolist() == [[0, 0, 1, 0, 1]], "221 / 2, rounded up"
-
-
 @pytest.mark.parametrize("name", ["digits", "braille", "braille-words"])
 @pytest.mark.parametrize("hidden", [None, (), (1,), (5, 4)])
 def test_the_defaults_of_every_task_suit_any_depth(
@@ -124,7 +117,8 @@ def test_the_defaults_of_every_task_suit_any_depth(
     plan = recipe(task, hidden=hidden)
     config = plan.settings.integers()
     between = config.sizes[1:-1]
-    assert between == (((32,) if name == "digits" else (64,)) if hidden is None else hidden)
+    usual = {"digits": (32,), "braille": (), "braille-words": (64,)}
+    assert between == (usual[name] if hidden is None else hidden)
     assert (config.sizes[0], config.sizes[-1]) == (task.n_features, task.n_outputs)
     assert config.one_hot == (name != "braille")
     assert plan.epochs >= 1
@@ -185,38 +179,3 @@ def test_choices_replace_the_defaults_and_none_does_not() -> None:
 def test_choices_that_can_not_be(choice: dict, told: str) -> None:
     with pytest.raises(TaskError, match=told):
         recipe(load_task("digits"), **choice)
-
-
-class Echo:
-    """A learner that answers what it is shown, with some dots removed at each look."""
-
-    def __init__(self, config: Config) -> None:
-        self.config = config
-        self.asked: list[tuple[int, list[int]]] = []
-
-    def outputs(self, x: Bytes, first: int = 0) -> Bytes:
-        self.asked.append((first, x[:, 0].tolist()))
-        answer = x.copy()
-        # The first sample stays as it is; others lose their last dot.
-        for row in answer[1 if first == 7 else 0 :]:
-            row[np.flatnonzero(row)[-1:]] = 0
-        return answer
-
-
-def test_recall_looks_at_its_answer_until_it_stays() -> None:
-    config = recipe(load_task("braille")).settings.integers()
-    x = np.zeros((3, 60), np.uint8)
-    x[0, 0] = x[1, :2] = x[2, :20] = 255
-    echo = Echo(config)
-    found = recall(echo, x, 7)  # pyright: ignore[reportArgumentType]
-    assert [len(shown) for _, shown in echo.asked] == [3, 2, 2, 1, 1, 1, 1, 1]
-    assert [first for first, _ in echo.asked] == [7 + (k << 26) for k in range(8)]
-    assert [row.astype(bool).sum() for row in found] == [1, 0, 12]
-
-
-def test_what_is_scored_is_recalled() -> None:
-    task = load_task("braille", draws=1)
-    config = recipe(task).settings.integers()
-    twin = TwinLearner(config)
-    expected = metrics(task, config.t_hi, config.t_lo, recall(twin, task.x_test))
-    assert evaluate(twin, task) == expected

@@ -13,6 +13,8 @@ from madem import braille
 from madem.errors import TaskError
 from madem.tasks import (
     DISTORTIONS,
+    LABEL_LINES,
+    LABELLED,
     SAMPLES_PER_PASS,
     TRAIN_DISTORTION,
     Scaling,
@@ -184,18 +186,21 @@ def test_arrays_cannot_be_changed_by_accident(digits: Task) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "kind", "n_outputs"),
-    [("braille", "reconstruct", 60), ("braille-words", "classify", 9)],
+    ("name", "kind", "n_features", "n_outputs"),
+    [("braille", "reconstruct", 96, 69), ("braille-words", "classify", 60, 9)],
 )
-def test_word_task(name: str, kind: str, n_outputs: int) -> None:
+def test_word_task(name: str, kind: str, n_features: int, n_outputs: int) -> None:
     task = load_task(name, draws=10)
 
-    assert (task.kind, task.n_features, task.n_outputs) == (kind, 60, n_outputs)
+    assert (task.kind, task.n_features, task.n_outputs) == (kind, n_features, n_outputs)
+    assert len(task.feature_names) == n_features
     assert task.class_names == braille.WORDS
     assert task.patterns is not None
     assert [braille.decode(dots).strip() for dots in task.patterns] == list(braille.WORDS)
-    assert np.array_equal(task.x_train, task.patterns * 255)
-    assert task.x_test.shape == (len(DISTORTIONS) * 10 * 9, 60)
+    assert np.array_equal(task.x_train[:, :60], task.patterns * 255)
+    assert not task.x_train[:, 60:].any()
+    assert task.x_test.shape == (len(DISTORTIONS) * 10 * 9, n_features)
+    assert not task.x_test[:, 60:].any(), "nobody tells which word it is"
     assert np.array_equal(task.x_test[90:180], task.test_set(0.15).x)
     assert np.array_equal(task.y_test[90:180], task.test_words())
     assert json.loads(json.dumps(task.describe()))["train_distortion"] == list(TRAIN_DISTORTION)
@@ -205,20 +210,50 @@ def test_word_pass() -> None:
     task = load_task("braille", seed=3)
     batch = task.train_pass(5)
 
-    assert batch.x.shape == batch.target.shape == (SAMPLES_PER_PASS, 60)
+    assert batch.x.shape == (SAMPLES_PER_PASS, 96)
+    assert batch.target.shape == (SAMPLES_PER_PASS, 69)
     assert batch.x.dtype == batch.target.dtype == np.uint8
     assert set(np.unique(batch.x)) == {0, 255}
-    words = [braille.decode(dots).strip() for dots in batch.target]
+    words = [braille.decode(dots).strip() for dots in batch.target[:, :60]]
     assert {word: words.count(word) for word in words} == dict.fromkeys(braille.WORDS, 50)
     assert np.array_equal(batch.x, load_task("braille", seed=3).train_pass(5).x)
     assert not np.array_equal(batch.x, task.train_pass(6).x)
     assert not np.array_equal(batch.x, load_task("braille", seed=4).train_pass(5).x)
 
 
+def test_a_share_of_the_samples_shows_its_label() -> None:
+    batch = load_task("braille", samples_per_pass=9000).train_pass(0)
+    lines = batch.x[:, 60:].reshape(-1, 9, LABEL_LINES)
+    assert (lines == lines[:, :, :1]).all(), "all lines of a label are the same"
+    labels = lines[:, :, 0] // 255
+    shown = labels.any(axis=1)
+    assert shown.mean() == pytest.approx(LABELLED, abs=5 * math.sqrt(0.16 / 9000))
+    assert np.array_equal(labels[shown], batch.target[shown, 60:])
+    assert (batch.target[:, 60:].sum(axis=1) == 1).all()
+
+
+def test_without_labels_there_are_only_dots() -> None:
+    task, plain = load_task("braille"), load_task("braille", labels=False)
+    assert (plain.n_features, plain.n_outputs) == (60, 60)
+    one, other = task.train_pass(3), plain.train_pass(3)
+    assert np.array_equal(one.x[:, :60], other.x)
+    assert np.array_equal(one.target[:, :60], other.target)
+
+
+def test_what_is_shown_of_a_word() -> None:
+    task = load_task("braille", words=("a", "b"), draws=1)
+    dots = np.zeros((3, 60), np.uint8)
+    dots[2, 1] = 1
+    seen = task.shown(dots, [1, -1, 0])
+    assert seen[:, :2].tolist() == [[0, 0], [0, 0], [0, 255]]
+    assert seen[:, 60:].tolist() == [[0] * 4 + [255] * 4, [0] * 8, [255] * 4 + [0] * 4]
+    assert not task.shown(dots)[:, 60:].any()
+
+
 def test_both_word_tasks_show_the_same_samples() -> None:
     dots, words = load_task("braille").train_pass(2), load_task("braille-words").train_pass(2)
 
-    assert np.array_equal(dots.x, words.x)
+    assert np.array_equal(dots.x[:, :60], words.x)
     assert words.target.shape == (SAMPLES_PER_PASS,)
     assert np.array_equal(dots.target, load_task("braille").targets(words.target.astype(np.int64)))
 
@@ -238,13 +273,15 @@ def flipped(batch_x: np.ndarray, clean: np.ndarray) -> np.ndarray:
 
 
 def test_training_distortion_is_drawn_from_its_range() -> None:
-    wide = load_task("braille", distortion=(0.0, 0.4), samples_per_pass=9000).train_pass(0)
+    wide = load_task(
+        "braille", distortion=(0.0, 0.4), samples_per_pass=9000, labels=False
+    ).train_pass(0)
     share = flipped(wide.x, wide.target)
     # Mean 0.2; spread of the draw (0.4²/12) plus that of 60 flips (mean of p(1-p)/60).
     assert share.mean() == pytest.approx(0.2, abs=5 * 0.126 / math.sqrt(9000))
     assert share.var() == pytest.approx(0.16 / 12 + (0.2 - 0.16 / 3) / 60, rel=0.06)
 
-    narrow = load_task("braille", distortion=0.3, samples_per_pass=9000).train_pass(0)
+    narrow = load_task("braille", distortion=0.3, samples_per_pass=9000, labels=False).train_pass(0)
     share = flipped(narrow.x, narrow.target)
     assert share.mean() == pytest.approx(0.3, abs=5 * math.sqrt(0.21 / 540_000))
     assert share.var() == pytest.approx(0.21 / 60, rel=0.06)
@@ -252,7 +289,7 @@ def test_training_distortion_is_drawn_from_its_range() -> None:
 
 @pytest.mark.parametrize("p", DISTORTIONS)
 def test_test_set_flips_each_dot_with_its_probability(p: float) -> None:
-    task = load_task("braille")
+    task = load_task("braille", labels=False)
     batch = task.test_set(p)
 
     assert batch.x.shape == (1800, 60)
@@ -262,7 +299,7 @@ def test_test_set_flips_each_dot_with_its_probability(p: float) -> None:
 
 
 def test_test_sets_are_independent_of_training_and_of_each_other() -> None:
-    task = load_task("braille", distortion=0.1)
+    task = load_task("braille", distortion=0.1, labels=False)
     noise = {
         "train": task.train_pass(0).x[:450] ^ (task.train_pass(0).target * np.uint8(255)),
         **{
@@ -285,7 +322,7 @@ def test_fewer_draws_are_the_first_of_more() -> None:
 
 
 def test_without_distortion_the_words_are_clean() -> None:
-    task = load_task("braille", distortion=0)
+    task = load_task("braille", distortion=0, labels=False)
 
     assert np.array_equal(task.test_set(0.0).x, task.test_set(0.0).target * 255)
     assert np.array_equal(task.train_pass(0).x, task.train_pass(0).target * 255)
@@ -345,7 +382,10 @@ def test_too_many_words_to_tell_apart() -> None:
 
     with pytest.raises(TaskError, match="65 words; at most 64"):
         load_task("braille-words", words=words)
-    assert load_task("braille", words=words, draws=1).n_outputs == 60
+    assert load_task("braille", words=words, draws=1).n_outputs == 60 + 65
+    many = [a + b + c for a in "abcdefg" for b in "abcdefg" for c in "abcde"][:242]
+    with pytest.raises(TaskError, match="242 words; at most 241 can be recalled"):
+        load_task("braille", words=many)
 
 
 def test_distortion_is_refused_where_it_makes_no_sense(digits: Task) -> None:

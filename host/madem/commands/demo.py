@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from madem import learn, output, session, verify
+from madem import learn, output, recall, session, verify
 from madem.commands import options, training
 from madem.commands.terminal import Terminal
 from madem.errors import MademError
@@ -38,7 +38,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
         run = session.Run(task, plan, device.config, args.board, "default")
         mismatch = training.train(run, lock, terminal, "learning, checked by the twin")
         shown = task.test_set(0.2, draws=1)
-        recalled = learn.recall(device, shown.x)
+        recalled = recall.recall(device, task, shown.x)
         if mismatch is None:
             session.finish(run, device)
             run.baselines = session.baselines(task, ())
@@ -52,10 +52,10 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
         f"verified: {lock.steps:,} steps, {lock.compared:,} values, 0 mismatches"
         f" ({run.result.wall_s:.1f} s)"
     )
-    dots = learn.read_dots(recalled, run.config.t_hi, run.config.t_lo)
+    dots = recall.read_dots(task, recalled, run.config.t_hi, run.config.t_lo)
     training.show(run, terminal)
     training.save_pictures(run, out, terminal)
-    _braille_picture(run, shown.x, dots, out, terminal)
+    _braille_picture(run, shown.x[:, : task.n_dots], dots, out, terminal)
     return 0
 
 

@@ -10,6 +10,7 @@ from madem import attached, learn, physical, session, verify
 from madem.commands.terminal import Terminal
 from madem.device import Learner
 from madem.errors import TaskError
+from madem.recall import LOOKS
 from madem.tasks import Task, load_task
 from madem_emulator.config import Rule
 from madem_emulator.integer_presets import PRESETS
@@ -92,7 +93,7 @@ def train(
             run.result = learn.train(learner, run.task, run.plan, progress=advance, limit=limit)
         with terminal.progress("testing", len(run.task.x_test)) as advance:
             # A network that is cut short hardly recalls: its answer would never stay.
-            looks = learn.LOOKS if limit is None else 1
+            looks = LOOKS if limit is None else 1
             run.result.metrics = learn.evaluate(learner, run.task, advance, looks)
         if strike:
             with terminal.progress("learning on", samples(strike.epochs)) as advance:

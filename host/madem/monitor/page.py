@@ -272,10 +272,10 @@ def _answer(facts: Facts, mark: Mark) -> tuple[str, str]:
 
 def _word(facts: Facts) -> tuple[str, str]:
     assert facts.inputs is not None
-    shown = facts.inputs >= 128
+    shown = facts.inputs[: braille.DOTS] >= 128
     rows = [("shown", shown, "")]
     if not facts.classes and facts.free:
-        rows.append(("recalled", facts.free[-1] >= facts.dot_level, "free"))
+        rows.append(("recalled", facts.free[-1][: braille.DOTS] >= facts.dot_level, "free"))
     parts = []
     for k, (what, dots, kind) in enumerate(rows):
         top = 30 + 130 * k

@@ -327,7 +327,7 @@ def _image(facts: Facts, width: int, height: int) -> RenderableType:
 def _word(facts: Facts) -> RenderableType:
     """A word's dots as it was shown and, if the output is dots, as it was recalled."""
     assert facts.inputs is not None
-    shown = facts.inputs >= 128
+    shown = facts.inputs[: braille.DOTS] >= 128
     parts: list[RenderableType] = [_cells(shown, "shown", draw.hex_of(draw.WHITE))]
     if facts.classes:
         if facts.free:
@@ -336,7 +336,7 @@ def _word(facts: Facts) -> RenderableType:
             sign = ("✓", "bold green") if answer == truth else ("✗ " + truth, "bold red")
             parts.append(Text.assemble(("\nrecognised ", "dim"), (answer + " ", "bold"), sign))
     elif facts.free:
-        recalled = facts.free[-1] >= facts.dot_level
+        recalled = facts.free[-1][: braille.DOTS] >= facts.dot_level
         parts += [Text(), _cells(recalled, "recalled", draw.hex_of(draw.BLUE))]
     return Group(*parts)
 

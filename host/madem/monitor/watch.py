@@ -116,7 +116,7 @@ class Facts:
         metrics: of the test in the end.
         classes: names of the outputs, if these are classes.
         image: (rows, columns) if the input is a picture.
-        braille: the input is a word's dots, and the output too if these are no classes.
+        braille: the input begins with a word's dots, and the output too if these are no classes.
         dot_level: activity from which on an output is a raised dot.
         channels, rate_hz: of the signal.
         signal: newest samples, int16 (samples, channels); None where there is no signal, or it is
