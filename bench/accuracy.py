@@ -2,8 +2,8 @@
 
     .venv/bin/python bench/accuracy.py digits --bits 2,3,4,5,6,8
     .venv/bin/python bench/accuracy.py digits --strike 0.1
-    .venv/bin/python bench/accuracy.py braille --layers none
-    .venv/bin/python bench/accuracy.py braille --word-sets 6
+    .venv/bin/python bench/accuracy.py braille --layers 64
+    .venv/bin/python bench/accuracy.py braille --word-sets 7
 
 Each seed has its own devices, noise, first weights, order of samples and, for data, its own split.
 """
@@ -75,6 +75,7 @@ def _arguments() -> argparse.Namespace:
         "--word-sets", type=int, default=1, metavar="N",
         help="sets of nine words: the task's own, similar ones, and N - 2 from a vocabulary (1)",
     )  # fmt: skip
+    parser.add_argument("--no-labels", action="store_true", help="braille: dots alone")
     parser.add_argument("--board", default="unix", help="a board, or twin (unix)")
     parser.add_argument("--json", metavar="FILE", help="write the rows here too")
     return parser.parse_args()
@@ -90,7 +91,7 @@ def _row(
     found: dict[str, list[list[float]]] = {}
     columns: list[str] = []
     for seed in range(1, args.seeds + 1):
-        task = load_task(args.task, seed=seed, words=words)
+        task = load_task(args.task, seed=seed, words=words, labels=not args.no_labels)
         plan = learn.recipe(
             task, hidden=hidden, stride=args.stride, seed=seed, weight_bits=bits, stuck=args.stuck
         )

@@ -1,6 +1,7 @@
 """A deployment that is cut at any write leaves the old firmware or the new one, never a mix."""
 
 import contextlib
+import select
 import shutil
 import subprocess
 import sys
@@ -61,10 +62,15 @@ def powered(flash: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
 
 def what_runs(flash: Path) -> str:
     """What the firmware reports after power-up."""
-    with powered(flash) as (_, path), open_port(path) as port:
-        port.timeout = 10
-        said = port.read_until(b">>> ").decode().splitlines()
-    return said[0] if said[0].startswith("runs") else "nothing"
+    # Not by pyserial, which throws away what the board has said before it opened the port.
+    said = b""
+    with powered(flash) as (_, path), open(path, "rb", buffering=0) as port:
+        while b">>> " not in said:
+            ready, _, _ = select.select([port], [], [], 30)
+            assert ready, f"the board has only said {said!r}"
+            said += port.read(4096)
+    first = said.decode().splitlines()[0]
+    return first if first.startswith("runs") else "nothing"
 
 
 def deploy_cut(flash: Path, folder: Path, cut_at: int | None) -> int:
