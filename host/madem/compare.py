@@ -85,7 +85,7 @@ NETWORK: dict[str, Any] = {
     "adc_range_transposed": 0.5,
 }
 """`Settings` of all rules where samples have classes; their hidden units do not compete. Recall
-needs competition: its network is that of `madem learn braille`."""
+of dots alone needs competition: `learn.recipe` has its network."""
 STRIDE = {"classify": 0.0, "reconstruct": 1 / 15}
 """How far one change moves a device at least, by the kind of task, as a fraction of its window:
 0 is a single pulse. Rules that keep nothing between samples always give single pulses, since a

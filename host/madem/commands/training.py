@@ -149,7 +149,7 @@ def save_pictures(run: session.Run, folder: Path, terminal: Terminal) -> None:
             curve = [wrong / task.n_outputs for wrong in curve]
         figure = pictures.learning_curve(
             curve,
-            measure="dots wrong" if reconstruct else "accuracy",
+            measure="outputs wrong" if reconstruct else "accuracy",
             recall=metrics.get("exact_word"),
             baselines=run.baselines if reconstruct else None,
             samples=len(task.test_words()) if reconstruct else None,
