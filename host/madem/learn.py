@@ -143,19 +143,12 @@ def recipe(
             "learning_rate": 1.0,
             "init": 0.05,
         }
-    if task.label_lines:
+    if recalls and (hidden or task.label_lines):
         chosen["adc_range_forward"] = 1.0
-        if hidden:
-            # Labels choose the word: more units may take part in telling which dots were seen.
-            chosen |= {
-                "competition": (*(min(6.0, n - 1) for n in hidden), 0.0),
-                "target_high": 0.6,
-            }
-    elif recalls and hidden:
+    if recalls and hidden:
         chosen |= {
             "rate_scale": (1, *(4,) * len(hidden)),
             "learning_rate": 2.0,
-            "adc_range_forward": 1.0,
             "adc_range_transposed": 2.0,
             "target_high": 0.4,
             "sweeps_free": 12,
