@@ -141,6 +141,8 @@ class Faults:
 
     def driven(self, columns: bool, volts: Floats) -> Floats:
         """Volts about the middle on driven lines, as they arrive."""
+        if not self._faults:
+            return volts
         for fault in self._now("dead"):
             if fault.columns == columns:
                 volts = volts.copy()
@@ -150,6 +152,8 @@ class Faults:
     def sensed(self, columns: bool, currents: Floats) -> Floats:
         """Currents of sensed lines, as the ADC sees them; counts as a read."""
         self._reads += 1
+        if not self._faults:
+            return currents
         for fault in self._now("drift"):
             self._drift(fault.value / 1000)
         for fault in self._faults:

@@ -263,11 +263,12 @@ class UnixBoard:
         start = self._mount + (_RUN.format(programs="\n".join(calls)) if calls else "")
         environment = self._environment() | {"MICROPYINSPECT": "1"}
         with contextlib.ExitStack() as stack:
-            passed = []
-            if self._bus:  # a line of its own for each interpreter: nothing is left over in it
-                line = stack.enter_context(self._bus.connect())
-                passed.append(line.fileno())
-                environment["MADEM_BUS"] = str(line.fileno())
+            passed = ()
+            if self._bus:  # lines of its own for each interpreter: nothing is left over in them
+                passed = self._bus.connect()
+                for descriptor in passed:
+                    stack.callback(os.close, descriptor)
+                environment["MADEM_BUS"] = ",".join(map(str, passed))
             child = subprocess.Popen(
                 [*self._command, start],
                 stdin=self._stdin_read,

@@ -173,7 +173,7 @@ class Attached:
     def program(self, k):
         """Bring a weight layer to the conductances in `devices`; pulses given, devices that failed.
 
-        OSError: as of the board.
+        Those that are known to be dead are left alone. OSError: as of the board.
         """
         from . import write_verify  # only now: learning has no use for it
 
@@ -183,15 +183,21 @@ class Attached:
         levels = self._row_levels
         for r in range(rows):
             levels[r] = 0
+        dead_columns = getattr(board, "dead_columns", None)
         pulses = failed = 0
         for j in range(m + 1):
             for c in range(across):
+                here = card + j // rows * across + c
                 wanted = [-1] * board.COLUMNS
                 for u in range(min(units, n - c * units)):
                     at = self.bases[k] + 2 * (m + 1) * (c * units + u) + j
                     wanted[2 * u] = self.devices[at]
                     wanted[2 * u + 1] = self.devices[at + m + 1]
-                here = card + j // rows * across + c
+                if dead_columns:
+                    dead = dead_columns(here, j % rows)
+                    for column in range(board.COLUMNS):
+                        if dead >> column & 1:
+                            wanted[column] = -1
                 found = write_verify.line(board, here, j % rows, wanted, levels, self._column_codes)
                 pulses += found[0]
                 failed += found[1]

@@ -82,6 +82,13 @@ class Board:
                         byte >>= 1
         return count
 
+    def dead_columns(self, card, row):
+        """A mask of the columns of a card whose device in that row never changes."""
+        if card not in self._cards:
+            return 0
+        at = row * self._column_bytes
+        return int.from_bytes(self._cards[card][4][at : at + self._column_bytes], "little")
+
     def drive_rows(self, levels):
         self._driven = sum(levels)
         self.raw.drive_rows(_without(self._rest_rows, levels, self._row_voices))

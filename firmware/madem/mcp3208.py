@@ -20,21 +20,23 @@ class MCP3208:
     """
 
     def __init__(self, spi, select, name):
-        self._spi = spi
-        self._select = select  # pin, active low
+        # Looked up once: nothing is called more often.
+        self._transfer = spi.write_readinto
+        self._select, self._deselect = select.off, select.on  # active low
         self._name = name
         self._answer = bytearray(5)
         self.saturated = self.repeated = 0
         # Figure 6-1: five zeros, start bit, SGL, D2 | D1, D0, zeros.
         self._commands = [bytes((6 | n >> 2, (n & 3) << 6, 0, 0, 0)) for n in range(8)]
 
+    @micropython.native
     def read(self, channel):
         """One conversion, 0 to 4095. OSError: the chip does not answer, or never twice the same."""
         answer = self._answer
         for _ in range(_TRIES):
-            self._select.off()
-            self._spi.write_readinto(self._commands[channel], answer)
-            self._select.on()
+            self._select()
+            self._transfer(self._commands[channel], answer)
+            self._deselect()
             if answer[1] & 0x10:
                 raise OSError("the %s MCP3208 does not answer" % self._name)
             code = (answer[1] & 15) << 8 | answer[2]

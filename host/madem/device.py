@@ -300,20 +300,29 @@ class Device:
             tuple(self.read(Memory.ACCUMULATORS, k) for k in layers),
         )
 
-    def load(self, state: State, design: str = "") -> None:
+    def load(
+        self,
+        state: State,
+        design: str = "",
+        progress: Callable[[int], None] = lambda devices: None,
+    ) -> None:
         """Make the device what it was when the state was taken.
 
         Args:
             state: what was saved.
             design: the board of chips that holds the weights; its devices are brought to about
                 those of the state, and `written` tells how. "": the emulated front end.
+            progress: called with how many devices behind chips have been written.
 
         Raises:
             LinkError: what arrived is not what was sent.
         """
         self.configure(state.config, design)
         if design:
-            found = [self._program(k, data) for k, data in enumerate(state.devices, 1)]
+            found = []
+            for k, data in enumerate(state.devices, 1):
+                found.append(self._program(k, data))
+                progress(len(data))
             pulses, failed = (sum(each) for each in zip(*found, strict=True))
             self.written = Written(sum(map(len, state.devices)), pulses, failed)
             for k, data in enumerate(state.accumulators, 1):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,9 @@ from madem_emulator.config import Config, Settings
 from madem_emulator.physical.device import Device as Memristor
 
 TWIN = "twin"
+
+Bar = Callable[[str, int], contextlib.AbstractContextManager[Callable[[int], None]]]
+"""Says what is done and how much of it there is; what it gives is called with what is done."""
 
 
 @dataclass
@@ -94,31 +97,37 @@ def open_learner(spec: str, leave: bool = False) -> Iterator[Device | None]:
                     device.stop()
 
 
+@contextlib.contextmanager
+def _no_bar(what: str, total: int) -> Iterator[Callable[[int], None]]:
+    yield lambda n: None
+
+
 def prepare(
     device: Device | None,
     plan: learn.Recipe,
     task: Task,
     resume: Path | None,
-    initialise: bool = False,
+    keep_weights: bool = False,
+    bar: Bar = _no_bar,
 ) -> tuple[Learner, learn.Recipe]:
-    """Configure the device (or the twin) afresh, or with a saved state.
+    """Configure the device (or the twin) with fresh random weights, or with a saved state.
 
     Args:
         device: the board; None: the twin.
         plan: how to learn.
         task: what to learn.
         resume: a saved state to go on from.
-        initialise: write fresh random weights into devices behind chips, instead of learning from
-            those that they have.
+        keep_weights: learn on from what devices behind chips hold, instead of writing either into
+            them.
+        bar: shows how far that is.
 
     Raises:
         MademError: the network does not fit, or the state is of another task's shape.
     """
     if resume is None:
         config = plan.settings.integers()
-        if device is not None and initialise and plan.device is not None:
-            fresh = TwinLearner(config).state()
-            device.load(attached.as_conductances(fresh, plan.device), plan.design)
+        if device is not None and plan.design and not keep_weights:
+            _write(device, TwinLearner(config).state(), plan, bar)
         elif device is not None:
             device.configure(config, plan.design)
         return _learner(device, config, task, plan.device), plan
@@ -136,11 +145,19 @@ def prepare(
     learner = _learner(device, saved.config, task, None if plan.design else plan.device)
     if not plan.design:
         _load(learner, saved, resume)
-    elif isinstance(learner, Device) and plan.device is not None:
-        learner.load(attached.as_conductances(saved, plan.device), plan.design)
+    elif isinstance(learner, Device):
+        _write(learner, saved, plan, bar)
     else:
         raise TaskError(f"{task.name} can't be loaded with --frontend attached")
     return learner, plan
+
+
+def _write(device: Device, state: state.State, plan: learn.Recipe, bar: Bar) -> None:
+    """Bring the devices behind chips to a state, which takes its time."""
+    assert plan.device is not None
+    wanted = attached.as_conductances(state, plan.device)
+    with bar(f"writing weights into {plan.design}", sum(map(len, wanted.devices))) as progress:
+        device.load(wanted, plan.design, progress)
 
 
 def _load(

@@ -1,5 +1,7 @@
 """Chip models against hand-worked transactions of their data sheets."""
 
+import os
+
 import numpy as np
 import pytest
 
@@ -196,3 +198,21 @@ def test_an_absent_chip_and_a_held_bus_have_their_own_status() -> None:
     with pytest.raises(ValueError, match="0x60"):
         bus.attach_i2c(0, 0x60, Mcp4728(bus.now))
     assert np.isclose(bus.seconds, (20 + 29 + 29) / 4e5)
+
+
+def test_what_a_board_sends_may_come_in_any_pieces() -> None:
+    """The table of bus.py: low, a transfer, high; then the board ends, and so do the pipes."""
+    bus = Bus()
+    bus.attach_spi(0, Mcp3208(lambda channel: 0.1 * channel, 4.096), 17)
+    low, high = bytes((1, 17, 1, 0, 0)), bytes((1, 17, 1, 0, 1))
+    ask = [bytes((5, 0, 3, 0, 6, channel << 6, 0)) for channel in range(4)]
+    messages = b"".join(low + each + high for each in ask)
+    for size in (1, 3, 6, len(messages)):
+        reads, writes = bus.connect()
+        for at in range(0, len(messages), size):
+            os.write(writes, messages[at : at + size])
+        os.close(writes)
+        with open(reads, "rb") as answers:
+            said = answers.read()
+        codes = [int.from_bytes(said[at : at + 3]) & 0xFFF for at in range(0, len(said), 3)]
+        assert codes == [0, 100, 200, 300]

@@ -178,6 +178,8 @@ def test_a_small_task_is_learned_through_the_chips(
         (["--frontend", "attached", "--bits", "3"], "--preset"),
         (["--frontend", "attached", "--strike", "0.1"], "--strike"),
         (["--design", "maker8x8"], "--frontend attached"),
+        (["--keep-weights"], "needs --frontend attached"),
+        (["--frontend", "attached", "--keep-weights", "--load", "x.madem"], "--load"),
         (["--board", "unix:wiring=nothing"], "no board design 'nothing'"),
     ],
 )

@@ -218,8 +218,8 @@ def test_a_saved_state_goes_through_the_chips_and_back(tmp_path: Path) -> None:
     assert result["write_verify"]["failed"] == 0
 
 
-def test_devices_are_initialised_with_the_weights_of_the_seed(tmp_path: Path) -> None:
-    """Those that the emulated front end would begin with."""
+def test_learning_starts_from_the_weights_of_the_seed(tmp_path: Path) -> None:
+    """Those that the emulated front end would begin with, or those that the devices hold."""
     found, saved = tmp_path / "found.json", tmp_path / "x.madem"
     command = ["learn", str(small_task(tmp_path)), "--no-baselines", "--quiet", "--epochs", "0"]
     command += ["--layers", "8", "--bits", "5", "--seed", "4", "--board", "twin"]
@@ -227,7 +227,7 @@ def test_devices_are_initialised_with_the_weights_of_the_seed(tmp_path: Path) ->
     fresh = state.load(saved)
     command = [part for part in command if part not in ("--bits", "5", "--board", "twin")]
     command += ["--frontend", "attached", "--design", DESIGN, "--preset", "cmo_hfox_2025"]
-    command += ["--initialise", "--save", str(saved), "--json", str(found)]
+    command += ["--save", str(saved), "--json", str(found)]
     assert main(command) == 0
     written = json.loads(found.read_text())["write_verify"]
     assert written["failed"] == 0
@@ -236,7 +236,9 @@ def test_devices_are_initialised_with_the_weights_of_the_seed(tmp_path: Path) ->
         pairs = [np.frombuffer(each, np.uint8).astype(int) for each in (wanted, part)]
         off = pairs[1] - np.minimum(pairs[0], 200) - round(200 * 8 / 82)
         assert np.abs(off).max() <= 10  # of 200: the tolerance, and two readings
-    assert main(["learn", "digits", "--initialise"]) == 2
+    assert main([*command, "--keep-weights"]) == 0
+    assert json.loads(found.read_text())["write_verify"] is None
+    assert state.load(saved).devices != fresh.devices
 
 
 @pytest.mark.parametrize("design", ["maker8x8", DESIGN])

@@ -9,7 +9,7 @@ the address, which needs LDAC, is refused.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 INTERNAL_REFERENCE = 2.048
 """Volts."""
@@ -17,8 +17,7 @@ EEPROM_WRITE = 0.025
 """Seconds, typical (50 ms at most): electrical characteristics."""
 
 
-@dataclass(frozen=True)
-class Channel:
+class Channel(NamedTuple):
     """A channel's register: V_REF (1 = internal), PD (0 = on), G_X (1 = gain 2), D (12 bits)."""
 
     vref: int = 0
@@ -38,6 +37,9 @@ class Channel:
         return Channel(word >> 15, word >> 13 & 3, word >> 12 & 1, word & 0xFFF)
 
 
+_POWER_UP = Channel(vref=1)
+
+
 class Mcp4728:
     """The chip.
 
@@ -52,7 +54,7 @@ class Mcp4728:
         address: int = 0x60,
         supply: float = 5.0,
         changed: Callable[[], None] = lambda: None,
-        eeprom: Channel = Channel(vref=1),
+        eeprom: Channel = _POWER_UP,
     ) -> None:
         """Args:
         now: the time in seconds, for the EEPROM.
@@ -75,9 +77,11 @@ class Mcp4728:
     def volts(self) -> list[float]:
         """Outputs A to D. A powered-down one is held at ground by its resistor."""
         found = []
-        for c in self.channels:
-            full = INTERNAL_REFERENCE * (1 + c.gain) if c.vref else self._supply
-            found.append(0.0 if c.pd else min(full * c.data / 4096, self._supply))
+        supply = self._supply
+        for vref, pd, gain, data in self.channels:
+            full = INTERNAL_REFERENCE * (1 + gain) if vref else supply
+            level = full * data / 4096
+            found.append(0.0 if pd else level if level < supply else supply)
         return found
 
     @property
@@ -90,7 +94,7 @@ class Mcp4728:
         if data[:1] == b"\x06":
             self.channels = list(self._eeprom)
         elif data[:1] == b"\x09":
-            self.channels = [replace(c, pd=0) for c in self.channels]
+            self.channels = [c._replace(pd=0) for c in self.channels]
         elif data[:1] != b"\x08":
             return 0
         self._changed()
@@ -135,11 +139,9 @@ class Mcp4728:
     def _fast(self, data: bytes) -> int:
         """Figure 5-7: two bytes a channel, from A on; reference and gain stay."""
         for channel in range(min(len(data) // 2, 4)):
-            high, low = data[2 * channel : 2 * channel + 2]
-            old = self.channels[channel]
-            self.channels[channel] = Channel(
-                old.vref, high >> 4 & 3, old.gain, (high & 15) << 8 | low
-            )
+            high, low = data[2 * channel], data[2 * channel + 1]
+            vref, _, gain, _ = self.channels[channel]
+            self.channels[channel] = Channel(vref, high >> 4 & 3, gain, (high & 15) << 8 | low)
         if len(data) % 2 or len(data) > 8:
             self.misuse.append(f"a fast write of {len(data)} bytes")
         return min(len(data), 8)
@@ -179,6 +181,6 @@ class Mcp4728:
             self.misuse.append(f"command 0x{first:02x} is not known or not whole")
             return 1
         self.channels = [
-            replace(c, **{field: value}) for c, value in zip(self.channels, values, strict=True)
+            c._replace(**{field: value}) for c, value in zip(self.channels, values, strict=True)
         ]
         return taken

@@ -108,8 +108,8 @@ def voltages(
         must = f"({shape}{lines}) or ({shape}vectors, {lines})"
         raise ValueError(f"the shape of {name} is {v.shape}, but must be {must}")
     # One comparison finds both what is too large and what is not a number.
-    if not np.abs(v).max() <= limit * (1 + 1e-9):
-        worst: Any = np.abs(v).max()
+    worst: Any = np.maximum.reduce(np.abs(v), axis=None)
+    if not worst <= limit * (1 + 1e-9):
         need(bool(np.isfinite(worst)), name, "not finite", "finite everywhere")
         raise ValueError(f"{name} reaches {worst:g} V, but must be within {limit:g} V")
     return v

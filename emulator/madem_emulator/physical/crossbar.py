@@ -232,9 +232,8 @@ class Crossbar:
         counters.device_reads += vectors * self.rows * self.columns
         counters.read_time += spent
         sums = electrics.line_sums(transposed)
-        counters.read_energy += self.read_time * float(
-            (v * v * (sums[..., None, :] if many else sums)).sum()
-        )
+        power = v * v * (sums[..., None, :] if many else sums)
+        counters.read_energy += self.read_time * float(np.add.reduce(power, axis=None))
         self._devices.elapse_traps(spent)
 
     # Writing

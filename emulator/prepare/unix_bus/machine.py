@@ -8,8 +8,10 @@ such operations don't. madem_emulator/bus.py has the other end and the format.
 
 import os
 import struct
+from array import array
 from errno import EIO, ENODEV, ETIMEDOUT
 
+import micropython
 from micropython import const
 from umachine import *  # noqa: F403
 
@@ -23,40 +25,74 @@ _I2C_WRITE = const(7)
 _I2C_READ = const(8)
 _ADC_READ = const(9)
 
-_LONGEST = const(4096)  # bytes in one message
+_LONGEST = const(4096)  # bytes of a transfer in one message
 _MOST_HELD = const(1024)
 
-_line = open(int(os.getenv("MADEM_BUS")), "r+b")  # noqa: SIM115
+_answers, _questions = os.getenv("MADEM_BUS").split(",")
+_read = open(int(_answers), "rb").readinto  # noqa: SIM115
+_write = open(int(_questions), "wb").write  # noqa: SIM115
 _status = bytearray(3)
 
+# What has no answer and has not gone out yet, and how many bytes of it there are. Nothing here
+# allocates where a board would not: MicroPython's allocator takes long for many small objects.
+_held = bytearray(_MOST_HELD + 4 + _LONGEST)
+_count = array("H", (0,))
 
-_held = bytearray()  # what has no answer and has not gone out yet
+
+@micropython.viper
+def _begin(operation: int, unit: int, n: int):
+    """The head of a message of n bytes."""
+    held = ptr8(_held)  # noqa: F405
+    count = ptr16(_count)  # noqa: F405
+    at = int(count[0])
+    held[at] = operation
+    held[at + 1] = unit
+    held[at + 2] = n
+    held[at + 3] = n >> 8
+    count[0] = at + 4
 
 
-def _hold(head, data=b""):
-    _held.extend(head)
-    _held.extend(data)
-    if len(_held) > _MOST_HELD:
+@micropython.viper
+def _append(data: ptr8, n: int) -> int:  # noqa: F405
+    """Bytes of a message; how many are held then."""
+    held = ptr8(_held)  # noqa: F405
+    count = ptr16(_count)  # noqa: F405
+    at = int(count[0])
+    for k in range(n):
+        held[at + k] = data[k]
+    count[0] = at + n
+    return at + n
+
+
+@micropython.native
+def _hold(data):
+    """The end of a message without an answer."""
+    if _append(data, len(data)) > _MOST_HELD:
         _flush()
 
 
 def _flush():
-    global _held
-    _line.write(_held)
-    _held = bytearray()
+    _write(_held, _count[0])
+    _count[0] = 0
 
 
-def _send(operation, unit, data):
-    """One with an answer."""
-    _held.extend(struct.pack("<BBH", operation, unit, len(data)))
-    _held.extend(data)
-    _flush()
+@micropython.native
+def _ask(data):
+    """The end of a message with an answer."""
+    n = len(data)
+    if n > _LONGEST:
+        _flush()
+        _write(data)
+    else:
+        _write(_held, _append(data, n))
+        _count[0] = 0
 
 
+@micropython.native
 def _receive(buffer):
-    got = _line.readinto(buffer)
+    got = _read(buffer)
     while got < len(buffer):
-        n = _line.readinto(memoryview(buffer)[got:])
+        n = _read(memoryview(buffer)[got:])
         if not n:
             raise OSError(EIO)
         got += n
@@ -71,8 +107,8 @@ class Pin:
 
     def __init__(self, id, mode=-1, pull=-1, *, value=None):
         self._id = id if isinstance(id, int) else int(id.lstrip("GP"))
-        self._high = struct.pack("<BBHB", _PIN_WRITE, self._id, 1, 1)
-        self._low = struct.pack("<BBHB", _PIN_WRITE, self._id, 1, 0)
+        self._high = bytes((_PIN_WRITE, self._id, 1, 0, 1))
+        self._low = bytes((_PIN_WRITE, self._id, 1, 0, 0))
         self.init(mode, pull, value=value)
 
     def init(self, mode=-1, pull=-1, *, value=None):
@@ -86,16 +122,19 @@ class Pin:
             else:
                 self.off()
             return None
-        _send(_PIN_READ, self._id, b"")
+        _begin(_PIN_READ, self._id, 0)
+        _flush()
         answer = bytearray(1)
         _receive(answer)
         return answer[0]
 
     __call__ = value
 
+    @micropython.native
     def on(self):
         _hold(self._high)
 
+    @micropython.native
     def off(self):
         _hold(self._low)
 
@@ -114,29 +153,34 @@ class SPI:
     def init(self, baudrate=1000000, *, polarity=0, phase=0, bits=8, firstbit=0):
         if bits != 8 or firstbit:
             raise ValueError("8 bits, the highest first, are what this bus has")
-        _hold(struct.pack("<BBHIB", _SPI_SETUP, self._id, 5, baudrate, 2 * polarity + phase))
+        _begin(_SPI_SETUP, self._id, 5)
+        _hold(struct.pack("<IB", baudrate, 2 * polarity + phase))
 
     def deinit(self):
         pass
 
     def write(self, buf):
+        if len(buf) <= _LONGEST:
+            _begin(_SPI_WRITE, self._id, len(buf))
+            _hold(buf)
+            return
         view = memoryview(buf)
         for at in range(0, len(view), _LONGEST):
-            part = view[at : at + _LONGEST]
-            _hold(struct.pack("<BBH", _SPI_WRITE, self._id, len(part)), part)
+            self.write(view[at : at + _LONGEST])
 
+    @micropython.native
     def write_readinto(self, write_buf, read_buf):
-        if len(write_buf) != len(read_buf):
+        n = len(write_buf)
+        if n != len(read_buf):
             raise ValueError("buffers must be the same length")
-        if len(write_buf) <= _LONGEST:
-            _send(_SPI_TRANSFER, self._id, write_buf)
+        if n <= _LONGEST:
+            _begin(_SPI_TRANSFER, self._id, n)
+            _ask(write_buf)
             _receive(read_buf)
             return
-        sent = memoryview(write_buf)
-        received = memoryview(read_buf)
-        for at in range(0, len(sent), _LONGEST):
-            _send(_SPI_TRANSFER, self._id, sent[at : at + _LONGEST])
-            _receive(received[at : at + _LONGEST])
+        sent, received = memoryview(write_buf), memoryview(read_buf)
+        for at in range(0, n, _LONGEST):
+            self.write_readinto(sent[at : at + _LONGEST], received[at : at + _LONGEST])
 
     def readinto(self, buf, write=0):
         self.write_readinto(bytes((write,)) * len(buf), buf)
@@ -153,7 +197,8 @@ class I2C:
         self.init(freq=freq)
 
     def init(self, *, scl=None, sda=None, freq=400000):
-        _hold(struct.pack("<BBHI", _I2C_SETUP, self._id, 4, freq))
+        _begin(_I2C_SETUP, self._id, 4)
+        _hold(struct.pack("<I", freq))
 
     def deinit(self):
         pass
@@ -176,14 +221,16 @@ class I2C:
         return found
 
     def writeto(self, addr, buf, stop=True):
-        _send(_I2C_WRITE, self._id, bytes((addr, stop)) + buf)
+        _begin(_I2C_WRITE, self._id, 2 + len(buf))
+        _ask(bytes((addr, stop)) + buf)
         return self._answered()
 
     def writevto(self, addr, vector, stop=True):
         return self.writeto(addr, b"".join(vector), stop)
 
     def readfrom_into(self, addr, buf, stop=True):
-        _send(_I2C_READ, self._id, struct.pack("<BBH", addr, stop, len(buf)))
+        _begin(_I2C_READ, self._id, 4)
+        _ask(struct.pack("<BBH", addr, stop, len(buf)))
         self._answered()
         _receive(buf)
 
@@ -210,7 +257,8 @@ class ADC:
         self._id = pin if isinstance(pin, int) else pin._id
 
     def read_u16(self):
-        _send(_ADC_READ, self._id, b"")
+        _begin(_ADC_READ, self._id, 0)
+        _flush()
         answer = bytearray(2)
         _receive(answer)
         return answer[0] | answer[1] << 8

@@ -22,9 +22,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--save", metavar="FILE", help="save what was learned")
     parser.add_argument("--load", metavar="FILE", help="go on from a saved state")
     parser.add_argument(
-        "--initialise",
+        "--keep-weights",
         action="store_true",
-        help="--frontend attached: bring all devices to fresh random weights first",
+        help="--frontend attached: learn on from what the devices behind the chips hold, instead of"
+        " writing fresh random weights into them first",
     )
     parser.add_argument("--no-baselines", action="store_true", help="leave the comparison out")
     parser.add_argument(
@@ -72,6 +73,8 @@ def _as_the_state_says(args: argparse.Namespace) -> None:
 
 def run(args: argparse.Namespace, terminal: Terminal) -> int:
     """Train, evaluate, compare, save."""
+    if args.keep_weights and (args.frontend != "attached" or args.load is not None):
+        raise TaskError("--keep-weights needs --frontend attached, and can't be used with --load")
     if args.on_the_fly:
         return fly.run(args, terminal)
     fly.check_unused(args)
@@ -79,8 +82,6 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
         raise TaskError("--inject puts faults into the chips of --frontend attached")
     if args.novelty is not None and args.frontend != "attached":
         return unlabelled.run(args, terminal)
-    if args.initialise and (args.frontend != "attached" or args.load is not None):
-        raise TaskError("--initialise needs --frontend attached, and can't be used with --load")
     if args.load is not None:
         _as_the_state_says(args)
     task, plan = training.make_plan(args)
@@ -92,7 +93,9 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
     spec = attached.board_spec(args) if args.frontend == "attached" else args.board
     with session.open_learner(spec) as device:
         resume = Path(args.load) if args.load else None
-        learner, plan = session.prepare(device, plan, task, resume, args.initialise)
+        learner, plan = session.prepare(
+            device, plan, task, resume, args.keep_weights, terminal.progress
+        )
         run = session.Run(task, plan, learner.config, args.board, args.preset, args.frontend)
         what = f"learning {task.name} on {args.board}"
         training.train(run, learner, terminal, what, strike=strike)

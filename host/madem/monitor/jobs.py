@@ -77,7 +77,8 @@ class LearnTask:
     def __call__(self, device: Device, watch: Watch, limits: Limits) -> None:
         """See `Job`."""
         task = self.task
-        learner, plan = session.prepare(device, self.plan, task, None)
+        # Nothing could be seen, and nothing stopped, while devices behind chips are written.
+        learner, plan = session.prepare(device, self.plan, task, None, keep_weights=True)
         config = learner.config
         total = plan.epochs * task.samples_per_pass
         watch.set(
