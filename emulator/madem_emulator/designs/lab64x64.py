@@ -38,8 +38,10 @@ TRANSCONDUCTANCE = 400e-6
 """A/V² of its saturation current I = k (V_G − V_T)² (declared)."""
 ADC_NOISE = 0.00015
 """σ of a sample in volts, a code: amplifier and converter together (declared)."""
-NOISE = ((ADC_NOISE / CODE) ** 2 + 1 / 12) ** 0.5
-"""σ of a code, its rounding included."""
+CONVERSIONS = 2
+"""That a reading is the mean of."""
+NOISE = (((ADC_NOISE / CODE) ** 2 + 1 / 12) / CONVERSIONS + 1 / 16) ** 0.5
+"""σ of a reading, its roundings included: half of all means of two codes are rounded down."""
 OFFSET = 0.0005
 """σ of a line's zero in volts: amplifier and converter together (declared)."""
 
@@ -47,7 +49,7 @@ OFFSET = 0.0005
 PIN_DACS = tuple(range(2, 11))
 """Chip selects: four chips of the word lines, four of the bit lines, one of the gates' voltage."""
 PIN_ADDRESS = (11, 12, 13, 14)
-PIN_GATES, PIN_PULSE = 15, 26
+PIN_GATES, PIN_PULSE, PIN_RESET = 15, 26, 27
 PIN_ROW_ADC, PIN_COLUMN_ADC, PIN_ROW_CONVST, PIN_COLUMN_CONVST = 17, 20, 21, 22
 
 
@@ -97,6 +99,7 @@ class Board:
             for card in range(SOCKETS)
         ]
         bus.attach_spi(0, _Decoder(bus, self.gates), PIN_GATES)
+        bus.watch(PIN_RESET, self._reset_gates)
         bus.watch(PIN_PULSE, self._pulse)
 
     @property
@@ -125,11 +128,18 @@ class Board:
         self._volts[16 * k : 16 * k + 16] = self.dacs[k].volts
 
     def _turn_gates(self, card: int, closed: int) -> None:
+        if not closed and card not in self._gated:
+            return
         self._pulses.lines_changed()
         self._gated.pop(card, None)
         if closed:
             bits = np.frombuffer(closed.to_bytes(8, "little"), np.uint8)
             self._gated[card] = np.unpackbits(bits, bitorder="little").astype(bool)
+
+    def _reset_gates(self, level: bool) -> None:
+        if not level:
+            for chain in self.gates:
+                chain.reset()
 
     def _driven(self, columns: bool) -> Floats:
         """Volts of the DACs of one side, (64,)."""
