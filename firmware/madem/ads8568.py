@@ -34,7 +34,7 @@ class ADS8568:
     def read(self, zero, out):
         """Convert all channels twice; out[k] = zero[k] − mean code of channel k.
 
-        OSError: the two are never about the same.
+        OSError: the two are never about the same, or the chips don't answer.
         """
         answer, second = self._answer, self._second
         for _ in range(_TRIES):
@@ -54,6 +54,7 @@ class ADS8568:
         _below(out, zero, answer, answer, len(answer) >> 1)
 
     def _convert(self, answer):
+        """OSError: MISO stays low or high, where offsets and noise would make codes differ."""
         convst = self._convst
         convst.on()
         convst.off()
@@ -62,6 +63,8 @@ class ADS8568:
         self._frame_sync.off()
         spi.readinto(answer)
         self._frame_sync.on()
+        if _stuck(answer, len(answer)):
+            raise OSError("the %s ADS8568 do not answer" % self._name)
 
 
 @micropython.viper
@@ -79,3 +82,15 @@ def _below(out: ptr16, zero: ptr16, first: ptr8, second: ptr8, n: int) -> int:
             return -1
         out[k] = int(zero[k]) - (a + b >> 1)
     return saturated
+
+
+@micropython.viper
+def _stuck(answer: ptr8, n: int) -> bool:
+    """Whether all bits are the same."""
+    first = int(answer[0])
+    if first != 0 and first != 0xFF:
+        return False
+    for k in range(1, n):
+        if int(answer[k]) != first:
+            return False
+    return True

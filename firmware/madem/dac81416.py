@@ -120,9 +120,7 @@ class DAC81416:
         frame[at] = kept
 
     def _sent(self, changed):
-        """Send the outputs of a mask, each in a frame; whether the chip has them and was not reset.
-
-        """
+        """Send the outputs of a mask, a frame each; whether the chip has them and was not reset."""
         frame = self._frame
         told = self._streaming  # a frame is out whose answer has not come
         right = True

@@ -32,6 +32,8 @@ FULL_READ = 0.2
 """Volts of a line at full activity."""
 PULSE = 1.8
 """Volts across a selected device, the bit line above the word line in a SET."""
+SILENT = 0.01
+"""Volts up to which a line does nothing to a device in a pulse (declared)."""
 THRESHOLD = 0.7
 """Volts between a gate and its word line from which a transistor conducts (declared)."""
 TRANSCONDUCTANCE = 400e-6
@@ -64,6 +66,7 @@ class Board:
     Attributes:
         bus: what the firmware's `machine` talks to.
         cards: arrays by their number.
+        chains: the gates of all cards as they are wired to the bus.
         misuse: what the firmware did that would have hurt devices or meant nothing.
     """
 
@@ -98,9 +101,17 @@ class Board:
             Adg1414(8, lambda closed, card=card: self._turn_gates(card, closed))
             for card in range(SOCKETS)
         ]
-        bus.attach_spi(0, _Decoder(bus, self.gates), PIN_GATES)
+        self.chains = _Decoder(bus, self.gates)
+        bus.attach_spi(0, self.chains, PIN_GATES)
         bus.watch(PIN_RESET, self._reset_gates)
         bus.watch(PIN_PULSE, self._pulse)
+
+    def renew(self, seed: int, faults: Faults | None = None) -> None:
+        """Other cards, of another seed, and perhaps with faults."""
+        self._settle()
+        self._seed = seed
+        self.faults = faults or Faults()
+        self.cards.clear()
 
     @property
     def chips(self) -> list[Dac81416 | Ads8568 | Adg1414]:
@@ -184,7 +195,7 @@ class Board:
             return
         ((number, gated),) = self._gated.items()
         volts = self._driven(columns=True)
-        rows, columns = np.flatnonzero(gated)[:, None], np.flatnonzero(volts)
+        rows, columns = np.flatnonzero(gated)[:, None], np.flatnonzero(np.abs(volts) > SILENT)
         across = volts[columns] - self._driven(columns=False)[rows]
         strength = np.abs(across) / PULSE
         if np.any(np.abs(strength - 1) > 0.1):

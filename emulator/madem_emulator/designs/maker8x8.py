@@ -55,6 +55,7 @@ class Board:
     Attributes:
         bus: what the firmware's `machine` talks to.
         cards: arrays by their number.
+        chain: the shift registers as they are wired to the bus.
         misuse: what the firmware did that would have hurt devices or meant nothing.
     """
 
@@ -87,7 +88,8 @@ class Board:
         self.registers = Hc595(2, self._select)
         bus.attach_spi(0, self.row_adc, PIN_ROW_ADC)
         bus.attach_spi(0, self.column_adc, PIN_COLUMN_ADC)
-        bus.attach_spi(0, _Readback(bus, self.registers), None)
+        self.chain = _Readback(bus, self.registers)
+        bus.attach_spi(0, self.chain, None)
         bus.watch(PIN_LATCH, self.registers.latch)
         bus.watch(PIN_OE, self.registers.enable)
         bus.watch(PIN_PULSE, self._pulse)
