@@ -205,10 +205,14 @@ def test_bits_that_flip_on_their_way_to_the_switches_never_reach_a_pulse(
 ) -> None:
     chips, device = sound
     fired: list[int | None] = []
-    chips.bus.watch(
-        maker8x8.PIN_PULSE, lambda level: level and fired.append(chips.registers.outputs)
-    )
-    line = FlippingSpi(chips.chain, **{way: share})
+
+    def fire(level: bool) -> None:
+        if level:
+            fired.append(chips.registers.outputs)
+
+    chips.bus.watch(maker8x8.PIN_PULSE, fire)
+    hears, says = (share, 0.0) if way == "hears" else (0.0, share)
+    line = FlippingSpi(chips.chain, hears=hears, says=says)
     chips.bus.replace_spi(0, chips.chain, line)
     said = message_of(lambda: learn_much(chips, device, 100))
     chips.bus.replace_spi(0, line, chips.chain)
