@@ -153,6 +153,11 @@ class Bus:
             if chip in chips:
                 chips.remove(chip)
 
+    def replace_spi(self, unit: int, chip: SpiChip, other: SpiChip) -> None:
+        """Put something else on a chip's data lines; its chip select stays wired to it."""
+        bus = self._spi[unit]
+        bus.chips = [(other if each is chip else each, select) for each, select in bus.chips]
+
     def hold_i2c(self, unit: int, stuck: bool = True) -> None:
         """Hold an I2C bus low, as a hung chip does, or let it go."""
         self._i2c.setdefault(unit, _I2c()).stuck = stuck

@@ -48,6 +48,8 @@ class Geometry:
     """σ of a code: amplifier and converter, rounding included."""
     share: Callable[[Floats], Floats]
     """Of the full read voltage, what a line gets for activities of −255 to 255."""
+    conversions: int
+    """That a reading is the mean of."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -23,6 +23,8 @@ _ALL = const((1 << 64) - 1)
 _ZERO_READS = const(8)
 _ZERO_LIMIT = const(100)  # codes of 153 µV: 15 mV
 _LOOP = const(128)  # a level of half a read, for the check of each line
+_EVERY = const(16)  # reads from one check of the lines to the next
+_TRIES = const(3)
 
 
 class Board:
@@ -40,38 +42,46 @@ class Board:
         # Select pins high before anything is clocked.
         selects = [Pin(n, Pin.OUT, value=1) for n in range(2, 11)]
         dacs = self._dacs = [DAC81416(spi, pin, "%d" % k) for k, pin in enumerate(selects)]
-        self._asked = 0
         self._row_dacs = dacs[:4]
         self._column_dacs = dacs[4:8]
         self._gate_voltage = dacs[8]
-        self._row_adc = ADS8568(spi, Pin(17, Pin.OUT, value=1), Pin(21, Pin.OUT, value=0), 8)
-        self._column_adc = ADS8568(spi, Pin(20, Pin.OUT, value=1), Pin(22, Pin.OUT, value=0), 8)
-        self._gates = ADG1414(spi, Pin(15, Pin.OUT, value=1), 8)
+        self._row_adc = ADS8568(
+            spi, Pin(17, Pin.OUT, value=1), Pin(21, Pin.OUT, value=0), 8, "word lines'"
+        )
+        self._column_adc = ADS8568(
+            spi, Pin(20, Pin.OUT, value=1), Pin(22, Pin.OUT, value=0), 8, "bit lines'"
+        )
+        self._gates = ADG1414(spi, Pin(15, Pin.OUT, value=1), Pin(27, Pin.OUT, value=1), 8)
         self._address = [Pin(n, Pin.OUT, value=0) for n in range(11, 15)]
         self._card = 0
-        self._gated = 0  # word lines of that card whose gates are on
+        self._gated = False  # all gates of that card are on, for reads
+        self._pulsing = False  # nothing was driven since all lines were seen to be right
+        self._voltage = 0  # code of the gates' voltage
+        self._reads = 0
         self._check_gates()
         for dac in dacs:
             dac.begin()
         self._rows_driven = self._columns_driven = False
+        self._codes = array("h", bytearray(2 * _LINES))
         self._row_zero = array("h", bytearray(2 * _LINES))
         self._column_zero = array("h", bytearray(2 * _LINES))
         self._check_lines(self._row_dacs, self._row_adc, self._row_zero, "word")
         self._check_lines(self._column_dacs, self._column_adc, self._column_zero, "bit")
 
     def _check_gates(self):
-        """Turn all gates off, and see which sockets hold a card: they need not all do."""
+        """See which sockets hold a card, as they need not all do, and turn all gates off."""
         self._cards = 0  # mask of those that answer
         for card in range(self.CARDS):
             self._turn_to(card)
             if self._gates.answers():
                 self._cards |= 1 << card
+        self._gates.open_all()
         if not self._cards:
             raise OSError("no card answers: the gates' ADG1414 are silent")
 
     def _check_lines(self, dacs, adc, zero, name):
         """Measure the zeros, and whether each DAC channel moves its own ADC channel."""
-        codes = array("h", bytearray(2 * _LINES))
+        codes = self._codes
         none = bytes(2 * _LINES)
         total = [_ZERO_READS // 2] * _LINES
         for _ in range(_ZERO_READS):
@@ -101,6 +111,7 @@ class Board:
         if self._columns_driven:
             self._clear_columns()
         self._rows_driven = True
+        self._pulsing = False
         for k in range(4):
             self._row_dacs[k].write(levels, 16 * k, _READ_SCALE)
 
@@ -108,47 +119,102 @@ class Board:
         """Put activities on the bit lines, and the word lines to 0 V."""
         if self._rows_driven:
             self._clear_rows()
+        if self._pulsing:
+            self._clear_columns()
         self._columns_driven = True
+        self._pulsing = False
         for k in range(4):
             self._column_dacs[k].write(levels, 16 * k, _READ_SCALE)
 
     def sense_columns(self, card, out):
         """Read the bit lines of a card into out."""
-        self._gate(card, _ALL, _GATE_ON)
+        self._gate(card)
         self._column_adc.read(self._column_zero, out)
 
     def sense_rows(self, card, out):
         """Read the word lines of a card into out."""
-        self._gate(card, _ALL, _GATE_ON)
+        self._gate(card)
         self._row_adc.read(self._row_zero, out)
 
     def pulse(self, card, rows, columns, up, train):
-        """`train` pulses, SET if up or RESET, where the rows and columns of two masks cross."""
-        if self._rows_driven:
-            self._clear_rows()
-        self._gate(card, rows, _GATE_SET if up else _GATE_ON)
-        self._columns_driven = True
+        """`train` pulses, SET if up or RESET, where the rows and columns of two masks cross.
+
+        No pulse is given before all that decides it is known to be right.
+        """
         level = _PULSE if up else -_PULSE
+        self._choose(card)
+        if not self._pulsing:
+            self._prepare(level)
+        self._columns_driven = True
         for k in range(4):
             self._column_dacs[k].put_some(columns >> 16 * k & 0xFFFF, level)
+        self._voltage = _GATE_SET if up else _GATE_ON
+        self._gate_voltage.put_some(1, self._voltage)
+        self._gates.hold(rows)
         fire = self._fire
         for _ in range(train):
             fire.on()  # the one-shot ends the pulse, whatever this program does
             fire.off()
+        self._gates.release()
 
     def rest(self):
-        """Bring all lines back to 0 V after pulses; one DAC in turn tells that it was not reset."""
+        """Bring all lines back to 0 V after pulses. OSError: a DAC was reset."""
         self._clear_columns()
         self.check()
 
     def check(self):
-        """OSError: a DAC, one of them in turn, was reset."""
-        self._asked = (self._asked + 1) % len(self._dacs)
-        self._dacs[self._asked].check()
+        """OSError: a DAC was reset."""
+        for dac in self._dacs:
+            dac.check()
 
     def counts(self):
-        """Conversions at either end of the range, and transfers that were repeated: never any."""
-        return self._row_adc.saturated + self._column_adc.saturated, 0
+        """Conversions at either end of the range, and transfers that were repeated."""
+        adcs = [self._row_adc, self._column_adc]
+        repeated = sum([chip.repeated for chip in self._dacs + adcs]) + self._gates.repeated
+        return adcs[0].saturated + adcs[1].saturated, repeated
+
+    def _prepare(self, level):
+        """See that all lines are where they should be, before the first pulse after reads.
+
+        Bits that flipped in a stream of a read may have changed anything in a DAC, and its
+        settings can't be read back. So the bit lines are measured at the level of the pulse.
+        """
+        self._open_gates()
+        self.check()
+        self._clear_rows()
+        for dac in self._column_dacs:
+            dac.fill(level)
+        self._see_columns()
+        for dac in self._column_dacs:
+            dac.zero()
+        self._see_columns()
+        self._see_rows()
+        self._pulsing = True
+
+    def _see_rows(self):
+        self._see(self._row_dacs, self._row_adc, self._row_zero, "word")
+
+    def _see_columns(self):
+        self._see(self._column_dacs, self._column_adc, self._column_zero, "bit")
+
+    def _see(self, dacs, adc, zero, name):
+        """Measure whether all lines of a side follow their DACs, while no card conducts.
+
+        OSError: one doesn't, or a DAC was reset.
+        """
+        line = -1
+        for _ in range(_TRIES):
+            adc.glance(zero, self._codes)
+            right = True
+            for k in range(4):
+                differs = dacs[k].differs(self._codes, 16 * k)
+                if differs >= 0:
+                    right = False
+                    line = 16 * k + differs
+                    dacs[k].renew()
+            if right:
+                return
+        raise OSError("%s line %d does not follow its DAC" % (name, line))
 
     def _clear_rows(self):
         for dac in self._row_dacs:
@@ -157,7 +223,10 @@ class Board:
 
     def _clear_columns(self):
         for dac in self._column_dacs:
-            dac.zero()
+            if self._pulsing:
+                dac.put_some(0, 0)  # a read must not find the voltage of a pulse
+            else:
+                dac.zero()
         self._columns_driven = False
 
     def _turn_to(self, card):
@@ -168,15 +237,37 @@ class Board:
                 self._address[bit].value(card >> bit & 1)
         self._card = card
 
-    def _gate(self, card, rows, voltage):
+    def _choose(self, card):
         if card != self._card:
             if not self._cards >> card & 1:
                 raise OSError("there is no card %d" % card)
-            if self._gated:
-                self._gates.write(0)
-                self._gated = 0
+            self._open_gates()
             self._turn_to(card)
-        if rows != self._gated:
-            self._gates.write(rows)
-            self._gated = rows
-        self._gate_voltage.put(0, voltage)
+
+    def _open_gates(self):
+        if self._gated:
+            self._gates.open_all()
+            self._gated = False
+
+    def _gate(self, card):
+        """Let a card conduct. One read in _EVERY the drivers of one side, by turns, are measured
+        first, and the gates' chain is tried.
+        """
+        self._choose(card)
+        self._reads = (self._reads + 1) % (2 * _EVERY)
+        checked = self._reads % _EVERY == 0
+        if checked:
+            self._open_gates()
+            if self._reads:
+                self._see_rows()
+            else:
+                self._see_columns()
+        if not self._gated:
+            if self._voltage != _GATE_ON:
+                self._voltage = _GATE_ON
+                self._gate_voltage.put_some(1, _GATE_ON)
+            if checked:
+                self._gates.write_twice(_ALL)
+            else:
+                self._gates.write(_ALL)
+            self._gated = True

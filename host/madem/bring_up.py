@@ -55,6 +55,8 @@ _REMEDIES = (
      " select (GP17 the word lines', GP20 the bit lines')"),
     (r"without current|at 0 V", "the amplifier of this line, VMID and reference; OE of the"
      " switches high at power-up; no card in the wrong socket"),
+    (r"ADS8568", "its supply, MISO with a pull-up, SCK, its FS and CONVST, the chain's order"),
+    (r"74HC595", "its supply, the buffer from QH' to MISO and its enable (GP27), the latch (GP21)"),
     (r"ADG1414", "the card's supply and plug, SYNC (GP15 through the decoder), its buffer to MISO"),
     (r"DAC81416", "its supply, its chip select, SCK, MOSI and MISO"),
     (r"follow its DAC", "the amplifier of this line, the wires of its DAC and of its ADC input"),

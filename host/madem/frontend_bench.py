@@ -53,7 +53,7 @@ def run(spec: str, design: str, _progress: Any) -> tuple[dict[str, Any], Table]:
                 ("read", lambda x=x: device.outputs(x)),
                 ("learn", lambda x=x, y=y: device.learn(2000, x, y)),
             ):
-                pieces = [_measure(chips, device, work) for _ in range(_PIECES)]
+                pieces = [_measure(design, chips, device, work) for _ in range(_PIECES)]
                 if what == "learn":  # most samples change nothing
                     pieces = [piece for piece in pieces if piece["pulses_per_s"]] or pieces
                 best = max(pieces, key=lambda piece: piece["share_of_wires"])
@@ -73,12 +73,17 @@ def run(spec: str, design: str, _progress: Any) -> tuple[dict[str, Any], Table]:
     return {"board": spec, "design": design, "frontend": rows}, table
 
 
-def _measure(chips: designs.Board, device: Device, work: Callable[[], object]) -> dict[str, float]:
+def _measure(
+    design: str, chips: designs.Board, device: Device, work: Callable[[], object]
+) -> dict[str, float]:
     """Rates by the device's own busy time."""
+
+    conversions = designs.GEOMETRIES[design].conversions
 
     def counts() -> tuple[float, ...]:
         of = [chips.card(number).counters for number in list(chips.cards)]
-        reads, pulses = sum(c.reads for c in of), sum(c.set_pulses + c.reset_pulses for c in of)
+        reads = sum(c.reads for c in of) / conversions
+        pulses = sum(c.set_pulses + c.reset_pulses for c in of)
         return reads, pulses, chips.bus.transfers, chips.bus.seconds
 
     device.stats()

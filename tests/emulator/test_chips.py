@@ -158,12 +158,12 @@ def test_mcp3208_bytes_may_come_one_at_a_time_and_select_starts_anew() -> None:
 def test_hc595_shifts_latches_and_is_silent_until_enabled() -> None:
     seen: list[int | None] = []
     chain = Hc595(2, seen.append)
-    assert chain.transfer(b"\x12\x34\x56", 1e6) is None
+    assert chain.transfer(b"\x12\x34\x56", 1e6) == b"\0\0\x12"
     chain.latch(True)
     assert chain.outputs is None
     chain.enable(False)
     assert chain.outputs == 0x3456  # the oldest bits fell out of the end
-    chain.transfer(b"\x99", 1e6)
+    assert chain.transfer(b"\x99", 1e6) == b"\x34"  # the oldest bit first
     assert chain.outputs == 0x3456  # not latched yet
     chain.latch(False)
     chain.latch(True)

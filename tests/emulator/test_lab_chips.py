@@ -183,3 +183,18 @@ def test_adg1414_closes_at_the_rising_sync_and_starts_open() -> None:
     chain.transfer(b"\x01", 6e7)
     chain.select(False)
     assert len(chain.misuse) == 2  # too fast, and too short for two chips
+
+
+def test_adg1414_switches_stay_while_sync_is_low_and_open_at_a_reset() -> None:
+    seen: list[int] = []
+    chain = Adg1414(2, seen.append)
+    chain.select(True)
+    chain.transfer(b"\x12\x34", 1e7)
+    chain.select(False)
+    chain.select(True)
+    assert chain.transfer(b"\0\0", 1e7) == b"\x12\x34"  # what the switches hold
+    assert chain.closed == 0x1234
+    chain.reset()
+    assert chain.closed == 0
+    assert chain.transfer(b"\0\0", 1e7) == b"\0\0"
+    assert seen == [0x1234, 0]

@@ -1,9 +1,9 @@
-"""Faults of chips, bus and supply: a clear message or a clean continuation, no silent weight."""
+"""Faults of the maker board's chips, buses and supply: a clear message or a clean continuation."""
 
-import random
+import re
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
@@ -13,8 +13,10 @@ from madem.chips import Chips
 from madem.device import Device, connect
 from madem.errors import DeviceError, LinkError
 from madem.repl import open_port
+from madem_emulator.bus import SpiChip
 from madem_emulator.config import Settings
 from madem_emulator.designs import GEOMETRIES, maker8x8
+from madem_emulator.flipping import FlippingI2c, FlippingSpi
 from madem_emulator.physical import presets
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the emulated board needs Linux")
@@ -68,6 +70,25 @@ def learn(device: Device, times: int) -> None:
         device.learn(SETTINGS.rate(16.0), X, Y, train=2)
 
 
+def learn_much(chips: maker8x8.Board, device: Device, times: int) -> None:
+    """On fresh cards, with samples that leave always something to learn."""
+    chips.renew(11)
+    device.configure(SETTINGS.integers(), "maker8x8")
+    rng = np.random.default_rng(3)
+    for _ in range(times):
+        x = rng.integers(0, 256, (1, 7)).astype(np.uint8)
+        device.learn(SETTINGS.rate(16.0), x, rng.integers(0, 4, 1).astype(np.uint8), train=2)
+
+
+def message_of(work: Callable[[], object]) -> str:
+    """What the board complains about; empty if it doesn't."""
+    try:
+        work()
+    except DeviceError as error:
+        return str(error)
+    return ""
+
+
 class Eeprom:
     """A chip that acknowledges all, and says what it was told last."""
 
@@ -85,34 +106,6 @@ class Eeprom:
 
     def general_call(self, data: bytes) -> int:
         return 0
-
-
-class Flipping:
-    """A DAC whose line flips some bits, of what it hears or of what it says."""
-
-    def __init__(self, chip: maker8x8.Mcp4728, *, hears: float = 0.0, says: float = 0.0) -> None:
-        self._chip, self._hears, self._says = chip, hears, says
-        self._random = random.Random(5)
-        self.flipped = 0
-
-    def _through(self, data: bytes, share: float) -> bytes:
-        if self._random.random() >= share:
-            return data
-        self.flipped += 1
-        at = self._random.randrange(len(data))
-        return data[:at] + bytes([data[at] ^ 1 << self._random.randrange(4)]) + data[at + 1 :]
-
-    def start(self) -> None:
-        self._chip.start()
-
-    def write(self, data: bytes) -> int:
-        return self._chip.write(self._through(data, self._hears))
-
-    def read(self, n: int) -> bytes:
-        return self._through(self._chip.read(n), self._says)
-
-    def general_call(self, data: bytes) -> int:
-        return self._chip.general_call(data)
 
 
 def hang(chips: maker8x8.Board, address: int, chip: object) -> None:
@@ -160,40 +153,29 @@ def test_a_dip_in_a_pulse_is_told_before_the_next_one(sound: Bench) -> None:
     assert sum(fired) == 1, "no pulse comes after the one in which it happened"
 
 
-def test_bits_that_flip_on_their_way_to_a_dac_never_reach_a_pulse(sound: Bench) -> None:
+@pytest.mark.parametrize("share", [0.01, 0.05, 0.2])
+def test_bits_that_flip_on_their_way_to_a_dac_never_reach_a_pulse(
+    sound: Bench, share: float
+) -> None:
     """Written again until the readback is right; `misuse` tells of pulses with other voltages."""
     chips, device = sound
-    lines = [Flipping(dac, hears=0.2) for dac in chips.dacs]
+    lines = [FlippingI2c(dac, hears=share) for dac in chips.dacs]
     for address, line in zip((0x60, 0x61, 0x62, 0x63), lines, strict=True):
         hang(chips, address, line)
-    learn(device, 30)
-    assert sum(line.flipped for line in lines) > 20
-    assert Chips(device, GEOMETRIES["maker8x8"]).counts().repeated > 10
+    if said := message_of(lambda: learn_much(chips, device, 60)):
+        # A bit may have turned the command into one that changes the reference.
+        assert share > 0.01
+        assert "lost its settings" in said
+        return
+    assert sum(line.flipped for line in lines) > 300 * share
+    assert Chips(device, GEOMETRIES["maker8x8"]).counts().repeated > 100 * share
 
 
 def test_a_dac_that_says_nonsense_is_named(sound: Bench) -> None:
     chips, device = sound
-    hang(chips, 0x61, Flipping(chips.dacs[1], says=1.0))
+    hang(chips, 0x61, FlippingI2c(chips.dacs[1], says=1.0))
     with pytest.raises(DeviceError, match="0x61 lost its settings"):
         learn(device, 30)
-
-
-class Noisy:
-    """An ADC whose MISO flips bits of some conversions."""
-
-    def __init__(self, chip: maker8x8.Mcp3208, share: float) -> None:
-        self._chip, self._share = chip, share
-        self._random = random.Random(6)
-
-    def select(self, selected: bool) -> None:
-        self._chip.select(selected)
-
-    def transfer(self, data: bytes, clock: float) -> bytes:
-        said = bytearray(self._chip.transfer(data, clock))
-        if self._random.random() < self._share:
-            bit = 12 + self._random.randrange(11)  # of the code, but its last one
-            said[bit >> 3] ^= 0x80 >> (bit & 7)
-        return bytes(said)
 
 
 @pytest.mark.parametrize("share", [0.05, 1.0])
@@ -202,9 +184,8 @@ def test_bits_that_flip_on_their_way_from_an_adc_are_read_again(sound: Bench, sh
     counted = Chips(device, GEOMETRIES["maker8x8"])
     expected = device.outputs(np.repeat(X, 40, axis=0))
     before = counted.counts().repeated
-    chips.bus.remove_spi(0, chips.column_adc)
-    noisy = Noisy(chips.column_adc, share)
-    chips.bus.attach_spi(0, noisy, maker8x8.PIN_COLUMN_ADC)
+    noisy = FlippingSpi(chips.column_adc, says=share)
+    chips.bus.replace_spi(0, chips.column_adc, noisy)
     try:
         if share == 1.0:
             with pytest.raises(DeviceError, match="bit errors from the bit lines' MCP3208"):
@@ -214,8 +195,103 @@ def test_bits_that_flip_on_their_way_from_an_adc_are_read_again(sound: Bench, sh
             assert np.abs(found.astype(int) - expected).max() <= 3
             assert counted.counts().repeated > before
     finally:
-        chips.bus.remove_spi(0, noisy)
-        chips.bus.attach_spi(0, chips.column_adc, maker8x8.PIN_COLUMN_ADC)
+        chips.bus.replace_spi(0, noisy, chips.column_adc)
+
+
+@pytest.mark.parametrize("share", [0.001, 0.02, 0.2])
+@pytest.mark.parametrize("way", ["hears", "says"])
+def test_bits_that_flip_on_their_way_to_the_switches_never_reach_a_pulse(
+    sound: Bench, way: str, share: float
+) -> None:
+    chips, device = sound
+    fired: list[int | None] = []
+
+    def fire(level: bool) -> None:
+        if level:
+            fired.append(chips.registers.outputs)
+
+    chips.bus.watch(maker8x8.PIN_PULSE, fire)
+    hears, says = (share, 0.0) if way == "hears" else (0.0, share)
+    line = FlippingSpi(chips.chain, hears=hears, says=says)
+    chips.bus.replace_spi(0, chips.chain, line)
+    said = message_of(lambda: learn_much(chips, device, 100))
+    chips.bus.replace_spi(0, line, chips.chain)
+    assert not said or (share == 0.2 and "74HC595: bit errors" in said)
+    assert set(fired) == {0}, "card 0, and not in a read"
+    if share == 0.02:
+        assert Chips(device, GEOMETRIES["maker8x8"]).counts().repeated > 0
+    assert list(chips.cards) == [0]
+    device.configure(SETTINGS.integers(), "maker8x8")
+    learn(device, 20)
+    assert device.outputs(X).argmax() == 1
+
+
+def test_switches_that_do_not_answer_are_named(sound: Bench) -> None:
+    chips, device = sound
+    chips.bus.remove_spi(0, chips.chain)
+    try:
+        with pytest.raises(DeviceError, match="74HC595: bit errors, or they do not answer"):
+            device.configure(SETTINGS.integers(), "maker8x8")
+    finally:
+        chips.bus.attach_spi(0, chips.chain, None)
+
+
+class OtherChannel:
+    """An ADC to which the number of the channel comes with a flipped bit."""
+
+    def __init__(self, chip: SpiChip) -> None:
+        self._chip = chip
+        self.times = 0
+
+    def select(self, selected: bool) -> None: ...
+
+    def transfer(self, data: bytes, clock: float) -> bytes | None:
+        self.times += 1
+        return self._chip.transfer(
+            data[:1] + bytes([data[1] ^ (self.times & 1) << 6]) + data[2:], clock
+        )
+
+
+def test_a_line_that_flips_the_channel_is_told_within_16_reads(sound: Bench) -> None:
+    """Every other conversion is one of the neighbour."""
+    chips, device = sound
+    other = OtherChannel(chips.column_adc)
+    chips.bus.replace_spi(0, chips.column_adc, other)
+    reads = chips.card(0).counters.reads
+    try:
+        with pytest.raises(DeviceError, match="bit errors on the way to the bit lines' MCP3208"):
+            device.outputs(np.repeat(X, 40, axis=0))
+    finally:
+        chips.bus.replace_spi(0, other, chips.column_adc)
+    assert other.times <= 15 * 8 + 8 * 6  # three pairs of the last read's lines, at most
+    assert chips.card(0).counters.reads - reads <= 16
+
+
+@pytest.mark.parametrize("share", [0.2, 1.0])
+def test_a_bad_line_to_a_dac_is_told_by_reads(sound: Bench, share: float) -> None:
+    """One read in 16 has its drivers read back: in the count, or in a message if it stays so."""
+    chips, device = sound
+    lines = [FlippingI2c(dac, hears=share) for dac in chips.dacs[:2]]
+    for address, line in zip((0x60, 0x61), lines, strict=True):
+        hang(chips, address, line)
+    rng = np.random.default_rng(1)
+    reads = chips.card(0).counters.reads
+    counted = Chips(device, GEOMETRIES["maker8x8"])
+
+    def predict() -> None:
+        for _ in range(200):
+            device.outputs(rng.integers(1, 256, (1, 7)).astype(np.uint8))
+            if counted.counts().repeated:
+                return
+
+    said = message_of(predict)
+    if share == 1.0:
+        assert re.search("0x6[01] (lost its settings|stopped)", said)
+    else:
+        assert said or counted.counts().repeated
+    if share == 1.0:
+        assert chips.card(0).counters.reads - reads <= 16
+    chips.misuse.clear()  # reads at voltages that nobody asked for
 
 
 def test_saturated_conversions_are_counted(sound: Bench) -> None:

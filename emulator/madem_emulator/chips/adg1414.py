@@ -2,7 +2,8 @@
 
 Sections meant here: "General description" (at power-up all switches are off, registers hold
 zeros, to 50 MHz), "Input shift register" (8 bits, a rising SYNC makes them the switches),
-"Daisy chain" (SDO is the end of the shift register).
+"Daisy chain" (SDO is the end of the shift register), "RESET/VL" (low for 15 ns opens all switches
+and clears the registers).
 """
 
 from __future__ import annotations
@@ -43,6 +44,12 @@ class Adg1414:
             self.misuse.append(f"a frame of {8 * self._clocked} clocks for {self._bytes} chips")
         self.closed = int.from_bytes(self._shift)
         self._changed(self.closed)
+
+    def reset(self) -> None:
+        """Pin RESET/VL fell."""
+        self._shift = bytes(self._bytes)
+        self.closed = 0
+        self._changed(0)
 
     def transfer(self, data: bytes, clock: float) -> bytes:
         """See `SpiChip`: what was shifted in before comes out of the end."""

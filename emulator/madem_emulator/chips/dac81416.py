@@ -3,8 +3,10 @@
 Sections meant here: 8.3.1 (transfer function, synchronous and asynchronous updates, broadcast),
 8.3.3 (resets), 8.4.3 (power-down), 8.5.1 (stand-alone frames, streaming mode), 8.6 (register map).
 In streaming mode SDO is off, which the data sheet leaves out and its maker confirms (E2E forum,
-thread 1333394). Toggle and differential modes, daisy chain and frame error checking are refused:
-no board here uses them.
+thread 1333394). Otherwise SDO tells the frame before: what a read asked for, or what was written.
+For writes the data sheet says so only where it has frame error checking (8.5.3); there the chip was
+seen to return the read/write bit as 1 (E2E thread 1021390). Toggle and differential modes, daisy
+chain and frame error checking are refused: no board here uses them.
 """
 
 from __future__ import annotations

@@ -1,7 +1,9 @@
 """74HC595: 8-bit shift register with output latches; several in a chain are one longer register.
 
 Function table of the data sheet (onsemi MC74HC595A): shift on a rising shift clock, latch on a
-rising latch clock, OE low enables the outputs, which are high impedance otherwise.
+rising latch clock, OE low enables the outputs, which are high impedance otherwise. The serial
+output SQH (QH' of other makers) is the last stage of the shift register and always on: a clock
+that shifts a bit in finds there the one that falls out.
 """
 
 from __future__ import annotations
@@ -36,9 +38,11 @@ class Hc595:
     def select(self, selected: bool) -> None:
         """See `SpiChip`: it has no chip select."""
 
-    def transfer(self, data: bytes, clock: float) -> None:
-        """See `SpiChip`: every clock shifts. Its output is not wired to MISO."""
-        self._shift = (self._shift << 8 * len(data) | int.from_bytes(data)) & self._mask
+    def transfer(self, data: bytes, clock: float) -> bytes:
+        """See `SpiChip`: every clock shifts; what comes out of the end of the chain."""
+        whole = self._shift << 8 * len(data) | int.from_bytes(data)
+        self._shift = whole & self._mask
+        return (whole >> self._mask.bit_length()).to_bytes(len(data))
 
     def latch(self, level: bool) -> None:
         """The latch clock changed."""

@@ -18,7 +18,9 @@ DESIGNS: dict[str, Callable[..., Board]] = {
 }
 
 GEOMETRIES = {
-    name: Geometry(module.LINES, module.LINES, module.SPAN, module.NOISE, module.share)
+    name: Geometry(
+        module.LINES, module.LINES, module.SPAN, module.NOISE, module.share, module.CONVERSIONS
+    )
     for name, module in (("maker8x8", maker8x8), ("lab64x64", lab64x64))
 }
 """What the digital side and the expected codes of each design follow from."""

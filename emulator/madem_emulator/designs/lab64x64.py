@@ -32,14 +32,18 @@ FULL_READ = 0.2
 """Volts of a line at full activity."""
 PULSE = 1.8
 """Volts across a selected device, the bit line above the word line in a SET."""
+SILENT = 0.01
+"""Volts up to which a line does nothing to a device in a pulse (declared)."""
 THRESHOLD = 0.7
 """Volts between a gate and its word line from which a transistor conducts (declared)."""
 TRANSCONDUCTANCE = 400e-6
 """A/V² of its saturation current I = k (V_G − V_T)² (declared)."""
 ADC_NOISE = 0.00015
 """σ of a sample in volts, a code: amplifier and converter together (declared)."""
-NOISE = ((ADC_NOISE / CODE) ** 2 + 1 / 12) ** 0.5
-"""σ of a code, its rounding included."""
+CONVERSIONS = 2
+"""That a reading is the mean of."""
+NOISE = (((ADC_NOISE / CODE) ** 2 + 1 / 12) / CONVERSIONS + 1 / 16) ** 0.5
+"""σ of a reading, its roundings included: half of all means of two codes are rounded down."""
 OFFSET = 0.0005
 """σ of a line's zero in volts: amplifier and converter together (declared)."""
 
@@ -47,7 +51,7 @@ OFFSET = 0.0005
 PIN_DACS = tuple(range(2, 11))
 """Chip selects: four chips of the word lines, four of the bit lines, one of the gates' voltage."""
 PIN_ADDRESS = (11, 12, 13, 14)
-PIN_GATES, PIN_PULSE = 15, 26
+PIN_GATES, PIN_PULSE, PIN_RESET = 15, 26, 27
 PIN_ROW_ADC, PIN_COLUMN_ADC, PIN_ROW_CONVST, PIN_COLUMN_CONVST = 17, 20, 21, 22
 
 
@@ -62,6 +66,7 @@ class Board:
     Attributes:
         bus: what the firmware's `machine` talks to.
         cards: arrays by their number.
+        chains: the gates of all cards as they are wired to the bus.
         misuse: what the firmware did that would have hurt devices or meant nothing.
     """
 
@@ -96,8 +101,17 @@ class Board:
             Adg1414(8, lambda closed, card=card: self._turn_gates(card, closed))
             for card in range(SOCKETS)
         ]
-        bus.attach_spi(0, _Decoder(bus, self.gates), PIN_GATES)
+        self.chains = _Decoder(bus, self.gates)
+        bus.attach_spi(0, self.chains, PIN_GATES)
+        bus.watch(PIN_RESET, self._reset_gates)
         bus.watch(PIN_PULSE, self._pulse)
+
+    def renew(self, seed: int, faults: Faults | None = None) -> None:
+        """Other cards, of another seed, and perhaps with faults."""
+        self._settle()
+        self._seed = seed
+        self.faults = faults or Faults()
+        self.cards.clear()
 
     @property
     def chips(self) -> list[Dac81416 | Ads8568 | Adg1414]:
@@ -125,11 +139,18 @@ class Board:
         self._volts[16 * k : 16 * k + 16] = self.dacs[k].volts
 
     def _turn_gates(self, card: int, closed: int) -> None:
+        if not closed and card not in self._gated:
+            return
         self._pulses.lines_changed()
         self._gated.pop(card, None)
         if closed:
             bits = np.frombuffer(closed.to_bytes(8, "little"), np.uint8)
             self._gated[card] = np.unpackbits(bits, bitorder="little").astype(bool)
+
+    def _reset_gates(self, level: bool) -> None:
+        if not level:
+            for chain in self.gates:
+                chain.reset()
 
     def _driven(self, columns: bool) -> Floats:
         """Volts of the DACs of one side, (64,)."""
@@ -174,7 +195,7 @@ class Board:
             return
         ((number, gated),) = self._gated.items()
         volts = self._driven(columns=True)
-        rows, columns = np.flatnonzero(gated)[:, None], np.flatnonzero(volts)
+        rows, columns = np.flatnonzero(gated)[:, None], np.flatnonzero(np.abs(volts) > SILENT)
         across = volts[columns] - self._driven(columns=False)[rows]
         strength = np.abs(across) / PULSE
         if np.any(np.abs(strength - 1) > 0.1):

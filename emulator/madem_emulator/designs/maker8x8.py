@@ -35,11 +35,13 @@ PULSE = 1.8
 """Volts across a selected device; half of it across one that shares a line with it."""
 ADC_NOISE = 0.0005
 """σ of a sample in volts, half a code: amplifier and converter together (declared)."""
+CONVERSIONS = 1
+"""That a reading is the mean of."""
 NOISE = ((ADC_NOISE * 4096 / REFERENCE) ** 2 + 1 / 12) ** 0.5
 """σ of a code, its rounding included."""
 
 # Pins of the board, and outputs of the shift registers.
-PIN_ROW_ADC, PIN_COLUMN_ADC, PIN_LATCH, PIN_OE, PIN_PULSE = 17, 20, 21, 22, 26
+PIN_ROW_ADC, PIN_COLUMN_ADC, PIN_LATCH, PIN_OE, PIN_PULSE, PIN_READBACK = 17, 20, 21, 22, 26, 27
 READ, TRANSPOSED, CARD = 1 << 15, 1 << 14, 0xFF
 ROW_DACS, COLUMN_DACS = (0x60, 0x61), (0x62, 0x63)
 
@@ -55,6 +57,7 @@ class Board:
     Attributes:
         bus: what the firmware's `machine` talks to.
         cards: arrays by their number.
+        chain: the shift registers as they are wired to the bus.
         misuse: what the firmware did that would have hurt devices or meant nothing.
     """
 
@@ -92,7 +95,8 @@ class Board:
         self.registers = Hc595(2, self._select)
         bus.attach_spi(0, self.row_adc, PIN_ROW_ADC)
         bus.attach_spi(0, self.column_adc, PIN_COLUMN_ADC)
-        bus.attach_spi(0, self.registers, None)
+        self.chain = _Readback(bus, self.registers)
+        bus.attach_spi(0, self.chain, None)
         bus.watch(PIN_LATCH, self.registers.latch)
         bus.watch(PIN_OE, self.registers.enable)
         bus.watch(PIN_PULSE, self._pulse)
@@ -184,3 +188,18 @@ class Board:
         if len(at[0]):
             array = self._array(self._control & CARD)
             self._pulses.add(array, at[0], at[1], np.sign(across[at]).astype(np.int64))
+
+
+class _Readback:
+    """The shift registers, and a 74LVC1G125 that puts the end of their chain on MISO."""
+
+    def __init__(self, bus: Bus, registers: Hc595) -> None:
+        self._bus = bus
+        self._registers = registers
+
+    def select(self, selected: bool) -> None:
+        """Shift registers have no chip select."""
+
+    def transfer(self, data: bytes, clock: float) -> bytes | None:
+        said = self._registers.transfer(data, clock)
+        return None if self._bus.level(PIN_READBACK) else said
