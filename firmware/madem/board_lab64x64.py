@@ -16,9 +16,12 @@ from .dac81416 import DAC81416
 _LINES = const(64)
 _READ_SCALE = const(2631)  # 255 * 2631 >> 8 = 2620 codes = 200 mV
 _PULSE = const(23593)  # codes: 1.8 V on the bit line of a selected device
-# Codes of the gates' voltage: 1.8 V limits the current of a SET, 2.5 V turns them on.
+# Codes of the gates' voltage: 1.8 V limits the current of a SET, 2.5 V turns them on. One output
+# is joined to them while the one-shot's pulse lasts, the other one at all other times.
 _GATE_SET = const(23593)
 _GATE_ON = const(32767)
+_IN_PULSES = const(1)
+_IN_READS = const(2)
 _ALL = const((1 << 64) - 1)
 _ZERO_READS = const(8)
 _ZERO_LIMIT = const(100)  # codes of 153 µV: 15 mV
@@ -56,7 +59,7 @@ class Board:
         self._card = 0
         self._gated = False  # all gates of that card are on, for reads
         self._pulsing = False  # nothing was driven since all lines were seen to be right
-        self._voltage = 0  # code of the gates' voltage
+        self._readable = False  # the gates' voltage is that of a read
         self._reads = 0
         self._check_gates()
         for dac in dacs:
@@ -148,8 +151,9 @@ class Board:
         self._columns_driven = True
         for k in range(4):
             self._column_dacs[k].put_some(columns >> 16 * k & 0xFFFF, level)
-        self._voltage = _GATE_SET if up else _GATE_ON
-        self._gate_voltage.put_some(1, self._voltage)
+        # Lines keep their voltage between pulses: gates must not.
+        self._gate_voltage.put_some(_IN_PULSES, _GATE_SET if up else _GATE_ON)
+        self._readable = False
         self._gates.hold(rows)
         fire = self._fire
         for _ in range(train):
@@ -263,9 +267,9 @@ class Board:
             else:
                 self._see_columns()
         if not self._gated:
-            if self._voltage != _GATE_ON:
-                self._voltage = _GATE_ON
-                self._gate_voltage.put_some(1, _GATE_ON)
+            if not self._readable:
+                self._gate_voltage.put_some(_IN_READS, _GATE_ON)
+                self._readable = True
             if checked:
                 self._gates.write_twice(_ALL)
             else:

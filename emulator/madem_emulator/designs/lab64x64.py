@@ -3,7 +3,8 @@
 docs/lab_board.md has the parts and the wires. Every line has an amplifier that holds it at its
 DAC's voltage; its output is that voltage less I·R, where I flows from the array, and goes to the
 line's ADC channel. In a pulse a switch joins the line to the DAC itself. The transistors of a row
-have their gates in common: on, off, or at a voltage that limits the current of a SET.
+have their gates in common: off, or at a voltage that the one-shot switches, so that nothing but its
+pulse is ever felt by a device, and that limits the current of a SET.
 """
 
 from __future__ import annotations
@@ -130,13 +131,26 @@ class Board:
         return self.cards[number]
 
     @property
-    def gate_volts(self) -> float:
-        """Of the gates that are on."""
+    def pulse_gate_volts(self) -> float:
+        """Of the gates that are on, while the one-shot's pulse lasts."""
         return float(self._volts[2 * LINES])
+
+    @property
+    def gate_volts(self) -> float:
+        """Of the gates that are on, at all other times."""
+        return float(self._volts[2 * LINES + 1])
 
     def _turn_dac(self, k: int) -> None:
         self._pulses.lines_changed()
         self._volts[16 * k : 16 * k + 16] = self.dacs[k].volts
+        self._look_for_stress()
+
+    def _look_for_stress(self) -> None:
+        """Amplifiers hold lines at their voltage at all times: only gates keep it off devices."""
+        if self._gated and self.gate_volts >= THRESHOLD:
+            most = np.abs(self._volts[: 2 * LINES]).max()
+            if most > self.device.max_read_voltage + 0.01:
+                self.misuse.append(f"{most:.2f} V on a line of a card that conducts")
 
     def _turn_gates(self, card: int, closed: int) -> None:
         if not closed and card not in self._gated:
@@ -146,6 +160,7 @@ class Board:
         if closed:
             bits = np.frombuffer(closed.to_bytes(8, "little"), np.uint8)
             self._gated[card] = np.unpackbits(bits, bitorder="little").astype(bool)
+            self._look_for_stress()
 
     def _reset_gates(self, level: bool) -> None:
         if not level:
@@ -200,10 +215,10 @@ class Board:
         strength = np.abs(across) / PULSE
         if np.any(np.abs(strength - 1) > 0.1):
             self.misuse.append(f"a pulse of {np.abs(across).max():.2f} V")
-        if self.gate_volts < THRESHOLD:
+        if self.pulse_gate_volts < THRESHOLD:
             return
         # A SET ends where the transistor lets no more current through.
-        most = TRANSCONDUCTANCE * (self.gate_volts - THRESHOLD) ** 2 / PULSE
+        most = TRANSCONDUCTANCE * (self.pulse_gate_volts - THRESHOLD) ** 2 / PULSE
         limited = most < 2 * self.device.g_max
         selected = strength >= 0.9
         array = self._array(number)
