@@ -4,8 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 STUBS := .stubs/.ready
-# A file's tests stay together: they share boards.
-PARALLEL := -n 2 --dist loadfile
+# A file's tests stay together: they share boards. Files come in the order of tests/conftest.py.
+PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: demo test quick lint install clean
 demo: $(READY)

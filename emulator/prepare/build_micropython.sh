@@ -167,8 +167,11 @@ configure_rp2040() {
     sed -i -E 's/^(#define MICROPY_(SSL_MBEDTLS|PY_CRYPTOLIB|PY_HASHLIB_SHA1) +)\(1\)/\1(0)/' \
         "$port/mpconfigport.h"
     : >"$sdk/src/rp2_common/pico_cxx_options/new_delete.cpp"
-    # shellcheck disable=SC2016 # CMake's variable
-    echo 'set_target_properties(${MICROPY_TARGET} PROPERTIES LINKER_LANGUAGE C)' >>"$port/CMakeLists.txt"
+    # The linker of C++ would want that library, and brings the mathematical one.
+    cat >>"$port/CMakeLists.txt" <<'END'
+set_target_properties(${MICROPY_TARGET} PROPERTIES LINKER_LANGUAGE C)
+target_link_libraries(${MICROPY_TARGET} m)
+END
     # MicroPython's compiler puts constants between the instructions for a Cortex-M0+, and counts
     # on functions that begin at whole words; its freezer lets them begin at half words.
     sed -i 's/__attribute__ ((aligned (2)))/__attribute__ ((aligned (4)))/' "$source/tools/mpy-tool.py"
