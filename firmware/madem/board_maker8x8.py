@@ -37,7 +37,9 @@ class Board:
         self._row_adc = MCP3208(spi, Pin(17, Pin.OUT, value=1), "word lines'")
         self._column_adc = MCP3208(spi, Pin(20, Pin.OUT, value=1), "bit lines'")
         self._fire = Pin(26, Pin.OUT, value=0)
-        self._switches = HC595(spi, Pin(21, Pin.OUT), Pin(22, Pin.OUT, value=1), Pin(27, Pin.OUT))
+        self._switches = HC595(
+            spi, Pin(21, Pin.OUT), Pin(22, Pin.OUT, value=1), Pin(27, Pin.OUT, value=1)
+        )
         self._row_dacs = (MCP4728(i2c, 0x60), MCP4728(i2c, 0x61))
         self._column_dacs = (MCP4728(i2c, 0x62), MCP4728(i2c, 0x63))
         self._dacs = self._row_dacs + self._column_dacs

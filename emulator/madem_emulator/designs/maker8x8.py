@@ -194,12 +194,16 @@ class _Readback:
     """The shift registers, and a 74LVC1G125 that puts the end of their chain on MISO."""
 
     def __init__(self, bus: Bus, registers: Hc595) -> None:
-        self._bus = bus
         self._registers = registers
+        self._enabled = False
+        bus.watch(PIN_READBACK, self._turn)
+
+    def _turn(self, level: bool) -> None:
+        self._enabled = not level
 
     def select(self, selected: bool) -> None:
         """Shift registers have no chip select."""
 
     def transfer(self, data: bytes, clock: float) -> bytes | None:
         said = self._registers.transfer(data, clock)
-        return None if self._bus.level(PIN_READBACK) else said
+        return said if self._enabled else None
