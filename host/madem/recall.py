@@ -8,13 +8,17 @@ network learned which dots belong to a label: the word is chosen as a whole.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from madem.device import Learner
 from madem.tasks import Task
+from madem_emulator.config import Config
 
 Bytes = NDArray[np.uint8]
+Again = Callable[[int, Bytes, NDArray[np.bool_]], Bytes]
 
 LOOKS = 8
 """At the most, the first one included."""
@@ -33,16 +37,38 @@ def recall(learner: Learner, task: Task, x: Bytes, first: int = 0, looks: int = 
         looks: at the most.
     """
     config = learner.config
-    outputs = learner.outputs(x, first).copy()
-    # Samples whose answer has not stayed yet, and what they were shown.
-    moving, seen = np.arange(len(x)), x
+    return look_until_it_stays(
+        task,
+        config,
+        x,
+        learner.outputs(x, first).copy(),
+        lambda number, seen, moved: learner.outputs(seen[moved], number + first),
+        looks,
+    )
+
+
+def look_until_it_stays(
+    task: Task, config: Config, x: Bytes, outputs: Bytes, again: Again, looks: int = LOOKS
+) -> Bytes:
+    """Answers that have stayed, in `outputs` itself, of one network or of many.
+
+    Args:
+        task: how words and labels are shown.
+        config: of the network.
+        x: what was seen at the first look, (…, inputs).
+        outputs: activities (…, outputs) that came of it.
+        again: from the number of its first sample, what is shown (…, inputs) and whose answer has
+            moved (…), the activities of those that have, (moved, outputs).
+        looks: at the most.
+    """
+    seen = x
     for look in range(1, looks):
-        shown = next_look(task, outputs[moving], config.t_hi, config.t_lo)
-        moved = (shown != seen).any(axis=1)
-        moving, seen = moving[moved], shown[moved]
-        if not len(moving):
+        shown = next_look(task, outputs, config.t_hi, config.t_lo)
+        moved = (shown != seen).any(axis=-1)
+        if not moved.any():
             break
-        outputs[moving] = learner.outputs(seen, LOOK * look + first)
+        seen = shown
+        outputs[moved] = again(LOOK * look, seen, moved)
     return outputs
 
 

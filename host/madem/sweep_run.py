@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from madem import __version__, learn
 from madem.errors import MademError, TaskError
-from madem.recall import LOOK, LOOKS, next_look, words_right
+from madem.recall import look_until_it_stays, words_right
 from madem.sweep_plan import Plan, Point, Value, recipe, wires
 from madem.sweep_store import Outcome, Store
 from madem.tasks import Task
@@ -104,16 +104,13 @@ def _train(task: Task, job: Job) -> tuple[NDArray[np.float64], NDArray[np.float6
     if task.kind == "classify":
         right = twin.answer(outputs) == task.y_test
     else:
-        # As recall.recall: an answer that has stayed is not asked for again.
-        seen: NDArray[np.uint8] = task.x_test
-        for look in range(1, LOOKS):
-            shown = next_look(task, outputs, config.t_hi, config.t_lo)
-            moved = (shown != seen).any(axis=-1)
-            if not moved.any():
-                break
-            seen = shown
-            again = twin.predict_many(LOOK * look, seen)[-1]
-            outputs = np.where(moved[..., None], again, outputs)
+        look_until_it_stays(
+            task,
+            config,
+            task.x_test,
+            outputs,
+            lambda number, seen, moved: twin.predict_many(number, seen)[-1][moved],
+        )
         right = words_right(task, outputs, config.t_hi, config.t_lo)
     return right.mean(axis=1), twin.pulses / config.couplings
 
