@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from madem import braille
-from madem.datafile import MAX_CLASSES, SUFFIXES, read_data_file
+from madem.datafile import MAX_CLASSES, MAX_FEATURES, SUFFIXES, read_data_file
 from madem.errors import TaskError
 
 DISTORTIONS = (0.10, 0.15, 0.20, 0.25, 0.30, 0.35, 0.40)
@@ -38,8 +38,6 @@ LABELLED = 0.2
 """Share of the training samples that come with their word's label."""
 TEST_DRAWS = 200
 SAMPLES_PER_PASS = 450
-MAX_UNITS = 1024
-"""Of a layer: docs/arithmetic.md, "Limits"."""
 FULL_SCALE = 255
 """The largest DAC code."""
 
@@ -395,7 +393,7 @@ def _word_task(
     if classify and len(words) > MAX_CLASSES:
         raise TaskError(f"{len(words)} words; at most {MAX_CLASSES} can be told apart")
     label_lines = 0 if classify or not labels else LABEL_LINES
-    most = (MAX_UNITS - braille.DOTS) // LABEL_LINES
+    most = (MAX_FEATURES - braille.DOTS) // LABEL_LINES
     if label_lines and len(words) > most:
         raise TaskError(f"{len(words)} words; at most {most} can be recalled")
     low, high = distortion if isinstance(distortion, tuple) else (distortion, distortion)
@@ -406,14 +404,15 @@ def _word_task(
 
     patterns = np.array([braille.encode(word) for word in words])
     n_features = braille.DOTS + label_lines * len(words)
-    n_outputs = (0 if classify else braille.DOTS) + (len(words) if classify or label_lines else 0)
+    dots_out = 0 if classify else braille.DOTS
+    words_out = len(words) if classify or label_lines else 0
     # The test sets are drawn by the task itself, so the task is made in two steps.
     task = Task(
         name=name,
         kind="classify" if classify else "reconstruct",
         seed=seed,
         n_features=n_features,
-        n_outputs=n_outputs,
+        n_outputs=dots_out + words_out,
         class_names=words,
         feature_names=(
             *(
