@@ -1,4 +1,6 @@
-"""What tests share: the link's test server behind a pty, and a board that stays behind."""
+"""What tests share: the link's test server behind a pty, a board that stays behind, and one with
+chips.
+"""
 
 import contextlib
 import os
@@ -6,6 +8,7 @@ import pty
 import signal
 import subprocess
 import sys
+import threading
 import tty
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,7 +16,10 @@ from typing import NamedTuple
 
 import pytest
 
-from madem_emulator.unix_board import find_micropython
+from madem.boards import Board
+from madem.repl import open_port
+from madem_emulator.bus import Bus
+from madem_emulator.unix_board import UnixBoard, find_micropython
 
 _ROOT = Path(__file__).parents[2]
 
@@ -67,3 +73,12 @@ def port() -> Iterator[str]:
         finally:
             process.send_signal(signal.SIGINT)
             assert process.wait(10) == 0
+
+
+@contextlib.contextmanager
+def board_with(bus: Bus, flash: Path) -> Iterator[Board]:
+    """An emulated board whose chips this process holds, open, without firmware."""
+    board = UnixBoard(find_micropython(), flash, bus=bus)
+    threading.Thread(target=board.run, args=([],), daemon=True).start()
+    with Board("unix", open_port(board.port)) as opened:
+        yield opened

@@ -2,21 +2,20 @@
 
 import json
 import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from madem.boards import Board
 from madem.cli import main
 from madem.device import Device, Memory, connect
 from madem.errors import DeviceError
-from madem.repl import open_port
 from madem_emulator.config import Settings
 from madem_emulator.designs import maker8x8
 from madem_emulator.physical import presets
+
+from .conftest import board_with
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the emulated board needs Linux")
 
@@ -27,13 +26,8 @@ SETTINGS = Settings(sizes=SIZES, weight_bits=7, w_max=(0.3, 0.2))
 @pytest.fixture(scope="module")
 def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[maker8x8.Board, Device]]:
     """Real firmware on a board whose chips this process holds."""
-    from madem_emulator.unix_board import UnixBoard, find_micropython
-
     chips = maker8x8.Board(presets.TAOX_HFOX_WU2018, seed=3)
-    board = UnixBoard(find_micropython(), tmp_path_factory.mktemp("flash"), bus=chips.bus)
-    pump = threading.Thread(target=board.run, args=([],), daemon=True)
-    pump.start()
-    with Board("unix", open_port(board.port)) as opened:
+    with board_with(chips.bus, tmp_path_factory.mktemp("flash")) as opened:
         yield chips, connect(opened, deploy_firmware=True)
 
 

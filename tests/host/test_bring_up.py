@@ -3,7 +3,6 @@
 import json
 import re
 import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,15 +10,15 @@ import numpy as np
 import pytest
 
 from madem import bring_up
-from madem.boards import Board
 from madem.cli import main
 from madem.device import Device, connect
 from madem.doctor import Check
-from madem.repl import open_port
 from madem_emulator import faults
 from madem_emulator.designs import maker8x8
 from madem_emulator.physical import presets
 from madem_emulator.physical.crossbar import Crossbar
+
+from .conftest import board_with
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the emulated board needs Linux")
 
@@ -43,13 +42,9 @@ def bench(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[tuple[maker8x8.Board, Changing, Device]]:
     """Real firmware on a board whose chips this process holds."""
-    from madem_emulator.unix_board import UnixBoard, find_micropython
-
     injected = Changing()
     chips = maker8x8.Board(KIND, 3, injected)
-    board = UnixBoard(find_micropython(), tmp_path_factory.mktemp("flash"), bus=chips.bus)
-    threading.Thread(target=board.run, args=([],), daemon=True).start()
-    with Board("unix", open_port(board.port)) as opened:
+    with board_with(chips.bus, tmp_path_factory.mktemp("flash")) as opened:
         yield chips, injected, connect(opened, deploy_firmware=True)
 
 

@@ -3,7 +3,6 @@
 import json
 import struct
 import sys
-import threading
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,17 +11,17 @@ import numpy as np
 import pytest
 
 from madem import calibrate
-from madem.boards import Board
 from madem.chips import Chips
 from madem.cli import main
 from madem.device import Device, connect
 from madem.errors import DeviceError
-from madem.repl import open_port
 from madem.state import State
 from madem_emulator.config import Settings
 from madem_emulator.designs import GEOMETRIES, maker8x8
 from madem_emulator.faults import Faults, parse
 from madem_emulator.physical import presets
+
+from .conftest import board_with
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the emulated board needs Linux")
 
@@ -34,13 +33,9 @@ HALF = 64  # pulses for half the window of the preset
 @pytest.fixture(scope="module")
 def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     """Real firmware on a board whose chips this process holds, and its flash."""
-    from madem_emulator.unix_board import UnixBoard, find_micropython
-
     flash = tmp_path_factory.mktemp("flash")
     chips = maker8x8.Board(presets.TAOX_HFOX_WU2018, seed=3)
-    board = UnixBoard(find_micropython(), flash, bus=chips.bus)
-    threading.Thread(target=board.run, args=([],), daemon=True).start()
-    with Board("unix", open_port(board.port)) as opened:
+    with board_with(chips.bus, flash) as opened:
         yield chips, connect(opened, deploy_firmware=True), flash
 
 

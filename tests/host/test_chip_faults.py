@@ -2,7 +2,6 @@
 
 import re
 import sys
-import threading
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -12,12 +11,13 @@ from madem.boards import Board
 from madem.chips import Chips
 from madem.device import Device, connect
 from madem.errors import DeviceError, LinkError
-from madem.repl import open_port
 from madem_emulator.bus import SpiChip
 from madem_emulator.config import Settings
 from madem_emulator.designs import GEOMETRIES, maker8x8
 from madem_emulator.flipping import FlippingI2c, FlippingSpi
 from madem_emulator.physical import presets
+
+from .conftest import board_with
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the emulated board needs Linux")
 
@@ -36,11 +36,7 @@ def wired() -> maker8x8.Board:
 @pytest.fixture(scope="module")
 def board(wired: maker8x8.Board, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Board]:
     """A board with them."""
-    from madem_emulator.unix_board import UnixBoard, find_micropython
-
-    board = UnixBoard(find_micropython(), tmp_path_factory.mktemp("flash"), bus=wired.bus)
-    threading.Thread(target=board.run, args=([],), daemon=True).start()
-    with Board("unix", open_port(board.port)) as opened:
+    with board_with(wired.bus, tmp_path_factory.mktemp("flash")) as opened:
         yield opened
 
 

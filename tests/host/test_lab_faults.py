@@ -2,7 +2,6 @@
 
 import re
 import sys
-import threading
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -13,13 +12,14 @@ from madem.chips import Chips
 from madem.device import Device, connect
 from madem.errors import DeviceError, LinkError
 from madem.recorded import RecordedLockStep
-from madem.repl import open_port
 from madem_emulator.bus import SpiChip
 from madem_emulator.config import Settings
 from madem_emulator.designs import GEOMETRIES, lab64x64
 from madem_emulator.flipping import FlippingSpi
 from madem_emulator.physical import presets
 from madem_emulator.twin_attached import Pulse
+
+from .conftest import board_with
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the emulated board needs Linux")
 
@@ -115,12 +115,8 @@ class Bench:
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
-    from madem_emulator.unix_board import UnixBoard, find_micropython
-
     chips = lab64x64.Board(presets.CMO_HFOX_2025, seed=3)
-    board = UnixBoard(find_micropython(), tmp_path_factory.mktemp("flash"), bus=chips.bus)
-    threading.Thread(target=board.run, args=([],), daemon=True).start()
-    with Board("unix", open_port(board.port)) as opened:
+    with board_with(chips.bus, tmp_path_factory.mktemp("flash")) as opened:
         yield Bench(chips, opened)
 
 

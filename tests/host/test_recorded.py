@@ -3,19 +3,16 @@
 import json
 import re
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from madem.boards import Board
 from madem.cli import main
 from madem.device import Device, connect
 from madem.errors import DeviceError
 from madem.recorded import RecordedLockStep, record
-from madem.repl import open_port
 from madem.soundness import Soundness
 from madem.verify import DiffersError
 from madem_emulator import faults
@@ -23,6 +20,8 @@ from madem_emulator.config import Rule, Settings
 from madem_emulator.designs import GEOMETRIES, maker8x8
 from madem_emulator.physical import presets
 from madem_emulator.twin_attached import Pulse, Read, parse
+
+from .conftest import board_with
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the emulated board needs Linux")
 
@@ -33,12 +32,8 @@ SMALL = (7, 4)
 @pytest.fixture(scope="module")
 def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     """Real firmware on a board whose chips this process holds."""
-    from madem_emulator.unix_board import UnixBoard, find_micropython
-
     chips = maker8x8.Board(presets.TAOX_HFOX_WU2018, seed=3)
-    board = UnixBoard(find_micropython(), tmp_path_factory.mktemp("flash"), bus=chips.bus)
-    threading.Thread(target=board.run, args=([],), daemon=True).start()
-    with Board("unix", open_port(board.port)) as opened:
+    with board_with(chips.bus, tmp_path_factory.mktemp("flash")) as opened:
         yield chips, connect(opened, deploy_firmware=True)
 
 
