@@ -87,7 +87,7 @@ class Bus:
     """What is wired to a board.
 
     Attributes:
-        clock: the board's time in seconds; by default the desktop's.
+        clock: the board's time in seconds; by default since this was made.
         transfers: SPI transfers and, where the board sends them whole, I2C transactions so far.
         seconds: that they take on wires of the clocks that were set up, pauses left out.
     """
@@ -95,7 +95,8 @@ class Bus:
     def __init__(self) -> None:
         self.transfers = 0
         self.seconds = 0.0
-        self.clock: Callable[[], float] = time.monotonic
+        began = time.monotonic()  # a recording behind the bus begins with it
+        self.clock: Callable[[], float] = lambda: time.monotonic() - began
         self._reached = 0.0  # when the last transfer ended
         self._levels: dict[int, int] = {}
         self._selects: dict[int, list[SpiChip]] = {}

@@ -97,7 +97,7 @@ axes = figure.subplots()
 for what in ("usual", *FAULTS):
     here = (truth == what) & (at > begin)
     print(f"{what}: {new[here].sum()} of {here.sum()} windows called new")
-    if what in FAULTS and here.any():
+    if what in FAULTS:
         axes.axvspan(*at[here][[0, -1]], alpha=0.2, color="tab:orange")
         axes.annotate(
             what, (at[here].mean(), 1.02), xycoords=("data", "axes fraction"), ha="center"

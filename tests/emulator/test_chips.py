@@ -216,3 +216,8 @@ def test_what_a_board_sends_may_come_in_any_pieces() -> None:
             said = answers.read()
         codes = [int.from_bytes(said[at : at + 3]) & 0xFFF for at in range(0, len(said), 3)]
         assert codes == [0, 100, 200, 300]
+
+
+def test_time_begins_with_the_bus() -> None:
+    """Sensors play their recordings from there."""
+    assert 0 <= Bus().now() < 1
