@@ -4,12 +4,13 @@ is no) or 2 (bad usage or input, said in one line)."""
 from __future__ import annotations
 
 import argparse
+import importlib
 import io
 import sys
-from types import ModuleType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from madem import __version__
+from madem.commands import ALL
 from madem.errors import MademError
 
 _EPILOG = """\
@@ -34,6 +35,30 @@ class _Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: {message}; see `{self.prog} --help`\n")
 
 
+class _CommandParser(_Parser):
+    """The parser of one command, which is imported when its options are needed."""
+
+    def __init__(self, command: str, **settings: Any) -> None:
+        super().__init__(**settings)
+        self._command = command
+        self._complete = False
+
+    def complete(self) -> None:
+        """Add the options; done by itself before they are parsed."""
+        if self._complete:
+            return
+        self._complete = True
+        command = importlib.import_module(f"madem.commands.{self._command}")
+        command.add_options(self)
+        self.add_argument("--json", metavar="FILE", help="write the result as JSON (- for stdout)")
+        self.add_argument("--quiet", action="store_true", help="print errors only")
+        self.set_defaults(run=command.run)
+
+    def parse_known_args(self, *args: Any, **named: Any) -> Any:
+        self.complete()
+        return super().parse_known_args(*args, **named)
+
+
 def main(argv: list[str] | None = None) -> int:
     """Run one command; returns the exit code."""
     for stream in (sys.stdout, sys.stderr):
@@ -41,13 +66,15 @@ def main(argv: list[str] | None = None) -> int:
             stream.reconfigure(errors="replace")
     try:
         # Takes long enough to be met by a Ctrl-C.
-        from madem import commands, output
+        from madem import output
 
-        args = make_parser(commands).parse_args(argv)
+        args = make_parser().parse_args(argv)
         quiet = args.quiet or args.json == "-"  # the JSON alone, for a program to read
         if args.json not in (None, "-"):
             output.check_file(args.json, make_folder=True)
-        return args.run(args, commands.Terminal(quiet))
+        from madem.commands.terminal import Terminal
+
+        return args.run(args, Terminal(quiet))
     except MademError as error:
         print(f"madem: {error}", file=sys.stderr)
         return 2
@@ -59,8 +86,8 @@ def main(argv: list[str] | None = None) -> int:
         return 1
 
 
-def make_parser(commands: ModuleType) -> _Parser:
-    """The parser of all commands; `commands` is the package madem.commands."""
+def make_parser(complete: bool = False) -> argparse.ArgumentParser:
+    """The parser of all commands; `complete`: with the options of each, to be looked at."""
     parser = _Parser(
         prog="madem",
         description="Learn on a microcontroller with a memristor crossbar, and check every bit.",
@@ -68,16 +95,16 @@ def make_parser(commands: ModuleType) -> _Parser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"madem {__version__}")
-    add = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-
-    for command in commands.ALL:
+    add = parser.add_subparsers(
+        title="commands", metavar="COMMAND", required=True, parser_class=_CommandParser
+    )
+    for name, purpose in ALL.items():
         one = add.add_parser(
-            command.NAME,
-            help=command.HELP,
-            description=command.HELP[0].upper() + command.HELP[1:] + ".",
+            name,
+            command=name,
+            help=purpose,
+            description=purpose[0].upper() + purpose[1:] + ".",
         )
-        command.add_options(one)
-        one.add_argument("--json", metavar="FILE", help="write the result as JSON (- for stdout)")
-        one.add_argument("--quiet", action="store_true", help="print errors only")
-        one.set_defaults(run=command.run)
+        if complete:
+            one.complete()
     return parser

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 import serial
 
-from madem import __version__, cli, commands, deploy, doctor, firmware, learn, session, verify
+from madem import __version__, cli, deploy, doctor, firmware, learn, session, verify
 from madem.boards import Board, open_board
 from madem.commands import training
 from madem.device import Device
@@ -79,7 +79,7 @@ def parsers() -> dict[str, argparse.ArgumentParser]:
     """Every command's parser by its name."""
     (sub,) = (
         action
-        for action in cli.make_parser(commands)._actions
+        for action in cli.make_parser(complete=True)._actions
         if isinstance(action, argparse._SubParsersAction)
     )
     return sub.choices

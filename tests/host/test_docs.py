@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from madem import cli, commands, link
+from madem import cli, link
 from madem.commands import training
 from madem_emulator.config import Rule, Settings
 
@@ -45,7 +45,7 @@ def test_a_command_on_a_page_parses(words: list[str], capsys: pytest.CaptureFixt
         words = [*words, "--help"]  # a mention of a command
     code = 0
     try:
-        cli.make_parser(commands).parse_args(words)
+        cli.make_parser().parse_args(words)
     except SystemExit as end:
         code = end.code
     assert code == 0, capsys.readouterr().err
@@ -60,14 +60,14 @@ def test_the_options_of_the_readme_exist_and_their_defaults_are_right() -> None:
     text = (ROOT / "README.md").read_text()
     choices = next(p for p in text.split("\n\n") if p.startswith("**Choices.**"))
     options = " ".join(choices.split("`")[1].split())
-    args = cli.make_parser(commands).parse_args(["learn", "digits", *options.split()])
+    args = cli.make_parser().parse_args(["learn", "digits", *options.split()])
     assert args.bits == Settings.weight_bits
     assert args.beta == Settings.beta
     assert Rule[args.rule.upper()] == Settings.rule
     assert (args.adc_bits, args.dac_bits) == (Settings.adc_bits, Settings.dac_bits)
     for name in ("read_noise", "cycle_to_cycle", "device_to_device", "stuck"):
         assert getattr(args, name) == getattr(Settings, name)
-    plain = cli.make_parser(commands).parse_args(["learn", "digits"])
+    plain = cli.make_parser().parse_args(["learn", "digits"])
     training.make_plan(plain)  # fills in the defaults
     assert (args.preset, args.seed, args.split) == (plain.preset, plain.seed, plain.split)
 

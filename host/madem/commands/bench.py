@@ -9,9 +9,6 @@ from madem import attached, bench, output, session
 from madem.commands import options
 from madem.commands.terminal import Terminal
 
-NAME = "bench"
-HELP = "figures of the device, the link and its energy"
-
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("what", choices=tuple(bench.RUNS), help="what to measure")

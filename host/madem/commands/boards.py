@@ -17,9 +17,6 @@ from madem.boards import list_boards, open_board
 from madem.commands.terminal import Terminal
 from madem.flash.targets import find_targets
 
-NAME = "boards"
-HELP = "what is attached, what is emulated, and which boards are known"
-
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(

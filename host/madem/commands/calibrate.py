@@ -16,9 +16,6 @@ from madem.errors import TaskError
 from madem_emulator.config import Settings
 from madem_emulator.physical import presets
 
-NAME = "calibrate"
-HELP = "measure a board of chips, and have it keep what was found"
-
 _SHADES = (" ", "░", "▒", "▓", "█")
 
 

@@ -11,9 +11,6 @@ from madem import compare, output, session
 from madem.commands.terminal import Terminal
 from madem.errors import MademError
 
-NAME = "compare"
-HELP = "learning rules against each other on emulated devices"
-
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(

@@ -13,9 +13,6 @@ import shtab
 from madem import session
 from madem.commands.terminal import Terminal
 
-NAME = "completion"
-HELP = "the script that lets a shell complete commands and options"
-
 _BOARDS = "unix unix32 qemu rp2040 auto"
 _PORTS = "/dev/ttyACM* /dev/ttyUSB* /dev/cu.usb* /dev/serial/by-id/*"
 _TASKS = "braille braille-words digits motions"
@@ -28,9 +25,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, terminal: Terminal) -> int:
     """Print the script."""
-    from madem import cli, commands
+    from madem import cli
 
-    parser = cli.make_parser(commands)
+    parser = cli.make_parser(complete=True)
     _say_what_completes(parser)
     script = shtab.complete(parser, args.shell)
     if args.json:

@@ -12,9 +12,6 @@ from madem.commands.terminal import Terminal
 from madem.errors import MademError
 from madem.tasks import load_task
 
-NAME = "demo"
-HELP = "learn Braille on an emulated board and show it"
-
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     options.board(parser)

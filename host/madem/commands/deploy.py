@@ -10,9 +10,6 @@ from madem.boards import open_board
 from madem.commands import options
 from madem.commands.terminal import Terminal
 
-NAME = "deploy"
-HELP = "put the firmware on a board"
-
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     options.board(parser, default="auto")

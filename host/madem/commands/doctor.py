@@ -12,10 +12,6 @@ from madem.commands.terminal import Terminal
 from madem.errors import TaskError
 from madem_emulator.physical import presets
 
-NAME = "doctor"
-HELP = "what is missing, and the command that mends it"
-
-
 _OF_CHIPS = ("design", "preset", "card", "resistors", "inject")
 
 

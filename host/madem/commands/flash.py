@@ -14,9 +14,6 @@ from madem.flash.image import Image, read_image
 from madem.flash.job import Job, Percent
 from madem.flash.targets import Target, choose
 
-NAME = "flash"
-HELP = "put MicroPython on a board"
-
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(

@@ -11,9 +11,6 @@ from madem.commands import fly, options, training, unlabelled
 from madem.commands.terminal import Terminal
 from madem.errors import TaskError
 
-NAME = "learn"
-HELP = "stream samples, learn on the device, evaluate"
-
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     options.board(parser)

@@ -20,9 +20,6 @@ from madem.monitor.fleet import Fleet, Post, names
 from madem.monitor.jobs import Job, LearnOnTheFly, LearnTask, OwnSensor, ReplayStream
 from madem.monitor.watch import Stage
 
-NAME = "monitor"
-HELP = "boards at work: signal, features, activities, weights, accuracy and health"
-
 _REFRESH_S = 0.25
 _LINE_S = 1.0
 _STREAM_ONLY = ("load", "novelty", "fast", "sample_rate", "scale")

@@ -27,7 +27,8 @@ def task(parser: argparse.ArgumentParser, more: str = "") -> None:
         "--layers",
         type=_hidden,
         metavar="N,N…",
-        help="units of the hidden layers, or none for a single weight layer (64 for Braille, 32)",
+        help="units of the hidden layers, or none for a single weight layer (none for braille,"
+        " 64 for braille-words, else 32)",
     )
     parser.add_argument("--epochs", type=int, help="passes (20; Braille 80; small files more)")
     parser.add_argument("--bits", type=int, help="bits of a device, 2 to 8 (4)")

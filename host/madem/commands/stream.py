@@ -19,9 +19,6 @@ from madem.recording import Recorder
 from madem.stream import Sample, Source
 from madem_emulator.pipeline import Pipeline, PipelineError, parse
 
-NAME = "stream"
-HELP = "sensor data to or from a board, recorded or live"
-
 _FLUSH_S = 1.0
 """A recording is closed to a block at least so often: what a pulled plug can cost."""
 _SHOWN_S = 1.0

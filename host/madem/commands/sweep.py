@@ -12,9 +12,6 @@ from madem.errors import MademError
 from madem.sweep_store import Store
 from madem.tasks import load_task
 
-NAME = "sweep"
-HELP = "many emulated devices, on all cores or a cluster"
-
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("task", help="braille, braille-words, digits, or DATA.csv / DATA.npz")

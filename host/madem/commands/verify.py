@@ -18,9 +18,6 @@ from madem_emulator.physical import presets
 if TYPE_CHECKING:
     from madem.soundness import Soundness
 
-NAME = "verify"
-HELP = "the same in lock step with the twin"
-
 
 _ANSWERS = ("device and twin differ", "the board is not sound")
 
