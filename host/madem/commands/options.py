@@ -33,12 +33,22 @@ def task(parser: argparse.ArgumentParser, more: str = "") -> None:
     parser.add_argument("--epochs", type=int, help="passes (20; Braille 80; small files more)")
     parser.add_argument("--bits", type=int, help="bits of a device, 2 to 8 (4)")
     parser.add_argument("--beta", type=float, help="strength of the nudge (1)")
-    parser.add_argument("--rule", choices=("centred", "one-sided", "clamped"), help="(centred)")
-    parser.add_argument("--rate", type=float, help="learning rate (4; Braille words 1, recall 2)")
+    parser.add_argument(
+        "--rule",
+        choices=("centred", "one-sided", "clamped"),
+        help="which two activities are compared: nudged toward the target and away from it; free"
+        " and nudged; free and with the outputs held at the target (centred)",
+    )
+    parser.add_argument(
+        "--rate",
+        type=float,
+        help="learning rate (4; with hidden units braille-words 1, braille 2)",
+    )
     parser.add_argument(
         "--decay",
         type=float,
-        help="factor on the rate after each pass",
+        help="factor on the rate after each pass (ends at a thirtieth of the rate after all"
+        " passes; words an eighth, recall a sixtieth)",
     )
     parser.add_argument(
         "--stride",
@@ -52,7 +62,7 @@ def task(parser: argparse.ArgumentParser, more: str = "") -> None:
         choices=(*PRESETS, *physical.presets.ALL),
         metavar="NAME",
         help=f"device imperfections: {', '.join(PRESETS)} (default); with --frontend physical"
-        f" or attached {', '.join(physical.presets.ALL)} ({physical.DEFAULT})",
+        f" ({physical.DEFAULT}) or attached ({attached.DEFAULT}) {', '.join(physical.presets.ALL)}",
     )
     for flag, what in (
         ("--cycle-to-cycle", "σ of a step, as a fraction of it"),
@@ -96,7 +106,8 @@ def task(parser: argparse.ArgumentParser, more: str = "") -> None:
     parser.add_argument(
         "--design",
         metavar="NAME",
-        help=f"board of chips of --frontend attached: {', '.join(attached.DESIGNS)}",
+        help=f"board of chips of --frontend attached: {', '.join(attached.DESIGNS)}"
+        f" ({attached.DESIGNS[0]})",
     )
 
 
