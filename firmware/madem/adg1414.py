@@ -30,30 +30,17 @@ class ADG1414:
         self._reset.off()
         self._reset.on()
 
-    def write(self, closed):
-        """Close the switches of a mask, bit 0 = S1 of the last chip, and open all others."""
+    def write(self, mask):
+        """Close the switches of a mask, the first byte the first chip's, and open all others."""
         self._sync.off()
-        self._spi.write(closed.to_bytes(len(self._none), "big"))
+        self._spi.write(mask)
         self._sync.on()
 
-    def write_twice(self, closed):
-        """As write, and once more, which tells whether bits flip on the way."""
-        mask = closed.to_bytes(len(self._none), "big")
-        self._shift(mask, mask)
-        self._sync.on()
-
-    def hold(self, closed):
+    def hold(self, mask):
         """As write, surely; until `release` nothing else may use the bus."""
-        self._shift(closed.to_bytes(len(self._none), "big"), self._none)
-
-    def _shift(self, mask, then):
         for _ in range(_TRIES):
-            self._sync.off()
-            self._spi.write(mask)
-            self._sync.on()
-            self._sync.off()
-            self._spi.write_readinto(then, self._said)
-            if self._said == mask:
+            self.write(mask)
+            if self._asked(mask):
                 return
             self.release()
             self.repeated += 1
@@ -63,6 +50,17 @@ class ADG1414:
         """Open all switches, after `hold`."""
         self._sync.on()
         self.open_all()
+
+    def were(self, mask):
+        """Open all switches; whether those of a mask were closed, and no others."""
+        right = self._asked(mask)
+        self.release()
+        return right
+
+    def _asked(self, mask):
+        self._sync.off()
+        self._spi.write_readinto(self._none, self._said)
+        return self._said == mask
 
     def answers(self):
         """Whether what is shifted in comes out of the end of the chain; opens all switches."""

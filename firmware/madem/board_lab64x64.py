@@ -22,11 +22,10 @@ _GATE_SET = const(23593)
 _GATE_ON = const(32767)
 _IN_PULSES = const(1)
 _IN_READS = const(2)
-_ALL = const((1 << 64) - 1)
+_ALL = b"\xff" * 8
 _ZERO_READS = const(8)
 _ZERO_LIMIT = const(100)  # codes of 153 µV: 15 mV
 _LOOP = const(128)  # a level of half a read, for the check of each line
-_EVERY = const(16)  # reads from one check of the lines to the next
 _TRIES = const(3)
 
 
@@ -57,10 +56,10 @@ class Board:
         self._gates = ADG1414(spi, Pin(15, Pin.OUT, value=1), Pin(27, Pin.OUT, value=1), 8)
         self._address = [Pin(n, Pin.OUT, value=0) for n in range(11, 15)]
         self._card = 0
-        self._gated = False  # all gates of that card are on, for reads
-        self._pulsing = False  # nothing was driven since all lines were seen to be right
+        # Measured since they were driven: all lines of a side are as they should be.
+        self._rows_seen = self._columns_seen = False
+        self._pulsing = False  # nothing was driven for a read since the first pulse
         self._readable = False  # the gates' voltage is that of a read
-        self._reads = 0
         self._check_gates()
         for dac in dacs:
             dac.begin()
@@ -116,7 +115,8 @@ class Board:
         self._rows_driven = True
         self._pulsing = False
         for k in range(4):
-            self._row_dacs[k].write(levels, 16 * k, _READ_SCALE)
+            if self._row_dacs[k].write(levels, 16 * k, _READ_SCALE):
+                self._rows_seen = False
 
     def drive_columns(self, levels):
         """Put activities on the bit lines, and the word lines to 0 V."""
@@ -127,17 +127,16 @@ class Board:
         self._columns_driven = True
         self._pulsing = False
         for k in range(4):
-            self._column_dacs[k].write(levels, 16 * k, _READ_SCALE)
+            if self._column_dacs[k].write(levels, 16 * k, _READ_SCALE):
+                self._columns_seen = False
 
     def sense_columns(self, card, out):
         """Read the bit lines of a card into out."""
-        self._gate(card)
-        self._column_adc.read(self._column_zero, out)
+        self._sense(card, self._column_adc, self._column_zero, out)
 
     def sense_rows(self, card, out):
         """Read the word lines of a card into out."""
-        self._gate(card)
-        self._row_adc.read(self._row_zero, out)
+        self._sense(card, self._row_adc, self._row_zero, out)
 
     def pulse(self, card, rows, columns, up, train):
         """`train` pulses, SET if up or RESET, where the rows and columns of two masks cross.
@@ -154,7 +153,7 @@ class Board:
         # Lines keep their voltage between pulses: gates must not.
         self._gate_voltage.put_some(_IN_PULSES, _GATE_SET if up else _GATE_ON)
         self._readable = False
-        self._gates.hold(rows)
+        self._gates.hold(rows.to_bytes(8, "big"))
         fire = self._fire
         for _ in range(train):
             fire.on()  # the one-shot ends the pulse, whatever this program does
@@ -183,7 +182,6 @@ class Board:
         Bits that flipped in a stream of a read may have changed anything in a DAC, and its
         settings can't be read back. So the bit lines are measured at the level of the pulse.
         """
-        self._open_gates()
         self.check()
         self._clear_rows()
         for dac in self._column_dacs:
@@ -197,9 +195,11 @@ class Board:
 
     def _see_rows(self):
         self._see(self._row_dacs, self._row_adc, self._row_zero, "word")
+        self._rows_seen = True
 
     def _see_columns(self):
         self._see(self._column_dacs, self._column_adc, self._column_zero, "bit")
+        self._columns_seen = True
 
     def _see(self, dacs, adc, zero, name):
         """Measure whether all lines of a side follow their DACs, while no card conducts.
@@ -223,7 +223,7 @@ class Board:
     def _clear_rows(self):
         for dac in self._row_dacs:
             dac.zero()
-        self._rows_driven = False
+        self._rows_driven = self._rows_seen = False
 
     def _clear_columns(self):
         for dac in self._column_dacs:
@@ -231,6 +231,7 @@ class Board:
                 dac.put_some(0, 0)  # a read must not find the voltage of a pulse
             else:
                 dac.zero()
+                self._columns_seen = False
         self._columns_driven = False
 
     def _turn_to(self, card):
@@ -245,33 +246,23 @@ class Board:
         if card != self._card:
             if not self._cards >> card & 1:
                 raise OSError("there is no card %d" % card)
-            self._open_gates()
             self._turn_to(card)
 
-    def _open_gates(self):
-        if self._gated:
-            self._gates.open_all()
-            self._gated = False
-
-    def _gate(self, card):
-        """Let a card conduct. One read in _EVERY the drivers of one side, by turns, are measured
-        first, and the gates' chain is tried.
-        """
+    def _sense(self, card, adc, zero, out):
+        """Let a card conduct while it is read, and not before all lines are known to be right."""
         self._choose(card)
-        self._reads = (self._reads + 1) % (2 * _EVERY)
-        checked = self._reads % _EVERY == 0
-        if checked:
-            self._open_gates()
-            if self._reads:
-                self._see_rows()
-            else:
-                self._see_columns()
-        if not self._gated:
-            if not self._readable:
-                self._gate_voltage.put_some(_IN_READS, _GATE_ON)
-                self._readable = True
-            if checked:
-                self._gates.write_twice(_ALL)
-            else:
-                self._gates.write(_ALL)
-            self._gated = True
+        if not self._rows_seen:
+            self._see_rows()
+        if not self._columns_seen:
+            self._see_columns()
+        if not self._readable:
+            self._gate_voltage.put_some(_IN_READS, _GATE_ON)
+            self._readable = True
+        gates = self._gates
+        for _ in range(_TRIES):
+            gates.write(_ALL)
+            adc.read(zero, out)
+            if gates.were(_ALL):
+                return
+            gates.repeated += 1
+        raise OSError("bit errors on the way to the gates' ADG1414, or a supply dip?")

@@ -20,7 +20,7 @@ _PULSE = const(900)  # mV on each of the two lines of a selected device
 _READ = const(0x8000)
 _TRANSPOSED = const(0x4000)
 _ZERO_READS = const(8)
-_EVERY = const(16)  # reads from one whose chips are tried to the next
+_EVERY = const(16)  # reads from one whose conversions are made twice to the next
 
 
 class Board:
@@ -66,22 +66,22 @@ class Board:
                     raise OSError("line %d reads code %d without current" % (line, zero[line]))
 
     def drive_rows(self, levels):
-        """Put activities on the word lines of all cards."""
+        """Put activities on the word lines of all cards, while none is connected."""
         self._drive(self._row_dacs, levels)
 
     def drive_columns(self, levels):
-        """Put activities on the bit lines of all cards."""
+        """Put activities on the bit lines of all cards, while none is connected."""
         self._drive(self._column_dacs, levels)
 
     def sense_columns(self, card, out):
         """Read the bit lines of a card into out."""
-        self._switch(_READ | card)
-        self._sense(self._row_dacs, self._column_adc, self._column_zero, out)
+        self._connect(self._row_dacs, _READ | card)
+        self._sense(self._column_adc, self._column_zero, out)
 
     def sense_rows(self, card, out):
         """Read the word lines of a card into out."""
-        self._switch(_READ | _TRANSPOSED | card)
-        self._sense(self._column_dacs, self._row_adc, self._row_zero, out)
+        self._connect(self._column_dacs, _READ | _TRANSPOSED | card)
+        self._sense(self._row_adc, self._row_zero, out)
 
     def pulse(self, card, rows, columns, up, train):
         """`train` pulses, SET if up or RESET, where the rows and columns of two masks cross."""
@@ -112,17 +112,16 @@ class Board:
         repeated = sum([chip.repeated for chip in adcs + self._dacs]) + self._switches.repeated
         return adcs[0].saturated + adcs[1].saturated, repeated
 
-    def _sense(self, dacs, adc, zero, out):
-        """One read in _EVERY, the drivers are read back first, and every line is converted twice:
-        for all reads that would take twice the time.
-        """
+    def _connect(self, dacs, control):
+        """No device feels a voltage before it is known to be right."""
+        for dac in dacs:
+            dac.confirm()
+        self._switch(control)
+
+    def _sense(self, adc, zero, out):
+        """One read in _EVERY converts every line twice: for all that would take twice the time."""
         self._reads = (self._reads + 1) % _EVERY
-        if self._reads:
-            read = adc.read
-        else:
-            for dac in dacs:
-                dac.check()
-            read = adc.read_twice
+        read = adc.read if self._reads else adc.read_twice
         for line in range(8):
             out[line] = zero[line] - read(line)
 
@@ -132,6 +131,7 @@ class Board:
             self._switched = control
 
     def _drive(self, dacs, levels):
+        self._switch(0)
         codes = self._codes
         for line in range(8):
             codes[line] = _MIDDLE + (levels[line] * _READ_SCALE >> 8)

@@ -75,10 +75,14 @@ class DAC81416:
         self._restore()
 
     def write(self, levels, first, scale):
-        """Set the outputs to levels[first:first + 16] * scale / 256 codes about 0 V."""
+        """Set the outputs to levels[first:first + 16] * scale / 256 codes about 0 V.
+
+        False: they are there already.
+        """
         span = _pack(self._frame, levels, first, scale)
         if span >= 0:
             self._stream(span & 15, span >> 4)
+        return span >= 0
 
     def fill(self, code):
         """Set all outputs to a code about 0 V."""

@@ -40,8 +40,8 @@ class MCP4728:
         if not self._holds(self._said):
             raise OSError(self._name + " does not hold what it is told: another chip?")
 
-    def check(self):
-        """See that its outputs are what was written. OSError: it was reset, or does not answer."""
+    def confirm(self):
+        """See that what was written has arrived. OSError: it was reset, or does not answer."""
         if self._doubtful:
             for _ in range(_TRIES):
                 if self._holds(self._said):
@@ -49,10 +49,15 @@ class MCP4728:
                     return
                 self.repeated += 1
                 self._send()
+            self._lost()
+
+    def check(self):
+        """As confirm, and see that it was not reset since."""
+        if self._doubtful:
+            self.confirm()
         # A reset changes all channels: the first one tells.
-        elif self._holds(self._sure):
-            return
-        raise OSError(self._name + " lost its settings: a supply dip?")
+        elif not self._holds(self._sure):
+            self._lost()
 
     def write(self, codes, first):
         """Set outputs A to D to codes[first:first + 4]: fast write, Figure 5-7."""
@@ -71,11 +76,9 @@ class MCP4728:
 
     def _send(self):
         try:
-            taken = self._i2c.writeto(self._address, self._codes)
+            self._i2c.writeto(self._address, self._codes)
         except OSError as e:
             raise OSError(self._problem(e))
-        if taken != 8:
-            raise OSError(self._name + " stopped answering")
 
     def _holds(self, said):
         """Whether the registers that `said` has room for are ready, and as they were written."""
@@ -93,6 +96,9 @@ class MCP4728:
             ):
                 return False
         return True
+
+    def _lost(self):
+        raise OSError(self._name + " lost its settings: a supply dip?")
 
     def _problem(self, e):
         if e.args[0] == ETIMEDOUT:

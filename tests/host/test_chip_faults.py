@@ -1,6 +1,5 @@
 """Faults of the maker board's chips, buses and supply: a clear message or a clean continuation."""
 
-import re
 import sys
 from collections.abc import Callable, Iterator
 
@@ -48,8 +47,8 @@ def bench(wired: maker8x8.Board, board: Board) -> Bench:
 
 @pytest.fixture
 def sound(bench: Bench) -> Iterator[Bench]:
-    """The board, configured; whatever is hung onto its bus is taken off again, and no pulse has
-    had another voltage than it should.
+    """The board, configured; whatever is hung onto its bus is taken off again, and no pulse and no
+    read has had another voltage than it should.
     """
     chips, device = bench
     device.configure(SETTINGS.integers(), "maker8x8")
@@ -57,8 +56,9 @@ def sound(bench: Bench) -> Iterator[Bench]:
     for address, dac in zip((0x60, 0x61, 0x62, 0x63), chips.dacs, strict=True):
         chips.bus.remove_i2c(0, address)
         chips.bus.attach_i2c(0, address, dac)
-    assert [said for said in chips.misuse if "pulse" in said] == []
+    misuse = chips.misuse[:]
     chips.misuse.clear()
+    assert misuse == []
 
 
 def learn(device: Device, times: int) -> None:
@@ -255,39 +255,33 @@ def test_a_line_that_flips_the_channel_is_told_within_16_reads(sound: Bench) -> 
     chips.bus.replace_spi(0, chips.column_adc, other)
     reads = chips.card(0).counters.reads
     try:
-        with pytest.raises(DeviceError, match="bit errors on the way to the bit lines' MCP3208"):
-            device.outputs(np.repeat(X, 40, axis=0))
+        said = message_of(lambda: [device.outputs(X) for _ in range(17)])
     finally:
         chips.bus.replace_spi(0, other, chips.column_adc)
+    assert "bit errors on the way to the bit lines' MCP3208" in said
     assert other.times <= 15 * 8 + 8 * 6  # three pairs of the last read's lines, at most
     assert chips.card(0).counters.reads - reads <= 16
 
 
-@pytest.mark.parametrize("share", [0.2, 1.0])
-def test_a_bad_line_to_a_dac_is_told_by_reads(sound: Bench, share: float) -> None:
-    """One read in 16 has its drivers read back: in the count, or in a message if it stays so."""
+@pytest.mark.parametrize("share", [0.02, 1.0])
+def test_no_read_is_made_before_its_drivers_are_right(sound: Bench, share: float) -> None:
     chips, device = sound
+    x = np.random.default_rng(1).integers(1, 256, (100, 7)).astype(np.uint8)
+    expected = device.outputs(x).astype(int)
+    counted = Chips(device, GEOMETRIES["maker8x8"])
+    before = counted.counts().repeated
     lines = [FlippingI2c(dac, hears=share) for dac in chips.dacs[:2]]
     for address, line in zip((0x60, 0x61), lines, strict=True):
         hang(chips, address, line)
-    rng = np.random.default_rng(1)
-    reads = chips.card(0).counters.reads
-    counted = Chips(device, GEOMETRIES["maker8x8"])
-
-    def predict() -> None:
-        for _ in range(200):
-            device.outputs(rng.integers(1, 256, (1, 7)).astype(np.uint8))
-            if counted.counts().repeated:
-                return
-
-    said = message_of(predict)
     if share == 1.0:
-        assert re.search("0x6[01] (lost its settings|stopped)", said)
-    else:
-        assert said or counted.counts().repeated
-    if share == 1.0:
-        assert chips.card(0).counters.reads - reads <= 16
-    chips.misuse.clear()  # reads at voltages that nobody asked for
+        reads = chips.card(0).counters.reads
+        with pytest.raises(DeviceError, match=r"0x6[01] lost its settings"):
+            device.outputs(x)
+        assert chips.card(0).counters.reads == reads
+        return
+    found = device.outputs(x)
+    assert counted.counts().repeated - before >= sum(line.flipped for line in lines) // 2 > 0
+    assert np.abs(found - expected).max() <= 3
 
 
 def test_saturated_conversions_are_counted(sound: Bench) -> None:
@@ -295,7 +289,7 @@ def test_saturated_conversions_are_counted(sound: Bench) -> None:
     counted = Chips(device, GEOMETRIES["maker8x8"])
     assert counted.counts().saturated == 0
     array = chips.card(0)
-    array.conductances = 4 * array.device.g_max
+    array.conductances = 8 * array.device.g_max
     device.outputs(X)
     assert counted.counts().saturated >= 8
 
