@@ -289,9 +289,9 @@ def test_saturated_conversions_are_counted(sound: Bench) -> None:
     counted = Chips(device, GEOMETRIES["maker8x8"])
     assert counted.counts().saturated == 0
     array = chips.card(0)
-    array.conductances = 8 * array.device.g_max
-    device.outputs(X)
-    assert counted.counts().saturated >= 8
+    array.conductances = 4 * array.device.g_max
+    device.outputs(np.repeat(X, 10, axis=0))
+    assert counted.counts().saturated > 40  # of 80; noise lifts some by a code
 
 
 def test_a_reset_in_mid_update_leaves_what_the_devices_hold(bench: Bench, board: Board) -> None:
