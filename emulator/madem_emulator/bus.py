@@ -159,6 +159,15 @@ class Bus:
         bus = self._spi[unit]
         bus.chips = [(other if each is chip else each, select) for each, select in bus.chips]
 
+    def replace_all(
+        self, spi: Callable[[SpiChip], SpiChip], i2c: Callable[[I2cChip], I2cChip]
+    ) -> None:
+        """As `replace_spi` for every chip, and the same for those on I2C."""
+        for each in self._spi.values():
+            each.chips = [(spi(chip), select) for chip, select in each.chips]
+        for wires in self._i2c.values():
+            wires.chips = {address: i2c(chip) for address, chip in wires.chips.items()}
+
     def hold_i2c(self, unit: int, stuck: bool = True) -> None:
         """Hold an I2C bus low, as a hung chip does, or let it go."""
         self._i2c.setdefault(unit, _I2c()).stuck = stuck

@@ -12,6 +12,7 @@ after so many reads of cards:
 | `open:0.r3.c2`, `short:0.r3.c2` | it does not conduct, or 20 times as much as it should at most |
 | `cells:0.05` | this share of all devices is stuck at either end |
 | `drift:0.01` | every device loses this fraction of its window in each 1000 reads |
+| `flips:0.001` | in this share of the transfers to and from each chip a bit flips |
 | `resistors` | cards hold resistors of 100 kΩ and 1 MΩ in place of devices |
 """
 
@@ -25,6 +26,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from madem_emulator.bus import Bus, I2cChip, SpiChip
+from madem_emulator.flipping import FlippingI2c, FlippingSpi
 from madem_emulator.physical.checks import Floats
 
 if TYPE_CHECKING:  # it brings scipy, which takes its time
@@ -42,6 +45,7 @@ _FORMS = {
     "short": (_CELL, None),
     "cells": (None, True),
     "drift": (None, True),
+    "flips": (None, True),
     "resistors": (None, None),
 }
 """Of each kind: what WHERE looks like, and whether VALUE is a number, a second line or nothing."""
@@ -86,7 +90,7 @@ def parse(text: str) -> Fault:
     """
     bad = ValueError(f"fault {text!r} is not one of gain:c3:1.2, swap:c2:c5, dead:c4,"
                      " stuck:0.r3.c2, open:…, short:…, cells:0.05, drift:0.01,"
-                     " resistors")  # fmt: skip
+                     " flips:0.001, resistors")  # fmt: skip
     body, _, after = text.partition("@")
     kind, *parts = body.split(":")
     if kind not in _FORMS or (after and not after.isdecimal()):
@@ -127,6 +131,22 @@ class Faults:
         self._cards: dict[int, Crossbar] = {}
         self._held: dict[Fault, float] = {}  # a stuck device's conductance
         self._frozen: dict[int, tuple[NDArray[np.bool_], Floats]] = {}
+        self._wires: list[FlippingSpi | FlippingI2c] = []
+
+    def wire(self, bus: Bus) -> None:
+        """All chips are on their buses."""
+        if any(fault.kind == "flips" for fault in self._faults):
+
+            def spi(chip: SpiChip) -> SpiChip:
+                self._wires.append(wire := FlippingSpi(chip, seed=len(self._wires)))
+                return wire
+
+            def i2c(chip: I2cChip) -> I2cChip:
+                self._wires.append(wire := FlippingI2c(chip, seed=len(self._wires)))
+                return wire
+
+            bus.replace_all(spi, i2c)
+            self._flip()
 
     def made(self, number: int, array: Crossbar) -> None:
         """A card was made."""
@@ -154,6 +174,7 @@ class Faults:
         self._reads += 1
         if not self._faults:
             return currents
+        self._flip()
         for fault in self._now("drift"):
             self._drift(fault.value / 1000)
         for fault in self._faults:
@@ -188,6 +209,11 @@ class Faults:
 
     def _now(self, kind: str) -> list[Fault]:
         return [f for f in self._faults if f.kind == kind and self._reads >= f.after]
+
+    def _flip(self) -> None:
+        for fault in self._now("flips"):
+            for wire in self._wires:
+                wire.hears = wire.says = fault.value
 
     def _drift(self, share: float) -> None:
         for array in self._cards.values():

@@ -159,8 +159,6 @@ class DAC81416:
             self.repeated += 1
         if said[1] << 8 | said[2] == _POWER_UP:
             raise OSError("DAC81416 %s lost its settings: a supply dip?" % self._name)
-        if said[0] & said[1] & said[2] == 0xFF:
-            raise OSError("DAC81416 %s does not answer" % self._name)
         return False
 
     def _restore(self):
@@ -168,6 +166,9 @@ class DAC81416:
             self.repeated += 1
             if self._renewed():
                 return
+        said = self._said
+        if said[0] & said[1] & said[2] == 0xFF:
+            raise OSError("DAC81416 %s does not answer" % self._name)
         raise OSError("bit errors on the way to DAC81416 %s" % self._name)
 
     def _renewed(self):

@@ -30,15 +30,18 @@ class MCP4728:
         command = bytearray()
         for channel in range(4):
             command += bytes((_MULTI_WRITE | channel << 1, high, code & 255))
-        try:
-            self._i2c.writeto(self._address, command)
-        except OSError as e:
-            raise OSError(self._problem(e))
         for channel in range(4):
             self._codes[2 * channel] = code >> 8
             self._codes[2 * channel + 1] = code & 255
-        if not self._holds(self._said):
-            raise OSError(self._name + " does not hold what it is told: another chip?")
+        for _ in range(_TRIES):
+            try:
+                self._i2c.writeto(self._address, command)
+            except OSError as e:
+                raise OSError(self._problem(e))
+            if self._holds(self._said):
+                return
+            self.repeated += 1
+        raise OSError(self._name + " does not hold what it is told: another chip?")
 
     def confirm(self):
         """See that what was written has arrived. OSError: it was reset, or does not answer."""
@@ -55,9 +58,13 @@ class MCP4728:
         """As confirm, and see that it was not reset since."""
         if self._doubtful:
             self.confirm()
-        # A reset changes all channels: the first one tells.
-        elif not self._holds(self._sure):
-            self._lost()
+            return
+        for _ in range(_TRIES):
+            # A reset changes all channels: the first one tells.
+            if self._holds(self._sure):
+                return
+            self.repeated += 1
+        self._lost()
 
     def write(self, codes, first):
         """Set outputs A to D to codes[first:first + 4]: fast write, Figure 5-7."""
@@ -98,7 +105,7 @@ class MCP4728:
         return True
 
     def _lost(self):
-        raise OSError(self._name + " lost its settings: a supply dip?")
+        raise OSError(self._name + " lost its settings: a supply dip, or bit errors?")
 
     def _problem(self, e):
         if e.args[0] == ETIMEDOUT:

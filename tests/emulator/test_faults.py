@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from madem_emulator.bus import Bus
 from madem_emulator.codes_test import Budget, CodesTest
 from madem_emulator.designs import GEOMETRIES
 from madem_emulator.faults import Fault, Faults, parse
@@ -22,6 +23,7 @@ DEVICE = presets.IDEAL
         ("stuck:7.r3.c2@9", Fault("stuck", line=2, other=3, card=7, after=9)),
         ("cells:0.05", Fault("cells", value=0.05)),
         ("drift:1e-3", Fault("drift", value=1e-3)),
+        ("flips:0.001@20", Fault("flips", value=0.001, after=20)),
     ],
 )
 def test_a_fault_is_parsed(text: str, fault: Fault) -> None:
@@ -33,7 +35,7 @@ def test_a_fault_is_parsed(text: str, fault: Fault) -> None:
     [
         "", "gain", "gain:c3", "gain:c3:x", "gain:3:1", "swap:c1:r2", "swap:c1", "dead",
         "dead:c4:1", "dead:c", "dead:c4 ", "stuck:r3.c2", "stuck:0.c2.r3", "cells", "cells:a",
-        "drift:", "dead:c1@x", "other:c1",
+        "drift:", "flips", "dead:c1@x", "other:c1",
     ],
 )  # fmt: skip
 def test_what_is_no_fault_is_refused(text: str) -> None:
@@ -52,6 +54,51 @@ def made(*texts: str) -> tuple[Faults, Crossbar]:
     faults.made(0, array)
     faults.settle()
     return faults, array
+
+
+class Chip:
+    """It hears, and says the complement."""
+
+    def __init__(self) -> None:
+        self.heard = b""
+
+    def start(self) -> None: ...
+
+    def select(self, selected: bool) -> None: ...
+
+    def transfer(self, data: bytes, clock: float) -> bytes:
+        self.heard = data
+        return bytes(0xFF ^ byte for byte in data)
+
+    def write(self, data: bytes) -> int:
+        self.heard = data
+        return len(data)
+
+    def read(self, n: int) -> bytes:
+        return bytes(n)
+
+    def general_call(self, data: bytes) -> int:
+        return 0
+
+
+def test_bits_flip_on_all_wires_from_that_read_on() -> None:
+    bus, chips = Bus(), [Chip(), Chip()]
+    bus.attach_spi(0, chips[0], None)
+    bus.attach_i2c(0, 0x50, chips[1])
+    faults = Faults([parse("flips:1@2")])
+    faults.wire(bus)
+    sent = bytes(4)
+    for reads in range(4):
+        ones = [int.from_bytes(bus.spi(0, sent), "big").bit_count()]
+        bus.i2c_write(0, 0x50, sent)
+        ones += [int.from_bytes(chip.heard, "big").bit_count() for chip in chips]
+        ones.append(int.from_bytes(bus.i2c_read(0, 0x50, 4)[1], "big").bit_count())
+        if reads < 2:
+            assert ones == [32, 0, 0, 0]
+        else:  # to a chip, and from it
+            assert ones[1:] == [1, 1, 1]
+            assert ones[0] in (30, 32)
+        faults.sensed(True, np.zeros(8))
 
 
 def test_lines_are_changed_as_they_say() -> None:

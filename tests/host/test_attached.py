@@ -162,6 +162,18 @@ def test_a_small_task_is_learned_through_the_chips(
     assert result["train_curve"][0] < 0.9  # it did not begin there
 
 
+@pytest.mark.parametrize("design", ["maker8x8", "lab64x64"])
+def test_a_small_task_is_learned_while_bits_flip(tmp_path: Path, design: str) -> None:
+    found = tmp_path / "found.json"
+    command = ["learn", str(small_task(tmp_path)), "--frontend", "attached", "--design", design]
+    command += ["--preset", "cmo_hfox_2025", "--layers", "none", "--epochs", "5"]
+    command += ["--inject", "flips:0.0005"]
+    assert main([*command, "--no-baselines", "--quiet", "--json", str(found)]) == 0
+    result = json.loads(found.read_text())
+    assert result["metrics"]["accuracy"] >= 0.9
+    assert result["chips"]["repeated"] >= 5
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [

@@ -106,6 +106,7 @@ class Board:
         bus.attach_spi(0, self.chains, PIN_GATES)
         bus.watch(PIN_RESET, self._reset_gates)
         bus.watch(PIN_PULSE, self._pulse)
+        self.faults.wire(bus)
 
     def renew(self, seed: int, faults: Faults | None = None) -> None:
         """Other cards, of another seed, and perhaps with faults."""

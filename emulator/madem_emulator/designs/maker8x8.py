@@ -100,6 +100,7 @@ class Board:
         bus.watch(PIN_LATCH, self.registers.latch)
         bus.watch(PIN_OE, self.registers.enable)
         bus.watch(PIN_PULSE, self._pulse)
+        self.faults.wire(bus)
 
     def renew(self, seed: int, faults: Faults | None = None) -> None:
         """Other cards, of another seed, and perhaps with faults."""

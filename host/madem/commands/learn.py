@@ -34,7 +34,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--inject",
         metavar="FAULT",
-        help="faults of the emulated chips of --frontend attached, such as dead:c4+cells:0.05",
+        help="faults of the emulated chips of --frontend attached, such as dead:c4+cells:0.05 or"
+        " flips:0.001",
     )
 
 
