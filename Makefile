@@ -7,11 +7,13 @@ STUBS := .stubs/.ready
 # A file's tests stay together: they share boards. Files come in the order of tests/conftest.py.
 PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo test quick lint install clean
+.PHONY: demo test whole quick lint install clean
 demo: $(READY)
 	@$(BIN)/madem demo
 
-test: lint $(READY)
+test: lint whole
+
+whole: $(READY)
 	$(BIN)/pytest $(PARALLEL)
 
 quick: $(READY)

@@ -25,7 +25,7 @@ def folder(tmp_path: Path) -> Path:
     rows = [
         ",".join(f"{draw.gauss(x, 1.5):.2f}" for x in centre) + f",{kind}"
         for kind, centre in centres.items()
-        for _ in range(20)
+        for _ in range(10)
     ]
     (tmp_path / "flowers.csv").write_text("a,b,c,d,kind\n" + "\n".join(rows) + "\n")
     return tmp_path
@@ -47,10 +47,10 @@ def test_deploy_learn_verify(board: str, folder: Path) -> None:
     assert madem(folder, "deploy", "--board", board)["firmware_bytes"]
     learned = madem(folder, "learn", *LEARN, "--board", board)
     twin = madem(folder, "learn", *LEARN, "--board", "twin")
-    assert learned["samples_seen"] == twin["samples_seen"] == 48
+    assert learned["samples_seen"] == twin["samples_seen"] == 24
     assert learned["metrics"] == twin["metrics"]
-    verified = madem(folder, "verify", *LEARN[:-1], "--samples", "8", "--board", board)
-    assert (verified["steps"], verified["mismatches"]) == (8, 0)
+    verified = madem(folder, "verify", *LEARN[:-1], "--samples", "4", "--board", board)
+    assert (verified["steps"], verified["mismatches"]) == (4, 0)
 
 
 @pytest.mark.slow

@@ -1,8 +1,10 @@
 """The projects in examples/ run as they are, and reach what their pages say."""
 
+import contextlib
 import re
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -10,17 +12,38 @@ import pytest
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
-def run(project: str, folder: Path) -> str:
-    """What a project says; its pictures are in the folder."""
-    done = subprocess.run(
-        [sys.executable, EXAMPLES / project / "run.py", folder],
-        capture_output=True,
-        text=True,
-        timeout=400,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+Run = Callable[[str], tuple[str, Path]]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
+    """What a project says, and the folder of its pictures.
+
+    They run side by side: most of the time they wait for what a sensor measures next.
+    """
+    projects = [path.parent.name for path in EXAMPLES.glob("*/run.py")]
+    folders = {name: tmp_path_factory.mktemp(name) for name in projects}
+    with contextlib.ExitStack() as stack:
+        processes = {
+            name: stack.enter_context(
+                subprocess.Popen(
+                    [sys.executable, EXAMPLES / name / "run.py", folder],
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.PIPE,
+                    text=True,
+                )
+            )
+            for name, folder in folders.items()
+        }
+        for process in processes.values():
+            stack.callback(process.kill)
+
+        def said(project: str) -> tuple[str, Path]:
+            out, errors = processes[project].communicate(timeout=400)
+            assert processes[project].returncode == 0, errors
+            return out, folders[project]
+
+        yield said
 
 
 def numbers(text: str, pattern: str) -> list[int]:
@@ -31,28 +54,28 @@ def numbers(text: str, pattern: str) -> list[int]:
 
 
 @pytest.mark.slow
-def test_the_gesture_recogniser_tells_new_recordings(tmp_path: Path) -> None:
-    said = run("gesture_recogniser", tmp_path)
+def test_the_gesture_recogniser_tells_new_recordings(run: Run) -> None:
+    said, folder = run("gesture_recogniser")
     (percent,) = numbers(said, r"other recordings: (\d+)\.\d % of \d+ windows told right")
     assert percent >= 90
-    assert (tmp_path / "gestures.png").stat().st_size > 10_000
+    assert (folder / "gestures.png").stat().st_size > 10_000
 
 
 @pytest.mark.slow
-def test_the_machine_novelty_detector_finds_both_faults(tmp_path: Path) -> None:
-    said = run("machine_novelty", tmp_path)
+def test_the_machine_novelty_detector_finds_both_faults(run: Run) -> None:
+    said, folder = run("machine_novelty")
     usual, watched = numbers(said, r"usual: (\d+) of (\d+)")
     assert usual < 0.25 * watched
     for fault in ("unbalanced", "worn bearing"):
         found, there = numbers(said, rf"{fault}: (\d+) of (\d+)")
         assert found > 0.6 * there
-    assert (tmp_path / "machine.png").stat().st_size > 10_000
+    assert (folder / "machine.png").stat().st_size > 10_000
 
 
 @pytest.mark.slow
-def test_the_braille_reader_reads_a_worn_page(tmp_path: Path) -> None:
-    said = run("braille_reader", tmp_path)
+def test_the_braille_reader_reads_a_worn_page(run: Run) -> None:
+    said, folder = run("braille_reader")
     right, words = numbers(said, r"(\d+) of (\d+) words without a wrong dot")
     assert words == 36
     assert right >= 34
-    assert (tmp_path / "page.png").stat().st_size > 10_000
+    assert (folder / "page.png").stat().st_size > 10_000
