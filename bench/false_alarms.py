@@ -34,6 +34,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="False alarms of the test of codes.")
     parser.add_argument("--preset", default="taox_hfox_wu2018", choices=presets.ALL)
     parser.add_argument("--runs", type=int, default=300)
+    parser.add_argument("--first", type=int, default=0, help="seed of the first run (0)")
     args = parser.parse_args()
     device = presets.get(args.preset)
     chips = maker8x8.Board(device)
@@ -43,7 +44,7 @@ def main() -> None:
         threading.Thread(target=board.run, args=([],), daemon=True).start()
         with Board("unix", open_port(board.port)) as opened:
             link = connect(opened, deploy_firmware=True)
-            for run in range(args.runs):
+            for run in range(args.first, args.first + args.runs):
                 chips.renew(run)
                 settings = Settings(sizes=_SIZES, weight_bits=7, seed=run + 1)
                 link.configure(settings.integers(), "maker8x8")

@@ -12,8 +12,8 @@ driven alone, in both directions. From then on three things are tested.
   it did; −2 Σ ln p over the probes is χ² (Fisher).
 
 The false-alarm rate of a whole run is at most ALARM: half of it is shared out among all codes of
-the run, half among the tests of the probes, evenly (Bonferroni), each p computed from the normal
-or χ² distribution. tests/host/test_recorded.py measures it.
+the run, half among the tests of the probes, evenly (Bonferroni), each p computed from Student's
+distribution, the normal or χ². tests/host/test_recorded.py measures it.
 """
 
 from __future__ import annotations
@@ -98,7 +98,8 @@ class CodesTest:
         tests = budget.probes * (2 * self._mean.size + cards * lines + 2)
         self._of_a_code = 0.5 * ALARM / budget.codes
         self._of_a_probe = 0.5 * ALARM / tests
-        self._z_code = float(stats.norm.isf(self._of_a_code / 2))
+        # The variance is an estimate, of so many copies.
+        self._z_code = float(stats.t.isf(self._of_a_code / 2, PARTICLES - 1))
         # A line's zero is an integer of the firmware's, from a few readings.
         self._zero = 1 / 12 + geometry.noise**2 / 8
         self._probe_variance = geometry.noise**2 / READS * 1.25
