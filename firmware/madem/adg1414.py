@@ -44,6 +44,10 @@ class ADG1414:
                 return
             self.release()
             self.repeated += 1
+        self.fail()
+
+    def fail(self):
+        """OSError: a mask did not arrive in all its tries."""
         raise OSError("bit errors on the way to the gates' ADG1414, or a supply dip?")
 
     def release(self):
@@ -55,6 +59,8 @@ class ADG1414:
         """Open all switches; whether those of a mask were closed, and no others."""
         right = self._asked(mask)
         self.release()
+        if not right:
+            self.repeated += 1
         return right
 
     def _asked(self, mask):

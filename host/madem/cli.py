@@ -9,7 +9,7 @@ import io
 import sys
 from typing import Any, NoReturn
 
-from madem import __version__
+from madem import __version__, output
 from madem.commands import ALL
 from madem.errors import MademError
 
@@ -65,9 +65,7 @@ def main(argv: list[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):  # `?` where a terminal has no `█`
             stream.reconfigure(errors="replace")
     try:
-        # Takes long enough to be met by a Ctrl-C.
-        from madem import output
-
+        # Imports the command, which takes long enough to be met by a Ctrl-C.
         args = make_parser().parse_args(argv)
         quiet = args.quiet or args.json == "-"  # the JSON alone, for a program to read
         if args.json not in (None, "-"):

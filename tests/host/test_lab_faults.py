@@ -253,6 +253,23 @@ def test_readings_of_codes_with_flipped_bits_are_made_again(bench: Bench) -> Non
     assert np.abs(found - expected).max() <= 6
 
 
+def test_no_card_conducts_after_a_read_that_failed(bench: Bench) -> None:
+    x = CENTRES.astype(np.uint8)
+    bench.device.outputs(x)
+    line = flipping(bench, bench.chips.column_adc, 0.0, 1.0)
+    with pytest.raises(DeviceError, match="bit errors from the bit lines' ADS8568"):
+        bench.device.outputs(x)
+    bench.chips.bus.replace_spi(0, line, bench.chips.column_adc)
+    conducts: list[bool] = []
+    bench.chips.bus.watch(
+        lab64x64.PIN_DACS[0],
+        lambda level: conducts.append(any(chain.closed for chain in bench.chips.gates)),
+    )
+    bench.device.outputs(x)
+    assert len(conducts) > 2
+    assert not any(conducts)
+
+
 def reset(bench: Bench, *numbers: int) -> None:
     """As a dip of the supply does."""
     for number in numbers:
