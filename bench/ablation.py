@@ -2,7 +2,8 @@
 
     .venv/bin/python bench/ablation.py
 
-Five devices, 4 bits, the passes and learning rates of `madem compare`. Rows of docs/learning.md.
+Five devices, 4 bits, the passes and learning rates of `madem compare`. Rows of
+docs/science/learning.md.
 """
 
 from __future__ import annotations
@@ -10,8 +11,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from madem import compare
-from madem_emulator.rules import RULES
+from madem.study import compare
+from madem_emulator.twin.rules import RULES
 
 CHOICES: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("digits", "4 sweeps up, 2 down", {}),

@@ -1,4 +1,5 @@
-"""Mean accuracy over seeds, learned on a board: the tables of README.md and docs/learning.md.
+"""Mean accuracy over seeds, learned on a board: the tables of README.md and
+docs/science/learning.md.
 
     .venv/bin/python bench/accuracy.py digits --bits 2,3,4,5,6,8
     .venv/bin/python bench/accuracy.py digits --strike 0.1
@@ -20,10 +21,10 @@ from typing import Any
 
 import numpy as np
 
-from madem import learn, session
-from madem.device import Device, TwinLearner
+from madem.data.task import Task, load_task
 from madem.errors import MademError
-from madem.tasks import Task, load_task
+from madem.learn import session, train
+from madem.learners.device import Device, TwinLearner
 
 SIMILAR = ("cat", "bat", "rat", "car", "bar", "far", "can", "ban", "ran")
 """Words that differ in one letter: the hardest set."""
@@ -92,17 +93,17 @@ def _row(
     columns: list[str] = []
     for seed in range(1, args.seeds + 1):
         task = load_task(args.task, seed=seed, words=words, labels=not args.no_labels)
-        plan = learn.recipe(
+        plan = train.recipe(
             task, hidden=hidden, stride=args.stride, seed=seed, weight_bits=bits, stuck=args.stuck
         )
         config = plan.settings.integers()
         learner = TwinLearner(config) if device is None else device
         if device is not None:
             device.configure(config)
-        result = learn.train(learner, task, plan)
-        result.metrics = learn.evaluate(learner, task)
+        result = train.train(learner, task, plan)
+        result.metrics = train.evaluate(learner, task)
         if args.strike is not None:
-            result = learn.recover(learner, task, plan, learn.Strike(args.strike), result)
+            result = train.recover(learner, task, plan, train.Strike(args.strike), result)
         for name, scores in _scores(task, plan, result):
             columns = [key for key, _ in scores]
             found.setdefault(name, []).append([value for _, value in scores])
@@ -118,7 +119,7 @@ def _row(
 
 
 def _scores(
-    task: Task, plan: learn.Recipe, result: learn.Result
+    task: Task, plan: train.Recipe, result: train.Result
 ) -> Iterator[tuple[str, list[tuple[str, float]]]]:
     """Name of what was measured, and its value in every column."""
     if result.strike:
@@ -129,7 +130,7 @@ def _scores(
         for name, value in session.baselines(task, plan.settings.sizes[1:-1]).items():
             yield name, [("accuracy", value)]
         return
-    from madem import baselines
+    from madem.learn import baselines
 
     for name, recall in baselines.word_baselines(task).items():
         yield name, list(recall.items())

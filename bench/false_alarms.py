@@ -1,4 +1,4 @@
-"""How often the codes of a sound board of chips are called unsound: docs/frontends.md.
+"""How often the codes of a sound board of chips are called unsound: docs/hardware/frontends.md.
 
     .venv/bin/python bench/false_alarms.py [--preset NAME] [--runs 300]
 
@@ -14,16 +14,16 @@ from pathlib import Path
 
 import numpy as np
 
-from madem.boards import Board
-from madem.device import connect
-from madem.recorded import RecordedLockStep
-from madem.repl import open_port
-from madem.soundness import Soundness
-from madem.verify import DiffersError
-from madem_emulator.config import Settings
+from madem.boards.open import Board
+from madem.boards.repl import open_port
+from madem.learners.device import connect
+from madem.verify.attached import RecordedLockStep
+from madem.verify.lock_step import DiffersError
+from madem.verify.plausibility import Soundness
+from madem_emulator.boards.unix import UnixBoard, find_micropython
 from madem_emulator.designs import maker8x8
 from madem_emulator.physical import presets
-from madem_emulator.unix_board import UnixBoard, find_micropython
+from madem_emulator.twin.config import Settings
 
 _SIZES = 7, 4
 _SAMPLES, _PREDICTIONS = 60, 20

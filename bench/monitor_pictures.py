@@ -1,4 +1,4 @@
-"""The pictures of docs/monitor.md, from runs on emulated boards: needs Chromium.
+"""The pictures of docs/guide/monitor.md, from runs on emulated boards: needs Chromium.
 
 python bench/monitor_pictures.py docs/figures
 """
@@ -18,14 +18,16 @@ from pathlib import Path
 from PIL import Image
 from rich.console import Console
 
-from madem import drift, learn, on_the_fly
-from madem.monitor import page, screen
+from madem.data import concept_drift
+from madem.data.stream_task import StreamTask
+from madem.data.task import load_task
+from madem.learn import train
+from madem.monitor import html, tui
 from madem.monitor.fleet import Fleet, Post, names
 from madem.monitor.jobs import Job, LearnOnTheFly, LearnTask
-from madem.monitor.watch import Facts
-from madem.stream_task import StreamTask
-from madem.tasks import load_task
-from madem_emulator.twin_keeper import Care
+from madem.monitor.run_state import Facts
+from madem.stream import prequential
+from madem_emulator.twin.gated import Care
 
 COLUMNS, LINES = 124, 36
 _CHROMIUM = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
@@ -34,7 +36,7 @@ _CHROMIUM = ("chromium-headless-shell", "chromium", "chromium-browser", "google-
 def job(name: str, epochs: int, pace: float | None = None) -> LearnTask:
     """A task with the defaults of `madem monitor`."""
     task = load_task(name, seed=1)
-    plan = learn.recipe(task, seed=1, epochs=epochs)
+    plan = train.recipe(task, seed=1, epochs=epochs)
     return LearnTask(task, plan, {"preset": "default", "bits": 4, "rule": "centred"}, pace)
 
 
@@ -42,8 +44,10 @@ def flight() -> LearnOnTheFly:
     """Two classes are swapped after 200 windows."""
     task = load_task("motions", seed=1)
     assert isinstance(task, StreamTask)
-    course = drift.course(task, drift.parse("swap:Walking,Running", task), before=200, after=200)
-    plan = on_the_fly.recipe(task, seed=1)
+    course = concept_drift.course(
+        task, concept_drift.parse("swap:Walking,Running", task), before=200, after=200
+    )
+    plan = prequential.recipe(task, seed=1)
     return LearnOnTheFly(course, plan, plan.pace(0), Care(), {"preset": "default", "bits": 4})
 
 
@@ -64,7 +68,7 @@ def terminal(boards: list[Facts], file: Path) -> None:
         record=True, width=COLUMNS, height=LINES, force_terminal=True, color_system="truecolor",
         file=io.StringIO(),
     )  # fmt: skip
-    console.print(screen.Whole(boards))
+    console.print(tui.Whole(boards))
     drawn = console.export_svg(title="madem monitor")
     # Rich names a font on a server.
     drawn = re.sub(r"@font-face \{.*?\}", "", drawn, flags=re.S)
@@ -108,9 +112,9 @@ def main() -> None:
     terminal(motions, folder / "monitor-boards.png")
 
     learned = watched(["unix"], job("digits", 20, pace=8000))
-    photograph(page.render(learned), "html", 1280, 2210, folder / "monitor-page.png")
+    photograph(html.render(learned), "html", 1280, 2210, folder / "monitor-page.png")
     flown = watched(["unix"], flight())
-    photograph(page.render(flown), "html", 1280, 1290, folder / "monitor-change.png")
+    photograph(html.render(flown), "html", 1280, 1290, folder / "monitor-change.png")
 
 
 if __name__ == "__main__":

@@ -2,19 +2,19 @@
 
 import numpy as np
 
-from madem import learn, session
-from madem.boards import open_board
-from madem.device import connect
-from madem.tasks import load_task
+from madem.boards.open import open_board
+from madem.data.task import load_task
+from madem.learn import session, train
+from madem.learners.device import connect
 
 task = load_task("digits", seed=1)
-plan = learn.recipe(task, hidden=(32,), epochs=5)
+plan = train.recipe(task, hidden=(32,), epochs=5)
 
 with open_board("unix") as board:  # or "/dev/ttyACM0"
     device = connect(board)
     device.configure(plan.settings.integers())
-    result = learn.train(device, task, plan)
-    accuracy = learn.evaluate(device, task)["accuracy"]
+    result = train.train(device, task, plan)
+    accuracy = train.evaluate(device, task)["accuracy"]
     first, second = session.weights(device.state())
 
 print("accuracy before each sample was learned, by pass:", np.round(result.train, 3))

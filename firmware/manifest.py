@@ -7,7 +7,7 @@ carries a fingerprint of its source, by which `madem deploy` knows it and sends 
 when it is this firmware already.
 
 For a Cortex-M0+ (RP2040) first make `aligned (2)` `aligned (4)` in MicroPython's
-tools/mpy-tool.py: docs/emulated_boards.md tells why.
+tools/mpy-tool.py: docs/start/emulated_boards.md tells why.
 """
 
 import atexit

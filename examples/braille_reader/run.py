@@ -11,11 +11,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from madem import learn, recall
-from madem.boards import open_board
-from madem.braille import decode
-from madem.device import connect
-from madem.tasks import load_task
+from madem.boards.open import open_board
+from madem.data.braille import decode
+from madem.data.task import load_task
+from madem.learn import recall, train
+from madem.learners.device import connect
 
 LINES, PER_LINE = 9, 4
 WORN = 0.2
@@ -25,7 +25,7 @@ PAGE_SEED = 7
 folder = Path(sys.argv[1] if len(sys.argv) > 1 else "madem-out/braille_reader")
 folder.mkdir(parents=True, exist_ok=True)
 task = load_task("braille", seed=1)
-plan = learn.recipe(task, seed=1)
+plan = train.recipe(task, seed=1)
 patterns = task.patterns
 assert patterns is not None
 
@@ -37,7 +37,7 @@ felt = patterns[page] ^ (rng.random((len(page), patterns.shape[1])) < WORN)
 with open_board("unix") as board:  # or "/dev/ttyACM0"
     device = connect(board)
     device.configure(plan.settings.integers())
-    result = learn.train(device, task, plan)
+    result = train.train(device, task, plan)
     outputs = recall.recall(device, task, task.shown(felt))
     config = device.config
 read = recall.read_dots(task, outputs, config.t_hi, config.t_lo)

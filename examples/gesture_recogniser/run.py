@@ -11,14 +11,15 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from madem import live_run, motions, sensors
-from madem.boards import open_board
-from madem.device import Device, connect
-from madem.live import Live
-from madem.recording import Header, Recorder
-from madem.stream_learner import FOLLOW, LEARN, PREDICT
-from madem.windows import RunningAccuracy, Window
-from madem_emulator.pipeline import parse
+from madem.boards.open import open_board
+from madem.data import motions
+from madem.data.recording_file import Header, Recorder
+from madem.learners.device import Device, connect
+from madem.learners.stream import FOLLOW, LEARN, PREDICT
+from madem.stream import onboard_run, sensors
+from madem.stream.onboard import Live
+from madem.stream.windows import RunningAccuracy, Window
+from madem_emulator.twin.pipeline import parse
 
 RATE = 250.0
 """Samples a second: the recordings, which were taken at 10, pass 25 times as fast."""
@@ -56,7 +57,7 @@ def follow(device: Device, mode: int, rate: int, seconds: float) -> list[Window]
     return windows
 
 
-settings = live_run.classifier(pipeline.inputs, len(names), seed=1)
+settings = onboard_run.classifier(pipeline.inputs, len(names), seed=1)
 shuffled = np.random.default_rng(1).permutation(task.training).tolist()
 with open_board(wear(folder / "taught.csv", shuffled)) as board:
     device = connect(board)

@@ -13,13 +13,13 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from madem import novelty, sensors
-from madem.boards import open_board
-from madem.device import connect
-from madem.live import Live
-from madem.recording import Header, Recorder
-from madem.stream_learner import FOLLOW, LEARN, OWN, PREDICT
-from madem_emulator.pipeline import parse
+from madem.boards.open import open_board
+from madem.data.recording_file import Header, Recorder
+from madem.learners.device import connect
+from madem.learners.stream import FOLLOW, LEARN, OWN, PREDICT
+from madem.stream import novelty, sensors
+from madem.stream.onboard import Live
+from madem_emulator.twin.pipeline import parse
 
 RATE = 500.0
 DUTIES = ((12.0, 0.2), (25.0, 1.0), (25.0, 2.0), (33.0, 0.5))

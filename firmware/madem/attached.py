@@ -3,7 +3,7 @@
 It has the methods of crossbar.Crossbar, and the learner can't tell them apart. Of a weight layer,
 word line j (the bias is the last) is row j % ROWS of a card, unit i has its devices P and N on the
 columns 2i and 2i + 1 of COLUMNS, and the layer's cards follow each other, those of the same rows
-first. docs/frontends.md
+first. docs/hardware/frontends.md
 """
 
 from array import array

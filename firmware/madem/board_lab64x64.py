@@ -1,4 +1,4 @@
-"""The lab board: cards of 64×64 devices with a transistor each, docs/lab_board.md.
+"""The lab board: cards of 64×64 devices with a transistor each, docs/hardware/lab_board.md.
 
 Every line has one amplifier that drives it to its DAC's voltage and whose output tells its current.
 A card conducts only where the gates of its word lines are on. Members as of board_maker8x8.

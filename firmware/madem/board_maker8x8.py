@@ -1,4 +1,4 @@
-"""The maker board: cards of 8×8 devices, docs/hardware.md.
+"""The maker board: cards of 8×8 devices, docs/hardware/maker_board.md.
 
 A board design is one file with a class `Board` of these constants and methods, and no others are
 used: `attached` maps a network onto the cards. Levels are -255 to 255, where 255 is full activity.

@@ -1,5 +1,5 @@
 """A board of chips whose lines and devices were measured: it puts readings right, gives no pulses
-to devices that are dead, and counts them. docs/calibration.md has the file.
+to devices that are dead, and counts them. docs/hardware/calibration.md has the file.
 """
 
 import struct

@@ -1,7 +1,7 @@
-"""What calibrating a board of chips takes: kind CALIBRATE of docs/link.md.
+"""What calibrating a board of chips takes: kind CALIBRATE of docs/reference/link.md.
 
 The device measures, pulses and keeps the result; what follows from the measurements is worked out
-by the host (docs/calibration.md).
+by the host (docs/hardware/calibration.md).
 """
 
 import os

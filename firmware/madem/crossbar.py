@@ -25,7 +25,7 @@ STREAM_PREDICT = 5
 
 
 class Crossbar:
-    """docs/arithmetic.md, "Devices" and "Reading the array"."""
+    """docs/reference/arithmetic.md, "Devices" and "Reading the array"."""
 
     exact = True  # `devices` is the array itself
 

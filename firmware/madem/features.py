@@ -1,4 +1,4 @@
-"""Features of a stream of samples, in integers: docs/features.md.
+"""Features of a stream of samples, in integers: docs/reference/features.md.
 
 Imported only when a pipeline is configured. Nothing allocates once a Pipeline
 is made. As in kernels.py, what may be negative is stored with an offset.
@@ -256,7 +256,7 @@ class Pipeline:
     """
 
     def __init__(self, channels, window, hop, flags, bands, norm):
-        """Limits are those of docs/features.md. ValueError: out of range."""
+        """Limits are those of docs/reference/features.md. ValueError: out of range."""
         self.transform = 64
         while self.transform > window:
             self.transform >>= 1

@@ -24,7 +24,7 @@ class Fifo:
         self._counted = ticks_us()
 
     def read(self, into):
-        """See docs/sensors.md."""
+        """See docs/guide/sensors.md."""
         if not self._due:
             passed = ticks_diff(ticks_us(), self._counted)
             if 0 <= passed < self._pause:

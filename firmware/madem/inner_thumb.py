@@ -1,4 +1,4 @@
-"""The inner loops of docs/arithmetic.md, in assembler for any Cortex-M.
+"""The inner loops of docs/reference/arithmetic.md, in assembler for any Cortex-M.
 
 What they do is said in inner_viper.py. Only instructions that the smallest
 Cortex-M has (Armv6-M: eight registers for arithmetic, a multiplication into its

@@ -1,4 +1,4 @@
-"""The inner loops of docs/arithmetic.md: reading the array, and the accumulators.
+"""The inner loops of docs/reference/arithmetic.md: reading the array, and the accumulators.
 
 In viper, for boards without a Thumb processor; inner_thumb.py is the same for
 those with one. The first three variables of a viper function live in processor

@@ -1,7 +1,7 @@
 """Learn with care: only what is worth it, and go back when learning made things worse.
 
-docs/on_the_fly.md, "In integers", is what this computes. Imported when the first KEEP of
-docs/link.md comes; a board that learns every window never loads it.
+docs/guide/online.md, "In integers", is what this computes. Imported when the first KEEP of
+docs/reference/link.md comes; a board that learns every window never loads it.
 """
 
 import gc

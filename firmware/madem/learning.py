@@ -2,7 +2,7 @@
 coupling by the difference of the products of its two activities.
 
 No gradient is computed. Each coupling keeps the sum of its differences until
-it is worth a whole pulse. docs/arithmetic.md, "Weight change".
+it is worth a whole pulse. docs/reference/arithmetic.md, "Weight change".
 """
 
 import struct

@@ -1,4 +1,4 @@
-"""Frames on the serial line of the REPL: the device's end of docs/link.md.
+"""Frames on the serial line of the REPL: the device's end of docs/reference/link.md.
 
 Small on purpose: it shares a heap of a few ten kilobytes with the learner.
 Everything is allocated when a Link is made, nothing per frame. Reads block

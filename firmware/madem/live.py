@@ -1,4 +1,4 @@
-"""Learn from the board's own sensor: the requests SOURCE and LIVE of docs/link.md.
+"""Learn from the board's own sensor: the requests SOURCE and LIVE of docs/reference/link.md.
 
 Imported when the first of them comes. Sampling goes on while windows are worked on: whatever takes
 its time calls `take` in between, which moves samples from the source into a backlog, and a sensor

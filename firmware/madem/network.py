@@ -1,4 +1,4 @@
-"""Layers of units that settle on a front end: docs/arithmetic.md, "Units and phases"."""
+"""Layers of units that settle on a front end: docs/reference/arithmetic.md, "Units and phases"."""
 
 import micropython
 

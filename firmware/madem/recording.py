@@ -1,4 +1,5 @@
-"""Learn or predict one sample and tell what the chips said meanwhile: kind CODES of docs/link.md.
+"""Learn or predict one sample and tell what the chips said meanwhile: kind CODES of
+docs/reference/link.md.
 
 The codes of a sample are too many for a board's memory, and for one frame. They go out in pieces
 while the sample is worked on: each request but the first asks for the next piece.

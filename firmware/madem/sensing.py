@@ -1,4 +1,4 @@
-"""Learning from a stream: the requests PIPELINE and FEED of docs/link.md.
+"""Learning from a stream: the requests PIPELINE and FEED of docs/reference/link.md.
 
 Imported when the first of them comes; a board that is fed whole samples never
 loads this.

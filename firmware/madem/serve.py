@@ -1,4 +1,4 @@
-"""Serve the link: each request of docs/link.md, executed on the learner."""
+"""Serve the link: each request of docs/reference/link.md, executed on the learner."""
 
 import gc
 import struct

@@ -1,4 +1,4 @@
-"""The board's own ADC, one channel a pin. A source: docs/sensors.md."""
+"""The board's own ADC, one channel a pin. A source: docs/guide/sensors.md."""
 
 from machine import ADC, Pin
 

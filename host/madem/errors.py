@@ -21,7 +21,7 @@ class DeviceError(LinkError):
     """The firmware refused a request.
 
     Attributes:
-        code: the error code of docs/link.md.
+        code: the error code of docs/reference/link.md.
     """
 
     def __init__(self, code: int, message: str) -> None:

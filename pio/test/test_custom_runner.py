@@ -11,9 +11,9 @@ import click
 from platformio.test.result import TestCase, TestStatus
 from platformio.test.runners.base import TestRunnerBase
 
-from madem import deploy
-from madem.boards import open_board
-from madem.repl import Repl
+from madem.boards import deploy
+from madem.boards.open import open_board
+from madem.boards.repl import Repl
 
 _CHECKS = Path(__file__).parents[2] / "tests" / "firmware" / "device"
 # On the board, for as long as the checks run.

@@ -1,4 +1,4 @@
-"""docs/arithmetic.md once more, one integer at a time.
+"""docs/reference/arithmetic.md once more, one integer at a time.
 
 Slow and obvious on purpose: the second opinion that the twin is tested against. It shares no code
 with the twin, uses no arrays, and insists that every intermediate value fits 32 bits.
@@ -7,7 +7,7 @@ with the twin, uses no arrays, and insists that every intermediate value fits 32
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from madem_emulator.config import Config, LayerConfig
+from madem_emulator.twin.config import Config, LayerConfig
 
 DEVICE, LEARN, UPDATE, PULSE, PREDICT = 1, 2, 3, 4, 5
 

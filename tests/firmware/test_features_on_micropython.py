@@ -1,4 +1,4 @@
-"""The firmware's features and the twin's are the same bits: docs/features.md, twice."""
+"""The firmware's features and the twin's are the same bits: docs/reference/features.md, twice."""
 
 import os
 import subprocess
@@ -10,11 +10,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from madem_emulator.board_process import EmulatedBoardError
-from madem_emulator.pipeline import Pipeline
-from madem_emulator.prepared import find_unix32
-from madem_emulator.twin_features import TwinFeatures
-from madem_emulator.unix_board import find_micropython
+from madem_emulator.boards.prepared import find_unix32
+from madem_emulator.boards.process import EmulatedBoardError
+from madem_emulator.boards.unix import find_micropython
+from madem_emulator.twin.features import TwinFeatures
+from madem_emulator.twin.pipeline import Pipeline
 
 _ROOT = Path(__file__).parents[2]
 _DEVICE = Path(__file__).parent / "device"

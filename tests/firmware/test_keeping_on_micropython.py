@@ -1,4 +1,6 @@
-"""Learning with care is the same bits on the device and in the twin: docs/on_the_fly.md, twice."""
+"""Learning with care is the same bits on the device and in the twin: docs/guide/online.md,
+twice.
+"""
 
 import os
 import subprocess
@@ -10,13 +12,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from madem.device import pack_config
-from madem_emulator.board_process import EmulatedBoardError
-from madem_emulator.config import Settings
-from madem_emulator.prepared import find_unix32
-from madem_emulator.twin import Twin
-from madem_emulator.twin_keeper import Care, TwinKeeper
-from madem_emulator.unix_board import find_micropython
+from madem.learners.device import pack_config
+from madem_emulator.boards.prepared import find_unix32
+from madem_emulator.boards.process import EmulatedBoardError
+from madem_emulator.boards.unix import find_micropython
+from madem_emulator.twin.config import Settings
+from madem_emulator.twin.gated import Care, TwinKeeper
+from madem_emulator.twin.twin import Twin
 
 _ROOT = Path(__file__).parents[2]
 _DEVICE = Path(__file__).parent / "device"

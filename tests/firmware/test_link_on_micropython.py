@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from madem.link import (
+from madem.boards.link import (
     DIGEST,
     ECHO,
     ERROR,
@@ -29,7 +29,7 @@ from madem.link import (
     Link,
     encode_frame,
 )
-from madem_emulator.unix_board import find_micropython
+from madem_emulator.boards.unix import find_micropython
 
 _ROOT = Path(__file__).parents[2]
 SESSION = 0x2F1C

@@ -1,4 +1,6 @@
-"""Nothing that runs on the device makes a float: docs/arithmetic.md is integers throughout."""
+"""Nothing that runs on the device makes a float: docs/reference/arithmetic.md is integers
+throughout.
+"""
 
 import ast
 from pathlib import Path

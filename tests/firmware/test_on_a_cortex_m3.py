@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from madem import deploy
-from madem.boards import open_board
+from madem.boards import deploy
+from madem.boards.open import open_board
+from madem.boards.repl import Repl
 from madem.errors import BoardError
-from madem.repl import Repl
-from madem_emulator.board_process import EmulatedBoardError
-from madem_emulator.qemu_board import find_image
+from madem_emulator.boards.process import EmulatedBoardError
+from madem_emulator.boards.qemu import find_image
 
 pytestmark = pytest.mark.slow
 

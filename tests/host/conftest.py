@@ -16,10 +16,10 @@ from typing import NamedTuple
 
 import pytest
 
-from madem.boards import Board
-from madem.repl import open_port
-from madem_emulator.bus import Bus
-from madem_emulator.unix_board import UnixBoard, find_micropython
+from madem.boards.open import Board
+from madem.boards.repl import open_port
+from madem_emulator.boards.unix import UnixBoard, find_micropython
+from madem_emulator.wiring.bus import Bus
 
 _ROOT = Path(__file__).parents[2]
 

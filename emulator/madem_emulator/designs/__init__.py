@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from madem_emulator import faults
-from madem_emulator.bus import Bus
-from madem_emulator.designs import lab64x64, maker8x8
+from madem_emulator.designs import faults, lab64x64, maker8x8
 from madem_emulator.physical import presets
-from madem_emulator.twin_attached import Geometry
+from madem_emulator.twin.attached import Geometry
+from madem_emulator.wiring.bus import Bus
 
 Board = maker8x8.Board | lab64x64.Board
 

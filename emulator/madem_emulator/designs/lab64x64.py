@@ -1,27 +1,27 @@
 """The lab board: cards of 64×64 devices, each with a transistor, fully driven.
 
-docs/lab_board.md has the parts and the wires. Every line has an amplifier that holds it at its
-DAC's voltage; its output is that voltage less I·R, where I flows from the array, and goes to the
-line's ADC channel. In a pulse a switch joins the line to the DAC itself. The transistors of a row
-have their gates in common: off, or at a voltage that the one-shot switches, so that nothing but its
-pulse is ever felt by a device, and that limits the current of a SET.
+docs/hardware/lab_board.md has the parts and the wires. Every line has an amplifier that holds it
+at its DAC's voltage; its output is that voltage less I·R, where I flows from the array, and goes
+to the line's ADC channel. In a pulse a switch joins the line to the DAC itself. The transistors of
+a row have their gates in common: off, or at a voltage that the one-shot switches, so that nothing
+but its pulse is ever felt by a device, and that limits the current of a SET.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from madem_emulator.bus import Bus
 from madem_emulator.chips import ads8568
 from madem_emulator.chips.adg1414 import Adg1414
 from madem_emulator.chips.ads8568 import Ads8568
 from madem_emulator.chips.dac81416 import Dac81416
 from madem_emulator.designs.cards import new_card
+from madem_emulator.designs.faults import Faults
 from madem_emulator.designs.pulses import Pulses
-from madem_emulator.faults import Faults
 from madem_emulator.physical.checks import Floats
 from madem_emulator.physical.crossbar import Crossbar
 from madem_emulator.physical.device import Device
+from madem_emulator.wiring.bus import Bus
 
 LINES = 64
 SOCKETS = 16

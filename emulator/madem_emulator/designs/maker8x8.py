@@ -1,9 +1,9 @@
 """The maker board: cards of 8×8 devices behind four MCP4728, two MCP3208 and two 74HC595.
 
-docs/hardware.md has the parts and the wires. All analog levels are about VMID, half of the ADCs'
-reference. A line is driven by its DAC channel or held at VMID by its sense amplifier, whose output
-is VMID − I·R. R belongs to the card: a device that changes from g_min to g_max changes the ADC's
-code by SPAN at full read voltage.
+docs/hardware/maker_board.md has the parts and the wires. All analog levels are about VMID, half of
+the ADCs' reference. A line is driven by its DAC channel or held at VMID by its sense amplifier,
+whose output is VMID − I·R. R belongs to the card: a device that changes from g_min to g_max
+changes the ADC's code by SPAN at full read voltage.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ from functools import partial
 
 import numpy as np
 
-from madem_emulator.bus import Bus
 from madem_emulator.chips.hc595 import Hc595
 from madem_emulator.chips.mcp3208 import Mcp3208
 from madem_emulator.chips.mcp4728 import Mcp4728
 from madem_emulator.designs.cards import new_card
+from madem_emulator.designs.faults import Faults
 from madem_emulator.designs.pulses import Pulses
-from madem_emulator.faults import Faults
 from madem_emulator.physical.checks import Floats
 from madem_emulator.physical.crossbar import Crossbar
 from madem_emulator.physical.device import Device
+from madem_emulator.wiring.bus import Bus
 
 LINES = 8
 REFERENCE = 4.096

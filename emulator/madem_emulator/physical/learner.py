@@ -1,9 +1,10 @@
 """Networks that learn on the physical crossbar: the twin's phases, rule and digital side, with
 devices of a preset in place of the integer ones.
 
-The configuration's ADC, DAC, amplifier noise and ranges hold as on the page docs/arithmetic.md;
-what it says of devices (steps, spreads, faults) does not. Full activity drives a line with the
-device's read voltage; one unit of g of the page is 1/200 of the device's window.
+The configuration's ADC, DAC, amplifier noise and ranges hold as on the page
+docs/reference/arithmetic.md; what it says of devices (steps, spreads, faults) does not. Full
+activity drives a line with the device's read voltage; one unit of g of the page is 1/200 of the
+device's window.
 """
 
 from __future__ import annotations
@@ -14,16 +15,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from madem_emulator.config import WINDOW, Config
-from madem_emulator.noise import States
 from madem_emulator.physical import checks
 from madem_emulator.physical.device import Device
 from madem_emulator.physical.devices import DeviceArray
 from madem_emulator.physical.streams import Streams, uniforms_at
 from madem_emulator.physical.wire_solver import WiredArray
 from madem_emulator.physical.wires import Wires
-from madem_emulator.twin import State, Twin
-from madem_emulator.twin_array import (
+from madem_emulator.twin.array import (
     FULL,
     MIDDLE,
     Floats,
@@ -32,6 +30,9 @@ from madem_emulator.twin_array import (
     Weights,
     by_layer,
 )
+from madem_emulator.twin.config import WINDOW, Config
+from madem_emulator.twin.noise import States
+from madem_emulator.twin.twin import State, Twin
 
 Z_PER_UNIT = 256 / 147.8
 """The page's INIT is in 1/256 unit of g for each unit of z, whose σ is 147.8."""

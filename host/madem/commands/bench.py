@@ -5,9 +5,12 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from madem import attached, bench, output, session
+from madem import output
+from madem.bench import run as bench
 from madem.commands import options
 from madem.commands.terminal import Terminal
+from madem.frontends import attached
+from madem.learn import session
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

@@ -11,11 +11,12 @@ from typing import Any
 from rich import box
 from rich.table import Table
 
-from madem import estimates, session
-from madem.board_types import BOARD_TYPES, BoardType
-from madem.boards import list_boards, open_board
+from madem.boards import estimates
+from madem.boards.catalogue import BOARD_TYPES, BoardType
+from madem.boards.open import list_boards, open_board
 from madem.commands.terminal import Terminal
 from madem.flash.targets import find_targets
+from madem.learn import session
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -41,7 +42,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
             terminal.say(table)
         terminal.say(
             "heap: free after power-up; sample: time to learn one with a network 64-32-10;"
-            " N: largest for 64-N-10; ≈: estimates (docs/boards.md)"
+            " N: largest for 64-N-10; ≈: estimates (docs/hardware/boards.md)"
         )
         return 0
     if args.start:

@@ -8,13 +8,15 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from madem import attached, calibrate, output, physical, session
-from madem.chips import Chips
+from madem import output
 from madem.commands import options
 from madem.commands.terminal import Terminal
 from madem.errors import TaskError
-from madem_emulator.config import Settings
+from madem.frontends import attached, calibrate, physical
+from madem.frontends.chips import Chips
+from madem.learn import session
 from madem_emulator.physical import presets
+from madem_emulator.twin.config import Settings
 
 _SHADES = (" ", "░", "▒", "▓", "█")
 
@@ -77,10 +79,10 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
     devices = sum(card.dead.size for card in found.cards)
     terminal.say(f"{dead} of {devices} devices are dead and will be left alone; kept on the board")
     if args.plot is not None:
-        from madem import pictures
+        from madem.pictures import style
 
-        figure = pictures.health_picture([(c.codes, c.dead, f"card {c.card}") for c in found.cards])
-        terminal.saved(pictures.save_picture(figure, args.plot))
+        figure = style.health_picture([(c.codes, c.dead, f"card {c.card}") for c in found.cards])
+        terminal.saved(style.save_picture(figure, args.plot))
     return int(dead > 0)
 
 

@@ -7,9 +7,11 @@ import importlib.util
 import os
 from pathlib import Path
 
-from madem import compare, output, session
+from madem import output
 from madem.commands.terminal import Terminal
 from madem.errors import MademError
+from madem.learn import session
+from madem.study import compare
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

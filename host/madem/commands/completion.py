@@ -10,8 +10,8 @@ import argparse
 
 import shtab
 
-from madem import session
 from madem.commands.terminal import Terminal
+from madem.learn import session
 
 _BOARDS = "unix unix32 qemu rp2040 auto"
 _PORTS = "/dev/ttyACM* /dev/ttyUSB* /dev/cu.usb* /dev/serial/by-id/*"

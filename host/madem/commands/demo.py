@@ -6,11 +6,13 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from madem import learn, output, recall, session, verify
+from madem import output
 from madem.commands import options, training
 from madem.commands.terminal import Terminal
+from madem.data.task import load_task
 from madem.errors import MademError
-from madem.tasks import load_task
+from madem.learn import recall, session, train
+from madem.verify import lock_step
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -23,7 +25,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
     """Learn Braille on a board, every bit verified, and save pictures."""
     task = load_task("braille", seed=args.seed)
     # Half of the usual passes: enough to see it, with every one of them verified.
-    plan = learn.recipe(task, seed=args.seed, epochs=40)
+    plan = train.recipe(task, seed=args.seed, epochs=40)
     out = Path(args.out)
     output.check_folder(out)
     with session.open_learner(args.board) as device:
@@ -31,7 +33,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
             raise MademError("the demo shows a device: choose a board, not the twin")
         terminal.say(f"board {args.board}: {device.hello.board}, firmware {device.hello.firmware}")
         device.configure(plan.settings.integers())
-        lock = verify.LockStep(device)
+        lock = lock_step.LockStep(device)
         run = session.Run(task, plan, device.config, args.board, "default")
         mismatch = training.train(run, lock, terminal, "learning, checked by the twin")
         shown = task.test_set(0.2, draws=1)
@@ -39,7 +41,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
         if mismatch is None:
             session.finish(run, device)
             run.baselines = session.baselines(task, ())
-    result = run.to_json() | verify.report(lock, mismatch)
+    result = run.to_json() | lock_step.report(lock, mismatch)
     if args.json:
         session.write_json(args.json, result)
     if mismatch is not None:
@@ -59,9 +61,9 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
 def _braille_picture(
     run: session.Run, shown: Any, dots: Any, folder: Path, terminal: Terminal
 ) -> None:
-    from madem import pictures
+    from madem.pictures import style
 
-    figure = pictures.braille_picture(
+    figure = style.braille_picture(
         run.task.class_names, shown, dots, title="Seen with p = 0.2, and recalled"
     )
-    terminal.saved(pictures.save_picture(figure, folder / "braille-words.png"))
+    terminal.saved(style.save_picture(figure, folder / "braille-words.png"))

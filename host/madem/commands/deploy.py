@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 from dataclasses import asdict
 
-from madem import deploy, session
-from madem.boards import open_board
+from madem.boards import deploy
+from madem.boards.open import open_board
 from madem.commands import options
 from madem.commands.terminal import Terminal
+from madem.learn import session
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

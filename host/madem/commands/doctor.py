@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 from dataclasses import asdict
 
-from madem import attached, doctor, session
-from madem.boards import WITH_CHIPS
+from madem import doctor
+from madem.boards.open import WITH_CHIPS
 from madem.commands import options
 from madem.commands.terminal import Terminal
 from madem.errors import TaskError
+from madem.frontends import attached
+from madem.learn import session
 from madem_emulator.physical import presets
 
 _OF_CHIPS = ("design", "preset", "card", "resistors", "inject")
@@ -19,7 +21,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--frontend",
         choices=("attached",),
-        help="bring up a board of chips instead, step by step (docs/hardware.md); with it:",
+        help="bring up a board of chips instead, step by step"
+        " (docs/hardware/maker_board.md); with it:",
     )
     options.board(parser)
     parser.add_argument(
@@ -52,7 +55,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
 
 def _bring_up(args: argparse.Namespace, terminal: Terminal) -> int:
     """Say what works on a board of chips; 1 when a step fails."""
-    from madem import bring_up  # slow to import: the emulated cards
+    from madem.frontends import bring_up  # slow to import: the emulated cards
 
     args.design = args.design or attached.DESIGNS[0]
     args.preset = args.preset or attached.DEFAULT

@@ -6,13 +6,13 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from madem import session
-from madem.board_types import BY_NAME
+from madem.boards.catalogue import BY_NAME
 from madem.commands.terminal import Terminal
 from madem.flash import download, flashing
 from madem.flash.image import Image, read_image
 from madem.flash.job import Job, Percent
 from madem.flash.targets import Target, choose
+from madem.learn import session
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

@@ -6,10 +6,13 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
-from madem import attached, output, physical, session, state
-from madem.commands import fly, options, training, unlabelled
+from madem import output
+from madem.commands import novelty, online, options, training
 from madem.commands.terminal import Terminal
 from madem.errors import TaskError
+from madem.frontends import attached, physical
+from madem.learn import session
+from madem.learners import state
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -30,7 +33,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="CLASS",
         help="motions: learn without labels, and without this class; test how well it is noticed",
     )
-    fly.add_options(parser)
+    online.add_options(parser)
     parser.add_argument(
         "--inject",
         metavar="FAULT",
@@ -74,12 +77,12 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
     if args.keep_weights and (args.frontend != "attached" or args.load is not None):
         raise TaskError("--keep-weights needs --frontend attached, and can't be used with --load")
     if args.on_the_fly:
-        return fly.run(args, terminal)
-    fly.check_unused(args)
+        return online.run(args, terminal)
+    online.check_unused(args)
     if args.inject is not None and args.frontend != "attached":
         raise TaskError("--inject puts faults into the chips of --frontend attached")
     if args.novelty is not None and args.frontend != "attached":
-        return unlabelled.run(args, terminal)
+        return novelty.run(args, terminal)
     if args.load is not None:
         _as_the_state_says(args)
     task, plan = training.make_plan(args)

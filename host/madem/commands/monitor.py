@@ -10,15 +10,19 @@ from typing import Any
 
 from rich.markup import escape
 
-from madem import attached, learn, live_run, output, recording, sensors, session
-from madem.commands import fly, options, training
+from madem import output
+from madem.commands import online, options, training
 from madem.commands.terminal import Terminal
+from madem.data import recording_file
 from madem.errors import MademError, TaskError
-from madem.live_run import Wishes
-from madem.monitor import page, screen
+from madem.frontends import attached
+from madem.learn import session, train
+from madem.monitor import html, tui
 from madem.monitor.fleet import Fleet, Post, names
 from madem.monitor.jobs import Job, LearnOnTheFly, LearnTask, OwnSensor, ReplayStream
-from madem.monitor.watch import Stage
+from madem.monitor.run_state import Stage
+from madem.stream import onboard_run, sensors
+from madem.stream.onboard_run import Wishes
 
 _REFRESH_S = 0.25
 _LINE_S = 1.0
@@ -73,7 +77,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "; or a stream, or a board's own sensor such as mpu6050:rate=100, for --load, --novelty or"
         " --pipeline",
     )
-    fly.add_options(parser, "; without --on-the-fly: end after N windows, or samples of a task")
+    online.add_options(parser, "; without --on-the-fly: end after N windows, or samples of a task")
 
 
 def run(args: argparse.Namespace, terminal: Terminal) -> int:
@@ -91,16 +95,16 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
     boards = fleet.views()
     dead = [facts for facts in boards if facts.stage is Stage.DEAD]
     if args.html:
-        output.write_whole(args.html, page.render(boards).encode())
+        output.write_whole(args.html, html.render(boards).encode())
     if args.json:
         session.write_json(args.json, {"boards": [facts.to_json() for facts in boards]})
     if len(boards) == 1 and dead and not dead[0].samples:
         raise MademError(dead[0].reason)
     if terminal.is_live:  # the screen with all that was shown last is gone
-        terminal.say(screen.rows(boards))
+        terminal.say(tui.rows(boards))
     for facts in boards:
         if facts.stage is Stage.DEAD if terminal.is_live else facts.board not in told:
-            terminal.say(escape(screen.line(facts)))
+            terminal.say(escape(tui.line(facts)))
     if args.html:
         terminal.saved(Path(args.html))
     return 1 if dead else 0
@@ -111,12 +115,12 @@ def _show(fleet: Fleet, terminal: Terminal, told: set[str]) -> None:
     with terminal.screen() as fill:
         if fill:
             while not fleet.wait(_REFRESH_S):
-                fill(screen.Whole(fleet.views()))
+                fill(tui.Whole(fleet.views()))
             return
         while not fleet.wait(_LINE_S):
             for facts in fleet.views():
                 if facts.board not in told:
-                    terminal.say(escape(screen.line(facts)))
+                    terminal.say(escape(tui.line(facts)))
                 if facts.stage.over:
                     told.add(facts.board)
 
@@ -163,7 +167,7 @@ def _job(args: argparse.Namespace, board: str) -> tuple[str, Job]:
             raw=args.stream == "raw",
             seed=seed,
         )
-        live_run.check(sensor, wishes)
+        onboard_run.check(sensor, wishes)
         return board, OwnSensor(sensor, wishes)
     for name in ("stream", "learn", "classes"):
         if getattr(args, name):
@@ -182,7 +186,7 @@ def _job(args: argparse.Namespace, board: str) -> tuple[str, Job]:
             seed,
         )
         return board, source
-    if Path(args.task).is_file() and recording.is_recording(Path(args.task)):
+    if Path(args.task).is_file() and recording_file.is_recording(Path(args.task)):
         raise MademError(
             f"{args.task} is a recording: say with --load or --pipeline what it is for"
         )
@@ -191,7 +195,7 @@ def _job(args: argparse.Namespace, board: str) -> tuple[str, Job]:
             option = name.replace("_", "-")
             raise MademError(f"--{option} is for a stream: say with --pipeline or --load how")
     if args.on_the_fly:
-        flight = fly.flight_of(args)
+        flight = online.flight_of(args)
         settings = _settings(args, flight.plan)
         _, plan, course, steps, care = flight
         return board, LearnOnTheFly(course, plan, steps, care, settings, args.pace)
@@ -202,7 +206,7 @@ def _job(args: argparse.Namespace, board: str) -> tuple[str, Job]:
     return spec, LearnTask(task, plan, _settings(args, plan), args.pace)
 
 
-def _settings(args: argparse.Namespace, plan: learn.Recipe) -> dict[str, Any]:
+def _settings(args: argparse.Namespace, plan: train.Recipe) -> dict[str, Any]:
     """What the header says of a network."""
     config = plan.settings.integers()
     settings = {

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from madem import attached, physical
-from madem_emulator.integer_presets import PRESETS
+from madem.frontends import attached, physical
+from madem_emulator.twin.presets import PRESETS
 
 
 def board(parser: argparse.ArgumentParser, default: str = "unix") -> None:

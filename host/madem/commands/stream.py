@@ -9,15 +9,17 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from typing import Any
 
-from madem import live_run, output, sensors, session, stream, stream_run
-from madem.budget import budget, instructions_of
-from madem.commands import fly
+from madem import output
+from madem.commands import online
 from madem.commands.terminal import Terminal
+from madem.data.recording_file import Recorder
 from madem.errors import MademError
-from madem.pipeline_cost import cost
-from madem.recording import Recorder
-from madem.stream import Sample, Source
-from madem_emulator.pipeline import Pipeline, PipelineError, parse
+from madem.learn import session
+from madem.stream import onboard_run, replay, sensors, sources
+from madem.stream.budget import budget, instructions_of
+from madem.stream.cost import cost
+from madem.stream.sources import Sample, Source
+from madem_emulator.twin.pipeline import Pipeline, PipelineError, parse
 
 _FLUSH_S = 1.0
 """A recording is closed to a block at least so often: what a pulled plug can cost."""
@@ -32,7 +34,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         " live: a board works on its own sensor",
     )
     parser.add_argument(
-        "source", help=f"{stream.SPECS}; for cost: a pipeline; for live: {sensors.SPECS}"
+        "source", help=f"{sources.SPECS}; for cost: a pipeline; for live: {sensors.SPECS}"
     )
     parser.add_argument("--out", metavar="FILE", help="record, live: the recording to write")
     parser.add_argument(
@@ -79,7 +81,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--leave", action="store_true", help="live: let the board go on when this program ends"
     )
-    fly.add_care(parser.add_argument_group("live with --learn"))
+    online.add_care(parser.add_argument_group("live with --learn"))
     parser.add_argument("--seed", type=int, default=1, help="of the novelty network (1)")
     parser.add_argument(
         "--layers",
@@ -115,7 +117,7 @@ def _record(args: argparse.Namespace, terminal: Terminal) -> dict[str, Any]:
         if recorder.cut_bytes:
             terminal.say(f"removed {recorder.cut_bytes} bytes of an unfinished block")
         before, closed = recorder.rows, time.monotonic()
-        for sample in stream.until_interrupted(_limited(source, args.seconds)):
+        for sample in sources.until_interrupted(_limited(source, args.seconds)):
             recorder.add(sample.t_us, sample.values, sample.label)
             last = sample.t_us
             if source.live and time.monotonic() - closed > _FLUSH_S:
@@ -144,10 +146,10 @@ def _replay(args: argparse.Namespace, terminal: Terminal) -> dict[str, Any]:
     if args.novelty and not on_board:
         raise MademError("--novelty is for a board: name one with --board")
     with _open(args) as source:
-        samples = stream.until_interrupted(_timed(source, args))
+        samples = sources.until_interrupted(_timed(source, args))
         if not on_board:
             return _print(samples)
-        return stream_run.replay(
+        return replay.replay(
             source,
             samples,
             args.board,
@@ -173,14 +175,14 @@ def _show(args: argparse.Namespace, terminal: Terminal) -> dict[str, Any]:
     count, last = 0, 0
     with _open(args) as source:
         shown: list[Sample] = []
-        for sample in stream.until_interrupted(_timed(source, args)):
+        for sample in sources.until_interrupted(_timed(source, args)):
             count, last = count + 1, sample.t_us
             shown.append(sample)
             if sample.t_us - shown[0].t_us >= _SHOWN_S * 1e6:
-                terminal.say(stream_run.picture(source.channels, shown))
+                terminal.say(replay.picture(source.channels, shown))
                 shown.clear()
         if shown:
-            terminal.say(stream_run.picture(source.channels, shown))
+            terminal.say(replay.picture(source.channels, shown))
     return {"samples": count, "seconds": last / 1e6, "channels": list(source.channels)}
 
 
@@ -219,7 +221,7 @@ def _live(args: argparse.Namespace, terminal: Terminal) -> dict[str, Any]:
     sensor = sensors.parse(args.source)
     if args.save:
         output.check_file(args.save)
-    wishes = live_run.Wishes(
+    wishes = onboard_run.Wishes(
         pipeline=args.pipeline,
         load=args.load,
         save=args.save,
@@ -232,9 +234,9 @@ def _live(args: argparse.Namespace, terminal: Terminal) -> dict[str, Any]:
         seconds=args.seconds,
         leave=args.leave,
         seed=args.seed,
-        care=fly.wanted_care(args),
+        care=online.wanted_care(args),
     )
-    result = live_run.run(args.board or "unix", sensor, wishes, terminal.say)
+    result = onboard_run.run(args.board or "unix", sensor, wishes, terminal.say)
     terminal.say(
         f"{result['windows']:,} windows of {result['samples']:,} samples,"
         f" {result['lost']:,} lost, {result['learned']:,} learned"
@@ -264,13 +266,13 @@ def _parse(text: str, channels: int) -> Pipeline:
 
 
 def _open(args: argparse.Namespace) -> Source:
-    lines = stream.stdin_lines(sys.stdin) if args.source == "-" else None
-    return stream.open_source(args.source, rate_hz=args.rate, scale=args.scale, stdin=lines)
+    lines = sources.stdin_lines(sys.stdin) if args.source == "-" else None
+    return sources.open_source(args.source, rate_hz=args.rate, scale=args.scale, stdin=lines)
 
 
 def _timed(source: Source, args: argparse.Namespace) -> Iterator[Sample]:
     """The samples asked for, at their rate unless they are live anyway."""
-    samples = iter(source) if source.live or args.fast else stream.at_true_rate(source)
+    samples = iter(source) if source.live or args.fast else sources.at_true_rate(source)
     return _limited(samples, args.seconds)
 
 

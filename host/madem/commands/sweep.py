@@ -6,11 +6,13 @@ import argparse
 import importlib
 from pathlib import Path
 
-from madem import output, session, sweep, sweep_plan
+from madem import output
 from madem.commands.terminal import Terminal
+from madem.data.task import load_task
 from madem.errors import MademError
-from madem.sweep_store import Store
-from madem.tasks import load_task
+from madem.learn import session
+from madem.study import sweep_plan, sweep_table
+from madem.study.sweep_store import Store
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -64,7 +66,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
         task, {name: text for name, text in given.items() if text is not None},
         devices=args.seeds, seed=args.seed, epochs=args.epochs, frontend=args.frontend,
     )  # fmt: skip
-    from madem import sweep_run
+    from madem.study import sweep_run
 
     if args.plan:
         workers = args.workers or sweep_run.cores()
@@ -78,7 +80,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
     out = Path(args.out)
     output.check_folder(out)
     what = f"{task.name}, {plan.frontend}, {plan.epochs} passes, seed {plan.seed}"
-    with Store(sweep.path(plan, out, "jsonl"), plan.context, what) as store:
+    with Store(sweep_table.path(plan, out, "jsonl"), plan.context, what) as store:
         keys = {point.key for point in plan.points}
         known = {key for key in keys & set(store.outcomes) if not store.outcomes[key].error}
         terminal.say(_summary(plan) + (f"; {len(known):,} are known" if known else ""))
@@ -106,12 +108,12 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
 def _save(
     plan: sweep_plan.Plan, store: Store, args: argparse.Namespace, terminal: Terminal
 ) -> None:
-    for table in sweep.tables(plan, store.outcomes, args.goal):
+    for table in sweep_table.tables(plan, store.outcomes, args.goal):
         terminal.say(table)
-    for path in sweep.save(plan, store.outcomes, args.goal, Path(args.out)):
+    for path in sweep_table.save(plan, store.outcomes, args.goal, Path(args.out)):
         terminal.saved(path)
     if args.json:
-        session.write_json(args.json, sweep.to_json(plan, store.outcomes, args.goal))
+        session.write_json(args.json, sweep_table.to_json(plan, store.outcomes, args.goal))
 
 
 def _check(args: argparse.Namespace) -> None:

@@ -6,14 +6,17 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
-from madem import attached, learn, physical, session, verify
 from madem.commands.terminal import Terminal
-from madem.device import Learner
+from madem.data.task import Task, load_task
 from madem.errors import TaskError
-from madem.recall import LOOKS
-from madem.tasks import Task, load_task
-from madem_emulator.config import Rule
-from madem_emulator.integer_presets import PRESETS
+from madem.frontends import attached, physical
+from madem.learn import session
+from madem.learn import train as learn
+from madem.learn.recall import LOOKS
+from madem.learners.device import Learner
+from madem.verify import lock_step
+from madem_emulator.twin.config import Rule
+from madem_emulator.twin.presets import PRESETS
 
 
 def make_plan(args: argparse.Namespace) -> tuple[Task, learn.Recipe]:
@@ -78,7 +81,7 @@ def train(
     what: str,
     limit: int | None = None,
     strike: learn.Strike | None = None,
-) -> verify.Mismatch | None:
+) -> lock_step.Mismatch | None:
     """Train and evaluate into `run`; returns the mismatch at which a lock step stopped."""
 
     def samples(epochs: int) -> int:
@@ -101,14 +104,14 @@ def train(
                     learner, run.task, run.plan, strike, run.result, progress=advance, limit=limit
                 )
             run.config = learner.config
-    except verify.DiffersError as error:
+    except lock_step.DiffersError as error:
         return error.mismatch
     return None
 
 
 def show(run: session.Run, terminal: Terminal) -> None:
     """Print the table of results and what they cost."""
-    from madem import report
+    from madem.learn import report
 
     metrics = run.result.metrics
     if "exact_word" in metrics:
@@ -139,7 +142,7 @@ def show(run: session.Run, terminal: Terminal) -> None:
 
 def save_pictures(run: session.Run, folder: Path, terminal: Terminal) -> None:
     """Draw how it learned and what the weights have become."""
-    from madem import pictures
+    from madem.pictures import style
 
     task, metrics = run.task, run.result.metrics
     reconstruct = task.kind == "reconstruct"
@@ -147,7 +150,7 @@ def save_pictures(run: session.Run, folder: Path, terminal: Terminal) -> None:
         curve = run.result.train
         if reconstruct:
             curve = [wrong / task.n_outputs for wrong in curve]
-        figure = pictures.learning_curve(
+        figure = style.learning_curve(
             curve,
             measure="outputs wrong" if reconstruct else "accuracy",
             recall=metrics.get("exact_word"),
@@ -155,7 +158,7 @@ def save_pictures(run: session.Run, folder: Path, terminal: Terminal) -> None:
             samples=len(task.test_words()) if reconstruct else None,
             title=f"{task.name}, learned on {run.board}",
         )
-        terminal.saved(pictures.save_picture(figure, folder / f"{task.name}-learning.png"))
+        terminal.saved(style.save_picture(figure, folder / f"{task.name}-learning.png"))
     assert run.final is not None
-    figure = pictures.weights_picture(session.weights(run.final), unit="conductance difference")
-    terminal.saved(pictures.save_picture(figure, folder / f"{task.name}-weights.png"))
+    figure = style.weights_picture(session.weights(run.final), unit="conductance difference")
+    terminal.saved(style.save_picture(figure, folder / f"{task.name}-weights.png"))

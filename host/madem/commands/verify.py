@@ -7,16 +7,19 @@ import random
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from madem import attached, learn, recorded, session, verify
-from madem.commands import fly, options, training
+from madem.commands import online, options, training
 from madem.commands.terminal import Terminal
+from madem.data.stream_task import StreamTask
 from madem.errors import MademError, TaskError
-from madem.stream_learner import StreamLockStep
-from madem.stream_task import StreamTask
+from madem.frontends import attached
+from madem.learn import session, train
+from madem.learners.stream import StreamLockStep
+from madem.verify import attached as recorded
+from madem.verify import lock_step
 from madem_emulator.physical import presets
 
 if TYPE_CHECKING:
-    from madem.soundness import Soundness
+    from madem.verify.plausibility import Soundness
 
 
 _ANSWERS = ("device and twin differ", "the board is not sound")
@@ -39,14 +42,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         " to see that the check can fail; with --frontend attached state:STEP, or a fault of the"
         " emulated chips such as gain:c3:1.2, swap:c2:c5, dead:c4, stuck:0.r3.c2, drift:0.02",
     )
-    fly.add_options(parser)
+    online.add_options(parser)
 
 
 def run(args: argparse.Namespace, terminal: Terminal) -> int:
     """Run device and twin in lock step; 1 when they differ."""
     if args.on_the_fly:
-        return fly.run(args, terminal, lock_step=True)
-    fly.check_unused(args)
+        return online.run(args, terminal, lock_step=True)
+    online.check_unused(args)
     task, plan = training.make_plan(args)
     strike = training.strike_of(args)
     chips = args.frontend == "attached"
@@ -72,7 +75,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
             lock = recorded.RecordedLockStep(device, plan.design, steps)
             sound = _soundness(lock, args.preset, steps, steps)
         else:
-            lock = StreamLockStep(device, task) if stream else verify.LockStep(device)
+            lock = StreamLockStep(device, task) if stream else lock_step.LockStep(device)
         run = session.Run(task, plan, device.config, args.board, args.preset, args.frontend)
         what = f"verifying {task.name}"
         mismatch = _probe(sound)
@@ -82,7 +85,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
             session.finish(run, device)
     if args.json:
         tested = {"code_tests": sound.test.tests} if sound else {}
-        session.write_json(args.json, run.to_json() | verify.report(lock, mismatch) | tested)
+        session.write_json(args.json, run.to_json() | lock_step.report(lock, mismatch) | tested)
     counts = f"{lock.steps:,} steps, {lock.compared:,} values compared"
     if sound:
         counts += f", {sound.test.tests:,} tests of codes"
@@ -99,7 +102,7 @@ def _soundness(
     lock: recorded.RecordedLockStep, preset: str, samples: int, predictions: int
 ) -> Soundness:
     # Imported only here, because scipy takes its time.
-    from madem.soundness import Soundness
+    from madem.verify.plausibility import Soundness
 
     try:
         return Soundness(lock, presets.get(preset), samples, predictions)
@@ -107,18 +110,18 @@ def _soundness(
         raise TaskError(str(error)) from None
 
 
-def _probe(sound: Soundness | None) -> verify.Mismatch | None:
+def _probe(sound: Soundness | None) -> lock_step.Mismatch | None:
     """What a probe of the chips finds."""
     try:
         if sound:
             sound.probe()
-    except verify.DiffersError as error:
+    except lock_step.DiffersError as error:
         return error.mismatch
     return None
 
 
 def _injection(
-    args: argparse.Namespace, plan: learn.Recipe, steps: int
+    args: argparse.Namespace, plan: train.Recipe, steps: int
 ) -> tuple[bool, int, int, int, int] | None:
     """The flip that `--inject` asks for, in a cell drawn from the seed."""
     if args.inject is None:

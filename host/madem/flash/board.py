@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import serial
 from serial.tools import list_ports
 
+from madem.boards.repl import Repl, open_port
 from madem.errors import BoardError
 from madem.flash.volumes import wait_for
-from madem.repl import Repl, open_port
 
 # How long a board takes to restart, with USB enumeration and mounting on a slow computer.
 RESTART_SECONDS = 20.0

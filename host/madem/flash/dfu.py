@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 
-from madem import board_types
+from madem.boards import catalogue
 from madem.errors import BoardError, MademError
 from madem.flash import board, dfu_util
 from madem.flash.dfu_util import DfuDevice
@@ -35,7 +35,7 @@ def steps(job: Job) -> list[str]:
     """What `write` will do, for people."""
     device = job.target.dfu
     first = [] if device else [f"restart the board on {job.target.port} into its boot loader"]
-    shown = device or DfuDevice(board_types.STM32_DFU, "PATH", "", range(0))
+    shown = device or DfuDevice(catalogue.STM32_DFU, "PATH", "", range(0))
     command = " ".join(dfu_util.command(shown, job.file, _address(job)))
     return [*first, f"run {command}", "wait for the board to restart"]
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from madem.board_types import STM32_DFU, UsbId
+from madem.boards.catalogue import STM32_DFU, UsbId
 from madem.errors import BoardError
 from madem.flash.program import Done, run
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 import sys
 
-from madem import board_types
+from madem.boards import catalogue
+from madem.boards.repl import open_port
 from madem.errors import BoardError
 from madem.flash import board
 from madem.flash.esp_image import OFFSETS
 from madem.flash.job import Job, Percent
 from madem.flash.program import Done, run
-from madem.repl import open_port
 
 NAME = "esptool"
 # What every USB adapter on ESP boards can do.
@@ -87,6 +87,6 @@ def _explain(done: Done, job: Job, port: str) -> str:
     fatal = re.search(r"error occurred: ([^\r\n]+)", done.output)
     reason = fatal[1].rstrip(". ") if fatal else done.last_line()
     if "Failed to connect" in reason:
-        button = job.button if job.types else board_types.BY_NAME["esp32"].button
+        button = job.button if job.types else catalogue.BY_NAME["esp32"].button
         return f"no chip of the ESP32 family answers on {port}: {button}, then run this again"
     return f"esptool could not write to the board on {port}: {reason}; run this again"

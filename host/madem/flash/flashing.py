@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-from madem import board_types
-from madem.board_types import BY_NAME, BoardType
+from madem.boards import catalogue
+from madem.boards.catalogue import BY_NAME, BoardType
 from madem.errors import MademError
 from madem.flash import board, daplink, dfu, esptool, pyocd, uf2
 from madem.flash.image import Image
@@ -77,11 +77,11 @@ def choose_build(target: Target, known: tuple[BoardType, ...]) -> Build:
         if not kind.download:
             raise MademError(
                 f"micropython.org has no build for {kind.title}: give a file"
-                " (docs/boards.md says where it comes from)"
+                " (docs/hardware/boards.md says where it comes from)"
             )
         return Build(kind.download, kind.suffix)
     about = board.ask_if_it_runs(target.port) if target.port and not target.in_bootloader else None
-    kinds = board_types.by_machine(about.machine) if about else known or target.hints
+    kinds = catalogue.by_machine(about.machine) if about else known or target.hints
     if about and about.build and kinds:
         return Build(about.build, kinds[0].suffix)
     names = ", ".join(kind.name for kind in kinds or BY_NAME.values())
@@ -100,7 +100,7 @@ def possible_types(
     if not image.chips:
         return known
     if not known:
-        running = tuple(kind for kind in board_types.BOARD_TYPES if _runs(image, kind))
+        running = tuple(kind for kind in catalogue.BOARD_TYPES if _runs(image, kind))
         return tuple(kind for kind in running if kind in target.hints) or running
     fitting = tuple(kind for kind in known if _runs(image, kind))
     if not fitting:

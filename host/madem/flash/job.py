@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from madem.board_types import BoardType
+from madem.boards.catalogue import BoardType
 from madem.flash.image import Image
 from madem.flash.targets import Target
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from serial.tools import list_ports
 from serial.tools.list_ports_common import ListPortInfo
 
-from madem import board_types
-from madem.board_types import BoardType
+from madem.boards import catalogue
+from madem.boards.catalogue import BoardType
 from madem.errors import BoardError
 from madem.flash import dfu_util
 from madem.flash.dfu_util import DfuDevice
@@ -127,19 +127,19 @@ def _usb_ports() -> list[ListPortInfo]:
 def _of_port(port: ListPortInfo) -> Target:
     return Target(
         port=port.device,
-        hints=board_types.by_usb(port.vid, port.pid),
+        hints=catalogue.by_usb(port.vid, port.pid),
         title=port.product or "",
     )
 
 
 def _of_volume(volume: Volume, port: ListPortInfo | None) -> Target:
-    types = board_types.by_volume(volume.identity)
+    types = catalogue.by_volume(volume.identity)
     target = Target(volume=volume, types=types, title=volume.title)
     return replace(target, port=port.device) if port else target
 
 
 def _of_dfu(device: DfuDevice) -> Target:
-    types = tuple(kind for kind in board_types.BOARD_TYPES if device.usb in kind.bootloader_usb)
+    types = tuple(kind for kind in catalogue.BOARD_TYPES if device.usb in kind.bootloader_usb)
     return Target(dfu=device, hints=types, title=f"in DFU mode, {device.name}")
 
 
@@ -147,7 +147,7 @@ def _port_of(volume: Volume, ports: list[ListPortInfo]) -> ListPortInfo | None:
     """The port of the board that shows a volume."""
     same = [port for port in ports if volume.serial and port.serial_number == volume.serial]
     if not same:
-        types = board_types.by_volume(volume.identity)
+        types = catalogue.by_volume(volume.identity)
         usb = {ids for kind in types for ids in (*kind.bootloader_usb, *kind.usb)}
         if volume.kind == UF2:  # with its program gone, so is the program's port
             usb = {ids for kind in types for ids in kind.bootloader_usb}

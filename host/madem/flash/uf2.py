@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from madem import board_types
+from madem.boards import catalogue
 from madem.errors import BoardError, MademError
 from madem.flash import board, volumes
 from madem.flash.job import Job, Percent
@@ -65,7 +65,7 @@ def write(job: Job) -> str | None:
 
 def _unfit(volume: Volume, job: Job) -> str | None:
     """Why the image does not fit the board that shows a volume."""
-    types = board_types.by_volume(volume.identity)
+    types = catalogue.by_volume(volume.identity)
     expected = {family for kind in types for family in kind.uf2_family}
     if not expected or not job.image.families or expected & job.image.families:
         return None
@@ -83,7 +83,7 @@ def _enter(job: Job) -> Volume:
     before = find_volumes()
     about = board.ask_if_it_runs(address)
     if about and about.machine and job.image.chips:
-        chips = {kind.chip for kind in board_types.by_machine(about.machine)}
+        chips = {kind.chip for kind in catalogue.by_machine(about.machine)}
         if chips and not chips & job.image.chips:
             raise MademError(
                 f"{job.file.name} is for {'/'.join(sorted(job.image.chips))},"

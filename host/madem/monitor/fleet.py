@@ -11,12 +11,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from madem import session
 from madem.errors import MademError
+from madem.learn import session
 from madem.monitor.jobs import Job
 from madem.monitor.limits import Limits, StoppedError, TimeIsUpError
 from madem.monitor.log import Log
-from madem.monitor.watch import Facts, Stage, Watch
+from madem.monitor.run_state import Facts, Stage, Watch
 
 _END_S = 15.0
 """What stopping boards are given to leave their firmware in order."""

@@ -13,27 +13,29 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from madem import learn, live_run, on_the_fly, session, stream, stream_run
-from madem.budget import budget
-from madem.careful import CarefulDevice
-from madem.device import Bytes, Device, Learner, Progress
-from madem.drift import Course
+from madem.data.concept_drift import Course
+from madem.data.stream_task import Chunk, StreamTask, number_of
+from madem.data.task import Task
 from madem.errors import MademError
-from madem.live import Live
-from madem.live_run import Wishes
+from madem.learn import session
+from madem.learn import train as learn
+from madem.learners.device import Bytes, Device, Learner, Progress
+from madem.learners.gated import CarefulDevice
+from madem.learners.state import State
+from madem.learners.stream import FOLLOW, LEARN, PREDICT, Feeder
 from madem.monitor.limits import Limits
-from madem.monitor.look import Look
-from madem.monitor.watch import SHOWN_WINDOWS, Stage, Watch
-from madem.novelty import NoveltyDevice, recipe
-from madem.sensors import Sensor
-from madem.state import State
-from madem.stream import Sample, Source
-from madem.stream_learner import FOLLOW, LEARN, PREDICT, Feeder
-from madem.stream_task import Chunk, StreamTask, number_of
-from madem.tasks import Task
-from madem.windows import Window
-from madem_emulator.pipeline import Pipeline
-from madem_emulator.twin_keeper import Care
+from madem.monitor.poller import Look
+from madem.monitor.run_state import SHOWN_WINDOWS, Stage, Watch
+from madem.stream import onboard_run, prequential, replay, sources
+from madem.stream.budget import budget
+from madem.stream.novelty import NoveltyDevice, recipe
+from madem.stream.onboard import Live
+from madem.stream.onboard_run import Wishes
+from madem.stream.sensors import Sensor
+from madem.stream.sources import Sample, Source
+from madem.stream.windows import Window
+from madem_emulator.twin.gated import Care
+from madem_emulator.twin.pipeline import Pipeline
 
 _WAIT_MS = 100
 """That a board may keep a question waiting for a window."""
@@ -223,7 +225,7 @@ class LearnOnTheFly:
         learner = CarefulDevice(device, task)
         look = Look(device, watch, network=True, learns=True)
         keep = task.pipeline.window + (SHOWN_WINDOWS - 1) * task.pipeline.hop
-        watch.begin(Stage.LEARNING, memory=on_the_fly.MEMORY, keep=keep)
+        watch.begin(Stage.LEARNING, memory=prequential.MEMORY, keep=keep)
 
         def each(window: Window, _: float) -> None:
             limits.check(watch)
@@ -235,7 +237,7 @@ class LearnOnTheFly:
                 limits.wait(watch.facts.samples / self.pace - watch.t_s)
 
         with look.to_the_end():
-            on_the_fly.run(learner, course, self.steps, self.care, watch=each)
+            prequential.run(learner, course, self.steps, self.care, watch=each)
 
 
 @dataclass(frozen=True)
@@ -259,15 +261,13 @@ class ReplayStream:
 
     def open(self) -> Source:
         """The source; a new one each time."""
-        lines = stream.stdin_lines(sys.stdin) if self.spec == "-" else None
-        return stream.open_source(self.spec, rate_hz=self.rate_hz, scale=self.scale, stdin=lines)
+        lines = sources.stdin_lines(sys.stdin) if self.spec == "-" else None
+        return sources.open_source(self.spec, rate_hz=self.rate_hz, scale=self.scale, stdin=lines)
 
     def __call__(self, device: Device, watch: Watch, limits: Limits) -> None:
         """See `Job`."""
         with self.open() as source:
-            saved, pipeline = stream_run.choose(
-                source.channels, self.pipeline, self.load, self.novelty
-            )
+            saved, pipeline = replay.choose(source.channels, self.pipeline, self.load, self.novelty)
             watch.set(
                 task=Path(source.name).name,
                 settings={"pipeline": str(pipeline)},
@@ -284,7 +284,7 @@ class ReplayStream:
                 work = self._features(device, watch, pipeline)
             look = Look(device, watch, network=bool(saved) or self.novelty, learns=self.novelty)
             watch.begin(Stage.STREAMING, memory=_MEMORY_STREAM, keep=keep)
-            cutter = stream_run.Cutter(pipeline, source.rate_hz)
+            cutter = replay.Cutter(pipeline, source.rate_hz)
             chunks = self._chunks(source, cutter, watch, limits)
             with look.to_the_end():
                 for number, (chunk, sample) in enumerate(islice(chunks, limits.most)):
@@ -293,17 +293,17 @@ class ReplayStream:
                     look.glance()
 
     def _chunks(
-        self, source: Source, cutter: stream_run.Cutter, watch: Watch, limits: Limits
+        self, source: Source, cutter: replay.Cutter, watch: Watch, limits: Limits
     ) -> Iterator[tuple[Chunk, Sample]]:
         """Chunks that complete a window, each with its last sample."""
-        samples = iter(source) if source.live or self.fast else stream.at_true_rate(source)
+        samples = iter(source) if source.live or self.fast else sources.at_true_rate(source)
         for sample in limits.heed(samples, watch):
             if chunk := cutter.add(sample):
                 yield chunk, sample
 
     def _classify(self, device: Device, watch: Watch, pipeline: Pipeline, saved: State) -> Each:
         """Say which class each window is."""
-        feeder = stream_run.classifier(device, pipeline, saved)
+        feeder = replay.classifier(device, pipeline, saved)
         names = saved.notes["classes"]
         watch.set(measure="accuracy", classes=tuple(names))
 
@@ -319,7 +319,7 @@ class ReplayStream:
         plan = recipe(pipeline, self.seed)
         device.configure(plan.settings.integers())
         detector = NoveltyDevice(device, pipeline)
-        rate, usual = plan.settings.rate(), stream_run.Usual()
+        rate, usual = plan.settings.rate(), replay.Usual()
         watch.set(measure="novelty score")
 
         def each(chunk: Chunk, number: int, sample: Sample) -> None:
@@ -356,14 +356,14 @@ class OwnSensor:
     def __call__(self, device: Device, watch: Watch, limits: Limits) -> None:
         """See `Job`."""
         sensor, wishes = self.sensor, self.wishes
-        live_run.check(sensor, wishes)
-        saved, pipeline = stream_run.choose(
+        onboard_run.check(sensor, wishes)
+        saved, pipeline = replay.choose(
             sensor.channels, wishes.pipeline, wishes.load, wishes.novelty
         )
-        classes = live_run.class_names(wishes, saved)
+        classes = onboard_run.class_names(wishes, saved)
         live = Live(device, sensor, pipeline)
         feeder = live.prepare()
-        mode, flags, rate = live_run.network(device, feeder, saved, wishes, len(classes))
+        mode, flags, rate = onboard_run.network(device, feeder, saved, wishes, len(classes))
         learns = mode == LEARN
         sizes = device.config.sizes if mode else ()
         costs = budget(pipeline, live.rate_hz, sizes, learns=learns, bus_s=sensor.bus_s)
@@ -384,7 +384,7 @@ class OwnSensor:
         keep = pipeline.window + (SHOWN_WINDOWS - 1) * pipeline.hop
         stage = Stage.LEARNING if learns else Stage.STREAMING
         watch.begin(stage, memory=_MEMORY_STREAM, keep=keep)
-        room = live_run.raw_room(live) if wishes.raw else 0
+        room = onboard_run.raw_room(live) if wishes.raw else 0
         live.start(mode, rate=rate, flags=flags, raw=room)
         try:
             with look.to_the_end():
@@ -395,7 +395,7 @@ class OwnSensor:
 
     def _follow(self, live: Live, feeder: Feeder, watch: Watch, limits: Limits, look: Look) -> None:
         """Tell the watch what comes, until it ends."""
-        usual = stream_run.Usual()
+        usual = replay.Usual()
         while limits.most is None or watch.facts.samples < limits.most:
             limits.check(watch)
             status, windows = live.new(_WAIT_MS)

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
-from madem.monitor.watch import Watch
+from madem.monitor.run_state import Watch
 
 T = TypeVar("T")
 

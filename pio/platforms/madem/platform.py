@@ -48,7 +48,7 @@ class _Board(PlatformBoardConfig):
 
 
 def _boards() -> dict[str, _Board]:
-    from madem.board_types import BOARD_TYPES
+    from madem.boards.catalogue import BOARD_TYPES
 
     emulated = {
         "unix": ("Real MicroPython as a process", "x86-64", "x64", 0, (), 0),

@@ -11,7 +11,7 @@ def configure(
     sizes, *, seed=1, one_hot=1, rule=0, sweeps=(4, 2), beta=64, targets=(204, 0), mask=255,
     bits=8, gains=None, ranges=(11, 9), noise=(35, 9), caps=None, scales=None, **device
 ):  # fmt: skip
-    """The payload of docs/link.md; defaults are those of docs/arithmetic.md.
+    """The payload of docs/reference/link.md; defaults are those of docs/reference/arithmetic.md.
 
     gains: (M, Q) of each weight layer; ranges, noise: (forward, transposed) of all;
     caps, scales: of each layer above the input.

@@ -15,7 +15,6 @@ import sys
 import time
 
 import micropython
-
 from madem.link import Link
 
 max_body, window, rx_bytes = [int(a) for a in sys.argv[1:4]]

@@ -1,4 +1,5 @@
-"""docs/arithmetic.md in plain Python, to check the device's kernels against, on the device.
+"""docs/reference/arithmetic.md in plain Python, to check the device's kernels against, on the
+device.
 
 Slow, obvious, and written from the page alone.
 """

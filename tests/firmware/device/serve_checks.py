@@ -16,7 +16,7 @@ _BLOCK = 62
 
 
 def frame(kind, seq, payload=b""):
-    """The wire bytes of a request, as docs/link.md has them."""
+    """The wire bytes of a request, as docs/reference/link.md has them."""
     body = struct.pack("<HBBHH", 12 + len(payload), kind, 0, SESSION, seq) + payload
     body += struct.pack("<I", binascii.crc32(body) & 0xFFFFFFFF)
     wire = b"\0"
@@ -172,7 +172,7 @@ def test_replies_of_a_first_session():
         ]
     )
     equal(struct.unpack("<4I", found[0])[:2], (0, 0))
-    # The golden digests of docs/arithmetic.md.
+    # The golden digests of docs/reference/arithmetic.md.
     expected = struct.pack("<IB4I", 1, 0, 0x88BE8695, 0x9238FC35, 0x2B122B9C, 0xE4DBF5E4)
     equal(found[2], expected)
     equal(found[3], struct.pack("<I", 3) + bytes([0, 0]))

@@ -1,5 +1,5 @@
-"""One weight layer that learns, for MicroPython 1.9 with 9 KB of heap: docs/arithmetic.md with
-L = 1, rule 0 and trains of one pulse, in plain Python.
+"""One weight layer that learns, for MicroPython 1.9 with 9 KB of heap:
+docs/reference/arithmetic.md with L = 1, rule 0 and trains of one pulse, in plain Python.
 
 Sent in the pieces between the lines `# ---`, with numbers for the names in capitals: a global
 name would take memory.

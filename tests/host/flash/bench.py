@@ -96,7 +96,7 @@ class UnixBoard:
         (flash / "machine.py").write_text(_MACHINE)
         self._mark = flash / "BOOTLOADER"
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "madem_emulator.unix_board", "--dir", str(flash)],
+            [sys.executable, "-m", "madem_emulator.boards.unix", "--dir", str(flash)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from madem import cli
+from madem.boards.repl import open_port
 from madem.flash import board
-from madem.repl import open_port
 
 from . import images
 from .bench import Bench, UnixBoard

@@ -15,8 +15,8 @@ import serial
 
 from madem import cli
 from madem.flash import board, volumes
-from madem_emulator.board_process import EmulatedBoardError
-from madem_emulator.rp2040_board import find_uf2
+from madem_emulator.boards.process import EmulatedBoardError
+from madem_emulator.boards.rp2040 import find_uf2
 
 from . import images
 from .bench import RP2040_INFO, RP2350_INFO, Bench, Uf2Rom, UnixBoard, playing
@@ -102,7 +102,7 @@ def test_real_micropython_starts_from_what_was_written(
         file = find_uf2()
     except EmulatedBoardError as reason:
         pytest.skip(str(reason))
-    command = [sys.executable, "-m", "madem_emulator.rp2040_board"]
+    command = [sys.executable, "-m", "madem_emulator.boards.rp2040"]
     with contextlib.ExitStack() as stack:
 
         def start() -> None:

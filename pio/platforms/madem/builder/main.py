@@ -5,8 +5,8 @@ from pathlib import Path
 
 from SCons.Script import Default, DefaultEnvironment
 
-from madem import firmware
-from madem.board_types import BY_NAME
+from madem.boards import firmware
+from madem.boards.catalogue import BY_NAME
 from madem.errors import MademError
 
 env = DefaultEnvironment()

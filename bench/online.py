@@ -1,0 +1,236 @@
+"""Learning through a change, means over seeds: the tables and figures of docs/guide/online.md.
+
+    .venv/bin/python bench/online.py turn gain swap new drift --seeds 10 --csv FILE --plot FILE
+    .venv/bin/python bench/online.py turn swap --gate 0,20,40,80,256
+    .venv/bin/python bench/online.py classes --gate 0,40,256
+
+Each seed has its own devices, noise, first weights and order of the stream. The twin learns;
+`madem verify` and the tests hold it against boards, bit for bit.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from madem.data import concept_drift, motions
+from madem.data.concept_drift import Course
+from madem.errors import MademError
+from madem.learn import train
+from madem.pictures import style
+from madem.pictures.online import Panel, course_picture
+from madem.stream import prequential
+from madem.stream.prequential import Result
+from madem.study import prequential_batch
+from madem_emulator.twin.gated import EVERYTHING, FULL, Care
+
+
+def main() -> int:
+    """Run every seed of every row, and print the table."""
+    args = _arguments()
+    rows: list[dict[str, Any]] = []
+    panels: list[Panel] = []
+    try:
+        for change in args.change:
+            for care, rate, found in _learn(args, change):
+                rows.append(_row(change, care, rate, found))
+                print(_line(rows[-1], first=len(rows) == 1), flush=True)
+                panels.append(_panel(care, found))
+    except MademError as error:
+        print(f"on_the_fly: {error}", file=sys.stderr)
+        return 2
+    if args.csv:
+        _write(Path(args.csv), rows)
+    if args.plot:
+        print(f"saved {style.save_picture(course_picture(panels), args.plot)}")
+    return 0
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
+    parser.add_argument(
+        "change", nargs="+", help=f"as for madem learn: {', '.join(concept_drift.KINDS)}"
+    )
+    parser.add_argument("--seeds", type=int, default=5, metavar="N", help="seeds 1 to N (5)")
+    parser.add_argument("--before", type=int, default=400, metavar="N", help="windows (400)")
+    parser.add_argument("--after", type=int, default=400, metavar="N", help="windows (400)")
+    parser.add_argument("--gate", type=_numbers, default=[256], metavar="M,M…", help="(256: all)")
+    parser.add_argument("--at-most", type=_numbers, default=[100], metavar="N,N…", help="(100)")
+    parser.add_argument("--rollback", type=_numbers, default=[0], metavar="X,X…", help="(0: none)")
+    parser.add_argument("--rate", type=_numbers, default=[6], metavar="R,R…", help="(6)")
+    parser.add_argument("--pipeline", metavar="LINE", help="other features than the task's own")
+    parser.add_argument("--csv", metavar="FILE", help="write the accuracies here")
+    parser.add_argument("--plot", metavar="FILE", help="draw them here")
+    return parser.parse_args()
+
+
+def _numbers(text: str) -> list[float]:
+    return [float(part) for part in text.split(",")]
+
+
+def _cares(args: argparse.Namespace) -> list[Care]:
+    return [
+        Care(gate=int(gate), at_most=int(most), drop=round(FULL * points / 100))
+        for gate in args.gate
+        for most in args.at_most
+        for points in args.rollback
+    ]
+
+
+def _learn(
+    args: argparse.Namespace, change: str
+) -> Iterator[tuple[Care, float, list[tuple[Course, Result]]]]:
+    """Of each setting the courses and what came of them, a seed after the other."""
+    seeds = list(range(1, args.seeds + 1))
+    tasks = [motions.load(seed, args.pipeline) for seed in seeds]
+    changes = [concept_drift.parse(change, task) for task in tasks]
+    after = args.after + concept_drift.DURATION.get(changes[0].kind, 0)
+    courses = [
+        concept_drift.course(task, what, before=args.before, after=after)
+        for task, what in zip(tasks, changes, strict=True)
+    ]
+    fresh = prequential_batch.fresh_levels(tasks, changes, train.recipe(tasks[0]), seeds)
+    for care in _cares(args):
+        for rate in args.rate:
+            plan = prequential.recipe(tasks[0], learning_rate=rate)
+            config = plan.settings.integers()
+            results = prequential_batch.run(courses, config, seeds, plan.pace(0), care)
+            for result, level in zip(results, fresh, strict=True):
+                result.fresh = level
+            yield care, rate, list(zip(courses, results, strict=True))
+
+
+def _row(
+    change: str, care: Care, rate: float, found: list[tuple[Course, Result]]
+) -> dict[str, Any]:
+    """Means over the seeds; how long recovery takes is that of the mean accuracy."""
+    course = found[0][0]
+    windows = [check.window for check in found[0][1].checks]
+    held_out = np.array([[c.accuracy for c in r.checks] for _, r in found])
+    frozen = np.array(
+        [[np.nan if c.frozen is None else c.frozen for c in r.checks] for _, r in found]
+    )
+    fresh = float(np.mean([r.fresh for _, r in found]))
+    own = [
+        prequential.recovered(c, windows, accuracy, r.fresh)
+        for (c, r), accuracy in zip(found, held_out, strict=True)
+    ]
+    before = windows.index(course.at)
+    lost = [prequential.forgetting(r.checks, c.at) for c, r in found]
+    return {
+        "change": change,
+        "gate": care.gate,
+        "at_most": care.at_most,
+        "rollback": round(100 * care.drop / FULL),
+        "rate": rate,
+        "seeds": len(found),
+        "fresh": fresh,
+        "before": float(held_out[:, before].mean()),
+        "first": float(held_out[:, before + 1].mean()),
+        "least": float(held_out[:, before + 1 :].mean(axis=0).min()),
+        "end": float(held_out[:, -3:].mean()),
+        "frozen": float(frozen[:, -1].mean()),
+        "recovered": prequential.recovered(course, windows, held_out.mean(axis=0).tolist(), fresh),
+        "slowest": None if None in own else max(n for n in own if n is not None),
+        "learned": float(np.mean([r.learned / len(r.windows) for _, r in found])),
+        "learned_before": float(
+            np.mean([np.mean([w.learned for w in r.windows[: c.at]]) for c, r in found])
+        ),
+        "backs": float(np.mean([r.backs for _, r in found])),
+        "running_end": float(np.mean([r.running[-1] for _, r in found])),
+        "forgetting": None
+        if None in lost
+        else float(np.mean([v["forgetting"] for v in lost if v])),
+        "transfer": None
+        if None in lost
+        else float(np.mean([v["backward_transfer"] for v in lost if v])),
+        "curves": {
+            "window": windows,
+            "learner": held_out.mean(axis=0).tolist(),
+            "learner_least": held_out.min(axis=0).tolist(),
+            "frozen": frozen.mean(axis=0).tolist(),
+        },
+    }
+
+
+def _panel(care: Care, found: list[tuple[Course, Result]]) -> Panel:
+    course = found[0][0]
+    points = round(100 * care.drop / FULL)
+    settings = [f"gate {care.gate}"] * (care.gate < EVERYTHING)
+    settings += [f"at most {care.at_most} %"] * (care.at_most < 100)
+    settings += [f"rollback {points}"] * (points > 0)
+    results = [result for _, result in found]
+    length = min(len(r.running) for r in results)
+    classes = None
+    if course.change.kind in concept_drift.IN_TURN:
+        table = np.array(
+            [[[np.nan if v is None else v for v in c.classes] for c in r.checks] for r in results]
+        )
+        names = course.task.class_names
+        classes = {name: table[:, :, k].mean(axis=0).tolist() for k, name in enumerate(names)}
+    return Panel(
+        title=", ".join([concept_drift.TITLES[course.change.kind], *settings]),
+        at=course.at,
+        done=course.done,
+        running=[r.running[:length] for r in results],
+        frozen=[r.frozen[:length] for r in results],
+        checks=[c.window for c in results[0].checks],
+        held_out=[[c.accuracy for c in r.checks] for r in results],
+        fresh=float(np.mean([r.fresh for r in results])),
+        classes=classes,
+    )
+
+
+_COLUMNS = (
+    ("change", ""), ("gate", ""), ("at_most", ""), ("rollback", ""), ("rate", ""),
+    ("fresh", "%"), ("before", "%"), ("first", "%"), ("least", "%"), ("end", "%"),
+    ("frozen", "%"), ("recovered", ""), ("slowest", ""), ("learned", "%"),
+    ("learned_before", "%"), ("backs", ""), ("forgetting", "%"), ("transfer", "%"),
+)  # fmt: skip
+
+
+def _line(row: dict[str, Any], first: bool) -> str:
+    """A row of a Markdown table; with its head before the first."""
+    cells = []
+    for name, unit in _COLUMNS:
+        value = row[name]
+        if value is None:
+            cells.append("-")
+        elif unit == "%":
+            cells.append(f"{100 * value:.1f}")
+        else:
+            cells.append(value if isinstance(value, str) else f"{value:g}")
+    line = f"| {' | '.join(cells)} |"
+    if not first:
+        return line
+    head = " | ".join(f"{name}{f' ({unit})' if unit else ''}" for name, unit in _COLUMNS)
+    return f"| {head} |\n{'|---' * len(_COLUMNS)}|\n{line}"
+
+
+_SETTINGS = ("change", "gate", "at_most", "rollback", "rate", "seeds")
+_MEANS = ("fresh", "learned", "backs")
+_CURVES = ("window", "learner", "learner_least", "frozen")
+
+
+def _write(path: Path, rows: list[dict[str, Any]]) -> None:
+    """The mean accuracies over time, a line for each test on the held-out windows."""
+    with path.open("w", newline="") as file:
+        out = csv.writer(file, lineterminator="\n")
+        out.writerow([*_SETTINGS, *_MEANS, *_CURVES])
+        for row in rows:
+            settings = [row[name] for name in _SETTINGS]
+            settings += [f"{row[name]:.4f}" for name in _MEANS]
+            curves = (row["curves"][name] for name in _CURVES)
+            for window, *accuracies in zip(*curves, strict=True):
+                texts = ["" if np.isnan(a) else f"{a:.4f}" for a in accuracies]
+                out.writerow([*settings, window, *texts])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,162 @@
+"""What every emulated board process shares: its life ends with whoever started it."""
+
+import argparse
+import contextlib
+import ctypes
+import os
+import re
+import signal
+import stat
+import sys
+import termios
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from madem_emulator.wiring.bus import Bus
+
+_LIBC = ctypes.CDLL(None, use_errno=True)
+_PR_SET_PDEATHSIG = 1
+
+
+class EmulatedBoardError(Exception):
+    """The emulated board can't run here; `str` is one line that says why."""
+
+
+class Board(Protocol):
+    """An emulated board that has started."""
+
+    port: str
+
+    def run(self, watched: list[int]) -> None:
+        """Serve the port until one of the descriptors becomes readable."""
+        ...
+
+
+def parse_size(text: str, least: int, most: int) -> int:
+    """A heap size such as `65536`, `64K` or `2M`, in bytes.
+
+    Raises:
+        EmulatedBoardError: it is no size, or not in `least` to `most` bytes.
+    """
+    match = re.fullmatch(r"(\d{1,9})([KM]?)", text.strip().upper())
+    if not match:
+        raise EmulatedBoardError(f"heap size {text!r} is not a size such as 64K or 2M")
+    size = int(match[1]) * {"": 1, "K": 1024, "M": 1024**2}[match[2]]
+    if not least <= size <= most:
+        raise EmulatedBoardError(f"heap size {text} is outside {_name(least)} to {_name(most)}")
+    return size
+
+
+def _name(size: int) -> str:
+    return f"{size >> 20}M" if size >= 1024**3 else f"{size >> 10}K"
+
+
+def add_wiring_options(parser: argparse.ArgumentParser) -> None:
+    """What says which chips a board has: `wired_bus` makes them."""
+    parser.add_argument(
+        "--wiring", help="chips that are wired to it: DESIGN+PRESET+SEED (default: none)"
+    )
+    parser.add_argument(
+        "--sensor",
+        help="a sensor, and the recording that it measures: mpu6050+FILE (default: none)",
+    )
+
+
+def wired_bus(options: argparse.Namespace) -> "Bus | None":
+    """The chips that the options ask for; None: none.
+
+    Raises:
+        EmulatedBoardError: there is no such wiring or sensor.
+    """
+    bus = None
+    try:
+        if options.wiring is not None:
+            from madem_emulator import designs  # with numpy, which a bare board does without
+
+            bus = designs.wire(options.wiring)
+        if options.sensor is not None:
+            from madem_emulator.designs import sensor_signals
+            from madem_emulator.wiring.bus import Bus
+
+            bus = bus or Bus()
+            sensor_signals.wire(options.sensor, bus)
+    except ValueError as error:
+        raise EmulatedBoardError(str(error)) from None
+    return bus
+
+
+def open_port() -> tuple[int, int]:
+    """A pty as (master, slave) that passes every byte on as it is.
+
+    Keep the slave open: the port then outlives its clients.
+    """
+    master, slave = os.openpty()
+    # No echo, no line editing, no signals, no newline translation.
+    attributes = termios.tcgetattr(slave)
+    attributes[0] = attributes[1] = attributes[3] = 0
+    termios.tcsetattr(slave, termios.TCSANOW, attributes)
+    return master, slave
+
+
+def killed_with_parent() -> Callable[[], None]:
+    """For `Popen(preexec_fn=...)`: the child is killed when this process ends, however it ends."""
+    parent = os.getpid()
+
+    def in_child() -> None:
+        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:  # it died before prctl
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    return in_child
+
+
+def lifelines() -> list[int]:
+    """Descriptors that become readable when whoever started the board is gone.
+
+    A pipe as stdin ends with its writer; the parent's pidfd covers a writer
+    that was inherited by some third process. A terminal or a file as stdin
+    tells nothing.
+    """
+    watched = []
+    with contextlib.suppress(OSError):
+        mode = os.fstat(0).st_mode
+        if stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode):
+            watched.append(0)
+    with contextlib.suppress(OSError):
+        watched.append(os.pidfd_open(os.getppid()))
+    return watched
+
+
+def exit_on_signals() -> None:
+    """Make SIGTERM, SIGINT and SIGHUP raise SystemExit(0), once, so that cleaning up is done."""
+
+    def stop(_signum: int, _frame: object) -> None:
+        for again in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(again, signal.SIG_IGN)
+        raise SystemExit(0)
+
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, stop)
+
+
+def serve(started: Callable[[], AbstractContextManager[Board]]) -> int:
+    """Print the port of a board and run it until whoever started it is gone.
+
+    Args:
+        started: starts the board; it ends with the context.
+
+    Returns:
+        The process's exit code: 2 when the board can't start or fails (the reason goes to stderr).
+    """
+    exit_on_signals()
+    watched = lifelines()  # before the parent hears of the port, and may go
+    try:
+        with started() as board:
+            print(board.port, flush=True)
+            board.run(watched)
+    except (EmulatedBoardError, OSError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0

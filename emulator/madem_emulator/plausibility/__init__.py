@@ -1,0 +1,1 @@
+"""Whether what a board of chips says is what a sound board would say."""

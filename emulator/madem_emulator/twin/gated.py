@@ -1,0 +1,207 @@
+"""The desktop twin of learning with care: docs/guide/online.md, "In integers", to the bit.
+
+Like `Twin`, for many boards at once; each decides for itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from madem_emulator.twin.array import Bytes
+from madem_emulator.twin.twin import ZERO, Trace, Twin
+
+Numbers = NDArray[np.int64]
+Bits = NDArray[np.bool_]
+
+EVERYTHING = 256
+"""GATE that lets every window pass."""
+PRICE = 100
+"""Of learning one window, in what AT_MOST gives for each that is tested."""
+FULL = 65535
+"""A running accuracy of 1."""
+NEVER = 0xFFFFFFFF
+"""The step of a copy that has not been made."""
+
+
+@dataclass(frozen=True)
+class Care:
+    """What is learned, and when learning is taken back.
+
+    Attributes:
+        gate: a window that was answered rightly is learned if its margin is below this, 0…256.
+        at_most: of a hundred windows so many are learned, 0…100; what is not used is saved for
+            the next hundred.
+        fade: log2 of the windows that a running accuracy averages over, 1…12.
+        drop: go back when the running accuracy is further below the copy's than this, in
+            1/65535; 0: keep no copy.
+        every: windows after which the first copy is made, and then a network that is no worse
+            than its copy, and has not just become much worse, replaces it.
+    """
+
+    gate: int = EVERYTHING
+    at_most: int = 100
+    fade: int = 4
+    drop: int = 0
+    every: int = 100
+
+    def __post_init__(self) -> None:
+        """Check the ranges.
+
+        Raises:
+            ValueError: one is left; the message names it.
+        """
+        for name, low, high in (
+            ("gate", 0, EVERYTHING),
+            ("at_most", 0, 100),
+            ("fade", 1, 12),
+            ("drop", 0, FULL),
+            ("every", 1, 65535),
+        ):
+            value = getattr(self, name)
+            if not low <= value <= high:
+                raise ValueError(f"{name} is {value}, but must be from {low} to {high}")
+
+
+class Judged(NamedTuple):
+    """What became of a window on each board.
+
+    Attributes:
+        free: activities of the free phase, of unit layers 1…L: uint8 (B, n) each.
+        answer, margin: int64 (B,).
+        learned, kept, back: bool (B,): it was learned; a copy was then made; put back.
+        trace: of the whole sample; None where no board learned it. That of a board that did
+            not learn holds what its phases would have been.
+    """
+
+    free: list[Bytes]
+    answer: Numbers
+    margin: Numbers
+    learned: Bits
+    kept: Bits
+    back: Bits
+    trace: Trace | None
+
+
+class TwinKeeper:
+    """Decides window by window whether a twin learns it, and keeps copies of its devices.
+
+    Attributes:
+        twin: that learns.
+        accuracy, kept_accuracy: running, of the networks and of their copies, 0…65535, int64 (B,).
+        learned, backs: windows learned and times gone back so far, int64 (B,).
+        kept_at: step at which the copy was made, int64 (B,); NEVER without one.
+    """
+
+    def __init__(self, twin: Twin, care: Care) -> None:
+        boards = len(twin.seeds)
+        self.twin = twin
+        self._care = care
+        self._copy: Twin | None = None
+        self._credit = np.full(boards, PRICE * care.at_most, np.int64)
+        self._tested = self._shift = 0
+        self._checked = np.full(boards, twin.steps, np.int64)
+        self._checked_accuracy = np.zeros(boards, np.int64)
+        self.accuracy = np.zeros(boards, np.int64)
+        self.kept_accuracy = np.zeros(boards, np.int64)
+        self.learned = np.zeros(boards, np.int64)
+        self.backs = np.zeros(boards, np.int64)
+        self.kept_at = np.full(boards, NEVER, np.int64)
+
+    def learn(self, rate: int, x: ArrayLike, label: ArrayLike, train: int = 1) -> Judged:
+        """Test a window, and learn it where it is worth it.
+
+        Args:
+            rate, x, label, train: as for `Twin.learn` of a network with one-hot targets.
+        """
+        care, twin = self._care, self.twin
+        labels = np.broadcast_to(np.asarray(label, np.int64), self.accuracy.shape)
+        kept_right = np.zeros(len(labels), bool)
+        if care.drop and self._copy is not None:
+            kept_right = self._copy.predict(twin.steps, x)[-1].argmax(axis=-1) == labels
+            kept_right &= self.kept_at != NEVER
+        free = twin.test(x)
+        answer = free[-1].argmax(axis=-1)
+        margin = _margin(free[-1], answer)
+        right = answer == labels
+        self._credit = np.minimum(self._credit + care.at_most, PRICE * care.at_most)
+        learned = (self._credit >= PRICE) & (~right | (margin < care.gate))
+        self._credit -= PRICE * learned
+        self.learned += learned
+        trace = None
+        if learned.any():
+            # A rate of 0 changes nothing.
+            trace = twin.learn(np.where(learned, rate, 0), x, labels, train)
+        else:
+            twin.skip()
+        self.accuracy = self._faded(self.accuracy, right)
+        self.kept_accuracy = self._faded(self.kept_accuracy, kept_right)
+        if self._shift < care.fade:
+            self._tested += 1
+            self._shift = min(self._tested.bit_length(), care.fade)
+        kept, back = self._compare()
+        return Judged(free, answer, margin, learned, kept, back, trace)
+
+    def keep(self, boards: Bits | None = None) -> None:
+        """Copy the devices, of all boards or of some."""
+        chosen = np.ones(len(self.twin.seeds), bool) if boards is None else boards
+        if self._copy is None:
+            self._copy = Twin(self.twin.config, self.twin.seeds.tolist())
+        for copy, devices in zip(self._copy.devices, self.twin.devices, strict=True):
+            copy[chosen] = devices[chosen]
+        self.kept_at[chosen] = self.twin.steps
+        self.kept_accuracy = np.where(chosen, self.accuracy, self.kept_accuracy)
+
+    def back(self, boards: Bits | None = None) -> None:
+        """Put copies back.
+
+        Raises:
+            ValueError: there are none.
+        """
+        if self._copy is None:
+            raise ValueError("nothing has been kept")
+        twin = self.twin
+        chosen = np.ones(len(twin.seeds), bool) if boards is None else boards
+        for copy, devices in zip(self._copy.devices, twin.devices, strict=True):
+            devices[chosen] = copy[chosen]
+        for cells in twin.accumulators:
+            cells[chosen] = ZERO
+        twin.strike(twin.config.stuck)  # some may have become stuck since the copy was made
+        self.accuracy = np.where(chosen, self.kept_accuracy, self.accuracy)
+        self._checked[chosen] = twin.steps
+        self.backs += chosen
+
+    def _faded(self, accuracy: Numbers, right: Bits) -> Numbers:
+        return accuracy + (np.where(right, FULL, 0) - accuracy >> self._shift)
+
+    def _compare(self) -> tuple[Bits, Bits]:
+        """Where a copy was made and where it was put back."""
+        care = self._care
+        if not care.drop:
+            none = np.zeros(len(self.accuracy), bool)
+            return none, none
+        has_copy = self.kept_at != NEVER
+        back = has_copy & (self.kept_accuracy - self.accuracy > care.drop)
+        if back.any():
+            self.back(back)
+        due = ~back & (self.twin.steps - self._checked >= care.every)
+        # A network that has just become much worse may be learning nonsense.
+        settled = self._checked_accuracy - self.accuracy <= care.drop
+        self._checked[due] = self.twin.steps
+        self._checked_accuracy[due] = self.accuracy[due]
+        kept = due & (~has_copy | (settled & (self.accuracy >= self.kept_accuracy)))
+        if kept.any():
+            self.keep(kept)
+        return kept, back
+
+
+def _margin(outputs: Bytes, answer: Numbers) -> Numbers:
+    """How far the answer's output is above the next, int64 (B,)."""
+    others = outputs.astype(np.int64)
+    rows = np.arange(len(outputs))
+    best = others[rows, answer]
+    others[rows, answer] = 0
+    return best - others.max(axis=-1)

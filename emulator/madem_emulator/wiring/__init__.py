@@ -1,0 +1,1 @@
+"""SPI, I2C and pins between real MicroPython and chip models."""

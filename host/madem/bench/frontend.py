@@ -1,0 +1,124 @@
+"""How fast an attached front end is beside the clocks of its buses: `madem bench frontend`."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich import box
+from rich.table import Table
+
+from madem.boards.open import Board, why_no_emulated_board
+from madem.boards.repl import open_port
+from madem.errors import BoardError
+from madem.learners.device import Device, connect
+from madem_emulator import designs
+from madem_emulator.physical import presets
+from madem_emulator.twin.config import Settings
+
+_SAMPLES = 1
+"""Of a piece."""
+_PIECES = 100
+"""Of which the fastest counts: this computer may be busy with other things."""
+
+
+def run(spec: str, design: str, _progress: Any) -> tuple[dict[str, Any], Table]:
+    """Reads and learning on emulated chips, beside what the same transfers take on wires, bit by
+    bit at the clocks of the buses.
+
+    Raises:
+        BoardError: it is not the emulated board, or there is no such design.
+    """
+    if design not in designs.DESIGNS:
+        raise BoardError(f"--design {design} is not one of {', '.join(designs.DESIGNS)}")
+    if spec != "unix":
+        raise BoardError(f"bench frontend measures the emulated chips: not on {spec}, use unix")
+    rows = []
+    lines = designs.GEOMETRIES[design].rows
+    with _bench(design) as (chips, device):
+        # Their first weight layers fill 1 card, and 4.
+        for sizes in ((lines - 1, lines // 2, lines // 4), (2 * lines - 1, lines, lines // 2)):
+            settings = Settings(sizes=sizes, sweeps_free=2, sweeps_nudged=1)
+            device.configure(settings.integers(), design)
+            x = np.random.default_rng(1).integers(1, 256, (_SAMPLES, sizes[0])).astype(np.uint8)
+            y = np.arange(_SAMPLES, dtype=np.uint8) % sizes[-1]
+            for what, work in (
+                ("read", lambda x=x: device.outputs(x)),
+                ("learn", lambda x=x, y=y: device.learn(2000, x, y)),
+            ):
+                pieces = [_measure(design, chips, device, work) for _ in range(_PIECES)]
+                if what == "learn":  # most samples change nothing
+                    pieces = [piece for piece in pieces if piece["pulses_per_s"]] or pieces
+                best = max(pieces, key=lambda piece: piece["share_of_wires"])
+                rows.append({"network": list(sizes), "what": what} | best)
+    table = Table(title=f"{design} on unix", box=box.SIMPLE_HEAD, title_justify="left")
+    for k, name in enumerate(
+        ("network", "", "reads a second", "on wires", "of that", "pulses a second", "µs a transfer")
+    ):
+        table.add_column(name, justify="right" if k > 1 else "left")
+    for row in rows:
+        table.add_row(
+            "-".join(map(str, row["network"])), row["what"],
+            f"{row['reads_per_s']:,.0f}", f"{row['reads_per_s_on_wires']:,.0f}",
+            f"{100 * row['share_of_wires']:.0f} %", f"{row['pulses_per_s']:,.0f}",
+            f"{row['us_per_transfer']:.1f}",
+        )  # fmt: skip
+    return {"board": spec, "design": design, "frontend": rows}, table
+
+
+def _measure(
+    design: str, chips: designs.Board, device: Device, work: Callable[[], object]
+) -> dict[str, float]:
+    """Rates by the device's own busy time."""
+
+    conversions = designs.GEOMETRIES[design].conversions
+
+    def counts() -> tuple[float, ...]:
+        of = [chips.card(number).counters for number in list(chips.cards)]
+        reads = sum(c.reads for c in of) / conversions
+        pulses = sum(c.set_pulses + c.reset_pulses for c in of)
+        return reads, pulses, chips.bus.transfers, chips.bus.seconds
+
+    device.stats()
+    before = counts()
+    work()
+    busy = device.stats().busy_us / 1e6
+    reads, pulses, transfers, wires = (b - a for a, b in zip(before, counts(), strict=True))
+    return {
+        "reads_per_s": reads / busy,
+        "reads_per_s_on_wires": reads / wires,
+        "share_of_wires": wires / busy,
+        "pulses_per_s": pulses / busy,
+        "us_per_transfer": 1e6 * busy / transfers,
+    }
+
+
+@contextlib.contextmanager
+def _bench(design: str) -> Iterator[tuple[designs.Board, Device]]:
+    """Real firmware on a board whose chips this process holds."""
+    if reason := why_no_emulated_board("unix"):
+        raise BoardError(reason)
+    assert sys.platform == "linux"
+    from madem_emulator.boards.unix import UnixBoard, find_micropython
+
+    chips = designs.DESIGNS[design](presets.TAOX_HFOX_WU2018)
+    lifeline, end = os.pipe()
+    with tempfile.TemporaryDirectory(prefix="madem-board-") as flash:
+        board = UnixBoard(find_micropython(), Path(flash), bus=chips.bus)
+        pump = threading.Thread(target=board.run, args=([lifeline],), daemon=True)
+        pump.start()
+        try:
+            with Board("unix", open_port(board.port)) as opened:
+                yield chips, connect(opened, deploy_firmware=True)
+        finally:
+            os.close(end)
+            pump.join()
+            os.close(lifeline)
+            board.close()

@@ -1,0 +1,94 @@
+"""How fast the link is: `madem bench link`."""
+
+import os
+import statistics
+import struct
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import serial
+
+from madem.bench.slow_line import Line
+from madem.boards.link import ECHO, FRAME_BYTES, Link
+
+
+@dataclass(frozen=True)
+class Goodput:
+    """Payload on the line, without headers, coding and replies' overhead.
+
+    A ratio is payload bits, ten to a byte, over the baud rate: what a UART's
+    start and stop bits alone would allow is 1.
+    """
+
+    baud: int | None
+    """Bits per second of the line; None: not limited."""
+    to_board: float
+    """Bytes per second, requests with empty replies."""
+    to_host: float
+    """Bytes per second, empty requests with long replies."""
+    both: float
+    """Bytes per second each way, echoed."""
+    round_trip: float
+    """Seconds, median of an empty request and its empty reply."""
+    request_bytes: int
+    """Payload of a request."""
+    resent: int
+    """Requests sent again meanwhile."""
+
+    @property
+    def to_board_ratio(self) -> float | None:
+        return self.to_board * 10 / self.baud if self.baud else None
+
+    @property
+    def to_host_ratio(self) -> float | None:
+        return self.to_host * 10 / self.baud if self.baud else None
+
+
+def goodput(link: Link, seconds: float = 1.0, baud: int | None = None) -> Goodput:
+    """Measure a greeted link, for `seconds` in each of three ways.
+
+    baud: of the line, for the ratios.
+    """
+    resent = link.resent
+    trips = []
+    for _ in range(50):
+        began = time.perf_counter()
+        link.request(ECHO)
+        trips.append(time.perf_counter() - began)
+    size = link.max_payload
+    reply_size = link.board.max_body - FRAME_BYTES
+    ballast = os.urandom(size - 1)
+    return Goodput(
+        baud=baud,
+        to_board=size * _rate(link, b"\0" + ballast, seconds),
+        to_host=reply_size * _rate(link, struct.pack("<BH", 2, reply_size), seconds),
+        both=size * _rate(link, b"\1" + ballast, seconds),
+        round_trip=statistics.median(trips),
+        request_bytes=size,
+        resent=link.resent - resent,
+    )
+
+
+def paced_goodput(port: str, baud: int, seconds: float = 1.0) -> Goodput:
+    """The same for an emulated board behind a line of that baud rate.
+
+    port: path of the board's pty, whose firmware must be running.
+    """
+    with Line(port, baud) as line, serial.Serial(line.port, baudrate=baud) as near:
+        link = Link(near)
+        link.hello()
+        return goodput(link, seconds, baud)
+
+
+def _rate(link: Link, payload: bytes, seconds: float) -> float:
+    """Echoes per second, many in flight."""
+    end = time.perf_counter() + seconds
+
+    def requests() -> Iterator[tuple[int, bytes]]:
+        while time.perf_counter() < end:
+            yield ECHO, payload
+
+    began = time.perf_counter()
+    count = sum(1 for _ in link.pipeline(requests()))
+    return count / (time.perf_counter() - began)

@@ -1,0 +1,61 @@
+"""How much of a board's heap a network takes, worked out before a board is asked.
+
+MicroPython's heap gives memory in blocks of four machine words (MICROPY_BYTES_PER_GC_BLOCK
+in its py/mpconfig.h), and each object that holds bytes takes one block beside its content.
+"""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+from madem.boards.deploy import Form
+
+# Heap that a chip needs beside its network, in bytes: what MicroPython and the firmware keep
+# (frozen 7.2 KB, compiled 25.2 KB), or what compiling the source takes for a while; and 3.5 KB
+# for what is in use for a moment and for gaps. From `madem bench memory --board qemu`.
+FIRMWARE_BYTES: dict[Form, int] = {"frozen": 10_700, "mpy": 28_700, "source": 80_000}
+
+# What a network takes beside its buffers, in blocks: the learner's objects and lists, and what
+# each weight layer adds to them; by word size. Measured: see tests/host/boards/test_capacity.py.
+_OBJECT_BLOCKS = {32: 56, 64: 54}
+_LAYER_BLOCKS = {32: 17, 64: 14}
+
+
+def buffers(sizes: Sequence[int]) -> list[int]:
+    """Bytes of every buffer that the firmware allocates for a network.
+
+    Args:
+        sizes: units of each layer, input first.
+    """
+    couplings = [(m + 1) * n for m, n in pairwise(sizes)]
+    units, widest = sum(sizes), 4 * max(sizes[1:])
+    return [
+        2 * sum(couplings),  # devices, in one piece
+        *couplings,  # accumulators
+        *(units, units, units, units),  # activities: free, plus, minus, and silence
+        *(4 * sizes[1], widest, widest, 4 * sizes[-1]),  # readings and nudges
+        sizes[-1],  # targets
+        32 + 4 * (max(sizes[:-1]) + 16),  # pulses of a bit line
+    ]
+
+
+def network_bytes(sizes: Sequence[int], word_bits: int = 32) -> int:
+    """Heap that a network takes on a board.
+
+    Args:
+        sizes: units of each layer, input first.
+        word_bits: of the board's processor, 32 or 64.
+    """
+    block = 4 * word_bits // 8
+    blocks = _OBJECT_BLOCKS[word_bits] + _LAYER_BLOCKS[word_bits] * (len(sizes) - 1)
+    blocks += sum(1 + -(-size // block) for size in buffers(sizes))
+    return blocks * block
+
+
+def heap_bytes(sizes: Sequence[int], form: Form) -> int:
+    """The smallest heap with which a chip learns a network, in bytes, to 2.5 KB.
+
+    Args:
+        sizes: units of each layer, input first.
+        form: how the board has the firmware.
+    """
+    return FIRMWARE_BYTES[form] + network_bytes(sizes)

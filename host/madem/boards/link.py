@@ -1,0 +1,508 @@
+"""The host's end of docs/reference/link.md: frames, and requests that are executed exactly once.
+
+`encode_frame` and `Decoder` are pure. `Link` adds the port: it keeps a window
+of requests in flight, sends again what got lost (go-back-N) and gives up with
+one clear LinkError.
+"""
+
+import contextlib
+import math
+import secrets
+import struct
+import time
+import zlib
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+import serial
+
+from madem.errors import DeviceError, LinkError
+
+VERSION = 1
+
+HELLO, CONFIGURE, LEARN, PREDICT, READ, WRITE = 1, 2, 3, 4, 5, 6
+DIGEST, STATS, FLIP, ECHO, STOP = 7, 8, 9, 10, 11
+PIPELINE, FEED, STRIKE = 12, 13, 14
+SOURCE, LIVE, CALIBRATE, CODES, KEEP = 15, 16, 17, 18, 19
+REPLY, NAK, ERROR = 0x80, 0xFE, 0xFF
+_NAMES = (
+    "?",
+    "HELLO",
+    "CONFIGURE",
+    "LEARN",
+    "PREDICT",
+    "READ",
+    "WRITE",
+    "DIGEST",
+    "STATS",
+    "FLIP",
+    "ECHO",
+    "STOP",
+    "PIPELINE",
+    "FEED",
+    "STRIKE",
+    "SOURCE",
+    "LIVE",
+    "CALIBRATE",
+    "CODES",
+    "KEEP",
+)
+
+ERRORS = {
+    1: "the firmware does not know this request",
+    2: "the firmware could not use the request's content",
+    3: "the device is not configured",
+    4: "the device is out of memory",
+    5: "the device has learned another number of samples",
+    6: "the device has been restarted or serves somebody else",
+    7: "the firmware failed",
+    8: "the front end",
+}
+
+FRAME_BYTES = 12  # body bytes beside the payload
+MAX_BODY = 0xFFFF
+SHORTEST_WIRE = 14
+RELEASE = bytes(40)  # longer than a board's longest read: frees one that waits for lost bytes
+
+_PATIENCE = 0.2  # s beyond what is usual before a request is sent again
+
+_HEADER = struct.Struct("<HBBHH")
+_BLOCK = 62
+_XOR = [bytes(byte ^ mask for byte in range(256)) for mask in range(256)]
+_FORBIDDEN = (0x00, 0x03, 0x0A, 0x0D)
+# What a REPL obeys. Short blocks keep clear of it, so that a HELLO is harmless there.
+_CONTROLS = (*_FORBIDDEN, 0x01, 0x02, 0x04, 0x05)
+_MASKS = [mask for mask in range(256) if mask not in _FORBIDDEN]
+_POLITE_MASKS = [mask for mask in _MASKS if mask not in _CONTROLS]
+
+
+class Frame(NamedTuple):
+    kind: int
+    credit: int
+    session: int
+    seq: int
+    payload: bytes
+
+
+def wire_length(body_length: int) -> int:
+    """Bytes on the line for a body of this many bytes."""
+    return 1 + body_length + -(-body_length // _BLOCK)
+
+
+def longest_body(wire_bytes: int) -> int:
+    """Longest body whose frame has at most this many bytes on the line."""
+    blocks, rest = divmod(wire_bytes - 1, _BLOCK + 1)
+    return blocks * _BLOCK + max(rest - 1, 0)
+
+
+def _mask(block: bytes) -> int:
+    used = set(block)
+    if len(block) <= 32:
+        for mask in _POLITE_MASKS:
+            if all(mask ^ c not in used for c in _CONTROLS):
+                return mask
+    for mask in _MASKS:
+        if (
+            mask not in used
+            and mask ^ 0x03 not in used
+            and mask ^ 0x0A not in used
+            and mask ^ 0x0D not in used
+        ):
+            return mask
+    raise ValueError("a block is too long")
+
+
+def encode_frame(kind: int, session: int, seq: int, payload: bytes = b"", credit: int = 0) -> bytes:
+    """The wire bytes of a frame: 0x00, then no 0x00, 0x03, 0x0A or 0x0D."""
+    length = FRAME_BYTES + len(payload)
+    body = _HEADER.pack(length, kind, credit, session, seq) + payload
+    body += zlib.crc32(body).to_bytes(4, "little")
+    parts = [b"\0"]
+    for at in range(0, length, _BLOCK):
+        block = body[at : at + _BLOCK]
+        mask = _mask(block)
+        parts += (bytes((mask,)), block.translate(_XOR[mask]))
+    return b"".join(parts)
+
+
+def _decode_body(coded: bytes) -> bytes:
+    return b"".join(
+        coded[at + 1 : at + 1 + _BLOCK].translate(_XOR[coded[at]])
+        for at in range(0, len(coded), _BLOCK + 1)
+    )
+
+
+class Decoder:
+    """Finds the sound frames in whatever arrives.
+
+    Attributes:
+        bad: frames seen so far that were cut, malformed or failed their CRC.
+    """
+
+    def __init__(self) -> None:
+        self.bad = 0
+        self._buffer = bytearray()
+
+    @property
+    def wants(self) -> int:
+        """Bytes that must still come before feed can return another frame."""
+        have = len(self._buffer)
+        if have < 4:
+            return SHORTEST_WIRE - have
+        return wire_length(self._length()) - have
+
+    def drop(self) -> bool:
+        """Give up the frame that has begun; False when there is none."""
+        begun = bool(self._buffer)
+        self.bad += begun
+        self._buffer.clear()
+        return begun
+
+    def _length(self) -> int:
+        mask = self._buffer[1]
+        return (self._buffer[2] ^ mask) | (self._buffer[3] ^ mask) << 8
+
+    def feed(self, data: bytes) -> list[Frame]:
+        """Take bytes from the line; returns the frames that they complete."""
+        frames: list[Frame] = []
+        buffer = self._buffer
+        buffer += data
+        while True:
+            # The buffer is kept empty or starting with the 0x00 of a frame.
+            start = buffer.find(0)
+            del buffer[: len(buffer) if start < 0 else start]
+            end = buffer.find(0, 1)
+            have = len(buffer) if end < 0 else end
+            whole = SHORTEST_WIRE
+            if have >= 4:
+                length = self._length()
+                if length < FRAME_BYTES:
+                    self.bad += 1
+                    del buffer[0]
+                    continue
+                whole = wire_length(length)
+            if have >= whole:
+                frame = _parse(_decode_body(bytes(buffer[1:whole])))
+                if frame:
+                    frames.append(frame)
+                else:
+                    self.bad += 1
+                del buffer[:whole]
+            elif end < 0:
+                return frames
+            else:
+                self.bad += have > 1
+                del buffer[0]
+
+
+def _parse(body: bytes) -> Frame | None:
+    if zlib.crc32(body[:-4]) != int.from_bytes(body[-4:], "little"):
+        return None
+    _, kind, credit, session, seq = _HEADER.unpack_from(body)
+    return Frame(kind, credit, session, seq, body[8:-4])
+
+
+@dataclass(frozen=True)
+class Hello:
+    """What a board says of itself."""
+
+    version: int
+    max_body: int
+    """Longest body, in bytes, that it takes or sends."""
+    window: int
+    """Requests that may be in flight."""
+    rx_bytes: int
+    """Bytes that its line holds while the firmware is not reading."""
+    heap_free: int
+    """Bytes."""
+    steps: int
+    """Samples learned so far."""
+    word_bits: int
+    """32 or 64."""
+    firmware: str
+    board: str
+
+    @classmethod
+    def parse(cls, payload: bytes) -> "Hello":
+        if payload[:1] != bytes((VERSION,)):
+            raise LinkError(
+                f"the firmware speaks link version {payload[0] if payload else '?'}, this madem"
+                f" speaks {VERSION}: run `madem deploy`"
+            )
+        try:
+            numbers = struct.unpack_from("<BHBHIIB", payload)
+            texts, at = [], 15
+            for _ in range(2):
+                end = at + 1 + payload[at]
+                texts.append(payload[at + 1 : end].decode("utf-8", "replace"))
+                at = end
+        except (struct.error, IndexError):
+            raise LinkError("the firmware's HELLO can't be read: run `madem deploy`") from None
+        return cls(*numbers, *texts)
+
+
+class Port(Protocol):
+    """The part of serial.Serial that a Link uses."""
+
+    @property
+    def timeout(self) -> float | None: ...
+    @timeout.setter
+    def timeout(self, timeout: float | None) -> None: ...
+    @property
+    def write_timeout(self) -> float | None: ...
+    @write_timeout.setter
+    def write_timeout(self, timeout: float | None) -> None: ...
+    @property
+    def in_waiting(self) -> int: ...
+    def read(self, size: int = 1, /) -> bytes: ...
+    def write(self, b: bytes, /) -> int | None: ...
+
+
+class _Request(NamedTuple):
+    kind: int
+    seq: int
+    wire: bytes
+    sent: float
+    """time.monotonic(), s."""
+
+
+class Link:
+    """Requests to the firmware behind a port, each executed exactly once and in order.
+
+    The port stays its opener's: close() leaves it open.
+
+    Attributes:
+        resent: requests that were sent again.
+        naks: times that the board asked for it.
+        bytes_in, bytes_out: on the line, everything included.
+    """
+
+    def __init__(self, port: Port, patience: float = 1.0) -> None:
+        """
+        Args:
+            port: an open port.
+            patience: what every timeout is multiplied by; more than 1 for slow boards.
+        """
+        self._port = port
+        self._patience = patience
+        self._baud: int = getattr(port, "baudrate", 115200)
+        self._decoder = Decoder()
+        self._replies: dict[int, Frame] = {}  # to requests behind the oldest in flight
+        self._flight: deque[_Request] = deque()
+        self._hello: Hello | None = None
+        self._session = 0
+        self._seq = 0
+        self._last_sent = 0.0
+        self._hurried = False  # the oldest request's reply was lost, and asked for again
+        self._round_trip = 0.3  # s, the longest of late
+        self.resent = self.naks = self.bytes_in = self.bytes_out = 0
+
+    @property
+    def board(self) -> Hello:
+        """What the board said at hello()."""
+        return self._greeted()
+
+    @property
+    def max_payload(self) -> int:
+        """Longest payload, in bytes, of a request that this board can take."""
+        hello = self._greeted()
+        return min(hello.max_body, longest_body(hello.rx_bytes)) - FRAME_BYTES
+
+    def hello(self, timeout: float = 6.0) -> Hello:
+        """Begin a new session; every other request needs one.
+
+        Raises:
+            LinkError: nothing that speaks this link answers within `timeout` seconds.
+        """
+        # Here, because who else used the port has set times of their own.
+        self._port.timeout = 0.05  # how late a timeout may be noticed
+        self._port.write_timeout = 10.0
+        tries = 3
+        for _ in range(tries):
+            # A fresh number each time: should it be the last session's, the board
+            # would take the HELLO for a very late repetition.
+            self._session = secrets.randbelow(0xFFFE) + 1
+            self.close()
+            try:
+                self._send(HELLO, b"")
+                self._hello = Hello.parse(self._collect(timeout / tries))
+            except _SilenceError:
+                continue
+            return self._hello
+        raise LinkError(
+            "no answer from madem's firmware: put it on the board with `madem deploy`,"
+            " or see what `madem doctor` finds"
+        )
+
+    def request(self, kind: int, payload: bytes = b"", timeout: float = 10.0) -> bytes:
+        """Have one request executed; returns the payload of its reply.
+
+        Raises:
+            DeviceError: the firmware refused it. LinkError: no answer for `timeout` seconds.
+        """
+        (reply,) = self.pipeline([(kind, payload)], timeout)
+        return reply
+
+    def pipeline(
+        self, requests: Iterable[tuple[int, bytes]], timeout: float = 10.0
+    ) -> Iterator[bytes]:
+        """Have requests (kind, payload) executed in order; yields the payloads of their replies.
+
+        As many as the board allows are under way at once, but only ever of one
+        kind: a long reply that got lost is made again by executing the request
+        again, which no request of another kind may have overtaken.
+
+        Raises:
+            DeviceError: the firmware refused one; those under way behind it still
+                reach the firmware. LinkError: no answer for `timeout` seconds.
+        """
+        self._greeted()
+        while self._flight:  # left by a pipeline that was not read to its end
+            with contextlib.suppress(DeviceError):
+                self._collect(timeout)
+        source = iter(requests)
+        waiting = next(source, None)
+        while waiting or self._flight:
+            while waiting and self._fits(*waiting):
+                self._send(*waiting)
+                waiting = next(source, None)
+            yield self._collect(timeout)
+
+    def close(self) -> None:
+        """End the session."""
+        self._flight.clear()
+        self._replies.clear()
+        self._hurried = False
+        self._hello = None
+
+    def _greeted(self) -> Hello:
+        if self._hello is None:
+            raise LinkError("no session with the board: it stopped answering or was closed")
+        return self._hello
+
+    def _fits(self, kind: int, payload: bytes) -> bool:
+        """Whether a request may go out now.
+
+        What the board has not read while it executes the oldest request waits in
+        its ring: so all but the oldest must fit there.
+        """
+        if len(payload) > self.max_payload:
+            raise LinkError(
+                f"a request of {len(payload)} bytes, but the board takes {self.max_payload}"
+            )
+        if not self._flight:
+            return True
+        hello = self._greeted()
+        behind = sum(len(r.wire) for r in self._flight) - len(self._flight[0].wire)
+        return (
+            kind == self._flight[0].kind
+            and len(self._flight) < hello.window
+            and behind + wire_length(FRAME_BYTES + len(payload)) <= hello.rx_bytes
+        )
+
+    def _send(self, kind: int, payload: bytes) -> None:
+        wire = encode_frame(kind, self._session, self._seq, payload)
+        self._last_sent = time.monotonic()
+        self._flight.append(_Request(kind, self._seq, wire, self._last_sent))
+        self._seq = (self._seq + 1) & 0xFFFF
+        # A HELLO may meet a board that waits for the rest of an older frame.
+        self._write(RELEASE + wire if kind == HELLO else wire)
+
+    def _resend(self, everything: bool) -> None:
+        """Send the oldest request in flight again, or all that are not answered."""
+        again = [r for r in self._flight if r.seq not in self._replies]
+        if not everything:
+            del again[1:]
+        self._flight = deque(r._replace(sent=math.inf) for r in self._flight)
+        self._last_sent = time.monotonic()
+        self.resent += len(again)
+        self._write(RELEASE + b"".join(r.wire for r in again))
+
+    def _write(self, data: bytes) -> None:
+        try:
+            self._port.write(data)
+        except serial.SerialTimeoutException:
+            self.close()
+            raise LinkError("the board stopped reading: reset it and try again") from None
+        except (OSError, serial.SerialException) as error:
+            self.close()
+            raise LinkError(f"the board is gone: {error}") from None
+        self.bytes_out += len(data)
+
+    def _receive(self) -> None:
+        """Wait for bytes, for a moment, and act upon what they bring."""
+        bad = self._decoder.bad
+        try:
+            data = self._port.read(max(self._port.in_waiting, self._decoder.wants))
+        except (OSError, serial.SerialException) as error:
+            self.close()
+            raise LinkError(f"the board is gone: {error}") from None
+        self.bytes_in += len(data)
+        for frame in self._decoder.feed(data):
+            self._sort(frame)
+        if not data:
+            self._decoder.drop()  # the rest is lost
+        if self._decoder.bad > bad:
+            self._hurry()
+
+    def _sort(self, frame: Frame) -> None:
+        if not self._flight:
+            return
+        oldest = self._flight[0]
+        if frame.kind == NAK and (frame.session == self._session or oldest.kind == HELLO):
+            self.naks += 1
+            self._resend(everything=True)
+        elif frame.session == self._session:
+            place = (frame.seq - oldest.seq) & 0xFFFF
+            if place < len(self._flight) and frame.kind in (oldest.kind | REPLY, ERROR):
+                self._replies[frame.seq] = frame
+                if oldest.seq not in self._replies:
+                    self._hurry()  # that one was answered too, earlier
+
+    def _hurry(self) -> None:
+        """The oldest request's reply seems to be lost: ask for it again, once."""
+        if self._flight and not self._hurried:
+            self._hurried = True
+            self._resend(everything=False)
+
+    def _collect(self, timeout: float) -> bytes:
+        """The reply to the oldest request in flight."""
+        timeout *= self._patience
+        oldest = self._flight[0]
+        began = time.monotonic()
+        in_flight = sum(len(r.wire) for r in self._flight)
+        patience = _PATIENCE + 2 * self._round_trip + in_flight * 10 / self._baud
+        while oldest.seq not in self._replies:
+            now = time.monotonic()
+            if now - began > timeout:
+                self.close()
+                raise _SilenceError(
+                    f"the board stopped answering: no reply to {_NAMES[oldest.kind]} for"
+                    f" {timeout:g} s; reset it and try again"
+                )
+            if now - max(began, self._last_sent) > patience:
+                # One only: a board that is merely busy has no room for all of them.
+                patience = min(2 * patience, max(patience, 2.0))
+                self._resend(everything=False)
+            self._receive()
+        frame = self._replies.pop(oldest.seq)
+        took = time.monotonic() - self._flight.popleft().sent
+        if took > 0:  # not one that was sent again
+            self._round_trip = max(took, 0.9 * self._round_trip)
+        self._hurried = False
+        if frame.kind == ERROR:
+            raise _device_error(frame.payload)
+        return frame.payload
+
+
+class _SilenceError(LinkError):
+    """Nothing came back in time."""
+
+
+def _device_error(payload: bytes) -> DeviceError:
+    code = payload[0] if payload else 0
+    said = payload[1:].decode("utf-8", "replace")
+    known = ERRORS.get(code, f"the firmware reports error {code}")
+    return DeviceError(code, f"{known}: {said}" if said else known)

@@ -1,0 +1,285 @@
+"""Worlds that change while a network learns: long streams made of a task's labelled stretches.
+
+The kinds of change are those of Gama et al., "A survey on concept drift adaptation", ACM
+Computing Surveys 46, 2014: sudden ones of the inputs (`turn`, `gain`), of what they mean (`swap`)
+and of which classes there are (`new`, `classes`, `rare`), and a gradual one (`drift`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from madem.data.stream_task import StreamTask, Stretch
+from madem.errors import TaskError
+from madem_emulator.twin.features import TwinFeatures
+
+Bytes = NDArray[np.uint8]
+Classes = NDArray[np.int64]
+Features = NDArray[np.int64]
+
+KINDS = {
+    "none": "nothing changes",
+    "turn": "the sensor is turned by 90 degrees",
+    "gain": "its gain falls to half",
+    "swap": "two classes swap their names (swap:A,B)",
+    "new": "a class comes that was not there before (new:A)",
+    "drift": "it turns by 90 degrees, its gain falls to half and its zero moves, slowly",
+    "wrong": "labels are drawn at random for a while",
+    "classes": "only the other half of the classes comes from then on (classes:A,B come first)",
+    "rare": "the same, but one in ten of the first classes' stretches still comes",
+}
+TITLES = {
+    "none": "nothing changes",
+    "turn": "sensor turned by 90°",
+    "gain": "gain halved",
+    "swap": "two classes swapped",
+    "new": "a new class",
+    "drift": "slow drift",
+    "wrong": "wrong labels for a while",
+    "classes": "other classes from here on",
+    "rare": "other classes, the first ones rarely",
+}
+IN_TURN = ("classes", "rare")
+"""Changes in which classes come one after the other, so that the first are forgotten."""
+DURATION = {"drift": 400, "wrong": 100}
+"""Windows that a change takes, where it is not sudden."""
+_RARE = 0.1
+"""Share of the first classes' stretches that still come in `rare`."""
+_OFFSET = 2048
+"""How far `drift` moves the zero, in counts: 1/16 of the range."""
+_SEGMENT = 4
+"""Windows of a longer stretch that follow one another in the stream."""
+_COURSE, _WRONG = 18, 19  # independent random streams of one seed, apart from stream_task.py's
+
+
+@dataclass(frozen=True)
+class Change:
+    """What happens.
+
+    Attributes:
+        kind: a key of `KINDS`.
+        classes: the two that swap, the one that is new, or those that come first.
+    """
+
+    kind: str
+    classes: tuple[int, ...] = ()
+
+    def applied(self, stretch: Stretch, amount: float) -> Stretch:
+        """A stretch as it is when so much of the change has come, 0…1."""
+        samples, label = stretch
+        if amount == 0:
+            return stretch
+        if self.kind in ("turn", "drift"):
+            samples = turned(samples, 90 * amount)
+        if self.kind in ("gain", "drift"):
+            samples = _counts(samples * (1 - 0.5 * amount))
+        if self.kind == "drift":
+            samples = _counts(samples + _OFFSET * amount)
+        if self.kind == "swap" and label in self.classes:
+            label = self.classes[1 - self.classes.index(label)]
+        return Stretch(samples, label)
+
+    def comes(self, label: int, changed: bool) -> bool:
+        """Whether stretches of a class come in the stream, before or after the change."""
+        if self.kind == "new":
+            return changed or label not in self.classes
+        if self.kind == "classes" or (self.kind == "rare" and not changed):
+            return (label in self.classes) != changed
+        return True
+
+
+@dataclass(frozen=True, eq=False)
+class Course:
+    """A stream and the change in it.
+
+    Attributes:
+        change: what happens.
+        task: its stretches are the stream's, in order; `chunk` gives the windows' samples.
+        truth: the class of each window in its world, int64 (windows,).
+        labels: what the learner is told, int64 (windows,); other than the truth in `wrong`.
+        at: first window of the changed world.
+        done: first window of a world that stays as it is.
+        held_out: stretches that are never learned, as they were before the change.
+    """
+
+    change: Change
+    task: StreamTask
+    truth: Classes
+    labels: Classes
+    at: int
+    done: int
+    held_out: tuple[Stretch, ...]
+
+    @property
+    def names(self) -> Bytes:
+        """What `StreamTask.feed` would call the windows, uint8 (windows, 4)."""
+        return np.arange(len(self.truth), dtype="<u4").view(np.uint8).reshape(-1, 4)
+
+    def amount(self, window: int) -> float:
+        """How much of the change has come, 0…1."""
+        if window < self.at:
+            return 0.0
+        return 1.0 if window >= self.done else (window - self.at) / (self.done - self.at)
+
+    def tests(self, window: int) -> tuple[Features, Classes]:
+        """The held-out windows in the world of that window: features (n, features), labels (n,).
+
+        Classes that have not come yet are left out.
+        """
+        return features_of(self.task, self._world(self.held_out, window))
+
+    def _world(self, stretches: tuple[Stretch, ...], window: int) -> list[Stretch]:
+        change = self.change
+        amount = self.amount(window)
+        changed = window >= self.at
+        return [
+            change.applied(stretch, amount)
+            for stretch in stretches
+            if change.kind in IN_TURN or change.comes(stretch.label, changed)
+        ]
+
+
+def features_of(task: StreamTask, stretches: list[Stretch]) -> tuple[Features, Classes]:
+    """Features of all windows of stretches, int64 (n, features), and their labels, int64 (n,)."""
+    twin = TwinFeatures(task.pipeline)
+    found, labels = [], []
+    for stretch in stretches:
+        twin.restart()
+        found.append(twin.windows(stretch.samples))
+        labels.append(np.full(len(found[-1]), stretch.label))
+    return np.concatenate(found), np.concatenate(labels)
+
+
+def parse(text: str, task: StreamTask) -> Change:
+    """A change in words, such as `turn` or `swap:Running,Walking`.
+
+    Raises:
+        TaskError: there is no such change, or not with this task.
+    """
+    kind, _, listed = text.partition(":")
+    if kind not in KINDS:
+        raise TaskError(f"there is no change {kind!r}: choose from {', '.join(KINDS)}")
+    names = task.class_names
+    if listed and kind not in ("swap", "new", *IN_TURN):
+        raise TaskError(f"the change {kind} takes no classes")
+    half = names[: len(names) // 2]
+    wanted = {"swap": names[:2], "new": names[-1:], "classes": half, "rare": half}
+    chosen = listed.split(",") if listed else wanted.get(kind, ())
+    for name in chosen:
+        if name not in names:
+            raise TaskError(f"{task.name} has no class {name!r}: it has {', '.join(names)}")
+    classes = tuple(names.index(name) for name in chosen)
+    if len(set(classes)) < len(classes) or (kind == "swap" and len(classes) != 2):
+        raise TaskError(f"--change {text}: {KINDS['swap'] if kind == 'swap' else 'a class twice'}")
+    if kind in ("new", *IN_TURN) and not 0 < len(classes) < len(names):
+        raise TaskError(f"--change {text}: some class must come before, and some after")
+    if kind in ("turn", "drift") and len(task.channel_names) % 3:
+        raise TaskError(
+            f"--change {kind} turns axes in threes (x, y, z, …), {task.name} has"
+            f" {len(task.channel_names)} channels"
+        )
+    return Change(kind, classes)
+
+
+def course(task: StreamTask, change: Change, *, before: int, after: int) -> Course:
+    """A stream of the task's training stretches, in passes of seeded order.
+
+    Longer stretches are cut into segments of a few windows. The change begins with the first
+    segment after `before` windows, and takes `DURATION` where it is not sudden.
+
+    Args:
+        task: gives stretches and seed.
+        change: what happens.
+        before, after: windows before and after the change has begun, at least.
+
+    Raises:
+        TaskError: there are no windows before or after it.
+    """
+    if before < 1 or after < 1:
+        raise TaskError(f"a stream of {before} and {after} windows: both must be 1 or more")
+    pieces = [piece for s in task.stretches[: task.training] for piece in _segments(task, s)]
+    random = np.random.default_rng([task.seed, _COURSE])
+    duration = DURATION.get(change.kind, 0)
+    stream: list[Stretch] = []
+    truth: list[int] = []
+    at: int | None = None
+    while at is None or len(truth) < at + after:
+        for number in random.permutation(len(pieces)).tolist():
+            n = len(truth)
+            if at is None and n >= before:
+                at = n
+            if at is not None and n >= at + after:
+                break
+            label = pieces[number].label
+            if not change.comes(label, at is not None):
+                continue
+            rare = change.kind == "rare" and at is not None and label in change.classes
+            if rare and random.random() >= _RARE:
+                continue
+            amount = 0.0 if at is None else min(1.0, (n - at) / duration) if duration else 1.0
+            piece = change.applied(pieces[number], amount)
+            stream.append(piece)
+            truth += [piece.label] * task.pipeline.windows(len(piece.samples))
+    true = np.array(truth, np.int64)
+    labels = true.copy()
+    if change.kind == "wrong":
+        draw = np.random.default_rng([task.seed, _WRONG])
+        stretch = slice(at, at + duration)
+        labels[stretch] = draw.integers(0, len(task.class_names), len(labels[stretch]))
+    return Course(
+        change=change,
+        task=replace(task, stretches=tuple(stream), training=len(stream), y_train=true),
+        truth=true,
+        labels=labels,
+        at=at,
+        done=at + duration,
+        held_out=task.stretches[task.training :],
+    )
+
+
+def changed_task(task: StreamTask, change: Change) -> StreamTask:
+    """The task as it is in the world after the change, for a fresh network to learn.
+
+    Its samples are those of `feed`; the inputs that desktop tools use are the old world's.
+    """
+    stretches = tuple(change.applied(stretch, 1.0) for stretch in task.stretches)
+    counts = [task.pipeline.windows(len(stretch.samples)) for stretch in stretches]
+    labels = np.repeat([stretch.label for stretch in stretches], counts)
+    train = len(task.y_train)
+    return replace(task, stretches=stretches, y_train=labels[:train], y_test=labels[train:])
+
+
+def turned(samples: NDArray[np.int16], degrees: float) -> NDArray[np.int16]:
+    """Samples (n, channels) of a sensor that is turned about every third axis.
+
+    Channels are x, y, z of one sensor after the other: x' = x cos a - y sin a,
+    y' = x sin a + y cos a.
+    """
+    angle = np.deg2rad(degrees)
+    x, y = samples[:, 0::3].astype(float), samples[:, 1::3].astype(float)
+    found = samples.astype(float)
+    found[:, 0::3] = x * np.cos(angle) - y * np.sin(angle)
+    found[:, 1::3] = x * np.sin(angle) + y * np.cos(angle)
+    return _counts(found)
+
+
+def _counts(values: NDArray[np.floating[Any]]) -> NDArray[np.int16]:
+    """As a 16-bit sensor gives them, saturated."""
+    return np.clip(np.rint(values), -32768, 32767).astype(np.int16)
+
+
+def _segments(task: StreamTask, stretch: Stretch) -> list[Stretch]:
+    """A stretch in pieces of a few windows, that overlap as much as windows do."""
+    p = task.pipeline
+    windows = p.windows(len(stretch.samples))
+    return [
+        Stretch(
+            stretch.samples[k * p.hop : (min(k + _SEGMENT, windows) - 1) * p.hop + p.window],
+            stretch.label,
+        )
+        for k in range(0, windows, _SEGMENT)
+    ]

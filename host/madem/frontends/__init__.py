@@ -1,0 +1,1 @@
+"""Where the weights are: devices in physical units, or an array behind converter chips."""

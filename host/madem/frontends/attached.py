@@ -1,0 +1,94 @@
+"""`--frontend attached`: which board of chips the options ask for, and what it is wired to."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+
+from madem.boards.open import WITH_CHIPS
+from madem.errors import TaskError
+from madem.learners.state import State
+from madem_emulator.designs import faults
+from madem_emulator.physical import presets
+from madem_emulator.physical.device import Device
+
+DESIGNS = ("maker8x8", "lab64x64")
+"""Board designs: firmware/madem/board_NAME.py drives them."""
+DEFAULT = presets.TAOX_HFOX_WU2018.name
+
+_OF_THE_PRESET = ("bits", "cycle_to_cycle", "device_to_device", "read_noise", "stuck", "adc_bits")
+_NOT_YET = ("strike", "novelty")
+
+
+def device_of(args: argparse.Namespace) -> Device:
+    """The preset of the devices behind the chips; fills in the default design and preset.
+
+    Raises:
+        TaskError: an option can't be used with this front end, or names nothing.
+    """
+    if args.board == "twin":
+        raise TaskError("--frontend attached needs a board: the twin has no chips")
+    for name in _OF_THE_PRESET:
+        if getattr(args, name) is not None:
+            option = name.replace("_", "-")
+            raise TaskError(f"--{option} can't be used with --frontend attached: use --preset")
+    for name in _NOT_YET:
+        if getattr(args, name, None) is not None:
+            raise TaskError(f"--{name} can't be used with --frontend attached")
+    args.design = args.design or DESIGNS[0]
+    if args.design not in DESIGNS:
+        raise TaskError(f"--design {args.design} is not one of {', '.join(DESIGNS)}")
+    args.preset = args.preset or DEFAULT
+    if args.preset not in presets.ALL:
+        names = ", ".join(presets.ALL)
+        raise TaskError(f"--preset {args.preset} is not one of --frontend attached: use {names}")
+    return presets.get(args.preset)
+
+
+def as_conductances(saved: State, device: Device) -> State:
+    """A state whose devices are what the chips measure: 200 a window, from 0 S on.
+
+    One of the emulated front end counts from the lower end of the window, and some of its devices
+    go beyond the upper end, which is where these stop.
+    """
+    if saved.notes.get("frontend") == "attached":
+        return saved
+    lowest = round(200 * device.g_min / device.window)
+    table = bytes(min(min(g, 200) + lowest, 255) for g in range(256))
+    return replace(saved, devices=tuple(part.translate(table) for part in saved.devices))
+
+
+def board_spec(args: argparse.Namespace) -> str:
+    """The board to open: an emulated one gets the emulator's chips.
+
+    Raises:
+        TaskError: the emulator has no chips for this board.
+    """
+    kind, _, options = args.board.partition(":")
+    if kind in WITH_CHIPS:
+        wiring = f"wiring={args.design}+{args.preset}+{args.seed}"
+        if injected := faults_of(args):
+            wiring += f"+{injected}"
+        return f"{kind}:{options},{wiring}" if options else f"{kind}:{wiring}"
+    if faults_of(args):
+        raise TaskError("--inject puts faults into emulated chips: use --board unix")
+    if kind == "qemu":
+        raise TaskError("the board qemu has no SPI and I2C: use unix, unix32 or rp2040")
+    return args.board
+
+
+def faults_of(args: argparse.Namespace) -> str:
+    """The faults that `--inject` asks for, as a wiring has them; "" for none or a flip.
+
+    Raises:
+        TaskError: there is no such fault.
+    """
+    injected = getattr(args, "inject", None)
+    if injected is None or injected.startswith("state:"):
+        return ""
+    try:
+        for each in injected.split("+"):
+            faults.parse(each)
+    except ValueError as error:
+        raise TaskError(f"--inject: {error}") from None
+    return injected

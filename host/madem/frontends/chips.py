@@ -1,0 +1,98 @@
+"""What a board of chips measures of its cards on request: CALIBRATE of docs/reference/link.md."""
+
+from __future__ import annotations
+
+import struct
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from madem.boards import link
+from madem.learners.device import Device
+from madem_emulator.twin.attached import Geometry
+
+Floats = NDArray[np.float64]
+
+_MEASURE, _PULSE, _STORE, _KEEP, _FORGET, _COUNTS = range(6)
+_NONE = 255
+"""No line is driven."""
+
+
+class Card(NamedTuple):
+    """Of every device of a card, the codes at full activity of its line alone, less the zero."""
+
+    forward: Floats
+    """Word line driven, bit line sensed: (rows, columns)."""
+    transposed: Floats
+    """The other way round: (rows, columns)."""
+
+
+class Counts(NamedTuple):
+    """What the drivers met since CONFIGURE."""
+
+    saturated: int
+    """Conversions at either end of an ADC's range."""
+    repeated: int
+    """Transfers that were made again because of bit errors."""
+
+
+class Chips:
+    """The chips of a configured board."""
+
+    def __init__(self, device: Device, geometry: Geometry) -> None:
+        self._device = device
+        self.geometry = geometry
+
+    def lines(
+        self, card: int, columns: bool, line: int, level: int = 255, *, reads: int, raw: bool
+    ) -> Floats:
+        """Mean codes of the sensed lines, (lines,), while one line of the other side is driven.
+
+        Args:
+            card: its number.
+            columns: drive a column and sense the rows; otherwise the other way round.
+            line: which; `_NONE` for none.
+            level: activity, −255 to 255.
+            reads: how many are averaged.
+            raw: as the converters say it; otherwise put right by the board's calibration.
+        """
+        payload = struct.pack("<BHBBhBB", _MEASURE, card, columns, line, level, reads, raw)
+        said = np.frombuffer(self._ask(payload), np.uint8).reshape(-1, 3).astype(np.int64)
+        whole = said[:, 0] | said[:, 1] << 8 | said[:, 2] << 16
+        return (whole - (whole >> 23 << 24)) / 256
+
+    def card(self, card: int, *, reads: int, raw: bool = False) -> Card:
+        """Measure all devices of a card, both ways."""
+        both = []
+        for columns, count in ((False, self.geometry.rows), (True, self.geometry.columns)):
+            zero = self.lines(card, columns, _NONE, reads=4 * reads, raw=raw)
+            codes = [self.lines(card, columns, n, reads=reads, raw=raw) for n in range(count)]
+            both.append(np.array(codes) - zero)
+        return Card(both[0], both[1].T)
+
+    def pulse(self, card: int, rows: int, columns: int, up: bool, train: int) -> None:
+        """Pulse the devices where the lines of two masks cross: SET if `up`, otherwise RESET."""
+        masks = [
+            mask.to_bytes((n + 7) // 8, "little")
+            for mask, n in ((rows, self.geometry.rows), (columns, self.geometry.columns))
+        ]
+        self._ask(struct.pack("<BHBB", _PULSE, card, up, train) + b"".join(masks))
+
+    def store(self, data: bytes) -> None:
+        """Have the board keep a calibration; it takes effect at the next CONFIGURE."""
+        room = self._device.link.max_payload - 5
+        for at in range(0, len(data), room):
+            self._ask(struct.pack("<BI", _STORE, at) + data[at : at + room])
+        self._ask(bytes([_KEEP]))
+
+    def forget(self) -> None:
+        """Have the board throw its calibration away."""
+        self._ask(bytes([_FORGET]))
+
+    def counts(self) -> Counts:
+        """See `Counts`."""
+        return Counts(*struct.unpack("<II", self._ask(bytes([_COUNTS]))))
+
+    def _ask(self, payload: bytes) -> bytes:
+        return self._device.link.request(link.CALIBRATE, payload, timeout=60.0)

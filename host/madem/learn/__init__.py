@@ -1,0 +1,1 @@
+"""Learning a task: plan, train, test, compare with others, report."""

@@ -1,0 +1,98 @@
+"""Recall: a network gives back the word of which it sees a distorted copy.
+
+Each output decides for itself, so that the answer to an ambiguous sample can be a mixture of two
+words. So the network is shown its own answer, until the answer stays: the dots that it gave, and
+the label of the word whose output is the most active. Labels weigh more than single dots, and the
+network learned which dots belong to a label: the word is chosen as a whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from madem.data.task import Task
+from madem.learners.device import Learner
+from madem_emulator.twin.config import Config
+
+Bytes = NDArray[np.uint8]
+Again = Callable[[int, Bytes, NDArray[np.bool_]], Bytes]
+
+LOOKS = 8
+"""At the most, the first one included."""
+LOOK = 1 << 26
+"""From the sample numbers of one look to those of the next: each has noise of its own."""
+
+
+def recall(learner: Learner, task: Task, x: Bytes, first: int = 0, looks: int = LOOKS) -> Bytes:
+    """Output activities (samples, outputs) when the answers have stayed.
+
+    Args:
+        learner: that has learned the task.
+        task: how words and labels are shown.
+        x: what is seen, uint8 (samples, inputs).
+        first: numbers the noise of the first look.
+        looks: at the most.
+    """
+    config = learner.config
+    return look_until_it_stays(
+        task,
+        config,
+        x,
+        learner.outputs(x, first).copy(),
+        lambda number, seen, moved: learner.outputs(seen[moved], number + first),
+        looks,
+    )
+
+
+def look_until_it_stays(
+    task: Task, config: Config, x: Bytes, outputs: Bytes, again: Again, looks: int = LOOKS
+) -> Bytes:
+    """Answers that have stayed, in `outputs` itself, of one network or of many.
+
+    Args:
+        task: how words and labels are shown.
+        config: of the network.
+        x: what was seen at the first look, (…, inputs).
+        outputs: activities (…, outputs) that came of it.
+        again: from the number of its first sample, what is shown (…, inputs) and whose answer has
+            moved (…), the activities of those that have, (moved, outputs).
+        looks: at the most.
+    """
+    seen = x
+    for look in range(1, looks):
+        shown = next_look(task, outputs, config.t_hi, config.t_lo)
+        moved = (shown != seen).any(axis=-1)
+        if not moved.any():
+            break
+        seen = shown
+        outputs[moved] = again(LOOK * look, seen, moved)
+    return outputs
+
+
+def next_look(task: Task, outputs: Bytes, high: int, low: int) -> Bytes:
+    """What the network is shown after an answer: DAC codes (…, inputs).
+
+    Args:
+        task: how words and labels are shown.
+        outputs: activities (…, outputs).
+        high, low: target activities, T_HI and T_LO.
+    """
+    word: ArrayLike = -1
+    if task.label_lines:
+        labels = outputs[..., task.n_dots :]
+        word = np.where(labels.any(axis=-1), labels.argmax(axis=-1), -1)
+    return task.shown(read_dots(task, outputs, high, low), word)
+
+
+def read_dots(task: Task, outputs: Bytes, high: int, low: int) -> Bytes:
+    """Dots as on (1) or off (0), uint8 (…, dots): docs/reference/arithmetic.md, "Answers"."""
+    return (outputs[..., : task.n_dots] >= (high + low + 1) >> 1).astype(np.uint8)
+
+
+def words_right(task: Task, outputs: Bytes, high: int, low: int) -> NDArray[np.bool_]:
+    """Whether all dots are those of the test set's words, (…, samples)."""
+    assert task.patterns is not None
+    return (read_dots(task, outputs, high, low) == task.patterns[task.y_test]).all(axis=-1)

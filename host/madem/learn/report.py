@@ -1,0 +1,192 @@
+"""Results as tables for the terminal. Functions return rich renderables and print nothing."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from madem.data import braille
+from madem.learn.baselines import LABELS
+
+DEVICE_STYLE = "bold cyan"
+WRONG_STYLE = "bold red"
+
+
+def wilson(fraction: float, samples: int) -> tuple[float, float]:
+    """The 95 % interval of a probability of which a fraction was seen in so many samples."""
+    z = 1.96
+    centre = (fraction + z * z / (2 * samples)) / (1 + z * z / samples)
+    half = (
+        z
+        * math.sqrt(fraction * (1 - fraction) / samples + z * z / (4 * samples**2))
+        / (1 + z * z / samples)
+    )
+    return max(0.0, centre - half), min(1.0, centre + half)
+
+
+def recall_table(
+    device: Mapping[str, float],
+    baselines: Mapping[str, Mapping[str, float]],
+    *,
+    samples: int | None = None,
+    device_label: str = "device",
+    title: str = "Words recalled without a wrong dot (%)",
+) -> Table:
+    """Recall over distortion: one row for the device, one for each baseline.
+
+    Args:
+        device: fraction by distortion key ("0.10" …).
+        baselines: the same for each baseline, as `baselines.word_baselines` gives it.
+        samples: samples behind each fraction of the device, for its 95 % interval.
+        device_label: what the device is called.
+        title: above the table.
+    """
+    table = _table(title)
+    table.add_column("each dot flipped with p =", no_wrap=True)
+    for key in device:
+        table.add_column(key, justify="right")
+    table.add_row(device_label, *map(_percent, device.values()), style=DEVICE_STYLE)
+    if samples:
+        ends = [wilson(fraction, samples) for fraction in device.values()]
+        cells = [f"±{50 * (high - low):.1f}" for low, high in ends]
+        table.add_row("  95 % interval", *cells, style="dim")
+    for name, fractions in baselines.items():
+        cells = [_percent(fractions[key]) if key in fractions else "-" for key in device]
+        table.add_row(LABELS.get(name, name), *cells)
+    return table
+
+
+def strike_line(strike: Mapping[str, Any], recovered: Mapping[str, Any]) -> str:
+    """What faults in mid-life cost, and what learning on brought back.
+
+    Args:
+        strike: `learn.Result.strike`.
+        recovered: metrics in the end.
+    """
+    before, struck, after = (
+        100 * _score(metrics) for metrics in (strike["before"], strike["struck"], recovered)
+    )
+    what = "words recalled" if "exact_word" in recovered else "accuracy"
+    return (
+        f"{100 * strike['share']:.3g} % of the devices stuck: {what} {before:.1f} % before,"
+        f" {struck:.1f} % struck, {after:.1f} % recovered"
+    )
+
+
+def _score(metrics: Mapping[str, Any]) -> float:
+    """Accuracy, or exact recall on average over the distortions."""
+    if "exact_word" in metrics:
+        return float(np.mean(list(metrics["exact_word"].values())))
+    return metrics["accuracy"]
+
+
+def accuracy_table(
+    device: float,
+    baselines: Mapping[str, float],
+    *,
+    samples: int | None = None,
+    device_label: str = "device",
+    title: str = "Accuracy on the test set (%)",
+) -> Table:
+    """Accuracy of the device among the baselines, best first, with a bar each.
+
+    Args:
+        device: fraction of the test set classified right.
+        baselines: the same for each baseline, as `baselines.classify_baselines` gives it.
+        samples: size of the test set, for the device's 95 % interval.
+        device_label: what the device is called.
+        title: above the table.
+    """
+    table = _table(title)
+    table.add_column("")
+    table.add_column("right", justify="right")
+    table.add_column("", no_wrap=True)
+    # Sorting is stable, and the device comes first: it wins a tie.
+    rows = [(device_label, device, True)]
+    rows += [(LABELS.get(name, name), accuracy, False) for name, accuracy in baselines.items()]
+    for label, accuracy, is_device in sorted(rows, key=lambda row: -row[1]):
+        note = ""
+        if is_device and samples:
+            low, high = wilson(accuracy, samples)
+            note = f"  {_percent(low)} to {_percent(high)}"
+        bar = _bar(accuracy)
+        table.add_row(
+            label, _percent(accuracy), bar + note, style=DEVICE_STYLE if is_device else None
+        )
+    return table
+
+
+def fly_table(
+    rows: Mapping[str, tuple[float | None, float]], *, title: str = "Accuracy along the stream (%)"
+) -> Table:
+    """Accuracies of a network that learns on the fly.
+
+    Args:
+        rows: for each moment the running accuracy, if there is one, and that on held-out windows.
+        title: above the table.
+    """
+    table = _table(title)
+    table.add_column("")
+    table.add_column("tested before learned", justify="right")
+    table.add_column("never learned", justify="right")
+    for label, (running, held_out) in rows.items():
+        table.add_row(label, "-" if running is None else _percent(running), _percent(held_out))
+    return table
+
+
+def braille_table(
+    words: Sequence[str],
+    shown: NDArray[np.uint8],
+    recalled: NDArray[np.uint8],
+    *,
+    title: str = "What the device saw and what it made of it",
+) -> Table:
+    """Samples in Braille characters, wrong cells and letters marked.
+
+    Args:
+        words: the true word of each sample.
+        shown, recalled: dots of the distorted input and of the answer, (samples, 60), 0 = flat.
+        title: above the table.
+    """
+    table = _table(title)
+    for heading in ("word", "seen", "recalled", "reads as"):
+        table.add_column(heading, no_wrap=True)
+    table.add_column("wrong dots", justify="right")
+    for word, seen, answer in zip(words, shown, recalled, strict=True):
+        truth = braille.encode(word)
+        wrong = int(np.count_nonzero((answer != 0) != (truth != 0)))
+        table.add_row(
+            word,
+            _marked(braille.glyphs(seen), braille.glyphs(truth)),
+            _marked(braille.glyphs(answer), braille.glyphs(truth)),
+            _marked(braille.decode(answer), word.ljust(braille.CELLS)),
+            Text(str(wrong), WRONG_STYLE) if wrong else Text("none", "green"),
+        )
+    return table
+
+
+def _table(title: str) -> Table:
+    return Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", title_style="bold")
+
+
+def _percent(fraction: float) -> str:
+    return f"{100 * fraction:.1f}"
+
+
+def _bar(fraction: float, width: int = 24) -> str:
+    """A bar of eighths of a character, so that small differences show."""
+    eighths = round(fraction * width * 8)
+    return "█" * (eighths // 8) + " ▏▎▍▌▋▊▉"[eighths % 8].strip()
+
+
+def _marked(text: str, truth: str) -> Text:
+    """The text, the characters that differ from the truth in the colour of a mistake."""
+    marked = Text()
+    for character, right in zip(text, truth, strict=True):
+        marked.append(character, None if character == right else WRONG_STYLE)
+    return marked

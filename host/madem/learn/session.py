@@ -1,0 +1,251 @@
+"""One run from a task's name to its results: what `demo`, `learn` and `verify` share."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from madem import output
+from madem.boards.open import Board, open_board
+from madem.data.stream_task import StreamTask
+from madem.data.task import Task
+from madem.errors import MademError, TaskError
+from madem.frontends import attached
+from madem.frontends.chips import Chips, Counts
+from madem.learn import train
+from madem.learners import state
+from madem.learners.device import Device, Learner, TwinLearner, Written, connect
+from madem.learners.stream import StreamDevice, StreamTwin, board_of
+from madem_emulator.physical.device import Device as Memristor
+from madem_emulator.twin.config import Config, Settings
+
+TWIN = "twin"
+
+Bar = Callable[[str, int], contextlib.AbstractContextManager[Callable[[int], None]]]
+"""Says what is done and how much of it there is; what it gives is called with what is done."""
+
+
+@dataclass
+class Run:
+    """A finished run, and what a report needs of it."""
+
+    task: Task
+    plan: train.Recipe
+    config: Config
+    board: str
+    preset: str
+    frontend: str = "emulated"
+    result: train.Result = field(default_factory=train.Result)
+    baselines: dict[str, Any] = field(default_factory=dict)
+    heap_peak_bytes: int | None = None
+    written: Written | None = None
+    chips: Counts | None = None
+    final: state.State | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The JSON contract's keys, and what else tells how the numbers came about."""
+        samples = self.result.samples
+        busy = self.result.busy_us
+        return {
+            "task": self.task.name,
+            "board": self.board,
+            "frontend": self.frontend,
+            "preset": self.preset,
+            "seed": self.config.seed,
+            "weight_bits": self.config.weight_bits,
+            "layers": list(self.config.sizes),
+            "epochs": self.plan.epochs,
+            "samples_seen": samples,
+            "metrics": self.result.metrics,
+            "train_curve": self.result.train,
+            "strike": self.result.strike,
+            "baselines": self.baselines,
+            "heap_peak_bytes": self.heap_peak_bytes,
+            "write_verify": asdict(self.written) if self.written else None,
+            "device_us_per_sample": round(busy / samples, 2) if busy and samples else None,
+            "wall_s": round(self.result.wall_s, 3),
+            "chips": self.chips and self.chips._asdict(),
+            "data": self.task.describe(),
+        }
+
+
+@contextlib.contextmanager
+def open_learner(spec: str, leave: bool = False) -> Iterator[Device | None]:
+    """A connected device, or None for the twin; the board is released at the end.
+
+    Args:
+        spec: the board.
+        leave: it goes on with what it does when it is left.
+    """
+    if spec == TWIN:
+        yield None
+        return
+    board: Board
+    with open_board(spec) as board:
+        device = connect(board)
+        try:
+            yield device
+        finally:
+            # A board that stays behind is left at its REPL, free for other tools.
+            with contextlib.suppress(MademError):
+                if not leave:
+                    device.stop()
+
+
+@contextlib.contextmanager
+def _no_bar(what: str, total: int) -> Iterator[Callable[[int], None]]:
+    yield lambda n: None
+
+
+def prepare(
+    device: Device | None,
+    plan: train.Recipe,
+    task: Task,
+    resume: Path | None,
+    keep_weights: bool = False,
+    bar: Bar = _no_bar,
+) -> tuple[Learner, train.Recipe]:
+    """Configure the device (or the twin) with fresh random weights, or with a saved state.
+
+    Args:
+        device: the board; None: the twin.
+        plan: how to learn.
+        task: what to learn.
+        resume: a saved state to go on from.
+        keep_weights: learn on from what devices behind chips hold, instead of writing either into
+            them.
+        bar: shows how far that is.
+
+    Raises:
+        MademError: the network does not fit, or the state is of another task's shape.
+    """
+    if resume is None:
+        config = plan.settings.integers()
+        if device is not None and plan.design and not keep_weights:
+            _write(device, TwinLearner(config).state(), plan, bar)
+        elif device is not None:
+            device.configure(config, plan.design)
+        return _learner(device, config, task, plan.device), plan
+    saved = state.load(resume)
+    sizes = saved.config.sizes
+    if (sizes[0], sizes[-1]) != (task.n_features, task.n_outputs):
+        raise TaskError(
+            f"{resume} holds a network of {sizes[0]} inputs and {sizes[-1]} outputs,"
+            f" {task.name} needs {task.n_features} and {task.n_outputs}"
+        )
+    if not plan.design and (plan.device is None) != (saved.physical is None):
+        one, other = ("physical", "emulated") if saved.physical else ("emulated", "physical")
+        raise TaskError(f"{resume} was learned with --frontend {one}, not {other}")
+    plan = replace(plan, settings=settings_of(plan.settings, saved.config))
+    learner = _learner(device, saved.config, task, None if plan.design else plan.device)
+    if not plan.design:
+        _load(learner, saved, resume)
+    elif isinstance(learner, Device):
+        _write(learner, saved, plan, bar)
+    else:
+        raise TaskError(f"{task.name} can't be loaded with --frontend attached")
+    return learner, plan
+
+
+def _write(device: Device, state: state.State, plan: train.Recipe, bar: Bar) -> None:
+    """Bring the devices behind chips to a state, which takes its time."""
+    assert plan.device is not None
+    wanted = attached.as_conductances(state, plan.device)
+    with bar(f"writing weights into {plan.design}", sum(map(len, wanted.devices))) as progress:
+        device.load(wanted, plan.design, progress)
+
+
+def _load(
+    learner: Device | TwinLearner | StreamDevice | StreamTwin, saved: state.State, path: Path
+) -> None:
+    try:
+        learner.load(saved)
+    except ValueError as error:
+        raise TaskError(f"{path} can't be gone on from: {error}") from None
+
+
+def settings_of(settings: Settings, config: Config) -> Settings:
+    """Settings to go on with a saved network: those from which the rate is worked out are its."""
+    return replace(
+        settings,
+        sizes=config.sizes,
+        rule=config.rule,
+        beta=config.beta / 64,
+        rate_scale=tuple(layer.scale for layer in config.layers),
+        weight_bits=config.weight_bits,
+    )
+
+
+def _learner(
+    device: Device | None, config: Config, task: Task, memristor: Memristor | None
+) -> Device | TwinLearner | StreamDevice | StreamTwin:
+    """What takes the samples of `task.feed`."""
+    if device is not None:
+        return StreamDevice(device, task) if isinstance(task, StreamTask) else device
+    learner = StreamTwin(config, task) if isinstance(task, StreamTask) else TwinLearner(config)
+    if memristor is not None:
+        # Imported only here, because scipy takes its time.
+        from madem_emulator.physical.learner import PhysicalTwin
+
+        network = learner.network if isinstance(learner, StreamTwin) else learner
+        network.twin = PhysicalTwin(config, memristor)
+    return learner
+
+
+def finish(run: Run, learner: Learner) -> None:
+    """Read out what the board holds and has measured."""
+    state = learner.state()
+    classes = list(run.task.class_names)
+    notes = {"task": run.task.name, "classes": classes, "preset": run.preset}
+    notes["frontend"] = run.frontend
+    run.final = replace(state, notes=state.notes | notes)
+    if board := board_of(learner):
+        run.heap_peak_bytes = board.stats().heap_alloc
+        if run.plan.design:
+            # Imported only here, because scipy takes its time.
+            from madem_emulator.designs import GEOMETRIES
+
+            run.chips = Chips(board, GEOMETRIES[run.plan.design]).counts()
+        run.written = board.written
+
+
+def baselines(task: Task, hidden: tuple[int, ...]) -> dict[str, Any]:
+    """The peers that this task is compared with."""
+    # Small matrices: more threads than one only get in each other's way.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    from madem.learn import baselines as peers
+
+    if task.kind == "reconstruct":
+        return peers.word_baselines(task)
+    return peers.classify_baselines(task, hidden)
+
+
+def weights(final: state.State) -> list[NDArray[np.int64]]:
+    """P - N of each layer as (word lines, bit lines), the bias left out, in units of g."""
+    return differences(final.config.sizes, final.devices)
+
+
+def differences(sizes: Sequence[int], devices: Sequence[bytes]) -> list[NDArray[np.int64]]:
+    """The same from the devices of each layer, laid out as in docs/reference/arithmetic.md."""
+    layers = []
+    for k, data in enumerate(devices):
+        pairs = np.frombuffer(data, np.uint8).reshape(sizes[k + 1], 2, sizes[k] + 1)
+        layers.append((pairs[:, 0].astype(int) - pairs[:, 1])[:, :-1].T)
+    return layers
+
+
+def write_json(path: str, data: dict[str, Any]) -> None:
+    """Write a result whole or not at all; `-` is the standard output."""
+    text = json.dumps(data, indent=2) + "\n"
+    if path == "-":
+        print(text, end="")
+    else:
+        output.write_whole(path, text.encode())

@@ -1,0 +1,321 @@
+"""Train a device on a task, pass by pass, and measure what it has learned."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from madem.data.task import Task, distortion_key
+from madem.errors import TaskError
+from madem.learn.recall import LOOKS, recall, words_right
+from madem.learners.device import Learner
+from madem.learners.stream import board_of
+from madem_emulator.physical.device import Device
+from madem_emulator.twin.config import Config, Settings, stuck_limit
+from madem_emulator.twin.twin import MAX_TRAIN
+
+Bytes = NDArray[np.uint8]
+
+
+_SCHEDULE = 20
+"""Passes over which the learning rate and the stride fall; they fall more slowly over more."""
+_ENOUGH = 6000
+"""Training samples that a user's small file is shown at least, in at most 200 passes."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How long and how a task is learned."""
+
+    settings: Settings
+    epochs: int
+    """Passes over the training samples."""
+    decay: float
+    """Factor on the learning rate after each pass."""
+    stride: float = 0.0
+    """How far one change moves a device in the first pass, as a fraction of its window. It is
+    made of whole pulses, and of one at least."""
+    stride_decay: float = 1.0
+    """Factor on the stride after each pass."""
+    earlier: int = 0
+    """Passes left out at the start: the first pass is the one that would come after them."""
+    device: Device | None = None
+    """What the twin's array is made of; None: the integer crossbar."""
+    design: str = ""
+    """Board of chips that holds the weights; "": the emulated front end."""
+
+    def pace(self, k: int) -> tuple[int, int]:
+        """RATE and TRAIN of pass k.
+
+        The learning rate counts changes of the first pass's stride. When the stride falls, more
+        of the shorter changes make up for it; where RATE ends, trains stay as long as it takes.
+
+        Raises:
+            ValueError: the learning rate is out of range.
+        """
+        settings, k = self.settings, k + self.earlier
+        first = max(1, round(self.stride * (2**settings.weight_bits - 1)))
+        pulses = settings.learning_rate * self.decay**k * first
+        train = max(
+            round(first * self.stride_decay**k), math.ceil(pulses / settings.highest_rate), 1
+        )
+        if train > MAX_TRAIN:
+            most = settings.highest_rate * MAX_TRAIN / first
+            raise ValueError(
+                f"learning_rate is {settings.learning_rate}, but must be at most {most:.4g}"
+            )
+        return settings.rate(pulses / train), train
+
+
+@dataclass
+class Strike:
+    """Faults that come later, and how a network learns around them."""
+
+    share: float
+    """Devices that are stuck from then on, as a fraction of all."""
+    epochs: int = 5
+    """Passes of learning on."""
+
+
+@dataclass
+class Result:
+    """What came of it."""
+
+    train: list[float] = field(default_factory=list)
+    """Per pass, before each sample was learned: accuracy, or mean wrong outputs."""
+    samples: int = 0
+    metrics: dict[str, Any] = field(default_factory=dict)
+    strike: dict[str, Any] | None = None
+    """Metrics before and right after a strike; those above are then the recovered network's."""
+    busy_us: int = 0
+    wall_s: float = 0.0
+
+
+def classifying(hidden: int) -> dict[str, Any]:
+    """Fields of `Settings` that suit a network with so many hidden layers that learns classes."""
+    return {
+        "w_max": (0.3, *(0.2,) * hidden),
+        "rate_scale": (1, *(2,) * hidden),
+        "adc_range_transposed": 1.0,
+        "target_high": 0.6,
+    }
+
+
+def recipe(
+    task: Task,
+    *,
+    hidden: tuple[int, ...] | None = None,
+    epochs: int | None = None,
+    decay: float | None = None,
+    stride: float | None = None,
+    **settings: Any,
+) -> Recipe:
+    """The defaults for a task, with a user's choices in their place.
+
+    Args:
+        task: gives the sizes of the input and output layers.
+        hidden: sizes of the layers between; () for a single weight layer.
+        epochs, decay, stride: see `Recipe`.
+        settings: fields of `Settings`; None stands for the default.
+
+    Raises:
+        TaskError: a choice is out of range; the message names it.
+    """
+    words = task.patterns is not None
+    recalls = task.kind == "reconstruct"
+    if hidden is None:
+        # A label needs no hidden units to choose a word as a whole.
+        hidden = () if task.label_lines else (64,) if words else (32,)
+    # Sparse dots and many samples: a narrower window holds finer couplings.
+    chosen: dict[str, Any] = (
+        {"w_max": (0.2, *(0.3,) * len(hidden))} if words else classifying(len(hidden))
+    )
+    if words and hidden:
+        # Competition makes one word of an ambiguous input, not a mixture of two.
+        chosen |= {
+            "competition": (*(min(3.0, n - 1) for n in hidden), 0.0),
+            "learning_rate": 1.0,
+            "init": 0.05,
+        }
+    if recalls and (hidden or task.label_lines):
+        chosen["adc_range_forward"] = 1.0
+    if recalls and hidden:
+        chosen |= {
+            "rate_scale": (1, *(4,) * len(hidden)),
+            "learning_rate": 2.0,
+            "adc_range_transposed": 2.0,
+            "target_high": 0.4,
+            "sweeps_free": 12,
+            "sweeps_nudged": 4,
+        }
+    chosen |= {name: value for name, value in settings.items() if value is not None}
+    result = Settings(
+        sizes=(task.n_features, *hidden, task.n_outputs),
+        one_hot=task.kind == "classify",
+        **chosen,
+    )
+    try:
+        result.integers()
+    except ValueError as error:
+        raise TaskError(str(error)) from None
+    if epochs is None:
+        # A small file needs more passes to show the device as many samples.
+        epochs = 80 if words else min(max(_SCHEDULE, -(-_ENOUGH // task.samples_per_pass)), 200)
+    if decay is None:
+        # The learning rate ends where it does after the passes that were tried.
+        fall = 0.95**80 if recalls else 0.9**20 if words else 0.84**20
+        decay = math.pow(fall, 1 / max(epochs, _SCHEDULE))
+    if stride is None:
+        stride = 1 / 15 if words else 0.19
+    # Coarse changes at first and fine ones at the end: they find what fine ones alone do not.
+    stride_decay = 1.0 if words else math.pow(0.9**20, 1 / max(epochs, _SCHEDULE))
+    if epochs < 0:
+        raise TaskError(f"epochs is {epochs}, but must be 0 or more")
+    if not 0 < decay <= 1:
+        raise TaskError(f"decay is {decay}, but must be above 0 and at most 1")
+    if not 0 <= stride <= 1:
+        raise TaskError(f"stride is {stride}, but must be from 0 to 1")
+    plan = Recipe(result, epochs, decay, stride, stride_decay)
+    try:
+        plan.pace(0)
+    except ValueError as error:
+        raise TaskError(str(error)) from None
+    return plan
+
+
+def train(
+    learner: Learner,
+    task: Task,
+    plan: Recipe,
+    *,
+    progress: Callable[[int], None] | None = None,
+    limit: int | None = None,
+) -> Result:
+    """Stream all passes to a learner.
+
+    Args:
+        learner: configured with `plan.settings`, or loaded from a state.
+        task: where the samples come from.
+        plan: how many passes, and the learning rate of each.
+        progress: called with the number of samples just learned.
+        limit: stop after so many samples.
+    """
+    result = Result()
+    began = time.monotonic()
+    for k in range(plan.epochs):
+        batch = task.feed.train_pass(plan.earlier + k)
+        n = len(batch.x) if limit is None else min(len(batch.x), limit - result.samples)
+        if n <= 0:
+            break
+        rate, pulses = plan.pace(k)
+        x, target = batch.x[:n], batch.target[:n]
+        answers = learner.learn(rate, x, target, progress, pulses)
+        result.samples += n
+        right = answers == target if task.kind == "classify" else answers
+        result.train.append(float(np.mean(right)))
+        if board := board_of(learner):
+            result.busy_us += board.stats().busy_us
+    result.wall_s = time.monotonic() - began
+    return result
+
+
+def recover(
+    learner: Learner,
+    task: Task,
+    plan: Recipe,
+    strike: Strike,
+    result: Result,
+    *,
+    progress: Callable[[int], None] | None = None,
+    limit: int | None = None,
+) -> Result:
+    """Let devices of a trained network get stuck, test it, learn on, and test it again.
+
+    Learning goes on at the pace of the middle of the schedule: the end's is too slow to make up
+    for what is lost, the beginning's loses what is left.
+
+    Args:
+        learner, task, plan: of the training.
+        strike: what happens.
+        result: of the training and its test; this one's comes on top.
+        progress, limit: as for `train`.
+
+    Raises:
+        TaskError: the strike is out of range; the message names what.
+    """
+    check_strike(strike, learner.config)
+    learner.strike(stuck_limit(strike.share))
+    struck = evaluate(learner, task)
+    middle = max(plan.epochs, _SCHEDULE) // 2
+    on = replace(plan, epochs=strike.epochs, earlier=middle)
+    after = train(learner, task, on, progress=progress, limit=limit)
+    return Result(
+        train=result.train + after.train,
+        samples=result.samples + after.samples,
+        metrics=evaluate(learner, task),
+        strike={
+            "share": strike.share,
+            "epochs": strike.epochs,
+            "before": result.metrics,
+            "struck": struck,
+        },
+        busy_us=result.busy_us + after.busy_us,
+        wall_s=result.wall_s + after.wall_s,
+    )
+
+
+def check_strike(strike: Strike, config: Config) -> None:
+    """TaskError: it is out of range."""
+    if not 0 < strike.share <= 1:
+        raise TaskError(f"strike is {strike.share}, but must be above 0 and at most 1")
+    if stuck_limit(strike.share) <= config.stuck:
+        raise TaskError(
+            f"strike is {strike.share}, but {config.stuck / 65536:.3g} of the devices are stuck"
+            " already"
+        )
+    if strike.epochs < 0:
+        raise TaskError(f"strike-epochs is {strike.epochs}, but must be 0 or more")
+
+
+def evaluate(
+    learner: Learner,
+    task: Task,
+    progress: Callable[[int], None] | None = None,
+    looks: int = LOOKS,
+) -> dict[str, Any]:
+    """Metrics on the test set, as in the JSON contract; `looks` as in `recall`."""
+    outputs = []
+    recalls = task.kind == "reconstruct"
+    x_test = task.feed.x_test
+    for start in range(0, len(x_test), 256):
+        part = x_test[start : start + 256]
+        outputs.append(
+            recall(learner, task, part, start, looks) if recalls else learner.outputs(part, start)
+        )
+        if progress:
+            progress(len(part))
+    return metrics(task, learner.config.t_hi, learner.config.t_lo, np.concatenate(outputs))
+
+
+def metrics(task: Task, high: int, low: int, outputs: Bytes) -> dict[str, Any]:
+    """Scores of the test set's output activities (samples, outputs)."""
+    found: dict[str, Any] = {}
+    if task.kind == "classify":
+        right = outputs.argmax(axis=1) == task.y_test
+        found["accuracy"] = float(right.mean())
+    else:
+        right = words_right(task, outputs, high, low)
+    if task.test_distortions:
+        name = "exact_word" if task.kind == "reconstruct" else "accuracy_by_distortion"
+        parts = np.split(right, len(task.test_distortions))
+        found[name] = {
+            distortion_key(p): float(part.mean())
+            for p, part in zip(task.test_distortions, parts, strict=True)
+        }
+    return found

@@ -1,0 +1,492 @@
+"""The learner on the other end of a link, as an object.
+
+`Learner` is what `learn` and `verify` work with; `Device` is real firmware
+behind a link, `TwinLearner` the desktop twin alone.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from enum import IntEnum
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from madem import __version__
+from madem.boards import capacity, deploy, link
+from madem.boards.open import Board
+from madem.errors import DeviceError, LinkError, MademError
+from madem.learners.state import State
+from madem_emulator.twin.config import Config
+from madem_emulator.twin.twin import Digests, Twin
+from madem_emulator.twin.twin import State as TwinState
+
+Bytes = NDArray[np.uint8]
+Progress = Callable[[int], None]
+"""Called with the number of samples just done."""
+
+_KEPT = 56
+"""Samples a LEARN frame may hold, so that the board can keep its reply for a repetition."""
+
+_KEPT_BY_CHIPS = 4
+"""The same for an attached front end, where a sample may take a second."""
+_WRITING = 600.0
+"""Seconds that write-verify of a layer may take."""
+
+_LEARN_HEAD = struct.Struct("<IHBB")
+"""Of a LEARN: step, rate, train, traced."""
+
+
+class Memory(IntEnum):
+    """What READ, WRITE and DIGEST of docs/reference/link.md name."""
+
+    DEVICES = 0
+    ACCUMULATORS = 1
+    FREE = 2
+    PLUS = 3
+    MINUS = 4
+    STEPS = 5
+    NORMALISATION = 6
+    CODES = 7
+
+
+@dataclass(frozen=True)
+class Stats:
+    """What a board measured of itself."""
+
+    steps: int
+    busy_us: int
+    """Time in the learner since the last question, in microseconds; 0 where there is no clock."""
+    heap_alloc: int
+    heap_free: int
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How a network fits a board."""
+
+    heap_used: int
+    """Bytes that it takes."""
+    heap_free: int
+    """Bytes that are left."""
+    stuck: int
+    """Devices that can't change."""
+
+
+@dataclass(frozen=True)
+class Written:
+    """What write-verify did to load a state into devices behind chips."""
+
+    devices: int
+    pulses: int
+    """Those that devices got, all together."""
+    failed: int
+    """Devices that did not come within the tolerance."""
+
+
+class Learner(Protocol):
+    """A network that can be trained and asked."""
+
+    @property
+    def config(self) -> Config: ...
+
+    def learn(
+        self,
+        rate: int,
+        x: Bytes,
+        targets: Bytes,
+        progress: Progress | None = None,
+        train: int = 1,
+    ) -> Bytes:
+        """Train on samples in order.
+
+        Args:
+            rate: the integer RATE of docs/reference/arithmetic.md.
+            x: DAC codes, (samples, features).
+            targets: class of each sample (samples,) or on/off outputs (samples, outputs).
+            progress: called with the number of samples just learned.
+            train: TRAIN, the pulses of one change.
+
+        Returns:
+            The answer of each sample's free phase before it was learned, (samples,): the
+            predicted class, or the number of wrong outputs.
+        """
+        ...
+
+    def strike(self, stuck: int) -> None:
+        """Have more devices stuck from now on: STUCK of docs/reference/arithmetic.md, which only
+        rises.
+        """
+        ...
+
+    def outputs(self, x: Bytes, first: int = 0) -> Bytes:
+        """Free activities of the output layer, (samples, outputs); `first` numbers the noise."""
+        ...
+
+    def state(self) -> State:
+        """All that learning has changed."""
+        ...
+
+
+class Device:
+    """Firmware behind a link. Made by `connect`."""
+
+    def __init__(self, connection: link.Link, hello: link.Hello) -> None:
+        self.link = connection
+        self.hello = hello
+        self._config: Config | None = None
+        self._most = _KEPT  # samples in a frame
+        self.written: Written | None = None
+
+    @property
+    def config(self) -> Config:
+        """What the device was configured with."""
+        if self._config is None:
+            raise LinkError("configure the device before using it")
+        return self._config
+
+    def configure(self, config: Config, design: str = "") -> Fit:
+        """Build a network with fresh random weights.
+
+        Args:
+            config: the integers.
+            design: the board of chips that holds the weights; "": the emulated front end.
+
+        Raises:
+            DeviceError: it does not fit (code 4), a chip does not answer (8), or the firmware
+                can't do this.
+        """
+        try:
+            reply = self.link.request(link.CONFIGURE, pack_config(config, design), timeout=120.0)
+        except DeviceError as error:
+            if error.code != 4:
+                raise
+            needed = capacity.network_bytes(config.sizes, self.hello.word_bits)
+            free = self.stats(collect=True).heap_free
+            raise DeviceError(
+                4,
+                f"this network does not fit the board: it needs {-(-needed // 1024)} KB,"
+                f" {free // 1024} KB are free{' in pieces' if needed <= free else ''}:"
+                " use fewer or smaller hidden layers",
+            ) from None
+        self._config = config
+        self._most = _KEPT_BY_CHIPS if design else _KEPT
+        return Fit(*struct.unpack("<III", reply))
+
+    def learn(
+        self,
+        rate: int,
+        x: Bytes,
+        targets: Bytes,
+        progress: Progress | None = None,
+        train: int = 1,
+    ) -> Bytes:
+        """See `Learner.learn`."""
+        samples = _with_targets(x, targets)
+        head = self.stats().steps
+        room = min(self._most, (self.link.max_payload - _LEARN_HEAD.size) // samples.shape[1])
+        self._check_room(room)
+        starts = range(0, len(samples), room)
+
+        def frames() -> Iterator[tuple[int, bytes]]:
+            for start in starts:
+                chunk = samples[start : start + room]
+                payload = _LEARN_HEAD.pack(head + start, rate, train, 0) + chunk.tobytes()
+                yield link.LEARN, payload
+
+        answers = []
+        for reply in self.link.pipeline(frames()):
+            answers.append(reply[4:])
+            if progress:
+                progress(len(reply) - 4)
+        return np.frombuffer(b"".join(answers), np.uint8)
+
+    def strike(self, stuck: int) -> None:
+        """See `Learner.strike`.
+
+        Raises:
+            DeviceError: it is lower than it was.
+        """
+        self.link.request(link.STRIKE, struct.pack("<H", stuck), timeout=120.0)
+        self._config = replace(self.config, stuck=stuck)
+
+    def learn_traced(
+        self,
+        step: int,
+        rate: int,
+        x: Bytes,
+        target: Bytes,
+        train: int,
+        meanwhile: Callable[[], None],
+    ) -> tuple[int, Digests]:
+        """Train on one sample; returns its answer and its digests.
+
+        `meanwhile` is called while the device computes.
+        """
+        sample = np.concatenate([x, np.atleast_1d(target)]).astype(np.uint8)
+        self._check_room((self.link.max_payload - _LEARN_HEAD.size) // len(sample))
+
+        def frames() -> Iterator[tuple[int, bytes]]:
+            yield link.LEARN, _LEARN_HEAD.pack(step, rate, train, 1) + sample.tobytes()
+            meanwhile()  # the link asks for a next frame once this one is on its way
+
+        (reply,) = self.link.pipeline(frames())
+        return reply[4], Digests(*struct.unpack_from("<4I", reply, 5))
+
+    def outputs(self, x: Bytes, first: int = 0) -> Bytes:
+        """See `Learner.outputs`."""
+        wide = self.config.sizes[-1]
+        x = np.ascontiguousarray(x, np.uint8)
+        room = min(
+            (self.link.max_payload - 5) // x.shape[1],
+            (self.hello.max_body - link.FRAME_BYTES) // wide,
+        )
+        if self._most < _KEPT:
+            room = min(room, self._most)
+        self._check_room(room)
+
+        def frames() -> Iterator[tuple[int, bytes]]:
+            for start in range(0, len(x), room):
+                chunk = x[start : start + room]
+                yield link.PREDICT, struct.pack("<IB", first + start, 1) + chunk.tobytes()
+
+        data = b"".join(self.link.pipeline(frames()))
+        return np.frombuffer(data, np.uint8).reshape(len(x), wide)
+
+    def read(self, which: Memory, layer: int, offset: int = 0, count: int | None = None) -> bytes:
+        """Bytes of the device's memory; weight layers count from 1, unit layers from 0."""
+        count = self._size(which, layer) - offset if count is None else count
+        room = self.hello.max_body - link.FRAME_BYTES
+
+        def frames() -> Iterator[tuple[int, bytes]]:
+            for at in range(offset, offset + count, room):
+                part = min(room, offset + count - at)
+                yield link.READ, struct.pack("<BBII", which, layer, at, part)
+
+        return b"".join(self.link.pipeline(frames()))
+
+    def write(self, which: Memory, layer: int, data: bytes) -> None:
+        """Overwrite one layer's devices or accumulators."""
+        room = self.link.max_payload - 10
+
+        def frames() -> Iterator[tuple[int, bytes]]:
+            for at in range(0, len(data), room):
+                part = data[at : at + room]
+                yield link.WRITE, struct.pack("<BBII", which, layer, at, len(part)) + part
+
+        for _ in self.link.pipeline(frames()):
+            pass
+
+    def digest(self, which: Memory, layer: int, offset: int, count: int) -> int:
+        """CRC-32 of a piece of the device's memory."""
+        payload = struct.pack("<BBII", which, layer, offset, count)
+        return int.from_bytes(self.link.request(link.DIGEST, payload), "little")
+
+    def stats(self, collect: bool = False) -> Stats:
+        """Counters; `collect` has the garbage collected first."""
+        return Stats(*struct.unpack("<4I", self.link.request(link.STATS, bytes([collect]))))
+
+    def flip(self, state: bool, step: int, layer: int, index: int, bit: int) -> None:
+        """Have the device flip one bit of an activity or a weight at a step, to test a check."""
+        self.link.request(link.FLIP, struct.pack("<BIBIB", state, step, layer, index, bit))
+
+    def state(self) -> State:
+        """See `Learner.state`."""
+        layers = range(1, len(self.config.sizes))
+        return State(
+            self.config,
+            self.stats().steps,
+            tuple(self.read(Memory.DEVICES, k) for k in layers),
+            tuple(self.read(Memory.ACCUMULATORS, k) for k in layers),
+        )
+
+    def load(
+        self,
+        state: State,
+        design: str = "",
+        progress: Callable[[int], None] = lambda devices: None,
+    ) -> None:
+        """Make the device what it was when the state was taken.
+
+        Args:
+            state: what was saved.
+            design: the board of chips that holds the weights; its devices are brought to about
+                those of the state, and `written` tells how. "": the emulated front end.
+            progress: called with how many devices behind chips have been written.
+
+        Raises:
+            LinkError: what arrived is not what was sent.
+        """
+        self.configure(state.config, design)
+        if design:
+            found = []
+            for k, data in enumerate(state.devices, 1):
+                found.append(self._program(k, data))
+                progress(len(data))
+            pulses, failed = (sum(each) for each in zip(*found, strict=True))
+            self.written = Written(sum(map(len, state.devices)), pulses, failed)
+            for k, data in enumerate(state.accumulators, 1):
+                self.write(Memory.ACCUMULATORS, k, data)
+            self._set_steps(state.steps)
+            return
+        for which, parts in (
+            (Memory.DEVICES, state.devices),
+            (Memory.ACCUMULATORS, state.accumulators),
+        ):
+            for k, data in enumerate(parts, 1):
+                self.write(which, k, data)
+        self._set_steps(state.steps)
+        if self.state() != state:
+            raise LinkError("the board does not hold what was written: try again")
+
+    def _set_steps(self, steps: int) -> None:
+        self.link.request(link.WRITE, struct.pack("<BBII", Memory.STEPS, 0, 0, steps))
+
+    def _program(self, layer: int, data: bytes) -> tuple[int, int]:
+        """Write a layer's devices behind chips; pulses that it took, devices that failed."""
+        self.write(Memory.DEVICES, layer, data[:-1])
+        last = struct.pack("<BBII", Memory.DEVICES, layer, len(data) - 1, 1) + data[-1:]
+        return struct.unpack("<II", self.link.request(link.WRITE, last, timeout=_WRITING))
+
+    def stop(self) -> None:
+        """Leave the firmware; the board is back at its REPL."""
+        self.link.request(link.STOP)
+        self.link.close()
+
+    def _size(self, which: Memory, layer: int) -> int:
+        sizes = self.config.sizes
+        if which >= Memory.FREE:
+            return sizes[layer]
+        couplings = (sizes[layer - 1] + 1) * sizes[layer]
+        return 2 * couplings if which == Memory.DEVICES else couplings
+
+    def _check_room(self, samples: int) -> None:
+        if samples < 1:
+            raise LinkError(
+                f"a sample of {self.config.sizes[0]} features does not fit one frame of"
+                f" {self.link.max_payload} bytes of this board: use fewer features"
+            )
+
+
+class TwinLearner:
+    """The desktop twin in place of a board."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.twin = Twin(config)
+
+    def learn(
+        self,
+        rate: int,
+        x: Bytes,
+        targets: Bytes,
+        progress: Progress | None = None,
+        train: int = 1,
+    ) -> Bytes:
+        """See `Learner.learn`."""
+        answers = np.empty(len(x), np.uint8)
+        for i, (sample, target) in enumerate(zip(x, targets, strict=True)):
+            answers[i] = self.twin.learn(rate, sample, target, train).answer[0]
+            if progress:
+                progress(1)
+        return answers
+
+    def strike(self, stuck: int) -> None:
+        """See `Learner.strike`."""
+        self.twin.strike(stuck)
+        self.config = self.twin.config
+
+    def outputs(self, x: Bytes, first: int = 0) -> Bytes:
+        """See `Learner.outputs`."""
+        return self.twin.predict_many(first, x)[-1][0]
+
+    def state(self) -> State:
+        """See `Learner.state`."""
+        found = self.twin.state()
+        return State(
+            self.config,
+            found.steps,
+            tuple(part.tobytes() for part in found.devices),
+            tuple(part.tobytes() for part in found.accumulators),
+            physical=found.physical,
+        )
+
+    def load(self, state: State) -> None:
+        """See `Device.load`."""
+        self.config = state.config
+        if type(self.twin) is Twin:  # one of physical devices is the right one already
+            self.twin = Twin(state.config)
+        shapes = [part.shape for part in self.twin.devices]
+        cells = [part.shape for part in self.twin.accumulators]
+        self.twin.load_state(
+            TwinState(
+                state.steps,
+                [_array(b, s) for b, s in zip(state.devices, shapes, strict=True)],
+                [_array(b, s) for b, s in zip(state.accumulators, cells, strict=True)],
+                state.physical,
+            )
+        )
+
+
+def connect(board: Board, deploy_firmware: bool | None = None) -> Device:
+    """Reach the firmware on a board, starting it when it does not run.
+
+    Args:
+        board: an open board.
+        deploy_firmware: put the firmware on it first; default: on emulated boards, which
+            start empty.
+
+    Raises:
+        MademError: nothing answers, or the firmware is of another version.
+    """
+    connection = link.Link(board.port, board.patience)
+    if board.emulated if deploy_firmware is None else deploy_firmware:
+        deploy.deploy(board)
+        deploy.start(board)
+        hello = connection.hello()
+    else:
+        try:
+            hello = connection.hello(timeout=1.0)
+        except LinkError:
+            deploy.start(board)
+            hello = connection.hello()
+    if hello.firmware != __version__:
+        raise MademError(
+            f"{board.name} runs firmware {hello.firmware}, this is madem {__version__}:"
+            f" run `madem deploy --board {board.name}`"
+        )
+    return Device(connection, hello)
+
+
+def pack_config(config: Config, design: str = "") -> bytes:
+    """The payload of CONFIGURE in docs/reference/link.md; `design` as for `Device.configure`."""
+    c = config
+    head = struct.pack(
+        "<12BI", 2, len(c.layers), c.one_hot, c.rule, c.t_free, c.t_nudge, c.beta, c.t_hi, c.t_lo,
+        c.dac_mask, c.adc_bits, bool(design), c.seed,
+    )  # fmt: skip
+    device = struct.pack(
+        "<HhhHHHHH", c.step, c.nl_set, c.nl_reset, c.c2c, c.d_step, c.d_top, c.stuck, c.init
+    )
+    sizes = struct.pack(f"<{len(c.sizes)}H", *c.sizes)
+    layers = b"".join(
+        struct.pack(
+            "<4B3HB", la.gain, la.gain_shift, la.range_forward, la.range_transposed,
+            la.noise_forward, la.noise_transposed, la.cap, la.scale,
+        )
+        for la in c.layers
+    )  # fmt: skip
+    return head + device + sizes + layers + design.encode()
+
+
+def _with_targets(x: Bytes, targets: Bytes) -> Bytes:
+    """Samples as they go over the link: input bytes, then class or on/off bytes."""
+    targets = targets.reshape(len(x), -1)
+    return np.ascontiguousarray(np.concatenate([x, targets], axis=1), np.uint8)
+
+
+def _array(data: bytes, shape: tuple[int, ...]) -> Bytes:
+    return np.frombuffer(data, np.uint8).reshape(shape).copy()

@@ -1,0 +1,347 @@
+"""Learners that are fed raw streams: a board's pipeline, the twin's, and both in lock step.
+
+They take the samples of `StreamTask.feed`, which name windows, and look the raw samples up.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple, NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+
+from madem.boards import link
+from madem.data.stream_task import Chunk, StreamTask, number_of
+from madem.errors import LinkError, TaskError
+from madem.learners.device import Device, Memory, Progress, TwinLearner
+from madem.learners.state import State
+from madem.verify.lock_step import DiffersError, LockStep, Mismatch
+from madem_emulator.twin.config import Config
+from madem_emulator.twin.features import TwinFeatures
+from madem_emulator.twin.pipeline import Pipeline
+from madem_emulator.twin.twin import Digests
+
+Bytes = NDArray[np.uint8]
+
+PREDICT, LEARN = 1, 2
+RESTART, FOLLOW, TRACED, OWN, JUDGED = 1, 2, 4, 8, 16
+"""Modes and flags of FEED in docs/reference/link.md."""
+_HEAD = struct.Struct("<IHBBBB")
+_CENTRE = 1 << 22
+
+
+class Window(NamedTuple):
+    """What a board made of one window.
+
+    Attributes:
+        answer: the class, or the novelty score.
+        margin, fate: of a judged window, else 0: its margin, and what became of it.
+        digests: of a traced window, else None.
+        inputs: CRC-32 of the network's inputs of a traced window, else None.
+    """
+
+    answer: int
+    margin: int = 0
+    fate: int = 0
+    digests: Digests | None = None
+    inputs: int | None = None
+
+
+class Feeder:
+    """Sends a stream to a board's pipeline.
+
+    Attributes:
+        device: the board, with or without a network.
+        pipeline: what it computes.
+    """
+
+    def __init__(self, device: Device, pipeline: Pipeline) -> None:
+        """Set the pipeline up, with a fresh normalisation.
+
+        Raises:
+            DeviceError: it does not fit.
+            LinkError: a sample does not fit a frame.
+        """
+        p = pipeline
+        self.device, self.pipeline = device, p
+        flags = p.mean + 2 * p.energy + 4 * p.zero + 8 * p.minmax
+        payload = struct.pack("<BHHBBB", p.channels, p.window, p.hop, flags, p.bands, p.norm)
+        device.link.request(link.PIPELINE, payload, timeout=20.0)
+        self._room = (device.link.max_payload - _HEAD.size) // (2 * p.channels)
+        if self._room < 1:
+            raise LinkError(f"a sample of {p.channels} channels does not fit one frame")
+
+    def feed(
+        self,
+        chunks: Sequence[Chunk],
+        number: int,
+        mode: int,
+        flags: int = 0,
+        labels: Sequence[int] | None = None,
+        rate: int = 0,
+        train: int = 1,
+    ) -> Iterator[Window]:
+        """Send chunks that complete a window each; gives what became of each.
+
+        Args:
+            number: step of the first window, or number of its prediction.
+            mode, flags: see docs/reference/link.md; RESTART is set where a chunk says so.
+            labels: class of each window.
+            rate, train: as in `Learner.learn`.
+        """
+
+        def frames() -> Iterator[tuple[int, bytes]]:
+            for i, chunk in enumerate(chunks):
+                label = labels[i] if labels is not None else 0
+                restart = RESTART if chunk.restart else 0
+                for begin in range(0, len(chunk.samples), self._room):
+                    part = chunk.samples[begin : begin + self._room]
+                    # Only the part that completes the window can be traced.
+                    last = begin + self._room >= len(chunk.samples)
+                    how = (flags if last else flags & ~TRACED) | restart
+                    head = _HEAD.pack(number + i, rate, train, mode, how, label)
+                    yield link.FEED, head + part.astype("<i2").tobytes()
+                    restart = 0
+
+        size = 4 if flags & OWN else 3 if flags & JUDGED else 1
+        for reply in self.device.link.pipeline(frames()):
+            if not reply[4]:
+                continue
+            gave = reply[5 : 5 + size]
+            if flags & JUDGED:
+                window = Window(gave[0], gave[1], gave[2])
+            else:
+                window = Window(int.from_bytes(gave, "little"))
+            if flags & TRACED:
+                *digests, inputs = struct.unpack_from("<5I", reply, 5 + size)
+                window = window._replace(digests=Digests(*digests), inputs=inputs)
+            yield window
+
+    def normalisation(self) -> bytes:
+        """The state of the running normalisation, as docs/reference/link.md has it."""
+        return self.device.read(Memory.NORMALISATION, 0, count=4 + 8 * self.pipeline.features)
+
+    def set_normalisation(self, state: bytes) -> None:
+        """Go on from a state that was read before."""
+        self.device.write(Memory.NORMALISATION, 0, state)
+
+    def inputs(self) -> Bytes:
+        """The network's inputs of the newest window, uint8 (inputs,)."""
+        data = self.device.read(Memory.CODES, 0, count=self.pipeline.inputs)
+        return np.frombuffer(data, np.uint8)
+
+
+class StreamDevice:
+    """A board that learns from raw streams. See `device.Learner`.
+
+    Attributes:
+        device: the board.
+        feeder: its pipeline.
+    """
+
+    def __init__(self, device: Device, task: StreamTask) -> None:
+        self.device = device
+        self._task = task
+        self.feeder = Feeder(device, task.pipeline)
+
+    @property
+    def config(self) -> Config:
+        """What the network was configured with."""
+        return self.device.config
+
+    def learn(
+        self,
+        rate: int,
+        x: Bytes,
+        targets: Bytes,
+        progress: Progress | None = None,
+        train: int = 1,
+    ) -> Bytes:
+        """See `device.Learner.learn`."""
+        answers = []
+        step = self.device.stats().steps
+        chunks, labels = _chunks(self._task, x), targets.tolist()
+        for window in self.feeder.feed(chunks, step, LEARN, FOLLOW, labels, rate, train):
+            answers.append(window.answer)
+            if progress:
+                progress(1)
+        return np.array(answers, np.uint8)
+
+    def strike(self, stuck: int) -> None:
+        """See `device.Learner.strike`."""
+        self.device.strike(stuck)
+
+    def outputs(self, x: Bytes, first: int = 0) -> Bytes:
+        """See `device.Learner.outputs`; the normalisation stays."""
+        last = len(self.config.sizes) - 1
+        rows = []
+        for i, chunk in enumerate(_chunks(self._task, x)):
+            for _ in self.feeder.feed([chunk], first + i, PREDICT):
+                rows.append(self.device.read(Memory.FREE, last))
+        return np.frombuffer(b"".join(rows), np.uint8).reshape(len(x), -1)
+
+    def state(self) -> State:
+        """See `device.Learner.state`; the notes hold the pipeline and its normalisation."""
+        notes = _notes(self._task.pipeline, self.feeder.normalisation())
+        return replace(self.device.state(), notes=notes)
+
+    def load(self, state: State) -> None:
+        """Make the board what it was when the state was taken.
+
+        Raises:
+            TaskError: the state is of another pipeline.
+        """
+        normalisation = _noted(state, self._task.pipeline)
+        self.device.load(state)
+        self.feeder.set_normalisation(normalisation)
+
+
+class StreamTwin:
+    """The twin in place of a board. See `device.Learner`."""
+
+    def __init__(self, config: Config, task: StreamTask) -> None:
+        self.network = TwinLearner(config)
+        self.features = TwinFeatures(task.pipeline)
+        self._task = task
+
+    @property
+    def config(self) -> Config:
+        """The network's."""
+        return self.network.config
+
+    def inputs(self, x: Bytes, follow: bool) -> Bytes:
+        """Inputs of the network for the windows that `x` names, uint8 (windows, inputs)."""
+        rows = []
+        for chunk in _chunks(self._task, x):
+            if chunk.restart:
+                self.features.restart()
+            rows.append(self.features.codes(self.features.windows(chunk.samples), follow))
+        return np.concatenate(rows)
+
+    def learn(
+        self,
+        rate: int,
+        x: Bytes,
+        targets: Bytes,
+        progress: Progress | None = None,
+        train: int = 1,
+    ) -> Bytes:
+        """See `device.Learner.learn`."""
+        return self.network.learn(rate, self.inputs(x, True), targets, progress, train)
+
+    def strike(self, stuck: int) -> None:
+        """See `device.Learner.strike`."""
+        self.network.strike(stuck)
+
+    def outputs(self, x: Bytes, first: int = 0) -> Bytes:
+        """See `StreamDevice.outputs`."""
+        return self.network.outputs(self.inputs(x, False), first)
+
+    def state(self) -> State:
+        """See `StreamDevice.state`."""
+        features = self.features
+        words = np.empty(1 + 2 * len(features.centre), "<u4")
+        words[0] = features.seen
+        words[1::2] = features.centre + _CENTRE
+        words[2::2] = features.spread
+        notes = _notes(features.pipeline, words.tobytes())
+        return replace(self.network.state(), notes=notes)
+
+    def load(self, state: State) -> None:
+        """See `StreamDevice.load`."""
+        words = np.frombuffer(_noted(state, self.features.pipeline), "<u4").astype(np.int64)
+        self.network.load(state)
+        self.features.seen = int(words[0])
+        self.features.centre = words[1::2] - _CENTRE
+        self.features.spread = words[2::2].copy()
+
+
+class StreamLockStep(LockStep):
+    """Board and twin in lock step, from the raw samples on."""
+
+    def __init__(self, device: Device, task: StreamTask) -> None:
+        super().__init__(device)
+        self._task = task
+        self._stream = StreamDevice(device, task)
+        self._stream_twin = StreamTwin(device.config, task)
+        self._twin = self._stream_twin.network
+        self._values += task.pipeline.inputs
+
+    def learn(
+        self,
+        rate: int,
+        x: Bytes,
+        targets: Bytes,
+        progress: Progress | None = None,
+        train: int = 1,
+    ) -> Bytes:
+        """See `verify.LockStep.learn`."""
+        answers = np.empty(len(x), np.uint8)
+        feeder, labels = self._stream.feeder, targets.tolist()
+        for i, chunk in enumerate(_chunks(self._task, x)):
+            step = self._twin.twin.steps
+            # One at a time: the board must not go on before its memory has been compared.
+            (window,) = feeder.feed([chunk], step, LEARN, FOLLOW | TRACED, labels[i:], rate, train)
+            inputs = self._stream_twin.inputs(x[i : i + 1], True)[0]
+            if window.inputs != zlib.crc32(inputs.tobytes()):
+                self._find_input(step, inputs)
+            trace = self._twin.twin.learn(rate, inputs, targets[i], train)
+            assert window.digests is not None
+            self._compare(trace, window.answer, window.digests)
+            answers[i] = window.answer
+            if progress:
+                progress(1)
+        return answers
+
+    def state(self) -> State:
+        """See `StreamDevice.state`."""
+        return self._stream.state()
+
+    def _predict(self, x: Bytes, first: int) -> tuple[Bytes, Bytes]:
+        return self._stream.outputs(x, first), self._stream_twin.outputs(x, first)
+
+    def _find_input(self, step: int, twin: Bytes) -> NoReturn:
+        """Raise DiffersError for the first of the network's inputs that differs."""
+        device = self._stream.feeder.inputs()
+        unit = int(np.flatnonzero(device != twin)[0])
+        raise DiffersError(
+            Mismatch(
+                step,
+                "inputs",
+                0,
+                f"unit {unit}, {self._task.feature_names[unit]}",
+                int(device[unit]),
+                int(twin[unit]),
+            )
+        )
+
+
+def board_of(learner: object) -> Device | None:
+    """The board that a learner learns on; None for a twin or a lock step."""
+    if isinstance(learner, StreamDevice):
+        return learner.device
+    return learner if isinstance(learner, Device) else None
+
+
+def _chunks(task: StreamTask, x: Bytes) -> list[Chunk]:
+    """The chunks that samples of `StreamTask.feed` name."""
+    return [task.chunk(number_of(name)) for name in x]
+
+
+def _notes(pipeline: Pipeline, normalisation: bytes) -> dict[str, Any]:
+    return {"pipeline": str(pipeline), "normalisation": normalisation.hex()}
+
+
+def _noted(state: State, pipeline: Pipeline) -> bytes:
+    """The normalisation that a state holds for this pipeline."""
+    notes = state.notes
+    if notes.get("pipeline") != str(pipeline):
+        raise TaskError(
+            f"the saved network has learned from {notes.get('pipeline') or 'no stream'},"
+            f" not from {pipeline}"
+        )
+    return bytes.fromhex(notes["normalisation"])

@@ -1,0 +1,180 @@
+"""A board that learns from its own sensor: SOURCE and LIVE of docs/reference/link.md.
+
+The board goes on by itself; the host only starts it and asks now and then.
+"""
+
+from __future__ import annotations
+
+import struct
+import time
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from madem.boards import link
+from madem.errors import MademError
+from madem.learners.device import Device
+from madem.learners.stream import Feeder
+from madem.stream.sensors import Sensor
+from madem.stream.windows import Window
+from madem_emulator.twin.pipeline import Pipeline
+
+_ASK, _START, _STOP, _LABEL, _RAW = range(5)
+_STATUS = struct.Struct("<B6IB")
+_WINDOW = struct.Struct("<IBBI")
+_NO_LABEL, _LOST = 255, 254
+_LEARNED, _BACK = 2, 8
+_CLASSES, _SCORES = 1, 2
+_WAIT_MS = 100
+"""The board may keep a question waiting so long for a window: less than the link's patience."""
+
+
+class Status(NamedTuple):
+    """Counters of a run.
+
+    Attributes:
+        running: it goes on.
+        samples: sample times passed since its start, lost ones included.
+        lost: samples that nobody took.
+        windows: that were whole.
+        labelled: windows with a known class.
+        right: of those, how many were answered right before they were learned.
+    """
+
+    running: bool
+    samples: int
+    lost: int
+    windows: int
+    labelled: int
+    right: int
+
+
+class RawSample(NamedTuple):
+    """A sample that was asked for.
+
+    Attributes:
+        number: counts the sample times of the run, from 0.
+        label: class, or None.
+        values: a count for each channel.
+    """
+
+    number: int
+    label: int | None
+    values: tuple[int, ...]
+
+
+class Live:
+    """A board and its sensor. Nothing is sent before the first call.
+
+    Attributes:
+        device: the board, with a network for everything but features.
+        sensor: what it measures with.
+        pipeline: what it makes of that.
+        rate_hz: what the sensor can do of the rate that was asked for.
+        forgotten: windows that the board no longer remembered when it was asked for them.
+    """
+
+    def __init__(self, device: Device, sensor: Sensor, pipeline: Pipeline) -> None:
+        self.device, self.sensor, self.pipeline = device, sensor, pipeline
+        self.rate_hz = sensor.rate_hz
+        self.forgotten = 0
+        self._next = 0
+        self._next_raw = 0
+
+    def prepare(self) -> Feeder:
+        """Choose the sensor and set the pipeline up; returns what reads its normalisation.
+
+        Raises:
+            DeviceError: the sensor does not answer (8), or the board can't do this.
+        """
+        reply = self.device.link.request(link.SOURCE, self.sensor.packed(), timeout=20.0)
+        channels, rate = struct.unpack("<BI", reply)
+        if channels != self.pipeline.channels:
+            raise MademError(
+                f"{self.sensor.name} gives {channels} channels, the pipeline takes"
+                f" {self.pipeline.channels}"
+            )
+        self.rate_hz = rate / 1000
+        return Feeder(self.device, self.pipeline)
+
+    def start(
+        self, mode: int, *, rate: int = 0, train: int = 1, flags: int = 0, raw: int = 0
+    ) -> None:
+        """Begin a run, after `prepare`.
+
+        Args:
+            mode, flags, rate, train: as in `Feeder.feed`; TRACED and RESTART are not possible.
+            raw: newest samples that the board keeps for `raw`; 0: none can be asked for.
+        """
+        payload = struct.pack("<BBBHBH", _START, mode, flags, rate, train, raw)
+        self.device.link.request(link.LIVE, payload, timeout=20.0)
+        self._next = self._next_raw = self.forgotten = 0
+
+    def stop(self) -> Status:
+        """End the run."""
+        return self._ask(bytes([_STOP]))[0]
+
+    def label(self, label: int | None) -> None:
+        """What the samples from now on mean."""
+        self._ask(bytes([_LABEL, _NO_LABEL if label is None else label]))
+
+    def status(self) -> Status:
+        """How far the run is."""
+        return self._ask(struct.pack("<BIH", _ASK, 0xFFFFFFFF, 0))[0]
+
+    def new(self, wait_ms: int = 0) -> tuple[Status, list[Window]]:
+        """Windows since the last time; waits so long for one, at most 1000 ms."""
+        status, first, rows, gives = self._ask(struct.pack("<BIH", _ASK, self._next, wait_ms))
+        if rows:
+            self.forgotten += first - self._next
+            self._next = first + len(rows)
+        return status, [self._window(first + k, gives, *row) for k, row in enumerate(rows)]
+
+    def windows(self, seconds: float | None = None) -> Iterator[Window]:
+        """Windows as they come, for so long, or until the run ends."""
+        end = None if seconds is None else time.monotonic() + seconds
+        while end is None or time.monotonic() < end:
+            status, found = self.new(_WAIT_MS)
+            yield from found
+            if not status.running and not found:
+                return
+
+    def raw(self) -> list[RawSample]:
+        """Samples since the last time, of a run that was started with `raw`; lost ones are not
+        among them."""
+        found = []
+        width = 2 * self.pipeline.channels
+        while True:
+            reply = self.device.link.request(link.LIVE, struct.pack("<BI", _RAW, self._next_raw))
+            first = int.from_bytes(reply[:4], "little")
+            rows = range(4, len(reply), width + 1)
+            for number, at in enumerate(rows, first):
+                label = reply[at]
+                values = struct.unpack_from(f"<{self.pipeline.channels}h", reply, at + 1)
+                if label != _LOST:
+                    found.append(RawSample(number, None if label == _NO_LABEL else label, values))
+            self._next_raw = first + len(rows)
+            if not rows:
+                return found
+
+    def _window(
+        self, number: int, gives: int, at: int, label: int, flags: int, value: int
+    ) -> Window:
+        classes = gives == _CLASSES
+        return Window(
+            number=number,
+            t_s=at / self.rate_hz,
+            answer=value & 255 if classes else None,
+            margin=value >> 8 & 255 if classes else None,
+            label=None if label == _NO_LABEL else label,
+            learned=bool(flags & _LEARNED),
+            back=bool(flags & _BACK),
+            score=value if gives == _SCORES else None,
+        )
+
+    def _ask(self, payload: bytes) -> tuple[Status, int, list[tuple[int, int, int, int]], int]:
+        """Counters, the number of the first window told, windows, and what they give."""
+        reply = self.device.link.request(link.LIVE, payload, timeout=20.0)
+        state, samples, lost, windows, labelled, right, first, count = _STATUS.unpack_from(reply)
+        rows = [_WINDOW.unpack_from(reply, _STATUS.size + k * _WINDOW.size) for k in range(count)]
+        status = Status(bool(state & 1), samples, lost, windows, labelled, right)
+        return status, first, rows, state >> 1

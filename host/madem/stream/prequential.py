@@ -1,0 +1,289 @@
+"""Learn a stream as it comes, through a change: test each window, then learn it.
+
+Prequential evaluation (Gama, Sebastião and Rodrigues, "On evaluating stream learning
+algorithms", Machine Learning 90, 2013), with a network beside that stopped learning when the
+world changed, and now and then a test on stretches that are never learned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from madem.data import concept_drift
+from madem.data.concept_drift import Classes, Course
+from madem.data.stream_task import StreamTask
+from madem.learn import train as learn
+from madem.learners.gated import CarefulLearner
+from madem.learners.state import State
+from madem.learners.stream import StreamTwin
+from madem.stream.windows import RunningAccuracy, Window
+from madem_emulator.twin.gated import Care
+
+MEMORY = 50
+"""Windows that the running accuracy remembers."""
+EVERY = 20
+"""Windows from one test on the held-out stretches to the next."""
+NEAR = 0.03
+"""A network has recovered when it is within three points of a fresh one."""
+LEARNING_RATE = 6.0
+"""Constant, in single pulses; chosen on the training recordings of motions alone."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """A test on held-out windows.
+
+    Attributes:
+        window: how many had been learned.
+        accuracy, frozen: of the learner, and of the network that stopped at the change (None
+            before it).
+        classes: the learner's accuracy on each class; None for one that has not come yet.
+    """
+
+    window: int
+    accuracy: float
+    frozen: float | None
+    classes: tuple[float | None, ...]
+
+
+@dataclass
+class Result:
+    """What came of a stream.
+
+    Attributes:
+        windows: every one, in order.
+        running, frozen: prequential accuracy after each window, of the learner and of the
+            network that stopped at the change (NaN before it), float64 (windows,).
+        checks: tests on held-out windows.
+        fresh: held-out accuracy of a network that learned the changed world from the beginning.
+    """
+
+    windows: list[Window] = field(default_factory=list)
+    running: list[float] = field(default_factory=list)
+    frozen: list[float] = field(default_factory=list)
+    checks: list[Check] = field(default_factory=list)
+    fresh: float = 0.0
+
+    @property
+    def learned(self) -> int:
+        """Windows that were learned."""
+        return sum(window.learned for window in self.windows)
+
+    @property
+    def backs(self) -> int:
+        """Times the learner went back to its copy."""
+        return sum(window.back for window in self.windows)
+
+
+def recipe(task: StreamTask, *, learning_rate: float | None = None, **choices: Any) -> learn.Recipe:
+    """How an endless stream is learned: at one pace, that of `Recipe.pace(0)`, in single pulses.
+
+    Args:
+        task: gives the sizes of the input and output layers.
+        learning_rate: in single pulses; None: `LEARNING_RATE`.
+        choices: as for `learn.recipe`.
+
+    Raises:
+        TaskError: a choice is out of range; the message names it.
+    """
+    rate = LEARNING_RATE if learning_rate is None else learning_rate
+    return learn.recipe(task, epochs=1, decay=1.0, stride=0.0, learning_rate=rate, **choices)
+
+
+def run(
+    learner: CarefulLearner,
+    course: Course,
+    pace: tuple[int, int],
+    care: Care,
+    *,
+    progress: Callable[[int], None] | None = None,
+    watch: Callable[[Window, float], None] | None = None,
+) -> Result:
+    """Test and learn every window of a course.
+
+    Args:
+        learner: configured, for `course.task`.
+        course: the stream.
+        pace: RATE and TRAIN.
+        care: what is learned.
+        progress: called with the number of windows just done.
+        watch: called with each window and the running accuracy.
+    """
+    task = course.task
+    result = Result()
+    learner.take_care(care)
+    accuracy, frozen_accuracy = RunningAccuracy(MEMORY), RunningAccuracy(MEMORY)
+    tested, frozen = StreamTwin(learner.config, task), StreamTwin(learner.config, task)
+    names = course.names
+    for begin, end in blocks(course):
+        if begin == course.at:
+            frozen.load(learner.state())
+        block = slice(begin, end)
+        rate, train = pace
+        judged = learner.judge(rate, names[block], course.labels[block], progress, train)
+        for number, (one, label) in enumerate(
+            zip(judged, course.truth[block].tolist(), strict=True), begin
+        ):
+            window = Window(
+                number=number,
+                t_s=_time(task, number),
+                answer=one.answer,
+                margin=one.margin,
+                label=label,
+                learned=one.learned,
+                back=one.back,
+            )
+            result.windows.append(window)
+            result.running.append(accuracy.add(bool(window.right)))
+            if watch:
+                watch(window, result.running[-1])
+        if begin < course.at:
+            result.frozen += [float("nan")] * len(judged)
+        else:
+            answers = _answers(frozen, frozen.inputs(names[block], follow=True), begin)
+            right = answers == course.truth[block]
+            result.frozen += [frozen_accuracy.add(bool(one)) for one in right]
+        result.checks.append(_check(course, learner.state(), tested, frozen, end))
+    return result
+
+
+def fresh_level(task: StreamTask, change: concept_drift.Change, plan: learn.Recipe) -> float:
+    """Held-out accuracy of a fresh network that learns the changed world in the usual passes.
+
+    Args:
+        task: as it was.
+        change: what happened to it.
+        plan: of `madem learn`.
+    """
+    changed = concept_drift.changed_task(task, change)
+    fresh = StreamTwin(plan.settings.integers(), changed)
+    learn.train(fresh, changed, plan)
+    return learn.evaluate(fresh, changed)["accuracy"]
+
+
+def recovered(
+    course: Course, checks: Sequence[int], accuracy: Sequence[float], fresh: float
+) -> int | None:
+    """Windows after the change until an accuracy is near the fresh level, and stays.
+
+    It stays when the mean of that check and of the two after it is near as well, and so is the
+    mean of all checks from there on.
+
+    Args:
+        course: says when the world had changed for good.
+        checks: windows at which the accuracies were measured.
+        accuracy: of a learner, or the mean over several.
+        fresh: the level.
+
+    Returns:
+        Windows from the end of the change on; None if it does not come so far.
+    """
+    after = [(n, a) for n, a in zip(checks, accuracy, strict=True) if n > course.done]
+    for k, (window, value) in enumerate(after[:-2]):
+        rest = [a for _, a in after[k:]]
+        near = fresh - NEAR
+        if min(value, float(np.mean(rest[:3])), float(np.mean(rest))) >= near:
+            return window - course.done
+    return None
+
+
+def forgetting(checks: Sequence[Check], at: int) -> dict[str, float] | None:
+    """What the classes that came first lost while only others were learned.
+
+    Returns:
+        `forgetting`: the most that a class's held-out accuracy had been, less what it is at the
+        end, mean over the classes that come first (Chaudhry et al., "Riemannian walk for
+        incremental learning", ECCV 2018); `backward_transfer`: what it is at the end less what
+        it was at the change (Lopez-Paz and Ranzato, "Gradient episodic memory", NeurIPS 2017).
+        None if no check fell before the change.
+    """
+    before = [check for check in checks if check.window <= at]
+    if not before:
+        return None
+    first = [k for k, value in enumerate(before[-1].classes) if value]
+    if not first:
+        return None
+    table = np.array([[check.classes[k] for k in first] for check in checks], float)
+    end = table[-1]
+    return {
+        "forgetting": float(np.mean(table.max(axis=0) - end)),
+        "backward_transfer": float(np.mean(end - table[len(before) - 1])),
+    }
+
+
+def blocks(course: Course) -> list[tuple[int, int]]:
+    """Begin and end of the windows from one check to the next; one begins with the change."""
+    cuts = [
+        *range(0, course.at, EVERY),
+        *range(course.at, len(course.truth), EVERY),
+        len(course.truth),
+    ]
+    return list(pairwise(cuts))
+
+
+def by_class(right: NDArray[np.bool_], labels: Classes, classes: int) -> tuple[float | None, ...]:
+    """Share that is right of each class; None for one of which there is none."""
+    return tuple(
+        float(right[labels == k].mean()) if (labels == k).any() else None for k in range(classes)
+    )
+
+
+def to_json(course: Course, result: Result, care: Care) -> dict[str, Any]:
+    """Everything that was measured."""
+    checks, fresh = result.checks, result.fresh
+    return {
+        "change": course.change.kind,
+        "change_classes": [course.task.class_names[k] for k in course.change.classes],
+        "change_at": course.at,
+        "change_done": course.done,
+        "care": asdict(care),
+        "windows": len(result.windows),
+        "learned": result.learned,
+        "backs": result.backs,
+        "fresh": fresh,
+        "recovered_after": recovered(
+            course, [c.window for c in checks], [c.accuracy for c in checks], fresh
+        ),
+        "forgetting": forgetting(checks, course.at)
+        if course.change.kind in concept_drift.IN_TURN
+        else None,
+        "running": result.running,
+        "running_frozen": [None if np.isnan(value) else value for value in result.frozen],
+        "held_out": [asdict(check) for check in checks],
+    }
+
+
+def _check(
+    course: Course, state: State, tested: StreamTwin, frozen: StreamTwin, window: int
+) -> Check:
+    """Test on the held-out windows of the world as it is, each with its own normalisation."""
+    features, labels = course.tests(window - 1)
+    tested.load(state)
+    right = _held_out(tested, features) == labels
+    return Check(
+        window,
+        float(right.mean()),
+        float(np.mean(_held_out(frozen, features) == labels)) if window > course.at else None,
+        by_class(right, labels, len(course.task.class_names)),
+    )
+
+
+def _held_out(twin: StreamTwin, features: NDArray[np.int64]) -> NDArray[np.int64]:
+    return _answers(twin, twin.features.codes(features, follow=False), 0)
+
+
+def _answers(twin: StreamTwin, inputs: NDArray[np.uint8], first: int) -> NDArray[np.int64]:
+    return twin.network.outputs(inputs, first).argmax(axis=1)
+
+
+def _time(task: StreamTask, number: int) -> float | None:
+    """When a window of a stream without gaps would end, in seconds."""
+    if task.rate_hz is None:
+        return None
+    return (task.pipeline.window + number * task.pipeline.hop) / task.rate_hz

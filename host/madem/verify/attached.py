@@ -1,0 +1,151 @@
+"""Level 2 of the verification: a board of chips in lock step with the twin of its digital side.
+
+The device sends the codes that its chips gave (CODES of docs/reference/link.md). The twin replays
+on them everything that is digital, bit for bit. Whether the codes are those of a sound board is for
+`codes_test` to say.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from madem.boards import link
+from madem.learners.device import Device, Memory
+from madem.verify.lock_step import DiffersError, LockStep, Mismatch
+from madem_emulator.twin.attached import AttachedTwin, PlayError, Read, parse
+from madem_emulator.twin.twin import Digests
+
+Bytes = NDArray[np.uint8]
+_GO_ON, _LEARN, _PREDICT = 0, 1, 2
+
+
+class Recorded(NamedTuple):
+    """What a device says of one sample."""
+
+    events: bytes
+    answer: int
+    digests: bytes
+
+
+def record(
+    device: Device, learns: bool, number: int, sample: Bytes, rate: int = 0, train: int = 1
+) -> Recorded:
+    """Have one sample learned or predicted, and take what the chips said.
+
+    Args:
+        device: configured with a design.
+        learns: learn it; otherwise predict it.
+        number: step, or number of the prediction.
+        sample: input bytes; to learn, with the target behind them.
+        rate, train: as for `Learner.learn`.
+
+    Raises:
+        DeviceError: a chip does not answer.
+    """
+    head = struct.pack("<BIHB", _LEARN if learns else _PREDICT, number, rate, train)
+    reply = device.link.request(link.CODES, head + sample.tobytes(), timeout=60.0)
+    pieces = []
+    while not reply[0]:
+        pieces.append(reply[3:])
+        asked = struct.pack("<BH", _GO_ON, len(pieces))
+        reply = device.link.request(link.CODES, asked, timeout=60.0)
+    return Recorded(b"".join(pieces), reply[7], reply[8:])
+
+
+class RecordedLockStep(LockStep):
+    """`LockStep` for a board of chips.
+
+    Attributes:
+        heard: called after each sample; `attached.log` has what the chips did in it.
+        before_predicting: called before predictions.
+        predictions: how many more are recorded; those after them are only asked for.
+    """
+
+    def __init__(self, device: Device, design: str, predictions: int = 100) -> None:
+        """`device` is configured with that board design."""
+        # Imported only here, because scipy takes its time.
+        from madem_emulator.designs import GEOMETRIES
+
+        super().__init__(device)
+        self.attached = AttachedTwin(device.config, GEOMETRIES[design])
+        self._twin.twin = self.attached
+        self._values = 3 * sum(self.config.sizes[1:]) + self.config.couplings + 1
+        self.heard: Callable[[], None] = lambda: None
+        self.predictions = predictions
+        self.before_predicting: Callable[[], None] = lambda: None
+
+    def learn(
+        self,
+        rate: int,
+        x: Bytes,
+        targets: Bytes,
+        progress: Callable[[int], None] | None = None,
+        train: int = 1,
+    ) -> Bytes:
+        """See `LockStep.learn`."""
+        answers = np.empty(len(x), np.uint8)
+        for i, (sample, target) in enumerate(zip(x, targets, strict=True)):
+            step = self.attached.steps
+            whole = np.concatenate([sample, np.atleast_1d(target)]).astype(np.uint8)
+            said = record(self.device, True, step, whole, rate, train)
+            self._play(said)
+            try:
+                trace = self.attached.learn(rate, sample, target, train)
+            except PlayError as error:
+                self._compare_phases(step, self.attached.settled)
+                raise self._otherwise(step, error) from None
+            self._compare(trace, said.answer, Digests(*struct.unpack("<4I", said.digests)))
+            self.heard()
+            answers[i] = said.answer
+            if progress:
+                progress(1)
+        return answers
+
+    def outputs(self, x: Bytes, first: int = 0) -> Bytes:
+        """See `LockStep.outputs`; of recorded ones the whole free phase is compared."""
+        recorded = min(len(x), self.predictions)
+        self.predictions -= recorded
+        found = self._recorded_outputs(x[:recorded], first)
+        if recorded < len(x):
+            found += list(self.device.outputs(x[recorded:], first + recorded))
+        return np.array(found, np.uint8)
+
+    def _recorded_outputs(self, x: Bytes, first: int) -> list[Bytes]:
+        if len(x):
+            self.before_predicting()
+        found = []
+        for number, sample in enumerate(x, first):
+            said = record(self.device, False, number, sample)
+            self._play(said)
+            try:
+                free = self.attached.predict(number, sample)
+            except PlayError as error:
+                raise self._otherwise(number, error) from None
+            self.compared += sum(len(s[0]) for s in free)
+            if zlib.crc32(b"".join(s[0] for s in free)) != int.from_bytes(said.digests, "little"):
+                self._compare_phases(number, {"free": free})
+                raise DiffersError(Mismatch(number, "digest", 0, "no cell", 0, 0))
+            self.heard()
+            found.append(free[-1][0])
+        return found
+
+    def _play(self, said: Recorded) -> None:
+        events = parse(said.events, self.attached.geometry)
+        self.compared += sum(len(e.codes) if isinstance(e, Read) else 1 for e in events)
+        self.attached.play(events)
+
+    def _compare_phases(self, step: int, phases: dict[str, list[Bytes]]) -> None:
+        for name, activities in phases.items():
+            memory = {"free": Memory.FREE, "plus": Memory.PLUS, "minus": Memory.MINUS}[name]
+            for layer, s in enumerate(activities, 1):
+                self._search(step, name, memory, layer, s[0].tobytes())
+
+    @staticmethod
+    def _otherwise(step: int, error: PlayError) -> DiffersError:
+        return DiffersError(Mismatch(step, "schedule", error.layer, str(error), 0, 0))

@@ -1,0 +1,101 @@
+"""Whether the codes of a board of chips are those of a sound board, while it is verified."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from madem.frontends.chips import Chips
+from madem.verify.attached import RecordedLockStep
+from madem.verify.lock_step import DiffersError, Mismatch
+from madem_emulator.physical.device import Device as Memristor
+from madem_emulator.plausibility.codes import READS, Budget, CodesTest, UnsoundError
+from madem_emulator.twin.attached import Geometry, Place, Pulse, places
+from madem_emulator.twin.config import Config, Rule
+
+_INTERVAL = 25, 100
+"""Samples between two probes, at least and at most: as many as take as long as a probe."""
+_OVERHEAD = 200
+"""What a sample costs beside its codes, in codes."""
+
+
+class Soundness:
+    """Probes a board between samples and tests what it says in them."""
+
+    def __init__(
+        self, lock: RecordedLockStep, memristor: Memristor, samples: int, predictions: int
+    ) -> None:
+        """
+        Args:
+            lock: what learns.
+            memristor: the preset of the devices behind the chips.
+            samples, predictions: how many the run has at most.
+        """
+        config, geometry = lock.config, lock.attached.geometry
+        each = codes_of_a_sample(config, geometry)
+        last = lock.attached.places[-1]
+        self._cards = last.first + last.across * -(-(last.lines + 1) // geometry.rows)
+        probe = 2 * self._cards * geometry.rows * geometry.columns * READS
+        self._interval = min(max(probe // (each[0] + _OVERHEAD), _INTERVAL[0]), _INTERVAL[1])
+        budget = Budget(
+            codes=max(1, samples * each[0] + predictions * each[1]),
+            # … and one before each part of the predictions.
+            probes=4 + (samples + predictions) // self._interval + predictions // 100,
+        )
+        self._chips = Chips(lock.device, geometry)
+        self.test = CodesTest(memristor, geometry, self._cards, budget, config.seed)
+        self._lock = lock
+        self._since = 0
+        lock.heard = self._hear
+        lock.before_predicting = self._rest
+
+    def probe(self) -> None:
+        """Measure all devices and test what is found.
+
+        Raises:
+            DiffersError: the board is not sound.
+        """
+        self._since = 0
+        cards = [self._chips.card(n, reads=READS) for n in range(self._cards)]
+        try:
+            self.test.probe(
+                np.array([card.forward for card in cards]),
+                np.array([card.transposed for card in cards]),
+            )
+        except UnsoundError as error:
+            raise self._differs(str(error)) from None
+
+    def _rest(self) -> None:
+        """Nothing is pulsed from now on: what changes all the same, drifts."""
+        if self._since:
+            self.probe()
+
+    def _hear(self) -> None:
+        unexpected = None
+        for event in self._lock.attached.log:
+            if isinstance(event, Pulse):
+                self.test.pulse(event)
+            else:
+                unexpected = unexpected or self.test.read(*event)
+        self._since += 1
+        if unexpected or self._since == self._interval:
+            self.probe()  # which names the fault, if it can
+        if unexpected:
+            raise self._differs(unexpected)
+
+    def _differs(self, what: str) -> DiffersError:
+        return DiffersError(Mismatch(self._lock.attached.steps, "codes", 0, what, 0, 0))
+
+
+def codes_of_a_sample(config: Config, geometry: Geometry) -> tuple[int, int]:
+    """Codes that a training sample and a prediction take at most."""
+
+    def blocks(place: Place) -> int:
+        return -(-(place.lines + 1) // geometry.rows)
+
+    layers = places(config, geometry)
+    forward = [place.across * blocks(place) * geometry.columns for place in layers]
+    transposed = [place.across * blocks(place) * geometry.rows for place in layers]
+    sweep = sum(forward[1:]) + sum(transposed[1:])
+    free = forward[0] + config.t_free * sweep
+    nudged = 2 if config.rule == Rule.CENTRED else 1
+    return free + nudged * config.t_nudge * sweep, free

@@ -1,0 +1,170 @@
+"""What the pages say is so: their commands parse, their numbers are the code's, their links lead
+somewhere."""
+
+import ast
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from madem import cli
+from madem.boards import link
+from madem.commands import training
+from madem_emulator.twin.config import Rule, Settings
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+def code(page: Path) -> list[str]:
+    """Every line of a code block, and every inline piece of code with its line breaks undone."""
+    text = page.read_text()
+    blocks = re.findall(r"^```[^\n]*\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    blocks += re.findall(r"(?:^ {4}.+\n)+", text, re.MULTILINE)
+    lines = [line.strip() for block in blocks for line in block.splitlines()]
+    prose = re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
+    return lines + [" ".join(piece.split()) for piece in re.findall(r"`([^`]+)`", prose)]
+
+
+def madem_commands() -> list[object]:
+    found = {}
+    for page in PAGES:
+        for line in code(page):
+            command = re.sub(r"\s+#.*|\s+…$", "", line)
+            if re.match(r"(\.venv/bin/)?madem( |$)", command):
+                words = shlex.split(command)[1:]
+                # Stand-ins for numbers.
+                words = ["7" if word in ("N", "STEP") else word for word in words]
+                found[f"{page.name}: {' '.join(words)}"] = words
+    return [pytest.param(words, id=name) for name, words in found.items() if words]
+
+
+@pytest.mark.parametrize("words", madem_commands())
+def test_a_command_on_a_page_parses(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    if len(words) == 1:
+        words = [*words, "--help"]  # a mention of a command
+    code = 0
+    try:
+        cli.make_parser().parse_args(words)
+    except SystemExit as end:
+        code = end.code
+    assert code == 0, capsys.readouterr().err
+
+
+def test_there_are_commands_on_the_pages() -> None:
+    assert len(madem_commands()) >= 10
+
+
+def test_the_options_of_the_readme_exist_and_their_defaults_are_right() -> None:
+    """The paragraph **Choices.**: every option it names takes the value it names."""
+    text = (ROOT / "README.md").read_text()
+    choices = next(p for p in text.split("\n\n") if p.startswith("**Choices.**"))
+    options = " ".join(choices.split("`")[1].split())
+    args = cli.make_parser().parse_args(["learn", "digits", *options.split()])
+    assert args.bits == Settings.weight_bits
+    assert args.beta == Settings.beta
+    assert Rule[args.rule.upper()] == Settings.rule
+    assert (args.adc_bits, args.dac_bits) == (Settings.adc_bits, Settings.dac_bits)
+    for name in ("read_noise", "cycle_to_cycle", "device_to_device", "stuck"):
+        assert getattr(args, name) == getattr(Settings, name)
+    plain = cli.make_parser().parse_args(["learn", "digits"])
+    training.make_plan(plain)  # fills in the defaults
+    assert (args.preset, args.seed, args.split) == (plain.preset, plain.seed, plain.split)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text()):
+        if "://" not in target:
+            assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+# --- arithmetic.md --------------------------------------------------------------------------------
+
+
+def rows(page: str, heading: str) -> list[list[str]]:
+    """Cells of the first table after a heading of a page, its own heading left out."""
+    text = (ROOT / "docs" / page).read_text()
+    part = text[text.index(f"\n{heading}\n") :]
+    table = re.search(r"(?:^\|.*\|\n)+", part, re.MULTILINE)
+    assert table
+    lines = table[0].splitlines()[2:]
+    return [[cell.strip() for cell in re.split(r"(?<!\\)\|", line.strip("|"))] for line in lines]
+
+
+def test_the_table_of_settings_has_the_defaults_of_the_code() -> None:
+    named = set()
+    for setting, default, _ in rows("reference/arithmetic.md", "## Configuration"):
+        names = re.findall(r"`([a-z_]+)`", setting)
+        names = ["nonlinearity_reset" if name == "_reset" else name for name in names]
+        assert names, setting
+        named |= set(names)
+        values = [ast.literal_eval(part) for part in re.findall(r"[\d.]+", default)]
+        if names == ["w_max"]:
+            explicit = Settings(sizes=(3, 2, 2, 2), w_max=(values[0], values[1], values[1]))
+            assert explicit.integers() == Settings(sizes=(3, 2, 2, 2)).integers()
+        elif names in (["competition"], ["rate_scale"]):
+            every: dict = {names[0]: (values[0],) * 3}
+            explicit = Settings(sizes=(3, 2, 2, 2), **every)
+            assert explicit.integers() == Settings(sizes=(3, 2, 2, 2)).integers()
+        else:
+            values *= len(names) if len(values) == 1 else 1
+            assert [getattr(Settings, name) for name in names] == values, setting
+    fields = set(Settings.__dataclass_fields__)
+    assert named <= fields
+    # What is said elsewhere on the page, or is no number of the device's.
+    rest = {"sizes", "one_hot", "seed", "rule", "extra"}
+    assert fields - named <= rest
+
+
+@pytest.mark.parametrize(
+    ("name", "symbol", "value"),
+    [
+        ("weight_bits", "STEP", 4),
+        ("cycle_to_cycle", "C2C", 0.3),
+        ("device_to_device", "D_step", 0.2),
+        ("device_to_device", "D_top", 0.2),
+        ("stuck", "STUCK", 0.03),
+        ("stuck", "STUCK", 1.0),
+        ("init", "INIT", 0.3),
+        ("nonlinearity_set", "NL", -0.7),
+        ("nonlinearity_reset", "NL", 1.3),
+        ("dac_bits", "DAC_MASK", 5),
+        ("beta", "BETA", 0.7),
+        ("target_high", "T", 0.9),
+        ("target_low", "T", 0.1),
+    ],
+)
+def test_the_formulas_of_the_table_are_those_of_the_code(
+    name: str, symbol: str, value: float
+) -> None:
+    (cell,) = (
+        formula
+        for setting, _, formula in rows("reference/arithmetic.md", "## Configuration")
+        if f"`{name}`" in setting or (name == "nonlinearity_reset" and "`_reset`" in setting)
+    )
+    formula = re.search(rf"`{symbol} = ([^`]+)`", cell)
+    assert formula
+    python = formula[1].translate(str.maketrans({"·": "*", "−": "-", "^": "§"}))
+    python = python.replace("§", "**")
+    variables = {"σ": value, "b": value, "bits": value, "fraction": value, "value": value}
+    variables |= {"beta": value}
+    expected = eval(python, {"round": round, "min": min}, variables)
+    chosen: dict = {name: value}
+    config = Settings(sizes=(3, 2), **chosen).integers()
+    code_name = {
+        "T": {"target_high": "t_hi", "target_low": "t_lo"}.get(name, ""),
+        "NL": name.replace("nonlinearity", "nl"),
+    }.get(symbol, symbol.lower())
+    assert getattr(config, code_name) == expected
+
+
+# --- link.md --------------------------------------------------------------------------------------
+
+
+def test_the_kinds_and_errors_of_the_link_are_those_of_the_code() -> None:
+    kinds = {int(row[0]): row[1] for row in rows("reference/link.md", "## Requests")}
+    assert [kinds.get(kind, "?") for kind in range(len(link._NAMES))] == list(link._NAMES)
+    errors = {int(row[0]) for row in rows("reference/link.md", "## Errors")}
+    assert errors == set(link.ERRORS)

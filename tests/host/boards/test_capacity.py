@@ -1,0 +1,96 @@
+"""The memory model against what real boards measure of themselves."""
+
+import sys
+
+import pytest
+
+from madem.boards import capacity, deploy
+from madem.boards.open import open_board, why_no_emulated_board
+from madem.data.task import load_task
+from madem.errors import BoardError, DeviceError, LinkError
+from madem.learn import train
+from madem.learners.device import TwinLearner, connect
+from madem_emulator.twin.config import Config
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the emulated board needs Linux")
+
+HIDDEN = ((), (1,), (8,), (100,), (32, 16), (20, 20, 20), (3, 4, 5, 6))
+
+
+def config(hidden: tuple[int, ...]) -> Config:
+    return train.recipe(load_task("digits"), hidden=hidden).settings.integers()
+
+
+@pytest.mark.parametrize(("board", "blocks_off"), [("unix", 2), ("unix32", 2)])
+def test_what_networks_take_is_known_to_two_blocks(board: str, blocks_off: int) -> None:
+    reason = why_no_emulated_board(board)
+    if reason:
+        pytest.skip(reason)
+    with open_board(board) as opened:
+        device = connect(opened)
+        bits = device.hello.word_bits
+        for hidden in HIDDEN:
+            used = device.configure(config(hidden)).heap_used
+            expected = capacity.network_bytes((64, *hidden, 10), bits)
+            assert abs(used - expected) <= blocks_off * 4 * bits // 8, hidden
+
+
+def frozen_qemu() -> None:
+    reason = why_no_emulated_board("qemu")
+    if reason:
+        pytest.skip(reason)
+    with open_board("qemu") as board:
+        if deploy.deploy(board, dry_run=True).form != "frozen":
+            pytest.skip("the firmware has changed: run emulator/prepare/build_micropython.sh")
+
+
+def learns(heap: int, hidden: tuple[int, ...]) -> bool:
+    task = load_task("digits")
+    plan = train.recipe(task, hidden=hidden)
+    try:
+        with open_board(f"qemu:heap={heap}") as board:
+            device = connect(board)
+            device.configure(plan.settings.integers())
+            train.train(device, task, plan, limit=100)
+            device.outputs(task.x_test[:10])
+    except (BoardError, LinkError):
+        return False
+    return True
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("hidden", [(), (32,), (60, 30)])
+def test_the_smallest_heap_of_a_chip_is_known_to_two_and_a_half_kilobytes(
+    hidden: tuple[int, ...],
+) -> None:
+    frozen_qemu()
+    expected = capacity.heap_bytes((64, *hidden, 10), "frozen")
+    assert learns(expected + 2560, hidden)
+    assert not learns(expected - 2560, hidden)
+
+
+@pytest.mark.slow
+def test_digits_learns_in_24_kilobytes_on_a_cortex_m3_what_it_learns_anywhere() -> None:
+    frozen_qemu()
+    task = load_task("digits")
+    plan = train.recipe(task)
+    twin = TwinLearner(plan.settings.integers())
+    with open_board("qemu:heap=24K") as board:
+        device = connect(board)
+        device.configure(plan.settings.integers())
+        for learner in (device, twin):
+            train.train(learner, task, plan, limit=500)
+        assert device.state() == twin.state()
+
+
+@pytest.mark.parametrize("heap", ["96K", "200K"])
+def test_a_network_that_is_too_large_is_refused_with_both_sizes(heap: str) -> None:
+    wanted = config((1000,))
+    needed = capacity.network_bytes((64, 1000, 10), 64)
+    with open_board(f"unix:heap={heap}") as board:
+        device = connect(board)
+        with pytest.raises(DeviceError) as caught:
+            device.configure(wanted)
+        free = device.stats(collect=True).heap_free
+    assert f"it needs {-(-needed // 1024)} KB, {free // 1024} KB are free" in str(caught.value)
+    assert str(caught.value).endswith("use fewer or smaller hidden layers")

@@ -1,0 +1,222 @@
+"""Other tools find the board as they would without madem: mpremote, and a plain terminal."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import serial
+
+from madem.boards import open as boards
+from madem.boards.open import open_board
+from madem.errors import BoardError
+
+BIN = Path(sys.executable).parent
+on_linux = pytest.mark.skipif(sys.platform != "linux", reason="the emulated board needs Linux")
+
+SMALL = ["flowers.csv", "--layers", "4"]
+LONG = ["digits", "--epochs", "500", "--no-baselines"]
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [f"{3 * i % 7},{i % 2 * 5 + i % 3},{'ab'[i % 2]}" for i in range(30)]
+    (tmp_path / "flowers.csv").write_text("x,y,kind\n" + "\n".join(rows) + "\n")
+    monkeypatch.chdir(tmp_path)
+
+
+def madem(*words: str) -> subprocess.CompletedProcess[bytes]:
+    done = subprocess.run([BIN / "madem", *words], capture_output=True, timeout=120)
+    # A bar, a colour or a moved cursor is for terminals.
+    assert not {0x1B, 0x0D, 0x08} & {*done.stdout, *done.stderr}
+    return done
+
+
+def mpremote_works(port: str) -> None:
+    """Without its own soft reset, which would mend much."""
+    done = subprocess.run(
+        [BIN / "mpremote", "connect", port, "resume", "exec", "print(6*7)"],
+        capture_output=True,
+        timeout=60,
+    )
+    assert (done.returncode, done.stdout.strip(), done.stderr) == (0, b"42", b"")
+
+
+def terminal_works(port: str) -> None:
+    """What a person at screen or Thonny's shell does: interrupt, and type."""
+    with serial.Serial(port, timeout=10, exclusive=True) as line:
+        line.write(b"\x03")
+        assert line.read_until(b">>> ").endswith(b">>> ")
+        line.write(b"print(6*7)\r")
+        said = line.read_until(b">>> ").replace(b"\r", b"")
+        assert said == b"print(6*7)\n42\n>>> "
+
+
+def thonny_works(port: str) -> None:
+    """What Thonny's backend does: interrupt, a raw prompt, a command, the friendly prompt."""
+    with serial.Serial(port, timeout=10, exclusive=True) as line:
+        line.write(b"\x03\x03\x01")
+        assert line.read_until(b"CTRL-B to exit\r\n>").endswith(b"CTRL-B to exit\r\n>")
+        line.write(b"print(6*7)\x04")
+        assert line.read_until(b"\x04>").replace(b"\r", b"") == b"OK42\n\x04\x04>"
+        line.write(b"\x02")
+        assert line.read_until(b">>> ").endswith(b">>> ")
+
+
+@pytest.fixture
+def served(port: str) -> str:
+    assert madem("deploy", "--board", port).returncode == 0
+    return port
+
+
+COMMANDS = {
+    "deploy": ["deploy"],
+    "learn": ["learn", *SMALL, "--epochs", "1", "--no-baselines"],
+    "verify": ["verify", *SMALL, "--samples", "5"],
+    "stream": [
+        *("stream", "replay", "flowers.csv", "--rate", "100", "--fast"),
+        *("--pipeline", "window=8 hop=8 | mean energy"),
+    ],
+    "bench": ["bench", "link"],
+}
+# Without a board, or that choose their own.
+OTHERS = {
+    "boards": ["boards"],
+    "boards --known": ["boards", "--known"],
+    "compare": ["compare", "--help"],
+    "demo": ["demo", "--help"],
+    "doctor": ["doctor"],
+    "flash": ["flash", "--dry-run", "--type", "rp2040", "flowers.csv"],
+    "completion": ["completion", "bash"],
+    "stream show": ["stream", "show", "flowers.csv", "--rate", "100", "--fast"],
+    "sweep": ["sweep", "--help"],
+}
+
+
+@on_linux
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("check", [mpremote_works, terminal_works, thonny_works])
+def test_after_a_command(served: str, command: str, check: Callable[[str], None]) -> None:
+    assert madem(*COMMANDS[command], "--board", served).returncode == 0
+    check(served)
+    # And back again.
+    assert madem(*COMMANDS[command], "--board", served).returncode == 0
+
+
+@on_linux
+@pytest.mark.parametrize("json", [[], ["--json", "-"]], ids=" ".join)
+def test_nothing_but_text_is_piped(json: list[str], served: str) -> None:
+    for name, words in (COMMANDS | OTHERS).items():
+        board = ["--board", served] if name in COMMANDS else []
+        assert madem(*words, *board, *json).returncode in (0, 2), name
+
+
+@on_linux
+def test_after_a_refused_command(served: str) -> None:
+    too_large = ["learn", "flowers.csv", "--layers", "1000,1000,1000", "--no-baselines"]
+    done = madem(*too_large, "--board", served)
+    assert (done.returncode, done.stdout, done.stderr.count(b"\n")) == (2, b"", 1), done
+    mpremote_works(served)
+    terminal_works(served)
+
+
+@on_linux
+def test_after_a_verification_that_found_a_difference(served: str) -> None:
+    done = madem("verify", *SMALL, "--samples", "5", "--inject", "weight:2", "--board", served)
+    assert done.returncode == 1
+    mpremote_works(served)
+
+
+@on_linux
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_after_a_command_that_was_stopped(served: str, number: signal.Signals) -> None:
+    words = [BIN / "madem", "learn", *LONG, "--board", served]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        wait_until_it_holds(process, served)
+        time.sleep(0.5)
+        process.send_signal(number)
+        process.communicate(timeout=30)
+    terminal_works(served)
+    mpremote_works(served)
+
+
+@on_linux
+def test_it_takes_a_board_that_mpremote_left_in_its_raw_repl(served: str) -> None:
+    with serial.Serial(served, timeout=10) as line:
+        line.write(b"\x03\x01")
+        assert line.read_until(b"CTRL-B to exit\r\n>").endswith(b">")
+    assert madem(*COMMANDS["learn"], "--board", served).returncode == 0
+    mpremote_works(served)
+
+
+@on_linux
+def test_each_says_when_the_other_has_the_port(served: str) -> None:
+    with serial.Serial(served, exclusive=True):
+        done = madem(*COMMANDS["learn"], "--board", served)
+        assert done.returncode == 2
+        assert done.stderr.startswith(f"madem: {served} is in use".encode())
+    words = [BIN / "madem", "learn", *LONG, "--board", served]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        wait_until_it_holds(process, served)
+        done = subprocess.run(
+            [BIN / "mpremote", "connect", served, "exec", "1"], capture_output=True, timeout=60
+        )
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=30)
+    assert done.returncode != 0
+    assert b"in use" in done.stdout + done.stderr
+
+
+def wait_until_it_holds(process: subprocess.Popen[bytes], port: str) -> None:
+    end = time.monotonic() + 60
+    while process.poll() is None and time.monotonic() < end:
+        for descriptor in Path(f"/proc/{process.pid}/fd").iterdir():
+            with contextlib.suppress(OSError):
+                if os.readlink(descriptor) == port:
+                    return
+        time.sleep(0.01)
+    pytest.fail(f"it did not open {port}: {process.poll()}")
+
+
+@pytest.mark.parametrize(("system", "driver"), [("win32", True), ("linux", False)])
+def test_where_no_port_appears_a_driver_may_be_missing(
+    system: str, driver: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(boards.list_ports, "comports", list)
+    monkeypatch.setattr(boards.sys, "platform", system)
+    with pytest.raises(BoardError, match="no board is attached") as raised:
+        open_board("auto")
+    assert ("install the driver" in str(raised.value)) == driver
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "COM3",
+        "com12",
+        r"\\.\COM12",
+        "/dev/ttyACM0",
+        "/dev/ttyUSB1",
+        "/dev/cu.usbmodem14101",
+        "/dev/tty.usbserial-0001",
+        "/dev/serial/by-id/usb-MicroPython_Board_in_FS_mode_e6614c311b7e6f35-if00",
+        "socket://192.168.1.7:2323",
+        "rfc2217://bench.local:4000",
+    ],
+)
+def test_port_names_of_all_systems_are_taken(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[str] = []
+
+    def open_port(address: str) -> serial.Serial:
+        opened.append(address)
+        return serial.Serial()
+
+    monkeypatch.setattr(boards, "open_port", open_port)
+    with open_board(address) as board:
+        assert board.name == address
+    assert opened == [address]

@@ -1,0 +1,137 @@
+"""Learning from raw streams: board and twin do the same, and a difference is found and named."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from madem.data import motions
+from madem.data.stream_task import StreamTask
+from madem.errors import TaskError
+from madem.learn import session, train
+from madem.learners import state
+from madem.learners.device import Device
+from madem.learners.stream import Feeder, StreamDevice, StreamLockStep
+from madem.verify.lock_step import DiffersError
+from madem_emulator.twin.features import TwinFeatures
+
+PIPELINE = "window=32 hop=16 | mean energy minmax bands:2 | norm:5"
+
+
+@pytest.fixture(scope="module")
+def device() -> Iterator[Device]:
+    with session.open_learner("unix") as found:
+        assert found is not None
+        yield found
+
+
+@pytest.fixture(scope="module")
+def task() -> StreamTask:
+    return motions.load(1, PIPELINE)
+
+
+def plan_of(task: StreamTask) -> train.Recipe:
+    return train.recipe(task, hidden=(8,), epochs=1, seed=3)
+
+
+def test_board_and_twin_end_in_the_same_state(device: Device, task: StreamTask) -> None:
+    plan = plan_of(task)
+    ends = []
+    for board in (device, None):
+        learner, _ = session.prepare(board, plan, task, None)
+        result = train.train(learner, task, plan, limit=100)
+        ends.append((learner.state(), result.train, train.evaluate(learner, task)))
+    (one, *results), (other, *others) = ends
+    assert one == other
+    assert one.notes == other.notes
+    assert one.notes["pipeline"] == PIPELINE
+    assert results == others
+    assert one.steps == 100
+
+
+def test_small_frames_make_no_difference(device: Device, task: StreamTask) -> None:
+    plan = plan_of(task)
+    found = []
+    for room in (1000, 7):
+        learner, _ = session.prepare(device, plan, task, None)
+        assert isinstance(learner, StreamDevice)
+        learner.feeder._room = room
+        train.train(learner, task, plan, limit=24)
+        found.append(learner.state())
+    assert found[0] == found[1]
+    assert found[0].notes == found[1].notes
+
+
+def test_lock_step_agrees_and_counts(device: Device, task: StreamTask) -> None:
+    plan = plan_of(task)
+    device.configure(plan.settings.integers())
+    lock = StreamLockStep(device, task)
+    train.train(lock, task, plan, limit=30)
+    train.evaluate(lock, task)
+    assert lock.steps == 30
+    assert lock.compared > 30 * (task.pipeline.inputs + 3 * device.config.couplings)
+    assert lock.state().notes["pipeline"] == PIPELINE
+
+
+def test_lock_step_finds_a_wrong_feature(device: Device, task: StreamTask) -> None:
+    plan = plan_of(task)
+    device.configure(plan.settings.integers())
+    lock = StreamLockStep(device, task)
+    names = task.feed.train_pass(0).x
+    targets = task.train_pass(0).target
+    lock.learn(1000, names[:6], targets[:6])
+    feeder = lock._stream.feeder
+    words = np.frombuffer(feeder.normalisation(), "<u4").copy()
+    words[2 + 2 * 7] = 1 << 21  # the spread of feature 7 on the board alone: its inputs go silent
+    feeder.set_normalisation(words.tobytes())
+    with pytest.raises(DiffersError) as error:
+        lock.learn(1000, names[6:8], targets[6:8])
+    found = error.value.mismatch
+    assert (found.step, found.phase, found.layer) == (6, "inputs", 0)
+    assert found.cell in (f"unit {unit}, {task.feature_names[unit]}" for unit in (14, 15))
+
+
+def test_lock_step_finds_a_flipped_weight(device: Device, task: StreamTask) -> None:
+    plan = plan_of(task)
+    device.configure(plan.settings.integers())
+    device.flip(False, 5, 1, 40, 3)
+    lock = StreamLockStep(device, task)
+    with pytest.raises(DiffersError) as error:
+        train.train(lock, task, plan, limit=10)
+    assert (error.value.mismatch.step, error.value.mismatch.phase) == (5, "weights")
+
+
+def test_a_saved_network_goes_on_with_its_normalisation(
+    device: Device, task: StreamTask, tmp_path: Path
+) -> None:
+    plan = plan_of(task)
+    learner, _ = session.prepare(device, plan, task, None)
+    train.train(learner, task, plan, limit=60)
+    expected = train.evaluate(learner, task)
+    state.save(learner.state(), tmp_path / "a.madem")
+    for board in (device, None):
+        again, _ = session.prepare(board, plan, task, tmp_path / "a.madem")
+        assert train.evaluate(again, task) == expected
+        assert again.state().notes == learner.state().notes
+    other = motions.load(1, PIPELINE.replace("norm:5", "norm:6"))
+    for board in (device, None):
+        with pytest.raises(TaskError, match=r"has learned from window=32 .*norm:5, not from"):
+            session.prepare(board, plan, other, tmp_path / "a.madem")
+    saved = state.load(tmp_path / "a.madem")
+    state.save(replace(saved, notes={}), tmp_path / "b.madem")
+    with pytest.raises(TaskError, match="has learned from no stream"):
+        session.prepare(None, plan, task, tmp_path / "b.madem")
+
+
+def test_features_without_a_network(device: Device, task: StreamTask) -> None:
+    feeder = Feeder(device, task.pipeline)
+    twin = TwinFeatures(task.pipeline)
+    for window in range(6):
+        chunk = task.chunk(window)
+        if chunk.restart:
+            twin.restart()
+        assert len(list(feeder.feed([chunk], 0, 0, flags=2))) == 1
+        expected = twin.codes(twin.windows(chunk.samples), True)[0]
+        assert np.array_equal(feeder.inputs(), expected)

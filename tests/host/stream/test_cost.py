@@ -1,0 +1,198 @@
+"""The cost of a pipeline, told beforehand, is what a Cortex-M3 then takes."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from madem.boards import deploy
+from madem.boards.open import Board, open_board
+from madem.boards.repl import Repl
+from madem.learn import session
+from madem.learn.train import classifying
+from madem.learners.device import pack_config
+from madem.learners.stream import Feeder
+from madem.stream.budget import budget, instructions_of
+from madem.stream.cost import cost
+from madem_emulator.boards.process import EmulatedBoardError
+from madem_emulator.boards.qemu import find_image
+from madem_emulator.twin.config import Settings
+from madem_emulator.twin.pipeline import Pipeline, parse
+
+_COUNT = """
+from time import ticks_cpu, ticks_diff
+from madem.features import Pipeline
+def count():
+    p = Pipeline({shape})
+    d = bytearray({width})
+    x = 1
+    for k in range({window}):
+        for c in range({width}):
+            x = x * 30903 + 11 & 0xFFFF
+            d[c] = x >> 8
+        p.push(d, 0)
+    a = ticks_cpu()
+    k = 0
+    while k < 100:
+        p.push(d, 0)
+        k += 1
+    b = ticks_cpu()
+    p.compute(1)
+    c = ticks_cpu()
+    print(ticks_diff(b, a), ticks_diff(c, b))
+count()
+"""
+
+
+@pytest.fixture(scope="module")
+def counting() -> Iterator[Board]:
+    """A Cortex-M3 whose clock counts instructions."""
+    try:
+        find_image()
+    except EmulatedBoardError as reason:
+        pytest.skip(str(reason))
+    with open_board("qemu:heap=256K,icount") as board:
+        deploy.deploy(board)
+        yield board
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "line",
+    [
+        "window=40 hop=20 | mean energy zero minmax bands:4",
+        "window=100 | mean energy",
+        "window=64 | bands:16",
+    ],
+)
+def test_instructions_are_those_of_a_cortex_m3(counting: Board, line: str) -> None:
+    p = parse(line, 3)
+    flags = p.mean + 2 * p.energy + 4 * p.zero + 8 * p.minmax
+    shape = f"{p.channels}, {p.window}, {p.hop}, {flags}, {p.bands}, {p.norm}"
+    code = _COUNT.format(shape=shape, width=2 * p.channels, window=p.window)
+    with Repl(counting.port, counting.name) as repl:
+        push, compute = map(int, repl.exec(code).split())
+    expected = cost(p)
+    # 25 MHz ticks of 64 ns instructions: madem_emulator/qemu_board.py.
+    assert push * 5 / 8 / 100 == pytest.approx(expected.instructions_per_sample, rel=0.1)
+    assert compute * 5 / 8 == pytest.approx(expected.instructions_per_window, rel=0.1)
+
+
+_COUNT_LIVE = """
+import io
+from time import ticks_cpu, ticks_diff
+from madem import features, live, sensing, serve
+class Fake:
+    rate = 100000
+    lost = due = 0
+    def start(self):
+        pass
+    def read(self, into):
+        self.due -= 1
+        return self.due >= 0
+def count(channels):
+    server = serve.Server(io.BytesIO(), io.BytesIO())
+    sensor = server.sensing = sensing.Sensing(server)
+    sensor.pipeline = features.Pipeline(channels, 200, 200, 1, 0, 6)
+    l = live.Live(sensor, server)
+    fake = Fake()
+    fake.channels = channels
+    l._source = fake
+    assert l._begin(0, 2, 0, 1, 0) is None
+    l.pump()
+    a = ticks_cpu()
+    k = 0
+    while k < 50:
+        fake.due = 0
+        l.pump()
+        fake.due = 1
+        l.pump()
+        k += 1
+    b = ticks_cpu()
+    while k:
+        l.take()
+        k -= 1
+    print(ticks_diff(b, a), ticks_diff(ticks_cpu(), b))
+"""
+
+
+@pytest.mark.slow
+def test_the_live_loop_s_instructions_are_as_planned(counting: Board) -> None:
+    """One sample with an empty look before it; a look while a window is worked on."""
+    with Repl(counting.port, counting.name) as repl:
+        repl.exec(_COUNT_LIVE)
+        for channels in (1, 6):
+            sample, look = (int(n) * 5 / 8 / 50 for n in repl.exec(f"count({channels})").split())
+            planned = budget(parse("window=200 | mean", channels), 100)
+            assert sample == pytest.approx(planned.sample, rel=0.15)
+            assert look == pytest.approx(planned.looks / channels, rel=0.15)
+
+
+_COUNT_NETWORK = """
+import gc
+from time import ticks_cpu, ticks_diff
+from madem import serve
+def count(payload, rate):
+    gc.collect()
+    learner = serve.build(serve.parse(payload, 0, len(payload)))
+    net = learner.network
+    x = bytearray(net.sizes[0])
+    label = bytearray(1)
+    s = 12345
+    tested = changed = 0
+    for k in range(24):
+        for i in range(len(x)):
+            s = s * 30903 + 11 & 0xFFFF
+            x[i] = s >> 8 if s & 8 else 0
+        label[0] = k % net.sizes[-1]
+        net.set_targets(label, 0)
+        a = ticks_cpu()
+        learner.test(x, 0)
+        b = ticks_cpu()
+        learner.change(rate, 1)
+        c = ticks_cpu()
+        if k >= 8:
+            tested += ticks_diff(b, a)
+            changed += ticks_diff(c, b)
+    print(tested // 16, changed // 16)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sizes", [(108, 32, 4), (36, 8, 3), (60, 24, 8, 3)])
+def test_the_network_s_instructions_are_as_planned(counting: Board, sizes: tuple[int, ...]) -> None:
+    settings = Settings(sizes=sizes, learning_rate=6.0, **classifying(len(sizes) - 2))
+    payload = pack_config(settings.integers())
+    with Repl(counting.port, counting.name) as repl:
+        repl.exec(_COUNT_NETWORK)
+        tested, changed = map(int, repl.exec(f"count({payload!r}, {settings.rate()})").split())
+    assert tested * 5 / 8 == pytest.approx(instructions_of(sizes, False), rel=0.1)
+    assert (tested + changed) * 5 / 8 == pytest.approx(instructions_of(sizes, True), rel=0.2)
+
+
+def test_a_stream_that_is_too_fast_is_said_so() -> None:
+    pipeline = parse("window=40 hop=20 | energy bands:4", 6)
+    slow = budget(pipeline, 100, (60, 32, 4), learns=True)
+    assert slow.keeps_up
+    assert "keeps up at 100 Hz: busy" in slow.verdict()
+    fast = budget(pipeline, 10 * slow.highest_rate_hz, (60, 32, 4), learns=True)
+    assert fast.load == pytest.approx(8.0)
+    assert not fast.keeps_up
+    assert "can't keep up" in fast.verdict()
+    # Rows on a slow bus count too: 1 ms each at 900 Hz.
+    assert not budget(pipeline, 900, bus_s=1e-3).keeps_up
+
+
+@pytest.mark.parametrize(
+    "pipeline",
+    [parse("window=40 hop=20 | energy", 2), parse("window=256 | mean energy minmax bands:9", 6)],
+    ids=str,
+)
+def test_bytes_are_those_that_a_board_takes(pipeline: Pipeline) -> None:
+    with session.open_learner("unix") as device:
+        assert device is not None
+        Feeder(device, pipeline)  # with it comes the code
+        heap = [device.stats(collect=True).heap_free]
+        Feeder(device, parse("window=8 | mean", 1))
+        heap.append(device.stats(collect=True).heap_free)
+    least = cost(parse("window=8 | mean", 1)).heap_bytes
+    assert heap[1] - heap[0] == pytest.approx(cost(pipeline).heap_bytes - least, abs=600)
