@@ -114,10 +114,10 @@ def references(m, hidden, n, loops):
 
 def prepare(config):
     """The learner of a CONFIGURE payload."""
-    from madem import serve
+    from madem import link_server
 
     gc.collect()
-    return serve.build(serve.parse(config, 0, len(config)))
+    return link_server.build(link_server.parse(config, 0, len(config)))
 
 
 def firmware(learner, samples, count, rate, loops):

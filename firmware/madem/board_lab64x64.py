@@ -9,9 +9,9 @@ from array import array
 from machine import SPI, Pin
 from micropython import const
 
-from .adg1414 import ADG1414
-from .ads8568 import ADS8568
-from .dac81416 import DAC81416
+from .chip_adg1414 import ADG1414
+from .chip_ads8568 import ADS8568
+from .chip_dac81416 import DAC81416
 
 _LINES = const(64)
 _READ_SCALE = const(2631)  # 255 * 2631 >> 8 = 2620 codes = 200 mV

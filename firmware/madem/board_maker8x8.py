@@ -10,9 +10,9 @@ from array import array
 from machine import I2C, SPI, Pin
 from micropython import const
 
-from .hc595 import HC595
-from .mcp3208 import MCP3208
-from .mcp4728 import MCP4728
+from .chip_hc595 import HC595
+from .chip_mcp3208 import MCP3208
+from .chip_mcp4728 import MCP4728
 
 _MIDDLE = const(2048)  # code of VMID, for DACs and ADCs
 _READ_SCALE = const(201)  # 255 * 201 >> 8 = 200 mV

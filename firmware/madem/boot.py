@@ -11,12 +11,20 @@ def run():
     # Not more than a heap that is made of several areas has in one.
     kept_free = bytearray(min(gc.mem_free() // 4, 32768))
     gc.threshold(1024)
-    for name in ("kernels", "link", "crc", "crossbar", "network", "learning", "serve"):
+    for name in (
+        "kernels",
+        "link",
+        "link_crc",
+        "frontend_emulated",
+        "network",
+        "learn_rule",
+        "link_server",
+    ):
         __import__("madem." + name)
         gc.collect()
     gc.threshold(-1)
     del kept_free
     gc.collect()
-    from . import serve
+    from . import link_server
 
-    serve.run()
+    link_server.run()

@@ -1,7 +1,7 @@
 """The smaller kernels of docs/reference/arithmetic.md, in viper: generator, units, devices.
 
 Nothing here allocates. Integers keep the same bits on 32- and 64-bit builds, as
-inner_viper.py says. Numbers that may be negative are stored with an offset.
+kernels_viper.py says. Numbers that may be negative are stored with an offset.
 """
 
 import struct

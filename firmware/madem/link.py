@@ -13,7 +13,7 @@ import sys
 import micropython
 from micropython import const
 
-from . import crc
+from . import link_crc
 
 _VERSION = const(1)
 _HELLO = const(1)
@@ -219,7 +219,7 @@ class Link:
     def _crc(self, body, n):
         sum = self._sum
         sum[0] = sum[1] = sum[2] = sum[3] = 0
-        crc.update(sum, body, 0, n)
+        link_crc.update(sum, body, 0, n)
         return sum
 
     def _nak(self):

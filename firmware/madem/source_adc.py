@@ -2,7 +2,7 @@
 
 from machine import ADC, Pin
 
-from .pace import Pace
+from .sampling_timer import Pace
 
 
 class Source(Pace):

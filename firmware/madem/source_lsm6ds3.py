@@ -9,7 +9,7 @@ import micropython
 from machine import SPI, Pin
 from micropython import const
 
-from .fifo import Fifo
+from .sampling_fifo import Fifo
 
 _FIFO_CTRL3 = const(0x08)
 _FIFO_CTRL5 = const(0x0A)

@@ -9,7 +9,7 @@ import micropython
 from machine import I2C, Pin
 from micropython import const
 
-from .fifo import Fifo
+from .sampling_fifo import Fifo
 
 _SMPLRT_DIV = const(0x19)
 _CONFIG = const(0x1A)

@@ -5,7 +5,7 @@ A source: docs/guide/sensors.md.
 
 from machine import Pin
 
-from .pace import Pace
+from .sampling_timer import Pace
 
 
 class Source(Pace):

@@ -41,4 +41,4 @@ def test_the_search_finds_them(source: str) -> None:
 
 
 def test_there_is_something_to_search() -> None:
-    assert {"kernels.py", "learning.py", "serve.py"} <= {path.name for path in _MODULES}
+    assert {"kernels.py", "learn_rule.py", "link_server.py"} <= {path.name for path in _MODULES}

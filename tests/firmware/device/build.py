@@ -4,7 +4,7 @@ import struct
 
 import plain
 
-from madem import serve
+from madem import link_server
 
 
 def configure(
@@ -34,7 +34,7 @@ def configure(
 
 def learner(sizes, **settings):
     payload = configure(sizes, **settings)
-    return serve.build(serve.parse(payload, 0, len(payload)))
+    return link_server.build(link_server.parse(payload, 0, len(payload)))
 
 
 def learn(one, x, target, rate=2064, train=1):

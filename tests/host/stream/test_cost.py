@@ -80,7 +80,7 @@ def test_instructions_are_those_of_a_cortex_m3(counting: Board, line: str) -> No
 _COUNT_LIVE = """
 import io
 from time import ticks_cpu, ticks_diff
-from madem import features, live, sensing, serve
+from madem import link_server, stream_features, stream_feed, stream_onboard
 class Fake:
     rate = 100000
     lost = due = 0
@@ -90,10 +90,10 @@ class Fake:
         self.due -= 1
         return self.due >= 0
 def count(channels):
-    server = serve.Server(io.BytesIO(), io.BytesIO())
-    sensor = server.sensing = sensing.Sensing(server)
-    sensor.pipeline = features.Pipeline(channels, 200, 200, 1, 0, 6)
-    l = live.Live(sensor, server)
+    server = link_server.Server(io.BytesIO(), io.BytesIO())
+    sensor = server.sensing = stream_feed.Sensing(server)
+    sensor.pipeline = stream_features.Pipeline(channels, 200, 200, 1, 0, 6)
+    l = stream_onboard.Live(sensor, server)
     fake = Fake()
     fake.channels = channels
     l._source = fake
@@ -130,10 +130,10 @@ def test_the_live_loop_s_instructions_are_as_planned(counting: Board) -> None:
 _COUNT_NETWORK = """
 import gc
 from time import ticks_cpu, ticks_diff
-from madem import serve
+from madem import link_server
 def count(payload, rate):
     gc.collect()
-    learner = serve.build(serve.parse(payload, 0, len(payload)))
+    learner = link_server.build(link_server.parse(payload, 0, len(payload)))
     net = learner.network
     x = bytearray(net.sizes[0])
     label = bytearray(1)

@@ -5,11 +5,12 @@ import gc
 import struct
 
 import build
+import link_server_checks
 import micropython
-import serve_checks
 from plain import Numbers, equal
 
-from madem import features, live, pace, sensing, serve
+from madem import link_server, sampling_timer, stream_features, stream_feed
+from madem import stream_onboard as live
 
 PREDICT, LEARN, FOLLOW = 1, 2, 2
 WINDOW, HOP = 16, 6
@@ -72,11 +73,11 @@ class Erratic:
 
 def start(source, mode=0, rate=0, raw=0, configured=None):
     """A server's live loop that runs on this source."""
-    server = serve.Server(serve_checks.Source(b"", 0, 0), serve_checks.Sink(64))
+    server = link_server.Server(link_server_checks.Source(b"", 0, 0), link_server_checks.Sink(64))
     if configured:
-        server.learner = serve.build(serve.parse(configured, 0, len(configured)))
-    sensor = server.sensing = sensing.Sensing(server)
-    sensor.pipeline = features.Pipeline(source.channels, WINDOW, HOP, 15, 2, 3)
+        server.learner = link_server.build(link_server.parse(configured, 0, len(configured)))
+    sensor = server.sensing = stream_feed.Sensing(server)
+    sensor.pipeline = stream_features.Pipeline(source.channels, WINDOW, HOP, 15, 2, 3)
     one = sensor.live = live.Live(sensor, server)
     one._poll = None
     one._source = source
@@ -93,7 +94,7 @@ def remembered(one):
 
 def expected(delivered):
     """End, label, after a gap, inputs: of each window of the samples that came."""
-    pipeline = features.Pipeline(2, WINDOW, HOP, 15, 2, 3)
+    pipeline = stream_features.Pipeline(2, WINDOW, HOP, 15, 2, 3)
     found = []
     before = None
     gap = False
@@ -215,8 +216,8 @@ def test_a_paced_source_counts_the_periods_that_nobody_came():
     class Clock:
         now = 0
 
-    p = pace.Pace(100000)
-    pace.ticks_us = lambda: Clock.now
+    p = sampling_timer.Pace(100000)
+    sampling_timer.ticks_us = lambda: Clock.now
     equal(p.rate, 100000)
     p.start()
     found = []
@@ -227,7 +228,7 @@ def test_a_paced_source_counts_the_periods_that_nobody_came():
     equal(found, wanted + [(True, 2), (False, 2), (True, 2)])
     for rate in (99, 10000001):
         try:
-            pace.Pace(rate)
+            sampling_timer.Pace(rate)
         except ValueError:
             continue
         raise AssertionError(rate)

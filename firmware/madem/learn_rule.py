@@ -9,7 +9,7 @@ import struct
 
 from micropython import const
 
-from . import crossbar, inner, kernels
+from . import frontend_emulated, kernels, kernels_select
 
 CENTRED = 0  # nudged toward the target against nudged away from it
 ONE_SIDED = 1  # nudged toward the target against free
@@ -61,7 +61,7 @@ class Learner:
 
     def test(self, x, first):
         """The first half of a sample: the free phase, of which nothing is learned yet."""
-        self.network.front.begin(crossbar.STREAM_LEARN, self.steps)
+        self.network.front.begin(frontend_emulated.STREAM_LEARN, self.steps)
         self.network.settle_free(x, first)
         if self.flip:
             self._flip(1, self.flip)
@@ -97,7 +97,7 @@ class Learner:
             work[_NEXT] = work[_NEXT + 1] = 0
             bit_lines = self.network.sizes[k + 1]
             while work[_NEXT] | work[_NEXT + 1] << 8 < bit_lines:
-                count = inner.change(plus, minus, self.accumulators[k], work)
+                count = kernels_select.change(plus, minus, self.accumulators[k], work)
                 if count:
                     front.pulse(k, pulses, count, train)
             if self.network.pause:

@@ -10,8 +10,8 @@ from array import array
 
 from micropython import const
 
-from . import kernels, tiles
-from .crossbar import STREAM_LEARN, STREAM_PULSE
+from . import frontend_sums, kernels
+from .frontend_emulated import STREAM_LEARN, STREAM_PULSE
 
 _CODES = const(51000)  # 200 * 255: what one window at full activity is to the gain of a layer
 
@@ -82,17 +82,19 @@ class Attached:
         rows = board.ROWS
         units = board.COLUMNS // 2
         levels, codes, sums = self._row_levels, self._column_codes, self._sums
-        tiles.clear(sums, n)
+        frontend_sums.clear(sums, n)
         for block in range(0, m + 1, rows):
             inside = min(m - block, rows)
             # Without voltage there is no current to read.
-            if tiles.place(levels, rows, s, at + block, inside, 255 if inside < rows else 0):
+            if frontend_sums.place(
+                levels, rows, s, at + block, inside, 255 if inside < rows else 0
+            ):
                 board.drive_rows(levels)
                 for c in range(across):
                     board.sense_columns(card + c, codes)
-                    tiles.add_pairs(sums, c * units, codes, min(n - c * units, units))
+                    frontend_sums.add_pairs(sums, c * units, codes, min(n - c * units, units))
             card += across
-        tiles.put(out, sums, n, gain, shift)
+        frontend_sums.put(out, sums, n, gain, shift)
 
     def transposed(self, k, s, out):
         m, n, at, first, across, gain, shift = self._layers[k]
@@ -100,17 +102,17 @@ class Attached:
         rows = board.ROWS
         units = board.COLUMNS // 2
         levels, codes, sums = self._column_levels, self._row_codes, self._sums
-        tiles.clear(sums, m)
+        frontend_sums.clear(sums, m)
         for c in range(across):
             start = c * units
-            if tiles.place_pairs(levels, units, s, at + m + start, min(n - start, units)):
+            if frontend_sums.place_pairs(levels, units, s, at + m + start, min(n - start, units)):
                 board.drive_columns(levels)
                 card = first + c
                 for block in range(0, m, rows):
                     board.sense_rows(card, codes)
-                    tiles.add(sums, block, codes, min(rows, m - block))
+                    frontend_sums.add(sums, block, codes, min(rows, m - block))
                     card += across
-        tiles.put(out, sums, m, gain, shift)
+        frontend_sums.put(out, sums, m, gain, shift)
 
     def pulse(self, k, pulses, count, train):
         """As Crossbar.pulse; devices of a bit line that need the same go in parallel."""
@@ -175,7 +177,7 @@ class Attached:
 
         Those that are known to be dead are left alone. OSError: as of the board.
         """
-        from . import write_verify  # only now: learning has no use for it
+        from . import frontend_write_verify  # only now: learning has no use for it
 
         m, n, _, card, across, _, _ = self._layers[k]
         board = self.board
@@ -198,7 +200,9 @@ class Attached:
                     for column in range(board.COLUMNS):
                         if dead >> column & 1:
                             wanted[column] = -1
-                found = write_verify.line(board, here, j % rows, wanted, levels, self._column_codes)
+                found = frontend_write_verify.line(
+                    board, here, j % rows, wanted, levels, self._column_codes
+                )
                 pulses += found[0]
                 failed += found[1]
         return pulses, failed
@@ -211,6 +215,6 @@ def _calibrated(board, design):
             data = file.read()
     except OSError:
         return board
-    from . import calibrated  # only now: a board that was never calibrated has no use for it
+    from . import calibration_apply  # only now: a board that was never calibrated has no use for it
 
-    return calibrated.Board(board, data, design)
+    return calibration_apply.Board(board, data, design)

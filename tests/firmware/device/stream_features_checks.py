@@ -3,7 +3,7 @@
 import gc
 
 import micropython
-from madem.features import ENERGY, MEAN, MINMAX, ZERO, Pipeline
+from madem.stream_features import ENERGY, MEAN, MINMAX, ZERO, Pipeline
 from plain import Numbers, equal
 
 

@@ -8,7 +8,7 @@ import build
 import micropython
 from plain import Numbers, equal
 
-from madem import serve
+from madem import link_server
 
 SESSION = 0x2F1C
 HELLO, CONFIGURE, LEARN, PREDICT, READ, WRITE, DIGEST, STATS, FLIP = range(1, 10)
@@ -114,7 +114,7 @@ def serve_all(requests, locked_from=None):
         wire[end : end + len(coded)] = coded
         end += len(coded)
     source = Source(wire, end, lock_at)
-    server = serve.Server(source, sink)
+    server = link_server.Server(source, sink)
     gc.collect()
     try:
         server.run()

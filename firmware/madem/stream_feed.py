@@ -9,7 +9,7 @@ import struct
 
 import micropython
 
-from . import crc, crossbar, features, kernels, serve
+from . import frontend_emulated, kernels, link_crc, link_server, stream_features
 
 _PIPELINE = 12
 _FEED = 13
@@ -83,7 +83,7 @@ class Sensing:
     def __init__(self, server):
         self._server = server
         # None until PIPELINE; every handler that needs it refuses until then.
-        self.pipeline: features.Pipeline = None  # pyright: ignore
+        self.pipeline: stream_features.Pipeline = None  # pyright: ignore
         self.keeper = None  # until KEEP
         self.live = None  # until SOURCE
         self._crc = bytearray(4)
@@ -114,7 +114,9 @@ class Sensing:
         try:
             if lk.end - lk.start != 8:
                 raise ValueError("not 8 bytes")
-            self.pipeline = features.Pipeline(*struct.unpack_from("<BHHBBB", lk.body, lk.start))
+            self.pipeline = stream_features.Pipeline(
+                *struct.unpack_from("<BHHBBB", lk.body, lk.start)
+            )
         except ValueError as e:
             lk.error(_BAD_PAYLOAD, e.args[0])
             return
@@ -128,23 +130,25 @@ class Sensing:
 
     def _keep(self):
         try:
-            from . import keeping  # only now: a board that learns every window has no use for it
+            from . import (
+                stream_gate,  # only now: a board that learns every window has no use for it
+            )
         except MemoryError:
             self._server.link.error(_OUT_OF_MEMORY, "no memory for the keeper's code")
             return
-        keeping.serve(self, self._server)
+        stream_gate.serve(self, self._server)
 
     def _be_live(self, kind):
         if not self.live:
             try:
-                from . import live  # only now: a board that is fed has no use for it
+                from . import stream_onboard  # only now: a board that is fed has no use for it
             except MemoryError:
                 self._server.link.error(_OUT_OF_MEMORY, "no memory for the live code")
                 return
             except ImportError:  # of a clock
                 self._server.link.error(_BAD_PAYLOAD, "this board has no clock")
                 return
-            self.live = live.Live(self, self._server)
+            self.live = stream_onboard.Live(self, self._server)
         self.live.serve(kind)
 
     def _feed(self):
@@ -176,7 +180,7 @@ class Sensing:
         if wrong:
             lk.error(_BAD_PAYLOAD, wrong)
             return
-        began = serve.now()
+        began = link_server.now()
         if flags & RESTART:
             pipeline.restart()
         windows = 0
@@ -189,8 +193,8 @@ class Sensing:
                     n = self.use(out, n, mode, flags, rate, train, number + windows, body, at + 9)
                 windows += 1
             first += width
-        server.busy_us += serve.since(began)
-        serve.put_u32(out, at, learner.steps if learner else 0)
+        server.busy_us += link_server.since(began)
+        link_server.put_u32(out, at, learner.steps if learner else 0)
         out[at + 4] = windows
         if flags & _TRACED:
             n += server.trace(n)
@@ -201,7 +205,7 @@ class Sensing:
     def _trace_codes(self, at):
         codes, sum = self.pipeline.codes, self._crc
         sum[0] = sum[1] = sum[2] = sum[3] = 0
-        crc.update(sum, codes, 0, len(codes))
+        link_crc.update(sum, codes, 0, len(codes))
         kernels.load(self._server.link.out, at, 4, sum, 0, 255)
 
     def refuse(self, mode, flags, label, rate, train, samples):
@@ -258,10 +262,10 @@ class Sensing:
         if mode == LEARN:
             learner.learn(codes, 0, rate, train)
         else:
-            net.front.begin(crossbar.STREAM_PREDICT, number)
+            net.front.begin(frontend_emulated.STREAM_PREDICT, number)
             net.settle_free(codes, 0)
         if not own:
             out[n] = net.answer()
             return n + 1
-        serve.put_u32(out, n, score(net.targets, net.free, net.at[-1], net.sizes[-1]))
+        link_server.put_u32(out, n, score(net.targets, net.free, net.at[-1], net.sizes[-1]))
         return n + 4

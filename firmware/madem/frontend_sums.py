@@ -1,7 +1,7 @@
 """What lies between activities and the lines of a card, in viper: nothing here allocates.
 
 Levels and codes are signed 16-bit numbers. Sums of codes are 32 bits with an offset, as a load of
-32 bits is unsigned where words are longer (inner_viper.py).
+32 bits is unsigned where words are longer (kernels_viper.py).
 """
 
 import micropython

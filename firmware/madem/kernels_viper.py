@@ -1,6 +1,6 @@
 """The inner loops of docs/reference/arithmetic.md: reading the array, and the accumulators.
 
-In viper, for boards without a Thumb processor; inner_thumb.py is the same for
+In viper, for boards without a Thumb processor; kernels_thumb.py is the same for
 those with one. The first three variables of a viper function live in processor
 registers, so the arguments that come first serve as the pointers of its loops.
 

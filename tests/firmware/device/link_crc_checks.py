@@ -4,7 +4,7 @@ import binascii
 
 from plain import Numbers, equal
 
-from madem import crc
+from madem import link_crc
 
 
 def crc32(data, *cuts):
@@ -12,7 +12,7 @@ def crc32(data, *cuts):
     state = bytearray(4)
     at = 0
     for cut in list(cuts) + [len(data)]:
-        crc.update(state, data, at, cut - at)
+        link_crc.update(state, data, at, cut - at)
         at = cut
     return state[0] | state[1] << 8 | state[2] << 16 | state[3] << 24
 
@@ -35,7 +35,7 @@ def test_in_pieces():
 
 def test_a_piece_from_the_middle():
     state = bytearray(4)
-    crc.update(state, b"xx123456789yy", 2, 9)
+    link_crc.update(state, b"xx123456789yy", 2, 9)
     equal(bytes(state), b"\x26\x39\xf4\xcb")
 
 

@@ -5,7 +5,7 @@ import struct
 import plain
 from plain import DEVICE, Generator, Numbers, equal
 
-from madem import inner, kernels
+from madem import kernels, kernels_select
 
 OFFSET = kernels.OFFSET
 
@@ -30,8 +30,8 @@ def read(g, s, transposed, base, m, n, driven, gain, q, f, bits, nz, rng):
     p = struct.pack(
         "<10I", base, m, n, driven, lines, gain, q, f - bits + 1, nz, 1 << (bits - 1)
     )  # fmt: skip
-    (inner.transposed_sums if transposed else inner.forward_sums)(g, s, out, p)
-    inner.convert(out, p, rng)
+    (kernels_select.transposed_sums if transposed else kernels_select.forward_sums)(g, s, out, p)
+    kernels_select.convert(out, p, rng)
     return [v - OFFSET for v in struct.unpack("<%dI" % lines, out)]
 
 
@@ -115,7 +115,7 @@ def change(a, b, c, lower, m, upper, n, rate, room, rng):
     work += bytearray(4 * room)
     found, pieces = [], 0
     while struct.unpack_from("<I", work, 20)[0] < n:
-        count = inner.change(a, b, c, work)
+        count = kernels_select.change(a, b, c, work)
         assert count <= room
         pieces += 1
         for k in range(count):

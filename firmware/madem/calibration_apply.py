@@ -5,7 +5,7 @@ to devices that are dead, and counts them. docs/hardware/calibration.md has the 
 import struct
 from array import array
 
-from . import crc
+from . import link_crc
 
 FILE = "madem.cal"
 _MAGIC = b"madem.cal\1"
@@ -15,7 +15,7 @@ def check(data):
     """The design's name, and where the cards begin. OSError: the file is damaged."""
     state = bytearray(4)
     if data[: len(_MAGIC)] == _MAGIC and len(data) > len(_MAGIC) + 5:
-        crc.update(state, data, 0, len(data) - 4)
+        link_crc.update(state, data, 0, len(data) - 4)
         if state == data[-4:]:
             at = len(_MAGIC) + 1 + data[len(_MAGIC)]
             return data[len(_MAGIC) + 1 : at].decode(), at

@@ -17,7 +17,7 @@ A front end has these methods, and the learner knows no others:
 import struct
 
 from . import kernels
-from .inner import convert, forward_sums, transposed_sums
+from .kernels_select import convert, forward_sums, transposed_sums
 
 STREAM_LEARN = 2
 STREAM_PULSE = 4

@@ -4,7 +4,7 @@ import gc
 import struct
 import sys
 
-from . import __version__, crc, crossbar, kernels, learning, link, network
+from . import __version__, frontend_emulated, kernels, learn_rule, link, link_crc, network
 
 _HELLO = 1
 _CONFIGURE = 2
@@ -61,7 +61,7 @@ class Server:
         else:
             self.link = link.Link(stream_in, stream_out, 256, 2)
         # None until CONFIGURE; every handler that needs it refuses until then.
-        self.learner: learning.Learner = None  # pyright: ignore
+        self.learner: learn_rule.Learner = None  # pyright: ignore
         self.busy_us = 0
         self.sensing = None  # until a stream is fed
         self._waiting = 0  # kind of a request that came while another was served
@@ -239,7 +239,7 @@ class Server:
         began = now()
         try:
             for _ in range(count):
-                net.front.begin(crossbar.STREAM_PREDICT, number)
+                net.front.begin(frontend_emulated.STREAM_PREDICT, number)
                 net.settle_free(body, first)
                 if wide:
                     kernels.load(out, at, outputs, net.free, net.at[-1], 255)
@@ -257,11 +257,13 @@ class Server:
     def _sense(self, kind):
         if not self.sensing:
             try:
-                from . import sensing  # only now: a board that is fed no stream has no use for it
+                from . import (
+                    stream_feed,  # only now: a board that is fed no stream has no use for it
+                )
             except MemoryError:
                 self.link.error(_OUT_OF_MEMORY, "no memory for the features' code")
                 return
-            self.sensing = sensing.Sensing(self)
+            self.sensing = stream_feed.Sensing(self)
         self.sensing.serve(kind)
 
     def _chips(self, kind):
@@ -271,13 +273,13 @@ class Server:
         elif self.learner.network.front.exact:
             lk.error(_BAD_PAYLOAD, "there are no chips")
         elif kind == _CALIBRATE:
-            from . import calibration  # only now: learning has no use for it
+            from . import calibration_measure  # only now: learning has no use for it
 
-            calibration.serve(self)
+            calibration_measure.serve(self)
         else:
-            from . import recording
+            from . import frontend_codes
 
-            recorder = recording.Recorder(self)
+            recorder = frontend_codes.Recorder(self)
             recorder.serve()
             self._waiting = recorder.waiting
 
@@ -420,7 +422,7 @@ class Server:
     def _digest(self, buffer, first, count, fresh):
         if fresh:
             put_u32(self._crc, 0, 0)
-        crc.update(self._crc, buffer, first, count)
+        link_crc.update(self._crc, buffer, first, count)
 
     def _put_digest(self, at):
         kernels.load(self.link.out, at, 4, self._crc, 0, 255)
@@ -491,14 +493,14 @@ def build(wanted):
     """The learner of a parsed CONFIGURE."""
     sizes, cells, units, rules, design = wanted
     if design:
-        from . import attached  # only now: a board without chips has no use for it
+        from . import frontend_chips  # only now: a board without chips has no use for it
 
         device, layers, _, seed = cells
-        front = attached.Attached(sizes, device, layers, seed, design)
+        front = frontend_chips.Attached(sizes, device, layers, seed, design)
     else:
-        front = crossbar.Crossbar(sizes, *cells)
+        front = frontend_emulated.Crossbar(sizes, *cells)
     net = network.Network(sizes, front, *units)
-    return learning.Learner(net, *rules)
+    return learn_rule.Learner(net, *rules)
 
 
 def run():

@@ -1,6 +1,6 @@
 """The inner loops of docs/reference/arithmetic.md, in assembler for any Cortex-M.
 
-What they do is said in inner_viper.py. Only instructions that the smallest
+What they do is said in kernels_viper.py. Only instructions that the smallest
 Cortex-M has (Armv6-M: eight registers for arithmetic, a multiplication into its
 first operand) are used.
 """

@@ -3,11 +3,11 @@
 import struct
 
 import build
-import serve_checks
+import link_server_checks
 from plain import Numbers, equal
-from sensing_checks import FOLLOW, LEARN, OWN, PREDICT, TRACED, feed, pipeline, refusal
+from stream_feed_checks import FOLLOW, LEARN, OWN, PREDICT, TRACED, feed, pipeline, refusal
 
-from madem import keeping
+from madem import stream_gate
 
 KEEP = 19
 JUDGED = 16
@@ -31,7 +31,7 @@ def test_judged_windows_use_no_heap_and_are_counted():
         traced = TRACED if k % 2 else 0
         # The first fills the window only, so step k is learned with the one after.
         requests.append(feed(data, max(k - 1, 0), LEARN, FOLLOW | JUDGED | traced, k // 7 % 3))
-    found, server, used = serve_checks.serve_all(requests, locked_from=20)
+    found, server, used = link_server_checks.serve_all(requests, locked_from=20)
     equal(used[0], used[1])
     windows = found[4:]
     equal({len(reply) for reply in windows}, {8, 28})
@@ -52,7 +52,7 @@ def test_by_hand():
     requests = [pipeline(), NETWORK, keep(SETTINGS, 256, 100, 3, 0, 100)] + step[:10]
     requests += [keep(NOW), (5, one)] + step[10:]
     requests += [(5, one), keep(BACK), (5, one), (5, two), keep(ASK)]
-    found = serve_checks.serve_all(requests)[0]
+    found = link_server_checks.serve_all(requests)[0]
     equal(asked(found[2]), (0, 0, NEVER, 0, 0, 0))
     kept, devices = found[13], found[14]
     equal(asked(kept)[:3], (10, 10, 10))
@@ -106,7 +106,7 @@ def test_refusals():
 
 def test_a_copy_that_does_not_fit_is_refused():
     learner = build.learner((60, 60, 3))
-    keeper = keeping.Keeper(learner, 256, 100, 3, 0, 100)
+    keeper = stream_gate.Keeper(learner, 256, 100, 3, 0, 100)
     rest = [None] * 10000
     count = 0
     try:

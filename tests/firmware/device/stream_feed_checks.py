@@ -3,10 +3,10 @@
 import struct
 
 import build
-import serve_checks
+import link_server_checks
 from plain import Numbers, equal
 
-from madem import sensing
+from madem import stream_feed
 
 CONFIGURE, READ, WRITE = 2, 5, 6
 PIPELINE, FEED = 12, 13
@@ -24,14 +24,14 @@ def feed(samples, number=0, mode=0, flags=0, label=0, rate=2064, train=1):
 
 
 def refusal(request, *before):
-    (last,) = serve_checks.serve_all(list(before) + [request])[0][-1:]
+    (last,) = link_server_checks.serve_all(list(before) + [request])[0][-1:]
     return last[0], last[1:].decode()
 
 
 def test_windows_are_counted_over_frames():
     data = Numbers(1).bytes(4 * 40)
     requests = [pipeline()] + [feed(data[4 * k : 4 * k + 20]) for k in range(0, 40, 5)]
-    found = serve_checks.serve_all(requests)[0]
+    found = link_server_checks.serve_all(requests)[0]
     equal(struct.unpack("<H", found[0][:2])[0], 4)
     equal([reply[4] for reply in found[1:]], [0, 0, 0, 1, 1, 0, 1, 1])
 
@@ -46,7 +46,7 @@ def test_learning_from_a_stream_uses_no_heap():
         if k:
             step += 1
         requests.append(feed(data, k, PREDICT))
-    found, server, used = serve_checks.serve_all(requests, locked_from=20)
+    found, server, used = link_server_checks.serve_all(requests, locked_from=20)
     equal(used[0], used[1])
     equal(server.learner.steps, step)
     equal([len(reply) for reply in found[-4:]], [6, 6, 26, 6])
@@ -57,9 +57,9 @@ def test_own_targets_and_the_score():
     own = build.configure(sizes, one_hot=0)
     data = Numbers(3).bytes(4 * 16)
     requests = [pipeline(), (CONFIGURE, own), feed(data, 0, LEARN, RESTART | FOLLOW | OWN)]
-    requests += [(READ, struct.pack("<BBII", sensing.CODES, 0, 0, 8))]
+    requests += [(READ, struct.pack("<BBII", stream_feed.CODES, 0, 0, 8))]
     requests += [(READ, struct.pack("<BBII", 2, 2, 0, 8))]
-    found = serve_checks.serve_all(requests)[0]
+    found = link_server_checks.serve_all(requests)[0]
     equal(len(found[2]), 9)
     codes, outputs = found[3], found[4]
     expected = sum((204 * (c >= 128) - y) ** 2 for c, y in zip(codes, outputs))
@@ -68,8 +68,8 @@ def test_own_targets_and_the_score():
 
 def test_the_normalisation_can_be_put_back():
     state = struct.pack("<9I", 5, *[1 << 22, 70] * 4)
-    where = struct.pack("<BBII", sensing.NORMALISATION, 0, 0, 36)
-    found = serve_checks.serve_all([pipeline(), (WRITE, where + state), (READ, where)])[0]
+    where = struct.pack("<BBII", stream_feed.NORMALISATION, 0, 0, 36)
+    found = link_server_checks.serve_all([pipeline(), (WRITE, where + state), (READ, where)])[0]
     equal(found[2], state)
 
 
@@ -108,6 +108,6 @@ def test_refusals():
     )
     equal(refusal((PIPELINE, b"\1")), (2, "not 8 bytes"))
     equal(refusal(pipeline(window=7)), (2, "a pipeline that this firmware does not know"))
-    where = struct.pack("<BBII", sensing.CODES, 0, 0, 1)
+    where = struct.pack("<BBII", stream_feed.CODES, 0, 0, 1)
     equal(refusal((WRITE, where + b"\1"), pipeline()), (2, "not to be written so"))
     equal(refusal((READ, where)), (2, "no such memory"))

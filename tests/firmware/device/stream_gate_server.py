@@ -8,7 +8,7 @@ with answer, margin and flags of each window, what the keeper then has, and the 
 import binascii
 import sys
 
-from madem import keeping, serve
+from madem import link_server, stream_gate
 
 while True:
     line = sys.stdin.readline()
@@ -16,11 +16,11 @@ while True:
         break
     words = line.split()
     payload = binascii.unhexlify(words[0])
-    learner = serve.build(serve.parse(payload, 0, len(payload)))
+    learner = link_server.build(link_server.parse(payload, 0, len(payload)))
     gate, at_most, fade, drop, every, rate, train, strike = [int(word) for word in words[1:9]]
     data = binascii.unhexlify(words[9])
     net = learner.network
-    one = keeping.Keeper(learner, gate, at_most, fade, drop, every)
+    one = stream_gate.Keeper(learner, gate, at_most, fade, drop, every)
     found = []
     size = net.sizes[0] + 1
     for number in range(len(data) // size):

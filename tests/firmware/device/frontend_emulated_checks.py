@@ -6,7 +6,7 @@ import build
 import plain
 from plain import Generator, Numbers, equal
 
-from madem import crossbar, kernels
+from madem import frontend_emulated, kernels
 
 SIZES = (5, 4, 3)
 BASES = (0, 2 * 6 * 4)
@@ -64,7 +64,7 @@ def test_pulses_hit_the_device_that_the_coin_picks():
     data = Numbers(2)
     hit = set()
     for step in range(100):
-        front.begin(crossbar.STREAM_LEARN, step)
+        front.begin(frontend_emulated.STREAM_LEARN, step)
         source = Generator(1, 4, step)
         for k in (0, 1):
             m, n = SIZES[k], SIZES[k + 1]
@@ -88,7 +88,7 @@ def test_pulses_hit_the_device_that_the_coin_picks():
 
 def test_predictions_leave_the_pulse_generator_alone():
     front, _ = front_of()
-    front.begin(crossbar.STREAM_LEARN, 3)
+    front.begin(frontend_emulated.STREAM_LEARN, 3)
     before = bytes(front._pulse_rng)
-    front.begin(crossbar.STREAM_PREDICT, 4)
+    front.begin(frontend_emulated.STREAM_PREDICT, 4)
     equal(bytes(front._pulse_rng), before)

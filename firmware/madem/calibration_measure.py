@@ -8,8 +8,8 @@ import os
 import struct
 from array import array
 
-from . import calibrated
-from .serve import reason
+from . import calibration_apply
+from .link_server import reason
 
 _CALIBRATE = 17
 
@@ -20,7 +20,7 @@ _KEEP = 3
 _FORGET = 4
 _COUNTS = 5
 
-_NEW = calibrated.FILE + ".new"
+_NEW = calibration_apply.FILE + ".new"
 
 
 def serve(server):
@@ -63,11 +63,11 @@ def _do(body, board, out, at):
             file.write(body[5:])
     elif what == _KEEP:
         with open(_NEW, "rb") as file:
-            calibrated.check(file.read())
-        _replace(_NEW, calibrated.FILE)
+            calibration_apply.check(file.read())
+        _replace(_NEW, calibration_apply.FILE)
     elif what == _FORGET:
         try:
-            os.remove(calibrated.FILE)
+            os.remove(calibration_apply.FILE)
         except OSError:
             pass  # there is none
     elif what == _COUNTS:

@@ -7,8 +7,8 @@ while the sample is worked on: each request but the first asks for the next piec
 
 import struct
 
-from . import crossbar, kernels
-from .serve import now, put_u32, reason, since
+from . import frontend_emulated, kernels
+from .link_server import now, put_u32, reason, since
 
 _CODES = 18
 
@@ -89,7 +89,7 @@ class Recorder:
             if learns:
                 learner.learn(body, 8, rate, train)
             else:
-                net.front.begin(crossbar.STREAM_PREDICT, number)
+                net.front.begin(frontend_emulated.STREAM_PREDICT, number)
                 net.settle_free(body, 8)
         except OSError as e:
             if not self._unasked:

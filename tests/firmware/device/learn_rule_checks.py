@@ -8,7 +8,7 @@ import micropython
 import plain
 from plain import Generator, Numbers, equal
 
-from madem import crc
+from madem import link_crc
 
 SAMPLES = (((255, 0, 128), 0), ((0, 255, 64), 1), ((200, 100, 50), 0))
 GOLDEN = (  # activities of layers 1 and 2 in the free, plus and minus phase
@@ -26,7 +26,7 @@ DIGESTS = (
 def crc32(*parts):
     state = bytearray(4)
     for part in parts:
-        crc.update(state, part, 0, len(part))
+        link_crc.update(state, part, 0, len(part))
     return struct.unpack("<I", state)[0]
 
 

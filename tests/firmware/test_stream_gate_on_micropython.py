@@ -32,7 +32,7 @@ def device(request: pytest.FixtureRequest) -> Iterator["subprocess.Popen[str]"]:
     except EmulatedBoardError as reason:
         pytest.skip(str(reason))
     process = subprocess.Popen(
-        [binary, "-X", "heapsize=8M", str(_DEVICE / "keeping_server.py")],
+        [binary, "-X", "heapsize=8M", str(_DEVICE / "stream_gate_server.py")],
         env=os.environ | {"MICROPYPATH": f"{_ROOT / 'firmware'}:.frozen"},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

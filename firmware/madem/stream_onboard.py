@@ -13,7 +13,7 @@ from time import sleep_ms, ticks_add, ticks_diff, ticks_ms
 import micropython
 from micropython import const
 
-from . import kernels, sensing, serve
+from . import kernels, link_server, stream_feed
 
 SOURCE = 15
 LIVE = 16
@@ -144,7 +144,7 @@ class Live:
                 rate, bytes(lk.body[name : lk.end])
             )
         except OSError as e:
-            lk.error(_FRONT_END, serve.reason(e))
+            lk.error(_FRONT_END, link_server.reason(e))
             return
         except ValueError as e:
             lk.error(_BAD_PAYLOAD, str(e.args[0]))
@@ -169,7 +169,7 @@ class Live:
             return _NOT_CONFIGURED, "set up a pipeline of %d channels first" % source.channels
         if mode and not server.learner:
             return _NOT_CONFIGURED, "configure the network first"
-        if flags & ~(sensing.FOLLOW | sensing.OWN | sensing.JUDGED):
+        if flags & ~(stream_feed.FOLLOW | stream_feed.OWN | stream_feed.JUDGED):
             return _BAD_PAYLOAD, "no such flags"
         wrong = self._sensing.refuse(mode, flags, 0, rate, train, 0)
         if wrong:
@@ -189,7 +189,7 @@ class Live:
         except MemoryError:
             return _OUT_OF_MEMORY, "no memory for what waits"
         self._mode, self._flags, self._rate, self._train = mode, flags, rate, train
-        self._gives = (2 if flags & sensing.OWN else 1) if mode else 0
+        self._gives = (2 if flags & stream_feed.OWN else 1) if mode else 0
         self._pipeline = pipeline
         self._learner = server.learner
         # Looked up once: a bound method is a new object each time.
@@ -199,7 +199,7 @@ class Live:
         try:
             source.start()
         except OSError as e:
-            return _FRONT_END, serve.reason(e)
+            return _FRONT_END, link_server.reason(e)
         self._lost = source.lost = 0
         self.running = True
         if self._poll:
@@ -241,7 +241,7 @@ class Live:
                 elif self._push():
                     return True
         except OSError as e:
-            self._end(serve.reason(e))
+            self._end(link_server.reason(e))
         return False
 
     def take(self):
@@ -312,9 +312,9 @@ class Live:
         if self._same < self._pipeline.window:
             self._same += 1
         if whole:
-            began = serve.now()
+            began = link_server.now()
             self._work(label if self._same == self._pipeline.window else _NO_LABEL)
-            self._server.busy_us += serve.since(began)
+            self._server.busy_us += link_server.since(began)
         return whole
 
     def _work(self, label):
@@ -324,7 +324,7 @@ class Live:
         _put32(found, 0, 0)
         flags = _AFTER_GAP if self._after_gap else 0
         self._after_gap = False
-        self._pipeline.compute(self._flags & sensing.FOLLOW, self._take)
+        self._pipeline.compute(self._flags & stream_feed.FOLLOW, self._take)
         if self._mode:
             net = self._learner.network
             net.pause = self._take
@@ -345,21 +345,21 @@ class Live:
         sensor, found = self._sensing, self._found
         net = self._learner.network
         known = net.one_hot and label < net.sizes[-1]
-        learns = self._mode == sensing.LEARN and (known or self._flags & sensing.OWN)
-        mode = sensing.LEARN if learns else sensing.PREDICT
+        learns = self._mode == stream_feed.LEARN and (known or self._flags & stream_feed.OWN)
+        mode = stream_feed.LEARN if learns else stream_feed.PREDICT
         number = self._learner.steps if learns else self.windows
         self._one[0] = label
         flags = self._flags
         if not learns:
-            flags &= ~sensing.JUDGED
+            flags &= ~stream_feed.JUDGED
         sensor.use(found, 0, mode, flags, self._rate, self._train, number, self._one, 0)
-        if flags & sensing.OWN:
+        if flags & stream_feed.OWN:
             return _LEARNED if learns else 0
-        if flags & sensing.JUDGED:
+        if flags & stream_feed.JUDGED:
             became = found[2]
             found[2] = 0
         else:
-            found[1] = sensing.margin_of(net.free, net.at[-1], net.sizes[-1], found[0])
+            found[1] = stream_feed.margin_of(net.free, net.at[-1], net.sizes[-1], found[0])
             became = _LEARNED if learns else 0
             if known and found[0] == label:
                 became |= _RIGHT

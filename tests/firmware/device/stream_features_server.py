@@ -7,7 +7,7 @@ endian). Answered by a line with each window's inputs in hex, then the normalisa
 import binascii
 import sys
 
-from madem.features import Pipeline
+from madem.stream_features import Pipeline
 
 while True:
     line = sys.stdin.readline()

@@ -7,8 +7,8 @@ docs/reference/link.md comes; a board that learns every window never loads it.
 import gc
 import struct
 
-from . import crossbar, kernels
-from .sensing import margin_of
+from . import frontend_emulated, kernels
+from .stream_feed import margin_of
 
 KEEP = 19
 _SETTINGS = 0
@@ -93,7 +93,7 @@ class Keeper:
         own = front.reads_forward
         own_transposed = front.reads_transposed
         front.reads_forward, front.reads_transposed = self._reads  # pyright: ignore
-        front.begin(crossbar.STREAM_PREDICT, self.learner.steps)
+        front.begin(frontend_emulated.STREAM_PREDICT, self.learner.steps)
         net.settle_free(x, 0)
         front.reads_forward = own
         front.reads_transposed = own_transposed
