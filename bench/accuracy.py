@@ -21,7 +21,8 @@ from typing import Any
 
 import numpy as np
 
-from madem.data.task import Task, load_task
+from madem.data.registry import load_task
+from madem.data.task import Task
 from madem.errors import MademError
 from madem.learn import session, train
 from madem.learners.device import Device, TwinLearner

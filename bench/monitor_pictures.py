@@ -19,8 +19,8 @@ from PIL import Image
 from rich.console import Console
 
 from madem.data import concept_drift
+from madem.data.registry import load_task
 from madem.data.stream_task import StreamTask
-from madem.data.task import load_task
 from madem.learn import train
 from madem.monitor import html, tui
 from madem.monitor.fleet import Fleet, Post, names

@@ -3,7 +3,7 @@
 import numpy as np
 
 from madem.boards.open import open_board
-from madem.data.task import load_task
+from madem.data.registry import load_task
 from madem.learn import session, train
 from madem.learners.device import connect
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from madem.data.task import load_task
+from madem.data.registry import load_task
 from madem.learn import train as learn
 from madem_emulator import presets
 from madem_emulator.physical.learner import PhysicalTwin

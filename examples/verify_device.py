@@ -1,7 +1,7 @@
 """Run a device and its twin in lock step, then let the device make a mistake."""
 
 from madem.boards.open import open_board
-from madem.data.task import load_task
+from madem.data.registry import load_task
 from madem.learn import train
 from madem.learners.device import connect
 from madem.verify.lock_step import DiffersError, LockStep

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from madem.boards.open import open_board
 from madem.data.braille import decode
-from madem.data.task import load_task
+from madem.data.registry import load_task
 from madem.learn import recall, train
 from madem.learners.device import connect
 

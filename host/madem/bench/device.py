@@ -17,7 +17,8 @@ from rich.table import Table
 from madem.boards import deploy
 from madem.boards.open import open_board
 from madem.boards.repl import Repl
-from madem.data.task import Batch, load_task
+from madem.data.registry import load_task
+from madem.data.task import Batch
 from madem.errors import MademError
 from madem.learn import train
 from madem.learners.device import TwinLearner, connect, pack_config

@@ -11,7 +11,8 @@ from rich.table import Table
 
 from madem.boards import deploy
 from madem.boards.open import HEAP_CHOOSABLE, open_board
-from madem.data.task import Task, load_task
+from madem.data.registry import load_task
+from madem.data.task import Task
 from madem.errors import BoardError, LinkError, MademError
 from madem.learn import session, train
 from madem.learners.device import connect

@@ -9,7 +9,7 @@ from typing import Any
 from madem import output
 from madem.commands import options, training
 from madem.commands.terminal import Terminal
-from madem.data.task import load_task
+from madem.data.registry import load_task
 from madem.errors import MademError
 from madem.learn import recall, session, train
 from madem.verify import lock_step

@@ -6,8 +6,8 @@ import argparse
 from typing import Any
 
 from madem.commands.terminal import Terminal
+from madem.data.registry import load_task
 from madem.data.stream_task import StreamTask
-from madem.data.task import load_task
 from madem.errors import TaskError
 from madem.learn import session
 from madem.stream import novelty

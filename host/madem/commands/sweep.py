@@ -8,7 +8,7 @@ from pathlib import Path
 
 from madem import output
 from madem.commands.terminal import Terminal
-from madem.data.task import load_task
+from madem.data.registry import load_task
 from madem.errors import MademError
 from madem.learn import session
 from madem.study import sweep_plan, sweep_table

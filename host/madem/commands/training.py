@@ -7,7 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from madem.commands.terminal import Terminal
-from madem.data.task import Task, load_task
+from madem.data.registry import load_task
+from madem.data.task import Task
 from madem.errors import TaskError
 from madem.frontends import attached, physical
 from madem.learn import session

@@ -23,7 +23,7 @@ from madem_emulator.twin.pipeline import Pipeline
 
 Samples = NDArray[np.int16]
 
-# Independent random streams of one seed, apart from those of tasks.py.
+# Independent random streams of one seed, apart from those of task.py.
 _ORDER, _SETTLE = 16, 17
 
 

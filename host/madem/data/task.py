@@ -1,6 +1,6 @@
 """What the device learns: samples as DAC codes, targets, and reproducible passes over them.
 
-`load_task` gives a `Task`. There are two sorts, with one interface:
+There are two sorts, with one interface (registry.py makes them by name):
 
 - data tasks (`digits`, a user's file): a fixed, stratified split; a pass is the training set in
   a new order;
@@ -11,33 +11,20 @@ Everything drawn depends only on the seed and on what is asked for, never on wha
 before: pass 7 is the same whether or not passes 0 to 6 were taken.
 """
 
-import difflib
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from madem.data import braille
-from madem.data.tabular import MAX_CLASSES, MAX_FEATURES, SUFFIXES, read_data_file
 from madem.errors import TaskError
 
 DISTORTIONS = (0.10, 0.15, 0.20, 0.25, 0.30, 0.35, 0.40)
 """Distortions at which word tasks are tested: each dot flipped with this probability."""
 
-TRAIN_DISTORTION = (0.25, 0.30)
-"""Range of the training samples' distortion. A floating-point perceptron (60-64-60) trained at
-0.30 recalls best over all tested distortions; 0.20, 0.10 to 0.40 and 0.20 to 0.40 fall short."""
-
-LABEL_LINES = 4
-"""Word lines that carry one word's label: it has to outweigh dots, many of them wrong."""
 LABELLED = 0.2
 """Share of the training samples that come with their word's label."""
-TEST_DRAWS = 200
-SAMPLES_PER_PASS = 450
 FULL_SCALE = 255
 """The largest DAC code."""
 
@@ -268,72 +255,6 @@ def distortion_key(p: float) -> str:
     return f"{p:.2f}"
 
 
-def load_task(
-    name_or_path: str | Path,
-    *,
-    seed: int = 1,
-    test_fraction: float = 0.2,
-    target: str | int | None = None,
-    words: str | Path | Sequence[str] | None = None,
-    distortion: float | tuple[float, float] = TRAIN_DISTORTION,
-    samples_per_pass: int = SAMPLES_PER_PASS,
-    draws: int = TEST_DRAWS,
-    pipeline: str | None = None,
-    source: str | Path | None = None,
-    labels: bool = True,
-) -> Task:
-    """Make a task: "braille", "braille-words", "digits", "motions", or a .csv or .npz file.
-
-    Args:
-        name_or_path: a task's name or a data file.
-        seed: of everything random.
-        test_fraction: of the samples of a data task that are kept for the test.
-        target: a data file's label column or array; see `datafile.read_data_file`.
-        words: word tasks: a file with one word a line, or the words.
-        distortion: word tasks, training: probability of a dot to be flipped, or a range from
-            which it is drawn for each sample.
-        samples_per_pass: word tasks: samples in a pass.
-        draws: word tasks: distorted copies of each word in a test set.
-        pipeline: motions: what the board computes from the samples; see docs/reference/features.md.
-        source: motions: a labelled recording in place of the task's own.
-        labels: braille: words have labels beside their dots, see `Task.label_lines`.
-
-    Raises:
-        TaskError: anything that can't be used, in one line.
-    """
-    if seed < 0:
-        raise TaskError(f"the seed must be 0 or more, not {seed}")
-    name = str(name_or_path)
-    is_file = Path(name).suffix.lower() in SUFFIXES
-    if not is_file and name not in _TASKS:
-        raise TaskError(_unknown(name))
-    if name == "motions":
-        return _motions(seed, test_fraction, target, pipeline, source)
-    if pipeline is not None or source is not None:
-        raise TaskError(f"a pipeline and a source are for the task motions, not for {name}")
-    if target is not None and not is_file:
-        raise TaskError(f"a target column can only be chosen for a data file, not for {name}")
-    if words is not None and name not in _WORD_TASKS:
-        raise TaskError(f"other words can only be given for {' and '.join(_WORD_TASKS)}")
-
-    if name in _WORD_TASKS:
-        return _word_task(name, seed, words, distortion, samples_per_pass, draws, labels)
-    if not 0 < test_fraction < 1:
-        raise TaskError(f"the test fraction must be between 0 and 1, not {test_fraction}")
-    if name == "digits":
-        return _digits(seed, test_fraction)
-    data = read_data_file(Path(name), target)
-    return _data_task(
-        Path(name).name,
-        data.x,
-        data.y,
-        data.class_names,
-        data.feature_names,
-        seed=seed,
-        test_fraction=test_fraction,
-    )
-
-
 def split(
     y: NDArray[np.int64], test_fraction: float, seed: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -361,124 +282,7 @@ def split(
     return np.flatnonzero(~test), np.flatnonzero(test)
 
 
-_WORD_TASKS = ("braille", "braille-words")
-_TASKS = (*_WORD_TASKS, "digits", "motions")
-
-
-def _unknown(name: str) -> str:
-    known = f"{', '.join(_TASKS)}, or a file ending in {' or '.join(SUFFIXES)}"
-    if Path(name).exists():
-        return f"can't learn from {name}: a task is one of {known}"
-    close = difflib.get_close_matches(name, _TASKS, 1)
-    hint = f"did you mean {close[0]}? " if close else ""
-    return f"unknown task {name!r}: {hint}known are {known}"
-
-
-def _word_task(
-    name: str,
-    seed: int,
-    words: str | Path | Sequence[str] | None,
-    distortion: float | tuple[float, float],
-    samples_per_pass: int,
-    draws: int,
-    labels: bool,
-) -> Task:
-    if words is None:
-        words = braille.WORDS
-    elif isinstance(words, str | Path):
-        words = braille.read_words(Path(words))
-    else:
-        words = braille.check_words(words)
-    classify = name == "braille-words"
-    if classify and len(words) > MAX_CLASSES:
-        raise TaskError(f"{len(words)} words; at most {MAX_CLASSES} can be told apart")
-    label_lines = 0 if classify or not labels else LABEL_LINES
-    most = (MAX_FEATURES - braille.DOTS) // LABEL_LINES
-    if label_lines and len(words) > most:
-        raise TaskError(f"{len(words)} words; at most {most} can be recalled")
-    low, high = distortion if isinstance(distortion, tuple) else (distortion, distortion)
-    if not 0 <= low <= high <= 0.5:
-        raise TaskError(f"the training distortion must be from 0 to 0.5, not {distortion}")
-    if samples_per_pass < 1:
-        raise TaskError(f"a pass needs at least 1 sample, not {samples_per_pass}")
-
-    patterns = np.array([braille.encode(word) for word in words])
-    n_features = braille.DOTS + label_lines * len(words)
-    dots_out = 0 if classify else braille.DOTS
-    words_out = len(words) if classify or label_lines else 0
-    # The test sets are drawn by the task itself, so the task is made in two steps.
-    task = Task(
-        name=name,
-        kind="classify" if classify else "reconstruct",
-        seed=seed,
-        n_features=n_features,
-        n_outputs=dots_out + words_out,
-        class_names=words,
-        feature_names=(
-            *(
-                f"cell {cell} dot {dot}"
-                for cell in range(1, braille.CELLS + 1)
-                for dot in range(1, braille.DOTS_PER_CELL + 1)
-            ),
-            *(f"label {word} line {line}" for word in words for line in range(1, label_lines + 1)),
-        ),
-        x_train=np.empty((0, n_features), np.uint8),
-        y_train=np.arange(len(words)),
-        x_test=np.empty((0, n_features), np.uint8),
-        y_test=np.empty(0, np.int64),
-        scaling=Scaling(np.zeros(n_features), np.ones(n_features), fitted=False),
-        clipped=0,
-        samples_per_pass=samples_per_pass,
-        patterns=patterns,
-        distortion=(low, high),
-        draws=draws,
-        label_lines=label_lines,
-    )
-    return replace(
-        task,
-        x_train=task.shown(patterns),
-        x_test=np.concatenate([task.test_set(p).x for p in DISTORTIONS]),
-        y_test=np.tile(task.test_words(), len(DISTORTIONS)),
-    )
-
-
-def _digits(seed: int, test_fraction: float) -> Task:
-    # Slow to import, and only needed here.
-    from sklearn.datasets import load_digits
-
-    x, y = (np.asarray(part) for part in load_digits(return_X_y=True))
-    return _data_task(
-        "digits",
-        x,
-        y.astype(np.int64),
-        tuple(str(digit) for digit in range(10)),
-        tuple(f"pixel {row} {column}" for row in range(8) for column in range(8)),
-        seed=seed,
-        test_fraction=test_fraction,
-        # All pixels share one range, and some are never lit.
-        scaling=Scaling(np.zeros(64), np.full(64, 16.0), fitted=False),
-        image_shape=(8, 8),
-    )
-
-
-def _motions(
-    seed: int,
-    test_fraction: float,
-    target: str | int | None,
-    pipeline: str | None,
-    source: str | Path | None,
-) -> Task:
-    # It builds on this module.
-    from madem.data import motions
-
-    if source is not None:
-        return motions.load_source(Path(source), pipeline, target, seed, test_fraction)
-    if target is not None:
-        raise TaskError("a target column can only be chosen for a --source, not for motions")
-    return motions.load(seed, pipeline)
-
-
-def _data_task(
+def data_task(
     name: str,
     x: NDArray[np.float64],
     y: NDArray[np.int64],
@@ -490,6 +294,18 @@ def _data_task(
     scaling: Scaling | None = None,
     image_shape: tuple[int, int] | None = None,
 ) -> Task:
+    """A task of samples that are split into a training and a test set.
+
+    Args:
+        name: of the task.
+        x: values, (samples, features).
+        y: class of each sample, (samples,).
+        class_names, feature_names: in the order of the classes and of the columns.
+        seed: of the split and of the order.
+        test_fraction: share of the test set, between 0 and 1.
+        scaling: from values to DAC codes; default: fitted to the training set.
+        image_shape: (rows, columns) if a sample is a picture.
+    """
     train, test = split(y, test_fraction, seed)
     scaling = scaling or Scaling.fit(x[train])
     return Task(

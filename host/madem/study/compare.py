@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 from rich import box
 from rich.table import Table
 
-from madem.data.task import Task, load_task, split
+from madem.data.registry import load_task
+from madem.data.task import Task, split
 from madem.errors import MademError, TaskError
 from madem.learn import train as learn
 from madem_emulator.twin.config import Settings

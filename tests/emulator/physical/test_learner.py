@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from madem.data.task import load_task
+from madem.data.registry import load_task
 from madem.learn import train as learn
 from madem_emulator import Crossbar, Device, presets
 from madem_emulator.physical.device import (

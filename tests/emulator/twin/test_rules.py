@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from madem.data.task import load_task
+from madem.data.registry import load_task
 from madem_emulator.twin import rules
 from madem_emulator.twin.array import Converter
 from madem_emulator.twin.config import Rule, Settings

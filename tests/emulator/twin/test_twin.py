@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from madem.data.task import load_task
+from madem.data.registry import load_task
 from madem_emulator.twin import twin as twin_module
 from madem_emulator.twin.array import Memristors
 from madem_emulator.twin.competition import Competition

@@ -11,7 +11,7 @@ from madem.bench import cycles as cycle_count
 from madem.bench import device
 from madem.bench import energy as energy_bench
 from madem.cli import main
-from madem.data.task import load_task
+from madem.data.registry import load_task
 from madem.learn import train
 from madem.learners.device import TwinLearner
 from madem.pictures import energy as energy_pictures

@@ -6,7 +6,7 @@ import pytest
 
 from madem.boards import capacity, deploy
 from madem.boards.open import open_board, why_no_emulated_board
-from madem.data.task import load_task
+from madem.data.registry import load_task
 from madem.errors import BoardError, DeviceError, LinkError
 from madem.learn import train
 from madem.learners.device import TwinLearner, connect

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from madem import cli
-from madem.data.task import load_task
+from madem.data.registry import load_task
 from madem.errors import TaskError
 from madem.learn.report import strike_line
 from madem.learn.train import Strike, check_strike, evaluate, recipe, recover, train

@@ -8,8 +8,8 @@ import pytest
 
 from madem.data import motions
 from madem.data.recording_file import Header, Recorder
+from madem.data.registry import load_task
 from madem.data.stream_task import StreamTask, number_of
-from madem.data.task import load_task
 from madem.errors import TaskError
 from madem.learn import session, train
 from madem_emulator.twin.features import TwinFeatures

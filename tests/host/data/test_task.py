@@ -10,18 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from madem.data import braille
-from madem.data.task import (
-    DISTORTIONS,
-    LABEL_LINES,
-    LABELLED,
-    SAMPLES_PER_PASS,
-    TRAIN_DISTORTION,
-    Scaling,
-    Task,
-    distortion_key,
-    load_task,
-    split,
-)
+from madem.data.registry import load_task
+from madem.data.task import DISTORTIONS, LABELLED, Scaling, Task, distortion_key, split
+from madem.data.word_task import LABEL_LINES, SAMPLES_PER_PASS, TRAIN_DISTORTION
 from madem.errors import TaskError
 
 

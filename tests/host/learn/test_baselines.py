@@ -5,7 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from madem.data.task import DISTORTIONS, load_task
+from madem.data.registry import load_task
+from madem.data.task import DISTORTIONS
 from madem.errors import TaskError
 from madem.learn.baselines import (
     classify_baselines,

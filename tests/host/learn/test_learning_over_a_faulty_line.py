@@ -13,7 +13,7 @@ import serial
 from madem.bench.slow_line import Damage, Line
 from madem.boards import deploy, link
 from madem.boards.open import open_board
-from madem.data.task import load_task
+from madem.data.registry import load_task
 from madem.learn import session, train
 from madem.learners.device import Device
 from madem_emulator.twin.presets import PRESETS

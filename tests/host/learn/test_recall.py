@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from madem.data.task import Task, load_task
+from madem.data.registry import load_task
+from madem.data.task import Task
 from madem.learn import session
 from madem.learn.baselines import exact_word, word_baselines
 from madem.learn.recall import LOOK, LOOKS, next_look, read_dots, recall, words_right

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from madem.data.task import DISTORTIONS, Task, load_task
+from madem.data.registry import load_task
+from madem.data.task import DISTORTIONS, Task
 from madem.errors import TaskError
 from madem.learn.train import evaluate, metrics, recipe, train
 from madem.learners.state import State

@@ -256,7 +256,7 @@ def test_a_fresh_board_goes_on_where_another_stopped(tmp_path: Path) -> None:
 
 def test_a_resumed_run_has_the_settings_of_its_state(tmp_path: Path) -> None:
     """The rate is worked out from the rule and beta: those of the state, not the default's."""
-    from madem.data.task import load_task
+    from madem.data.registry import load_task
     from madem.learn.train import recipe
 
     task = load_task("braille-words")

@@ -20,7 +20,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from madem.data.task import load_task
+from madem.data.registry import load_task
 from madem.learn import train
 from madem.monitor import html, svg
 from madem.monitor.fleet import Fleet, Post

@@ -25,8 +25,8 @@ import pytest
 from madem import cli
 from madem.boards.open import Board
 from madem.data import concept_drift, recording_file
+from madem.data.registry import load_task
 from madem.data.stream_task import StreamTask
-from madem.data.task import load_task
 from madem.errors import LinkError
 from madem.learn import session, train
 from madem.learners.device import Device, TwinLearner

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from madem.cli import main
-from madem.data.task import load_task
+from madem.data.registry import load_task
 from madem.learn import train as learn
 from madem.pictures import style
 from madem.study import compare

@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from pyarrow import parquet
 
 from madem.cli import main
-from madem.data.task import Task, load_task
+from madem.data.registry import load_task
+from madem.data.task import Task
 from madem.errors import MademError
 from madem.learn import train
 from madem.learners.device import TwinLearner

@@ -15,7 +15,7 @@ import pytest
 
 from madem import cli
 from madem.boards.open import open_board
-from madem.data.task import load_task
+from madem.data.registry import load_task
 from madem.learn import train
 from madem.learners.device import Device, Memory, TwinLearner, connect
 from madem.verify.lock_step import DiffersError, LockStep, Mismatch, cell_name
