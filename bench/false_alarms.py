@@ -1,4 +1,4 @@
-"""How often the codes of a sound board of chips are called unsound: docs/hardware/frontends.md.
+"""How often the codes of a board in order are called implausible: docs/hardware/frontends.md.
 
     .venv/bin/python bench/false_alarms.py [--preset NAME] [--runs 300]
 
@@ -19,7 +19,7 @@ from madem.boards.repl import open_port
 from madem.learners.device import connect
 from madem.verify.attached import RecordedLockStep
 from madem.verify.lock_step import DiffersError
-from madem.verify.plausibility import Soundness
+from madem.verify.plausibility import PlausibilityCheck
 from madem_emulator.boards.unix import UnixBoard, find_micropython
 from madem_emulator.designs import maker8x8
 from madem_emulator.physical import presets
@@ -37,7 +37,7 @@ def main() -> None:
     parser.add_argument("--first", type=int, default=0, help="seed of the first run (0)")
     args = parser.parse_args()
     device = presets.get(args.preset)
-    chips = maker8x8.Board(device)
+    chips = maker8x8.ArrayBoard(device)
     alarms = 0
     with tempfile.TemporaryDirectory() as flash:
         board = UnixBoard(find_micropython(), Path(flash), bus=chips.bus)
@@ -49,7 +49,7 @@ def main() -> None:
                 settings = Settings(sizes=_SIZES, weight_bits=7, seed=run + 1)
                 link.configure(settings.integers(), "maker8x8")
                 lock = RecordedLockStep(link, "maker8x8")
-                watch = Soundness(lock, device, _SAMPLES, _PREDICTIONS)
+                watch = PlausibilityCheck(lock, device, _SAMPLES, _PREDICTIONS)
                 rng = np.random.default_rng(run)
                 y = rng.integers(0, _SIZES[-1], _SAMPLES).astype(np.uint8)
                 centres = rng.integers(0, 256, _SIZES[::-1])

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from madem_emulator.physical import presets
     from madem_emulator.physical.crossbar import Crossbar
-    from madem_emulator.physical.device import Device
+    from madem_emulator.physical.device import DeviceModel
 
-__all__ = ["Crossbar", "Device", "presets"]
+__all__ = ["Crossbar", "DeviceModel", "presets"]
 
 _HOMES = {
     "Crossbar": "madem_emulator.physical.crossbar",
-    "Device": "madem_emulator.physical.device",
+    "DeviceModel": "madem_emulator.physical.device",
 }
 
 

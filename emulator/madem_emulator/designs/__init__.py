@@ -9,11 +9,11 @@ from madem_emulator.physical import presets
 from madem_emulator.twin.attached import Geometry
 from madem_emulator.wiring.bus import Bus
 
-Board = maker8x8.Board | lab64x64.Board
+ArrayBoard = maker8x8.ArrayBoard | lab64x64.ArrayBoard
 
-DESIGNS: dict[str, Callable[..., Board]] = {
-    "maker8x8": maker8x8.Board,
-    "lab64x64": lab64x64.Board,
+DESIGNS: dict[str, Callable[..., ArrayBoard]] = {
+    "maker8x8": maker8x8.ArrayBoard,
+    "lab64x64": lab64x64.ArrayBoard,
 }
 
 GEOMETRIES = {

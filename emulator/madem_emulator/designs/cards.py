@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from madem_emulator.physical.crossbar import Crossbar
-from madem_emulator.physical.device import Device
+from madem_emulator.physical.device import DeviceModel
 
 
-def new_card(lines: int, device: Device, seed: int, number: int) -> Crossbar:
+def new_card(lines: int, device: DeviceModel, seed: int, number: int) -> Crossbar:
     """The array of a card that nobody has used: its devices about mid-window, σ 0.14 of it.
 
     Args:

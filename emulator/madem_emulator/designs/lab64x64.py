@@ -20,7 +20,7 @@ from madem_emulator.designs.faults import Faults
 from madem_emulator.designs.pulses import Pulses
 from madem_emulator.physical.checks import Floats
 from madem_emulator.physical.crossbar import Crossbar
-from madem_emulator.physical.device import Device
+from madem_emulator.physical.device import DeviceModel
 from madem_emulator.wiring.bus import Bus
 
 LINES = 64
@@ -61,7 +61,7 @@ def share(level: Floats) -> Floats:
     return np.floor(level * 2631 / 256) * (5 / 65536) / FULL_READ
 
 
-class Board:
+class ArrayBoard:
     """All chips, and as many cards as are used.
 
     Attributes:
@@ -71,7 +71,7 @@ class Board:
         misuse: what the firmware did that would have hurt devices or meant nothing.
     """
 
-    def __init__(self, device: Device, seed: int = 1, faults: Faults | None = None) -> None:
+    def __init__(self, device: DeviceModel, seed: int = 1, faults: Faults | None = None) -> None:
         """Args:
         device: what the cards are made of.
         seed: of all cards, offsets and noise.

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from madem_emulator.physical import checks, write_drop
 from madem_emulator.physical.checks import Flags, Floats
-from madem_emulator.physical.device import Device
+from madem_emulator.physical.device import DeviceModel
 from madem_emulator.physical.devices import DeviceArray
 from madem_emulator.physical.electrics import Electrics
 from madem_emulator.physical.presets import IDEAL
@@ -77,7 +77,7 @@ class Crossbar:
         self,
         rows: int,
         columns: int,
-        device: Device = IDEAL,
+        device: DeviceModel = IDEAL,
         *,
         seed: int = 1,
         batch: tuple[int, ...] = (),
@@ -112,7 +112,7 @@ class Crossbar:
             checks.count("batch", size)
         checks.need(cell in ("1T1R", "1R"), "cell", cell, "1T1R or 1R")
         checks.number("read_time", read_time)
-        checks.need(isinstance(device, Device), "device", device, "a Device, such as a preset")
+        checks.need(isinstance(device, DeviceModel), "device", device, "a preset or DeviceModel")
         self.rows, self.columns, self.batch = rows, columns, tuple(batch)
         self.device, self.cell, self.wires, self.read_time = device, cell, wires, read_time
         if pulses_lose:

@@ -1,7 +1,7 @@
 """What a memristive device does: a dataclass for each concern, all ideal by default.
 
 SI units throughout: siemens, volts, seconds, ohms. The *window* of a device is g_max − g_min.
-Every concern can be switched on alone (`Device.only`) or off alone (`Device.without`).
+Every concern can be switched on alone (`DeviceModel.only`) or off alone (`DeviceModel.without`).
 """
 
 from __future__ import annotations
@@ -307,7 +307,7 @@ class Nonlinearity:
 
 
 @dataclass(frozen=True)
-class Device:
+class DeviceModel:
     """A kind of device: its conductance window, and how it departs from the ideal."""
 
     name: str
@@ -345,7 +345,7 @@ class Device:
         """g_max − g_min in siemens."""
         return self.g_max - self.g_min
 
-    def only(self, *concerns: str) -> Device:
+    def only(self, *concerns: str) -> DeviceModel:
         """This device with these imperfections and no other.
 
         Args:
@@ -354,7 +354,7 @@ class Device:
         """
         return self.without(*(name for name in CONCERNS if name not in _known(concerns)))
 
-    def without(self, *concerns: str) -> Device:
+    def without(self, *concerns: str) -> DeviceModel:
         """This device with these imperfections made ideal; the others stay."""
         ideal: dict[str, Any] = {name: CONCERNS[name]() for name in _known(concerns)}
         if "pulses" in ideal:
@@ -376,7 +376,7 @@ CONCERNS: dict[str, type] = {
     "faults": Faults,
     "nonlinearity": Nonlinearity,
 }
-"""The imperfections of a `Device`, by the name of the field that holds each."""
+"""The imperfections of a `DeviceModel`, by the name of the field that holds each."""
 
 
 def _known(names: tuple[str, ...]) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from madem_emulator.physical.checks import Flags, Floats
-from madem_emulator.physical.device import Device
+from madem_emulator.physical.device import DeviceModel
 from madem_emulator.physical.streams import Source, normals_at, uniforms_at
 
 _LINEAR = 1e-6
@@ -54,7 +54,7 @@ class DeviceArray:
         elapsed: seconds since the devices were last programmed.
     """
 
-    def __init__(self, device: Device, shape: tuple[int, ...], rng: Source) -> None:
+    def __init__(self, device: DeviceModel, shape: tuple[int, ...], rng: Source) -> None:
         self.device = device
         self.shape = shape
         self.changes = 0
@@ -289,7 +289,7 @@ class _Relaxing:
         self._age[at] = 0.0
         self._z[at] = normals_at(rng, at, self._shape)
 
-    def after(self, seconds: float, device: Device) -> Floats:
+    def after(self, seconds: float, device: DeviceModel) -> Floats:
         drift = device.retention.drift
         assert drift is not None
         self._age += seconds
@@ -305,7 +305,7 @@ class _Traps:
         filled: which of the traps are, bool (traps,).
     """
 
-    def __init__(self, device: Device, shape: tuple[int, ...], rng: Source) -> None:
+    def __init__(self, device: DeviceModel, shape: tuple[int, ...], rng: Source) -> None:
         noise = device.telegraph
         self._noise = noise
         self._at = np.flatnonzero(rng.random(shape) < noise.fraction)

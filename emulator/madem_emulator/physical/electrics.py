@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from madem_emulator.physical.checks import Floats
-from madem_emulator.physical.device import Device
+from madem_emulator.physical.device import DeviceModel
 from madem_emulator.physical.wire_solver import WiredArray, solve_nonlinear
 from madem_emulator.physical.wires import Wires
 
@@ -18,7 +18,12 @@ class Electrics:
     """
 
     def __init__(
-        self, g: Floats, variance: Floats | None, device: Device, wires: Wires | None, known: bool
+        self,
+        g: Floats,
+        variance: Floats | None,
+        device: DeviceModel,
+        wires: Wires | None,
+        known: bool,
     ) -> None:
         """Args:
         g: in siemens, (*batch, rows, columns).

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from madem_emulator.physical import checks
-from madem_emulator.physical.device import Device
+from madem_emulator.physical.device import DeviceModel
 from madem_emulator.physical.devices import DeviceArray
 from madem_emulator.physical.streams import Streams, uniforms_at
 from madem_emulator.physical.wire_solver import WiredArray
@@ -54,7 +54,7 @@ class PhysicalTwin(Twin):
     def __init__(
         self,
         config: Config,
-        device: Device,
+        device: DeviceModel,
         seeds: Sequence[int] | None = None,
         wires: Wires | None = None,
     ) -> None:
@@ -67,7 +67,7 @@ class PhysicalTwin(Twin):
             wires: of the array of each weight layer, whose bit lines of P and N lie side by side.
         """
         super().__init__(config, seeds)
-        checks.need(isinstance(device, Device), "device", device, "a Device, such as a preset")
+        checks.need(isinstance(device, DeviceModel), "device", device, "a preset or DeviceModel")
         self.device = device
         self._physical = _Physical(config, self.seeds, device, wires)
         self._memristors = self._physical
@@ -135,7 +135,7 @@ class _Physical(Memristors):
     """Devices of a preset where the twin looks for its own."""
 
     def __init__(
-        self, config: Config, seeds: NDArray[np.uint64], device: Device, wires: Wires | None
+        self, config: Config, seeds: NDArray[np.uint64], device: DeviceModel, wires: Wires | None
     ) -> None:
         super().__init__(config, seeds)
         curve = device.nonlinearity

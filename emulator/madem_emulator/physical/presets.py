@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from madem_emulator.physical.device import (
     CycleToCycle,
-    Device,
+    DeviceModel,
     LogDrift,
     Nonlinearity,
     Polynomial,
@@ -18,7 +18,7 @@ from madem_emulator.physical.device import (
     States,
 )
 
-IDEAL = Device(
+IDEAL = DeviceModel(
     name="ideal",
     g_min=1e-6,
     g_max=100e-6,
@@ -26,7 +26,7 @@ IDEAL = Device(
 )
 """A linear device without noise."""
 
-TAOX_HFOX_WU2018 = Device(
+TAOX_HFOX_WU2018 = DeviceModel(
     name="taox_hfox_wu2018",
     g_min=1e-6,
     g_max=10e-6,
@@ -52,7 +52,7 @@ TAOX_HFOX_WU2018 = Device(
 The read voltage is NeuroSim's default.
 """
 
-CMO_HFOX_2025 = Device(
+CMO_HFOX_2025 = DeviceModel(
     name="cmo_hfox_2025",
     g_min=8e-6,
     g_max=90e-6,
@@ -69,7 +69,7 @@ CMO_HFOX_2025 = Device(
 The source states more than 32 levels; the linear response in 32 pulses is declared.
 """
 
-CMO_HFOX_2025_FINE = Device(
+CMO_HFOX_2025_FINE = DeviceModel(
     name="cmo_hfox_2025_fine",
     g_min=CMO_HFOX_2025.g_min,
     g_max=CMO_HFOX_2025.g_max,
@@ -85,7 +85,7 @@ _NEURRAM_1S = Polynomial((0.348e-6, 16.030e-6, -43.853e-6, 45.393e-6, -16.815e-6
 _NEURRAM_1D = Polynomial((0.701e-6, 22.086e-6, -50.773e-6, 47.095e-6, -16.458e-6), 40e-6)
 _NEURRAM_2D = Polynomial((0.782e-6, 20.274e-6, -43.507e-6, 37.062e-6, -11.934e-6), 40e-6)
 
-HFOX_NEURRAM_2022 = Device(
+HFOX_NEURRAM_2022 = DeviceModel(
     name="hfox_neurram_2022",
     g_min=1e-6,
     g_max=40e-6,
@@ -102,7 +102,7 @@ HFOX_NEURRAM_2022 = Device(
 g_min and the linear response in 64 pulses are declared.
 """
 
-RRAM_MILO_2021 = Device(
+RRAM_MILO_2021 = DeviceModel(
     name="rram_milo_2021",
     g_min=50e-6,
     g_max=225e-6,
@@ -124,7 +124,7 @@ The curve was measured from 62.5 to 110 µS; beyond, it is the fit's assumption 
 linear at 225 µS. The linear response in 64 pulses is declared.
 """
 
-TAOX_64X64_HE2026 = Device(
+TAOX_64X64_HE2026 = DeviceModel(
     name="taox_64x64_he2026",
     g_min=0.0,
     g_max=150e-6,
@@ -155,7 +155,7 @@ ALL = {
 """Every preset by its name."""
 
 
-def get(name: str) -> Device:
+def get(name: str) -> DeviceModel:
     """The preset of that name; a ValueError lists them when there is none."""
     if name not in ALL:
         raise ValueError(f"preset is {name}, but must be one of {', '.join(ALL)}")

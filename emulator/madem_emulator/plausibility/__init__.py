@@ -1,1 +1,1 @@
-"""Whether what a board of chips says is what a sound board would say."""
+"""Are the codes of a board of chips plausible, given what its devices are?"""

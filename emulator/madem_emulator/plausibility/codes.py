@@ -1,4 +1,4 @@
-"""Are these codes those of a sound board? A test of a board of chips against the emulator.
+"""Are the codes of a board of chips plausible? A test of the board against the emulator.
 
 Every device is followed by `PARTICLES` copies of it that the emulator's own model of the preset
 pulses as the board pulses the real one. They start where a *probe* finds the device: each line
@@ -25,12 +25,12 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from madem_emulator.physical.checks import Floats
-from madem_emulator.physical.device import Device
+from madem_emulator.physical.device import DeviceModel
 from madem_emulator.physical.devices import DeviceArray
 from madem_emulator.twin.attached import Geometry, Pulse, Read
 
 ALARM = 1e-3
-"""Probability that a sound board is called unsound in a run."""
+"""Probability that the codes of a board in order are called implausible in a run."""
 PARTICLES = 256
 READS = 16
 """Readings that a probe averages."""
@@ -41,8 +41,8 @@ _BEYOND = 0.25
 """A device this share of the window above its top is shorted; one below half its bottom is open."""
 
 
-class UnsoundError(Exception):
-    """The codes are not those of a sound board; the message names the fault."""
+class ImplausibleError(Exception):
+    """The codes are not plausible for a board in order; the message names the fault."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Budget:
     probes: int
 
 
-class CodesTest:
+class PlausibilityTest:
     """Follows the devices of one board through a run.
 
     Attributes:
@@ -66,7 +66,7 @@ class CodesTest:
     """
 
     def __init__(
-        self, device: Device, geometry: Geometry, cards: int, budget: Budget, seed: int = 1
+        self, device: DeviceModel, geometry: Geometry, cards: int, budget: Budget, seed: int = 1
     ) -> None:
         """
         Args:
@@ -165,7 +165,7 @@ class CodesTest:
             forward, transposed: codes of all devices, as `chips.Card`: (cards, rows, columns).
 
         Raises:
-            UnsoundError: a fault, by its name.
+            ImplausibleError: a fault, by its name.
         """
         self._directions(forward, transposed)
         found = (forward + transposed) / 2
@@ -206,7 +206,7 @@ class CodesTest:
                 self._explain(forward, transposed, variance, columns, line)
                 for columns, line in suspects
             ]
-            raise UnsoundError(max(explained)[1])
+            raise ImplausibleError(max(explained)[1])
 
     def _silence(self, forward: Floats, transposed: Floats) -> None:
         for columns in (True, False):
@@ -221,8 +221,8 @@ class CodesTest:
             for line in np.flatnonzero(np.abs(sensed).max(axis=1) < _SILENT * usual):
                 name = f"{'column' if columns else 'row'} {line}"
                 if np.abs(driven[line]).max() < _SILENT * usual:
-                    raise UnsoundError(f"dead {name}: it neither drives nor gives current")
-                raise UnsoundError(f"dead {name}: its amplifier gives nothing")
+                    raise ImplausibleError(f"dead {name}: it neither drives nor gives current")
+                raise ImplausibleError(f"dead {name}: its amplifier gives nothing")
 
     def _explain(
         self, forward: Floats, transposed: Floats, variance: Floats, columns: bool, line: int
@@ -259,7 +259,7 @@ class CodesTest:
             faulty["open"] = found < bottom / 2
         for name, cells in faulty.items():
             for card, row, column in np.argwhere(cells)[:1]:
-                raise UnsoundError(f"{name} device: card {card}, row {row}, column {column}")
+                raise ImplausibleError(f"{name} device: card {card}, row {row}, column {column}")
 
     def _drift(self, found: Floats) -> None:
         """Devices without pulses must stay where they are, in the mean."""
@@ -273,7 +273,7 @@ class CodesTest:
         self.tests += 1
         if 2 * stats.norm.sf(abs(z)) < self._of_a_probe:
             share = 100 * mean / self._geometry.span
-            raise UnsoundError(
+            raise ImplausibleError(
                 f"slow drift: devices without pulses moved by {share:+.2f} % of their window"
             )
 
@@ -301,8 +301,8 @@ class CodesTest:
         card, row, column = (int(n) for n in worst)
         where = f"card {card}, row {row}, column {column}"
         if self._pulses[worst] and still[worst]:
-            raise UnsoundError(f"stuck device: {where} does not move under pulses")
-        raise UnsoundError(
+            raise ImplausibleError(f"stuck device: {where} does not move under pulses")
+        raise ImplausibleError(
             f"device at {where}: it is at {found[worst]:.0f} codes,"
             f" {self._mean[worst]:.0f} ± {np.sqrt(self._variance[worst]):.0f} were expected"
         )

@@ -74,7 +74,7 @@ def run(spec: str, design: str, _progress: Any) -> tuple[dict[str, Any], Table]:
 
 
 def _measure(
-    design: str, chips: designs.Board, device: Device, work: Callable[[], object]
+    design: str, chips: designs.ArrayBoard, device: Device, work: Callable[[], object]
 ) -> dict[str, float]:
     """Rates by the device's own busy time."""
 
@@ -101,7 +101,7 @@ def _measure(
 
 
 @contextlib.contextmanager
-def _bench(design: str) -> Iterator[tuple[designs.Board, Device]]:
+def _bench(design: str) -> Iterator[tuple[designs.ArrayBoard, Device]]:
     """Real firmware on a board whose chips this process holds."""
     if reason := why_no_emulated_board("unix"):
         raise BoardError(reason)

@@ -19,10 +19,10 @@ from madem.verify import lock_step
 from madem_emulator.physical import presets
 
 if TYPE_CHECKING:
-    from madem.verify.plausibility import Soundness
+    from madem.verify.plausibility import PlausibilityCheck
 
 
-_ANSWERS = ("device and twin differ", "the board is not sound")
+_ANSWERS = ("device and twin differ", "the codes of the board are not plausible")
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -70,25 +70,25 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
         device.configure(plan.settings.integers(), plan.design)
         if flip:
             device.flip(*flip)
-        sound = None
+        check = None
         if chips:
             lock = recorded.RecordedLockStep(device, plan.design, steps)
-            sound = _soundness(lock, args.preset, steps, steps)
+            check = _plausibility(lock, args.preset, steps, steps)
         else:
             lock = StreamLockStep(device, task) if stream else lock_step.LockStep(device)
         run = session.Run(task, plan, device.config, args.board, args.preset, args.frontend)
         what = f"verifying {task.name}"
-        mismatch = _probe(sound)
+        mismatch = _probe(check)
         mismatch = mismatch or training.train(run, lock, terminal, what, args.samples, strike)
-        mismatch = mismatch or _probe(sound)
+        mismatch = mismatch or _probe(check)
         if mismatch is None:
             session.finish(run, device)
     if args.json:
-        tested = {"code_tests": sound.test.tests} if sound else {}
+        tested = {"code_tests": check.test.tests} if check else {}
         session.write_json(args.json, run.to_json() | lock_step.report(lock, mismatch) | tested)
     counts = f"{lock.steps:,} steps, {lock.compared:,} values compared"
-    if sound:
-        counts += f", {sound.test.tests:,} tests of codes"
+    if check:
+        counts += f", {check.test.tests:,} tests of codes"
     if mismatch is not None:
         terminal.say(
             f"[bold red]{_ANSWERS[mismatch.phase == 'codes']}[/] after {counts}: {mismatch}"
@@ -98,23 +98,23 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
     return 0
 
 
-def _soundness(
+def _plausibility(
     lock: recorded.RecordedLockStep, preset: str, samples: int, predictions: int
-) -> Soundness:
+) -> PlausibilityCheck:
     # Imported only here, because scipy takes its time.
-    from madem.verify.plausibility import Soundness
+    from madem.verify.plausibility import PlausibilityCheck
 
     try:
-        return Soundness(lock, presets.get(preset), samples, predictions)
+        return PlausibilityCheck(lock, presets.get(preset), samples, predictions)
     except ValueError as error:
         raise TaskError(str(error)) from None
 
 
-def _probe(sound: Soundness | None) -> lock_step.Mismatch | None:
+def _probe(check: PlausibilityCheck | None) -> lock_step.Mismatch | None:
     """What a probe of the chips finds."""
     try:
-        if sound:
-            sound.probe()
+        if check:
+            check.probe()
     except lock_step.DiffersError as error:
         return error.mismatch
     return None

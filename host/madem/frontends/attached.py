@@ -10,7 +10,7 @@ from madem.errors import TaskError
 from madem.learners.state import State
 from madem_emulator.designs import faults
 from madem_emulator.physical import presets
-from madem_emulator.physical.device import Device
+from madem_emulator.physical.device import DeviceModel
 
 DESIGNS = ("maker8x8", "lab64x64")
 """Board designs: firmware/madem/board_NAME.py drives them."""
@@ -20,7 +20,7 @@ _OF_THE_PRESET = ("bits", "cycle_to_cycle", "device_to_device", "read_noise", "s
 _NOT_YET = ("strike", "novelty")
 
 
-def device_of(args: argparse.Namespace) -> Device:
+def device_of(args: argparse.Namespace) -> DeviceModel:
     """The preset of the devices behind the chips; fills in the default design and preset.
 
     Raises:
@@ -45,7 +45,7 @@ def device_of(args: argparse.Namespace) -> Device:
     return presets.get(args.preset)
 
 
-def as_conductances(saved: State, device: Device) -> State:
+def as_conductances(saved: State, device: DeviceModel) -> State:
     """A state whose devices are what the chips measure: 200 a window, from 0 S on.
 
     One of the emulated front end counts from the lower end of the window, and some of its devices

@@ -20,7 +20,7 @@ from madem.frontends.chips import Card, Chips
 from madem.learners.device import Device
 from madem_emulator.designs import GEOMETRIES
 from madem_emulator.designs.faults import resistors
-from madem_emulator.physical.device import Device as Kind
+from madem_emulator.physical.device import DeviceModel
 from madem_emulator.twin.config import Settings
 
 Floats = NDArray[np.float64]
@@ -79,7 +79,7 @@ class _Bench:
 
     device: Device
     design: str
-    kind: Kind
+    kind: DeviceModel
     card: int
     resistors: bool
     chips: Chips
@@ -105,7 +105,7 @@ class _Bench:
 
 
 def examine(
-    device: Device, design: str, kind: Kind, card: int = 0, resistors: bool = False
+    device: Device, design: str, kind: DeviceModel, card: int = 0, resistors: bool = False
 ) -> Iterator[Check]:
     """Look at a board of chips; ends with the first step that fails.
 

@@ -9,12 +9,12 @@ from typing import Any
 
 from madem.errors import TaskError
 from madem_emulator.physical import presets
-from madem_emulator.physical.device import CycleToCycle, Device, DeviceToDevice, Faults
+from madem_emulator.physical.device import CycleToCycle, DeviceModel, DeviceToDevice, Faults
 
 DEFAULT = presets.TAOX_64X64_HE2026.name
 
 
-def device_of(args: argparse.Namespace) -> Device:
+def device_of(args: argparse.Namespace) -> DeviceModel:
     """The preset with what other options change of it; fills in the default preset.
 
     Raises:
@@ -56,6 +56,6 @@ def options_of(args: argparse.Namespace) -> dict[str, Any]:
     return {name: getattr(args, name) for name in _OPTIONS}
 
 
-def weight_bits(device: Device) -> int:
+def weight_bits(device: DeviceModel) -> int:
     """Bits that tell a recipe how far one pulse moves the device, 2…8."""
     return min(8, max(2, round(math.log2(device.pulses.pulses_set + 1))))

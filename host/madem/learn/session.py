@@ -24,7 +24,7 @@ from madem.learn import train
 from madem.learners import state
 from madem.learners.device import Device, Learner, TwinLearner, Written, connect
 from madem.learners.stream import StreamDevice, StreamTwin, board_of
-from madem_emulator.physical.device import Device as Memristor
+from madem_emulator.physical.device import DeviceModel
 from madem_emulator.twin.config import Config, Settings
 
 TWIN = "twin"
@@ -185,7 +185,7 @@ def settings_of(settings: Settings, config: Config) -> Settings:
 
 
 def _learner(
-    device: Device | None, config: Config, task: Task, memristor: Memristor | None
+    device: Device | None, config: Config, task: Task, memristor: DeviceModel | None
 ) -> Device | TwinLearner | StreamDevice | StreamTwin:
     """What takes the samples of `task.feed`."""
     if device is not None:

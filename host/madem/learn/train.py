@@ -16,7 +16,7 @@ from madem.errors import TaskError
 from madem.learn.recall import LOOKS, recall, words_right
 from madem.learners.device import Learner
 from madem.learners.stream import board_of
-from madem_emulator.physical.device import Device
+from madem_emulator.physical.device import DeviceModel
 from madem_emulator.twin.config import Config, Settings, stuck_limit
 from madem_emulator.twin.twin import MAX_TRAIN
 
@@ -45,7 +45,7 @@ class Recipe:
     """Factor on the stride after each pass."""
     earlier: int = 0
     """Passes left out at the start: the first pass is the one that would come after them."""
-    device: Device | None = None
+    device: DeviceModel | None = None
     """What the twin's array is made of; None: the integer crossbar."""
     design: str = ""
     """Board of chips that holds the weights; "": the emulated front end."""

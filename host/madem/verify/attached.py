@@ -1,8 +1,8 @@
 """Level 2 of the verification: a board of chips in lock step with the twin of its digital side.
 
 The device sends the codes that its chips gave (CODES of docs/reference/link.md). The twin replays
-on them everything that is digital, bit for bit. Whether the codes are those of a sound board is for
-`codes_test` to say.
+on them everything that is digital, bit for bit. Whether the codes are plausible is for
+`madem.verify.plausibility` to say.
 """
 
 from __future__ import annotations

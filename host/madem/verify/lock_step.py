@@ -31,7 +31,7 @@ class Mismatch:
     step: int
     phase: str
     """free, plus, minus, weights, answer or prediction; of a board of chips also schedule (other
-    reads or pulses than the twin's) or codes (readings that are not those of a sound board)."""
+    reads or pulses than the twin's) or codes (readings that are not plausible)."""
     layer: int
     """Unit layer of an activity, weight layer of a device or accumulator; both count from 1."""
     cell: str

@@ -1,4 +1,4 @@
-"""Whether the codes of a board of chips are those of a sound board, while it is verified."""
+"""Are the codes of a board of chips plausible? Tested while it is verified."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import numpy as np
 from madem.frontends.chips import Chips
 from madem.verify.attached import RecordedLockStep
 from madem.verify.lock_step import DiffersError, Mismatch
-from madem_emulator.physical.device import Device as Memristor
-from madem_emulator.plausibility.codes import READS, Budget, CodesTest, UnsoundError
+from madem_emulator.physical.device import DeviceModel
+from madem_emulator.plausibility.codes import READS, Budget, ImplausibleError, PlausibilityTest
 from madem_emulator.twin.attached import Geometry, Place, Pulse, places
 from madem_emulator.twin.config import Config, Rule
 
@@ -18,11 +18,11 @@ _OVERHEAD = 200
 """What a sample costs beside its codes, in codes."""
 
 
-class Soundness:
-    """Probes a board between samples and tests what it says in them."""
+class PlausibilityCheck:
+    """Probes a board between samples, and tests the codes that it gives during them."""
 
     def __init__(
-        self, lock: RecordedLockStep, memristor: Memristor, samples: int, predictions: int
+        self, lock: RecordedLockStep, memristor: DeviceModel, samples: int, predictions: int
     ) -> None:
         """
         Args:
@@ -42,7 +42,7 @@ class Soundness:
             probes=4 + (samples + predictions) // self._interval + predictions // 100,
         )
         self._chips = Chips(lock.device, geometry)
-        self.test = CodesTest(memristor, geometry, self._cards, budget, config.seed)
+        self.test = PlausibilityTest(memristor, geometry, self._cards, budget, config.seed)
         self._lock = lock
         self._since = 0
         lock.heard = self._hear
@@ -52,7 +52,7 @@ class Soundness:
         """Measure all devices and test what is found.
 
         Raises:
-            DiffersError: the board is not sound.
+            DiffersError: what the board says is not plausible.
         """
         self._since = 0
         cards = [self._chips.card(n, reads=READS) for n in range(self._cards)]
@@ -61,7 +61,7 @@ class Soundness:
                 np.array([card.forward for card in cards]),
                 np.array([card.transposed for card in cards]),
             )
-        except UnsoundError as error:
+        except ImplausibleError as error:
             raise self._differs(str(error)) from None
 
     def _rest(self) -> None:

@@ -7,7 +7,7 @@ from madem_emulator.designs import GEOMETRIES
 from madem_emulator.designs.faults import Fault, Faults, parse
 from madem_emulator.physical import presets
 from madem_emulator.physical.crossbar import Crossbar
-from madem_emulator.plausibility.codes import Budget, CodesTest
+from madem_emulator.plausibility.codes import Budget, PlausibilityTest
 from madem_emulator.wiring.bus import Bus
 
 DEVICE = presets.IDEAL
@@ -145,4 +145,4 @@ def test_a_share_of_the_devices_is_stuck_and_drift_takes_from_all() -> None:
 
 def test_a_preset_whose_codes_are_no_sums_is_refused() -> None:
     with pytest.raises(ValueError, match="rram_milo_2021 can't be tested"):
-        CodesTest(presets.RRAM_MILO_2021, GEOMETRIES["maker8x8"], 1, Budget(1, 1))
+        PlausibilityTest(presets.RRAM_MILO_2021, GEOMETRIES["maker8x8"], 1, Budget(1, 1))

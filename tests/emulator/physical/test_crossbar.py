@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from madem_emulator import Crossbar, Device, presets
+from madem_emulator import Crossbar, DeviceModel, presets
 from madem_emulator.physical.crossbar import Cell
 from madem_emulator.physical.device import (
     CycleToCycle,
@@ -28,7 +28,7 @@ BENT = replace(
 )
 
 
-def spread(shape: tuple[int, ...], device: Device = IDEAL, seed: int = 1) -> np.ndarray:
+def spread(shape: tuple[int, ...], device: DeviceModel = IDEAL, seed: int = 1) -> np.ndarray:
     return np.random.default_rng(seed).uniform(device.g_min, device.g_max, shape)
 
 
@@ -92,7 +92,7 @@ def test_a_nonlinear_device_draws_more_current_at_high_voltage() -> None:
 # Pulses
 
 
-def level_by_level(g: float, count: int, device: Device) -> float:
+def level_by_level(g: float, count: int, device: DeviceModel) -> float:
     """One pulse after another, from the published curve: find n on it, go to n + 1."""
     p = device.pulses
     up = count > 0
@@ -135,7 +135,7 @@ def test_a_linear_device_takes_equal_steps_both_ways() -> None:
 
 
 @pytest.mark.parametrize("device", [IDEAL, BENT.without("retention")])
-def test_all_ways_to_pulse_agree(device: Device) -> None:
+def test_all_ways_to_pulse_agree(device: DeviceModel) -> None:
     counts = np.random.default_rng(2).integers(-5, 6, (6, 7))
     arrays = [Crossbar(6, 7, device) for _ in range(3)]
     for xbar in arrays:

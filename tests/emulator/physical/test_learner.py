@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from madem.data.registry import load_task
 from madem.learn import train as learn
-from madem_emulator import Crossbar, Device, presets
+from madem_emulator import Crossbar, DeviceModel, presets
 from madem_emulator.physical.device import (
     CycleToCycle,
     DeviceToDevice,
@@ -57,7 +57,7 @@ def train_a_little(twin: PhysicalTwin, samples: int = 30) -> None:
         (presets.TAOX_64X64_HE2026, Wires(20.0, 30.0, 100.0, 50.0)),
     ],
 )
-def test_sums_are_the_currents_of_the_array(device: Device, wires: Wires | None) -> None:
+def test_sums_are_the_currents_of_the_array(device: DeviceModel, wires: Wires | None) -> None:
     """After learning, too: what is kept per coupling follows the pulses."""
     twin = PhysicalTwin(SMALL, device, [1, 2], wires)
     train_a_little(twin)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from madem_emulator import Crossbar, presets
 from madem_emulator.physical import write_drop
 from madem_emulator.physical.crossbar import Cell
-from madem_emulator.physical.device import Device, PulseResponse
+from madem_emulator.physical.device import DeviceModel, PulseResponse
 from madem_emulator.physical.wires import Wires
 
 from ..spice import device_voltages, needs_ngspice
@@ -175,6 +175,6 @@ def test_write_verify_takes_more_pulses_behind_long_wires() -> None:
     ("device", "wires", "message"),
     [(DEVICE, None, "wires is None"), (presets.IDEAL, WIRES, "half_select is 0")],
 )
-def test_what_is_missing_is_named(device: Device, wires: Wires | None, message: str) -> None:
+def test_what_is_missing_is_named(device: DeviceModel, wires: Wires | None, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Crossbar(2, 2, device, wires=wires, pulses_lose=True)

@@ -19,19 +19,20 @@ from ..conftest import board_with
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the emulated board needs Linux")
 
+Bench = tuple[maker8x8.ArrayBoard, Device]
 SIZES = (10, 6, 3)  # two cards down and two across, then one
 SETTINGS = Settings(sizes=SIZES, weight_bits=7, w_max=(0.3, 0.2))
 
 
 @pytest.fixture(scope="module")
-def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[maker8x8.Board, Device]]:
+def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     """Real firmware on a board whose chips this process holds."""
-    chips = maker8x8.Board(presets.TAOX_HFOX_WU2018, seed=3)
+    chips = maker8x8.ArrayBoard(presets.TAOX_HFOX_WU2018, seed=3)
     with board_with(chips.bus, tmp_path_factory.mktemp("flash")) as opened:
         yield chips, connect(opened, deploy_firmware=True)
 
 
-def weights(chips: maker8x8.Board, k: int) -> np.ndarray:
+def weights(chips: maker8x8.ArrayBoard, k: int) -> np.ndarray:
     """P − N of a weight layer as (bit lines, word lines and bias), in windows."""
     m, n = SIZES[k], SIZES[k + 1]
     across, down = -(-n // 4), -(-(m + 1) // 8)
@@ -41,7 +42,7 @@ def weights(chips: maker8x8.Board, k: int) -> np.ndarray:
     return ((g[:, 0::2] - g[:, 1::2]) / chips.device.window)[: m + 1, :n].T
 
 
-def test_it_reads_what_the_devices_hold(bench: tuple[maker8x8.Board, Device]) -> None:
+def test_it_reads_what_the_devices_hold(bench: Bench) -> None:
     chips, device = bench
     device.configure(SETTINGS.integers(), "maker8x8")
     for k in (0, 1):
@@ -53,7 +54,7 @@ def test_it_reads_what_the_devices_hold(bench: tuple[maker8x8.Board, Device]) ->
     assert chips.misuse == []
 
 
-def test_a_free_phase_settles_where_the_weights_say(bench: tuple[maker8x8.Board, Device]) -> None:
+def test_a_free_phase_settles_where_the_weights_say(bench: Bench) -> None:
     """Forward and transposed reads through the same devices, against a model in floats."""
     chips, device = bench
     device.configure(SETTINGS.integers(), "maker8x8")
@@ -70,7 +71,7 @@ def test_a_free_phase_settles_where_the_weights_say(bench: tuple[maker8x8.Board,
     assert chips.misuse == []
 
 
-def test_pulses_go_to_the_couplings_that_change(bench: tuple[maker8x8.Board, Device]) -> None:
+def test_pulses_go_to_the_couplings_that_change(bench: Bench) -> None:
     """One sample, learned again and again: its output wins, and no chip is misused."""
     chips, device = bench
     device.configure(SETTINGS.integers(), "maker8x8")
@@ -86,9 +87,7 @@ def test_pulses_go_to_the_couplings_that_change(bench: tuple[maker8x8.Board, Dev
     assert all(chip.misuse == [] for chip in (*chips.dacs, chips.row_adc, chips.column_adc))
 
 
-def test_what_only_the_emulated_front_end_has_is_refused(
-    bench: tuple[maker8x8.Board, Device],
-) -> None:
+def test_what_only_the_emulated_front_end_has_is_refused(bench: Bench) -> None:
     _, device = bench
     config = SETTINGS.integers()
     device.configure(config, "maker8x8")
@@ -104,7 +103,7 @@ def test_what_only_the_emulated_front_end_has_is_refused(
         device.configure(Settings(sizes=(200, 200, 4)).integers(), "maker8x8")
 
 
-def test_faults_of_the_bus_are_named(bench: tuple[maker8x8.Board, Device]) -> None:
+def test_faults_of_the_bus_are_named(bench: Bench) -> None:
     chips, device = bench
     config = SETTINGS.integers()
     dac = chips.dacs[2]

@@ -36,13 +36,16 @@ class Changing(faults.Faults):
         self._held.clear()
 
 
+Bench = tuple[maker8x8.ArrayBoard, Changing, Device]
+
+
 @pytest.fixture(scope="module")
 def bench(
     tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[tuple[maker8x8.Board, Changing, Device]]:
+) -> Iterator[Bench]:
     """Real firmware on a board whose chips this process holds."""
     injected = Changing()
-    chips = maker8x8.Board(KIND, 3, injected)
+    chips = maker8x8.ArrayBoard(KIND, 3, injected)
     with board_with(chips.bus, tmp_path_factory.mktemp("flash")) as opened:
         yield chips, injected, connect(opened, deploy_firmware=True)
 
@@ -60,7 +63,7 @@ def failure(device: Device, card: int = 0) -> Check:
     return found[-1]
 
 
-def test_a_board_in_order_passes_every_step(bench: tuple[maker8x8.Board, Changing, Device]) -> None:
+def test_a_board_in_order_passes_every_step(bench: Bench) -> None:
     chips, _, device = bench
     g = 1e6 * chips.card(0).conductances
     found = steps(device)
@@ -87,7 +90,7 @@ def test_a_board_in_order_passes_every_step(bench: tuple[maker8x8.Board, Changin
     ],
 )
 def test_faults_of_lines_and_devices_are_named(
-    bench: tuple[maker8x8.Board, Changing, Device], fault: str, step: str, said: str
+    bench: Bench, fault: str, step: str, said: str
 ) -> None:
     _, injected, device = bench
     injected.become(fault)
@@ -112,7 +115,7 @@ def test_faults_of_lines_and_devices_are_named(
     ],
 )
 def test_faults_of_chips_and_levels_are_named(
-    bench: tuple[maker8x8.Board, Changing, Device],
+    bench: Bench,
     monkeypatch: pytest.MonkeyPatch,
     problem: str,
     step: str,

@@ -20,20 +20,21 @@ from ..conftest import board_with
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the emulated board needs Linux")
 
+Bench = tuple[lab64x64.ArrayBoard, Device]
 DESIGN = "lab64x64"
 SIZES = (70, 40, 3)  # two cards down and two across, then one
 SETTINGS = Settings(sizes=SIZES, weight_bits=7, w_max=(0.3, 0.2))
 
 
 @pytest.fixture(scope="module")
-def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[lab64x64.Board, Device]]:
+def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     """Real firmware on a board whose chips this process holds."""
-    chips = lab64x64.Board(presets.TAOX_HFOX_WU2018, seed=3)
+    chips = lab64x64.ArrayBoard(presets.TAOX_HFOX_WU2018, seed=3)
     with board_with(chips.bus, tmp_path_factory.mktemp("flash")) as opened:
         yield chips, connect(opened, deploy_firmware=True)
 
 
-def conductances(chips: lab64x64.Board, k: int) -> np.ndarray:
+def conductances(chips: lab64x64.ArrayBoard, k: int) -> np.ndarray:
     """Of a weight layer in windows, (bit lines, P and N, word lines and bias)."""
     m, n = SIZES[k], SIZES[k + 1]
     first = (0, 4)[k]
@@ -43,11 +44,11 @@ def conductances(chips: lab64x64.Board, k: int) -> np.ndarray:
     return g[: m + 1, : 2 * n].T.reshape(n, 2, m + 1)
 
 
-def no_misuse(chips: lab64x64.Board) -> bool:
+def no_misuse(chips: lab64x64.ArrayBoard) -> bool:
     return not chips.misuse and not any(chip.misuse for chip in chips.chips)
 
 
-def test_it_reads_what_the_devices_hold(bench: tuple[lab64x64.Board, Device]) -> None:
+def test_it_reads_what_the_devices_hold(bench: Bench) -> None:
     chips, device = bench
     device.configure(SETTINGS.integers(), DESIGN)
     for k in (0, 1):
@@ -58,7 +59,7 @@ def test_it_reads_what_the_devices_hold(bench: tuple[lab64x64.Board, Device]) ->
     assert no_misuse(chips)
 
 
-def test_a_free_phase_settles_where_the_weights_say(bench: tuple[lab64x64.Board, Device]) -> None:
+def test_a_free_phase_settles_where_the_weights_say(bench: Bench) -> None:
     """Forward and transposed reads through the same devices, against a model in floats."""
     chips, device = bench
     device.configure(SETTINGS.integers(), DESIGN)
@@ -76,7 +77,7 @@ def test_a_free_phase_settles_where_the_weights_say(bench: tuple[lab64x64.Board,
     assert no_misuse(chips)
 
 
-def test_pulses_reach_only_the_devices_that_change(bench: tuple[lab64x64.Board, Device]) -> None:
+def test_pulses_reach_only_the_devices_that_change(bench: Bench) -> None:
     chips, device = bench
     device.configure(SETTINGS.integers(), DESIGN)
     x = np.zeros((1, SIZES[0]), np.uint8)
@@ -93,7 +94,7 @@ def test_pulses_reach_only_the_devices_that_change(bench: tuple[lab64x64.Board, 
     assert no_misuse(chips)
 
 
-def test_faults_of_chips_and_lines_are_named(bench: tuple[lab64x64.Board, Device]) -> None:
+def test_faults_of_chips_and_lines_are_named(bench: Bench) -> None:
     chips, device = bench
     config = SETTINGS.integers()
 
@@ -127,9 +128,7 @@ def test_faults_of_chips_and_lines_are_named(bench: tuple[lab64x64.Board, Device
     chips.misuse.clear()
 
 
-def test_write_verify_brings_devices_where_a_state_wants_them(
-    bench: tuple[lab64x64.Board, Device],
-) -> None:
+def test_write_verify_brings_devices_where_a_state_wants_them(bench: Bench) -> None:
     """A pulse of this preset goes astray by 3.7 % of the window; the tolerance is 3 %."""
     chips, device = bench
     config = Settings(sizes=(66, 4), weight_bits=7).integers()
@@ -151,7 +150,7 @@ def test_write_verify_brings_devices_where_a_state_wants_them(
 
 def test_a_set_ends_where_the_gate_lets_no_more_current_through() -> None:
     """Transactions by hand: gates at 0.9 V limit 16 µA, at 1.8 V that is 8.9 µS."""
-    chips = lab64x64.Board(presets.TAOX_HFOX_WU2018, seed=1)
+    chips = lab64x64.ArrayBoard(presets.TAOX_HFOX_WU2018, seed=1)
     bus = chips.bus
 
     def send(pin: int, *data: int) -> None:

@@ -14,7 +14,7 @@ from madem.errors import DeviceError
 from madem.learners.device import Device, connect
 from madem.verify.attached import RecordedLockStep, record
 from madem.verify.lock_step import DiffersError
-from madem.verify.plausibility import Soundness
+from madem.verify.plausibility import PlausibilityCheck
 from madem_emulator.designs import GEOMETRIES, faults, maker8x8
 from madem_emulator.physical import presets
 from madem_emulator.twin.attached import Pulse, Read, parse
@@ -24,14 +24,14 @@ from ..conftest import board_with
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the emulated board needs Linux")
 
-Bench = tuple[maker8x8.Board, Device]
+Bench = tuple[maker8x8.ArrayBoard, Device]
 SMALL = (7, 4)
 
 
 @pytest.fixture(scope="module")
 def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     """Real firmware on a board whose chips this process holds."""
-    chips = maker8x8.Board(presets.TAOX_HFOX_WU2018, seed=3)
+    chips = maker8x8.ArrayBoard(presets.TAOX_HFOX_WU2018, seed=3)
     with board_with(chips.bus, tmp_path_factory.mktemp("flash")) as opened:
         yield chips, connect(opened, deploy_firmware=True)
 
@@ -166,14 +166,14 @@ def test_events_that_are_cut_are_refused() -> None:
             parse(whole[:cut], geometry)
 
 
-# --- are the codes those of a sound board? ------------------------------------------------------
+# --- are the codes plausible? ---------------------------------------------------------------------
 
 
-def sound(bench: Bench, run: int, count: int, *injected: str) -> str | None:
+def found_in_run(bench: Bench, run: int, count: int, *injected: str) -> str | None:
     """What is found in a run on new cards; None: nothing."""
     settings = Settings(sizes=SMALL, weight_bits=7, seed=run + 1)
     lock = fresh(bench, settings, run, *injected)
-    watch = Soundness(lock, bench[0].device, count, 20)
+    watch = PlausibilityCheck(lock, bench[0].device, count, 20)
     x, y = samples(settings, count, run)
     try:
         watch.probe()
@@ -203,13 +203,13 @@ def sound(bench: Bench, run: int, count: int, *injected: str) -> str | None:
     ],
 )
 def test_each_fault_is_found_and_named(bench: Bench, fault: str, named: str) -> None:
-    found = sound(bench, 0, 400 if "stuck" in fault else 60, fault)
+    found = found_in_run(bench, 0, 400 if "stuck" in fault else 60, fault)
     assert re.match(f"codes: {named}", found or ""), found
 
 
-def test_no_alarm_in_sound_runs(bench: Bench) -> None:
+def test_no_alarm_where_nothing_is_wrong(bench: Bench) -> None:
     """bench/false_alarms.py measures the rate, at most 1 in 1000: one of 4 runs with 0.4 %."""
-    assert sum(sound(bench, run, 60) is not None for run in range(4)) <= 1
+    assert sum(found_in_run(bench, run, 60) is not None for run in range(4)) <= 1
 
 
 def test_the_command_verifies_a_board_of_chips(
@@ -232,6 +232,6 @@ def test_the_command_verifies_a_board_of_chips(
     result = json.loads(found.read_text())
     assert result["first_mismatch"]["phase"] == "codes"
     assert "wrong gain: column 3" in result["first_mismatch"]["cell"]
-    assert "the board is not sound" in capsys.readouterr().out
+    assert "the codes of the board are not plausible" in capsys.readouterr().out
     assert main([*command, "--inject", "state:9"]) == 1
     assert json.loads(found.read_text())["first_mismatch"]["step"] == 9
