@@ -1,12 +1,71 @@
-"""What all tests need."""
+"""What all tests need, and what becomes of a test whose judge is missing.
 
+A test names what it can't do without in its marker `needs`; no other skip exists. On a user's
+computer it is skipped, and the summary at the end has the command that mends it. With
+MADEM_NO_SKIP=1, as in .ci/run, it fails.
+"""
+
+import functools
+import os
+import shutil
 import signal
+from pathlib import Path
 
 import pytest
+
+from madem.boards.deploy import deploy
+from madem.boards.open import open_board, why_no_emulated_board
 
 # A script that starts the tests in the background has them ignore Ctrl-C, and so would the
 # programs that they interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+_BROWSERS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
+CHROMIUM = next(filter(None, map(shutil.which, _BROWSERS)), None)
+MICROBIT_FIRMWARE = Path("/usr/share/firmware-microbit-micropython/firmware.hex")
+
+_BOARDS = ("unix", "unix32", "qemu", "rp2040")
+_PREPARE = "emulator/prepare/build_micropython.sh"
+# Debian's packages, and whether what they bring is there.
+_PACKAGES = {
+    "ngspice": shutil.which("ngspice"),
+    "chromium-headless-shell": CHROMIUM,
+    "qemu-system-arm": shutil.which("qemu-system-arm"),
+    "firmware-microbit-micropython": MICROBIT_FIRMWARE.is_file(),
+    "bash": shutil.which("bash"),
+    "zsh": shutil.which("zsh"),
+    "fish": shutil.which("fish"),
+}
+
+
+@functools.cache
+def _missing(name: str) -> str | None:
+    """Why a test can't have `name`, and the command that mends it; None when it can."""
+    if name in _PACKAGES:
+        return None if _PACKAGES[name] else f"{name} is missing: sudo apt-get install {name}"
+    board = name.removeprefix("frozen ")
+    if board not in _BOARDS:
+        raise ValueError(f"no test can need {name!r}")
+    reason = why_no_emulated_board(board)
+    if reason or board == name:
+        return reason
+    with open_board(board) as opened:
+        if deploy(opened, dry_run=True).form == "frozen":
+            return None
+    return f"another firmware is frozen into the board {board}: run {_PREPARE} {board}"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    names = ", ".join([*_BOARDS, *(f"frozen {board}" for board in _BOARDS[1:]), *_PACKAGES])
+    config.addinivalue_line("markers", f"needs(*names): what a test can't do without: {names}")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    for marker in item.iter_markers("needs"):
+        for reason in filter(None, map(_missing, marker.args)):
+            if os.environ.get("MADEM_NO_SKIP"):
+                pytest.fail(reason, pytrace=False)
+            pytest.skip(reason)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -11,7 +11,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from madem_emulator.boards.prepared import find_unix32
-from madem_emulator.boards.process import EmulatedBoardError
 from madem_emulator.boards.unix import find_micropython
 from madem_emulator.twin.features import TwinFeatures
 from madem_emulator.twin.pipeline import Pipeline
@@ -20,14 +19,16 @@ _ROOT = Path(__file__).parents[2]
 _DEVICE = Path(__file__).parent / "device"
 
 
-@pytest.fixture(scope="module", params=["64 bits", "32 bits"])
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param(find_micropython, marks=pytest.mark.needs("unix"), id="64 bits"),
+        pytest.param(find_unix32, marks=pytest.mark.needs("unix32"), id="32 bits"),
+    ],
+)
 def device(request: pytest.FixtureRequest) -> Iterator["subprocess.Popen[str]"]:
-    try:
-        binary = find_micropython() if request.param == "64 bits" else find_unix32()
-    except EmulatedBoardError as reason:
-        pytest.skip(str(reason))
     process = subprocess.Popen(
-        [binary, "-X", "heapsize=8M", str(_DEVICE / "stream_features_server.py")],
+        [request.param(), "-X", "heapsize=8M", str(_DEVICE / "stream_features_server.py")],
         env=os.environ | {"MICROPYPATH": f"{_ROOT / 'firmware'}:.frozen"},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

@@ -13,10 +13,8 @@ from madem.boards import deploy
 from madem.boards.open import open_board
 from madem.boards.repl import Repl
 from madem.errors import BoardError
-from madem_emulator.boards.process import EmulatedBoardError
-from madem_emulator.boards.qemu import find_image
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.needs("qemu")]
 
 _DEVICE = Path(__file__).parent / "device"
 _CHECKS = ("kernels_inner_checks", "kernels_checks")
@@ -24,10 +22,6 @@ _CHECKS = ("kernels_inner_checks", "kernels_checks")
 
 @pytest.fixture(scope="module")
 def repl() -> Iterator[Repl]:
-    try:
-        find_image()
-    except EmulatedBoardError as reason:
-        pytest.skip(str(reason))
     with open_board("qemu:heap=1M") as board:
         deploy.deploy(board)
         with Repl(board.port, board.name) as repl:

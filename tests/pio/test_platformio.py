@@ -17,7 +17,7 @@ import pytest
 from madem.boards.catalogue import BY_NAME
 from madem.boards.firmware import architecture
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the emulated board needs Linux")
+pytestmark = pytest.mark.needs("unix")
 
 ROOT = Path(__file__).parents[2]
 PIO = Path(sys.executable).with_name("pio")

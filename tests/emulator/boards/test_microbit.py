@@ -4,9 +4,7 @@ import ast
 import os
 import random
 import re
-import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,9 +13,9 @@ import serial
 
 from madem_emulator.twin.config import Config, Settings
 
+from ...conftest import MICROBIT_FIRMWARE
 from ..scalar_reference import Board
 
-_FIRMWARE = Path("/usr/share/firmware-microbit-micropython/firmware.hex")
 _PROGRAM = Path(__file__).parents[2] / "firmware" / "microbit" / "network.py"
 
 SIZES = (8, 4)
@@ -61,17 +59,13 @@ class Prompt:
 @pytest.fixture
 def prompt() -> Iterator[Prompt]:
     """A micro:bit: MicroPython 1.9.2 on a Cortex-M0 with 16 KB of RAM."""
-    if sys.platform != "linux" or shutil.which("qemu-system-arm") is None:
-        pytest.skip("needs qemu-system-arm")
-    if not _FIRMWARE.is_file():
-        pytest.skip("needs Debian's package firmware-microbit-micropython")
     from madem_emulator.boards.process import killed_with_parent, open_port
 
     master, slave = open_port()
     with subprocess.Popen(
         [
             *("qemu-system-arm", "-machine", "microbit", "-nodefaults", "-display", "none"),
-            *("-device", f"loader,file={_FIRMWARE}", "-monitor", "none"),
+            *("-device", f"loader,file={MICROBIT_FIRMWARE}", "-monitor", "none"),
             *("-add-fd", f"fd={master},set=1", "-chardev", "serial,id=port,path=/dev/fdset/1"),
             *("-serial", "chardev:port"),
         ],
@@ -103,6 +97,7 @@ def values(config: Config) -> dict[str, int]:
     }  # fmt: skip
 
 
+@pytest.mark.needs("qemu-system-arm", "firmware-microbit-micropython")
 def test_it_learns_to_the_bit(prompt: Prompt) -> None:
     config = Settings(
         sizes=SIZES, seed=7, cycle_to_cycle=0.2, device_to_device=0.2, stuck=0.05, read_noise=0.01

@@ -7,34 +7,25 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import serial
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="emulated boards need Linux")
+pytestmark = pytest.mark.needs("qemu")
 if sys.platform == "linux":
     from madem_emulator.boards.prepared import find_unix32, prepare_command
     from madem_emulator.boards.process import EmulatedBoardError
-    from madem_emulator.boards.qemu import find_image
 
 COMMAND = [sys.executable, "-P", "-m", "madem_emulator.boards.qemu"]
 RAW_PROMPT = b"raw REPL; CTRL-B to exit\r\n>"
-
-
-def found_or_skip(find: Callable[[], Path]) -> Path:
-    try:
-        return find()
-    except EmulatedBoardError as error:
-        pytest.skip(str(error))
 
 
 class Running:
     """A started board in the raw REPL, and a client on its port."""
 
     def __init__(self, *arguments: str) -> None:
-        found_or_skip(find_image)
         self.process = subprocess.Popen(
             [*COMMAND, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
@@ -275,8 +266,9 @@ def test_impossible_heap_is_refused(size: str) -> None:
     assert size in said
 
 
+@pytest.mark.needs("unix32")
 def test_unix32_is_a_32_bit_interpreter_with_viper() -> None:
-    interpreter = found_or_skip(find_unix32)
+    interpreter = find_unix32()
     program = (
         "import sys,micropython\n@micropython.viper\ndef f(x:int)->int:\n return x*3\n"
         "print(sys.maxsize,f(5))"
@@ -285,9 +277,10 @@ def test_unix32_is_a_32_bit_interpreter_with_viper() -> None:
     assert done.stdout == "2147483647 15\n"
 
 
+@pytest.mark.needs("unix32")
 def test_unix32_has_the_raw_repl_of_boards() -> None:
     done = subprocess.run(
-        [found_or_skip(find_unix32), "-i"],
+        [find_unix32(), "-i"],
         input=b"\x01print(6*7)\x04raise SystemExit\x04",
         capture_output=True,
         timeout=20,

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import serial
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the emulated board needs Linux")
+pytestmark = pytest.mark.needs("unix")
 
 COMMAND = [sys.executable, "-P", "-m", "madem_emulator.boards.unix"]
 RAW_PROMPT = b"raw REPL; CTRL-B to exit\r\n>"

@@ -16,7 +16,7 @@ from madem_emulator.physical.device import Nonlinearity, ReadNoise
 from madem_emulator.physical.wire_solver import WiredArray, transfer
 from madem_emulator.physical.wires import Wires
 
-from ..spice import needs_ngspice, terminal_currents
+from ..spice import terminal_currents
 
 IDEAL = presets.IDEAL
 NAN = math.nan
@@ -53,7 +53,7 @@ CASES = [
 ]
 
 
-@needs_ngspice
+@pytest.mark.needs("ngspice")
 @pytest.mark.parametrize("transposed", [False, True])
 @pytest.mark.parametrize(("rows", "columns", "wires", "empty"), CASES)
 def test_reads_agree_with_ngspice(
@@ -77,7 +77,7 @@ def test_reads_agree_with_ngspice(
     np.testing.assert_allclose(read, expected, rtol=1e-6, atol=0)
 
 
-@needs_ngspice
+@pytest.mark.needs("ngspice")
 @pytest.mark.parametrize("wires", [Wires(), Wires(2.0, 3.0, 50.0, 20.0), Wires(0.0, 5.0, 0.0, 1.0)])
 def test_floating_lines_agree_with_ngspice(tmp_path: Path, wires: Wires) -> None:
     """One device of a 1R array is read with all other lines floating: three others join in."""
@@ -95,7 +95,7 @@ def test_floating_lines_agree_with_ngspice(tmp_path: Path, wires: Wires) -> None
     assert found[0][2] > 1.2 * 0.2 * g[2, 4] / (1 + 100 * g[2, 4])
 
 
-@needs_ngspice
+@pytest.mark.needs("ngspice")
 @pytest.mark.parametrize("transposed", [False, True])
 def test_bent_devices_agree_with_ngspice(tmp_path: Path, transposed: bool) -> None:
     wires, bend = Wires(20.0, 30.0, 100.0, 200.0), 3.0

@@ -14,7 +14,7 @@ from madem_emulator.physical.crossbar import Cell
 from madem_emulator.physical.device import DeviceModel, PulseResponse
 from madem_emulator.physical.wires import Wires
 
-from ..spice import device_voltages, needs_ngspice
+from ..spice import device_voltages
 
 WIRES = Wires(word_segment=3.0, bit_segment=5.0, driver=70.0, sense=999.0)
 """The sense resistance takes no part in writing."""
@@ -32,7 +32,7 @@ def some_conductances(rows: int, columns: int, seed: int = 1) -> np.ndarray:
     return np.random.default_rng(seed).uniform(1e-5, 1e-4, (rows, columns))
 
 
-@needs_ngspice
+@pytest.mark.needs("ngspice")
 @pytest.mark.parametrize(("rows", "columns", "i", "j"), [(5, 7, 0, 6), (5, 7, 4, 0), (16, 9, 7, 4)])
 def test_half_select_scheme(rows: int, columns: int, i: int, j: int, tmp_path: Path) -> None:
     g = some_conductances(rows, columns)
@@ -47,7 +47,7 @@ def test_half_select_scheme(rows: int, columns: int, i: int, j: int, tmp_path: P
     np.testing.assert_allclose(found.bit[others, j] / 2, volts[others, j], atol=0.5 * lost)
 
 
-@needs_ngspice
+@pytest.mark.needs("ngspice")
 def test_one_device_whose_transistor_alone_is_on(tmp_path: Path) -> None:
     g = some_conductances(6, 4)
     share = write_drop.alone(write_drop.resistances(WIRES, 6, 4), g)
@@ -58,7 +58,7 @@ def test_one_device_whose_transistor_alone_is_on(tmp_path: Path) -> None:
         assert share[i, j] == pytest.approx(volts[i, j], rel=1e-6)
 
 
-@needs_ngspice
+@pytest.mark.needs("ngspice")
 @pytest.mark.parametrize("transistors", [True, False])
 def test_a_block_at_once(transistors: bool, tmp_path: Path) -> None:
     g = some_conductances(6, 8)

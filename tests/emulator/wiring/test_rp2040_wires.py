@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -26,7 +25,7 @@ PIN_PULSE = 26  # of either design
 _LAST = 8
 """Writes and levels after the last answer of a sample, at most."""
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="emulated boards need Linux")
+pytestmark = pytest.mark.needs("unix")
 
 
 @contextlib.contextmanager

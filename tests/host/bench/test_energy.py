@@ -15,8 +15,6 @@ from madem.data.registry import load_task
 from madem.learn import train
 from madem.learners.device import TwinLearner
 from madem.pictures import energy as energy_pictures
-from madem_emulator.boards.process import EmulatedBoardError
-from madem_emulator.boards.qemu import find_image
 from madem_emulator.energy import model as energy
 from madem_emulator.energy.cortex_m3 import FASTEST, SLOWEST, TYPICAL
 from madem_emulator.energy.model import (
@@ -137,11 +135,8 @@ def test_mean_square_is_that_of_the_twin_while_it_learns(monkeypatch: pytest.Mon
 
 
 @pytest.mark.slow
+@pytest.mark.needs("qemu")
 def test_the_microcontroller_takes_about_the_instructions_that_are_counted() -> None:
-    try:
-        find_image()
-    except EmulatedBoardError as reason:
-        pytest.skip(str(reason))
     result, _ = device.run("qemu:heap=256K,icount", "digits", None)
     work = Workload((64, 32, 10))
     cycles = cycle_count.measure()

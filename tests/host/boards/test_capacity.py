@@ -1,18 +1,16 @@
 """The memory model against what real boards measure of themselves."""
 
-import sys
-
 import pytest
 
-from madem.boards import capacity, deploy
-from madem.boards.open import open_board, why_no_emulated_board
+from madem.boards import capacity
+from madem.boards.open import open_board
 from madem.data.registry import load_task
 from madem.errors import BoardError, DeviceError, LinkError
 from madem.learn import train
 from madem.learners.device import TwinLearner, connect
 from madem_emulator.twin.config import Config
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the emulated board needs Linux")
+pytestmark = pytest.mark.needs("unix")
 
 HIDDEN = ((), (1,), (8,), (100,), (32, 16), (20, 20, 20), (3, 4, 5, 6))
 
@@ -21,27 +19,17 @@ def config(hidden: tuple[int, ...]) -> Config:
     return train.recipe(load_task("digits"), hidden=hidden).settings.integers()
 
 
-@pytest.mark.parametrize(("board", "blocks_off"), [("unix", 2), ("unix32", 2)])
-def test_what_networks_take_is_known_to_two_blocks(board: str, blocks_off: int) -> None:
-    reason = why_no_emulated_board(board)
-    if reason:
-        pytest.skip(reason)
+@pytest.mark.parametrize(
+    "board", ["unix", pytest.param("unix32", marks=pytest.mark.needs("unix32"))]
+)
+def test_what_networks_take_is_known_to_two_blocks(board: str) -> None:
     with open_board(board) as opened:
         device = connect(opened)
         bits = device.hello.word_bits
         for hidden in HIDDEN:
             used = device.configure(config(hidden)).heap_used
             expected = capacity.network_bytes((64, *hidden, 10), bits)
-            assert abs(used - expected) <= blocks_off * 4 * bits // 8, hidden
-
-
-def frozen_qemu() -> None:
-    reason = why_no_emulated_board("qemu")
-    if reason:
-        pytest.skip(reason)
-    with open_board("qemu") as board:
-        if deploy.deploy(board, dry_run=True).form != "frozen":
-            pytest.skip("the firmware has changed: run emulator/prepare/build_micropython.sh")
+            assert abs(used - expected) <= 2 * 4 * bits // 8, hidden
 
 
 def learns(heap: int, hidden: tuple[int, ...]) -> bool:
@@ -59,19 +47,19 @@ def learns(heap: int, hidden: tuple[int, ...]) -> bool:
 
 
 @pytest.mark.slow
+@pytest.mark.needs("frozen qemu")
 @pytest.mark.parametrize("hidden", [(), (32,), (60, 30)])
 def test_the_smallest_heap_of_a_chip_is_known_to_two_and_a_half_kilobytes(
     hidden: tuple[int, ...],
 ) -> None:
-    frozen_qemu()
     expected = capacity.heap_bytes((64, *hidden, 10), "frozen")
     assert learns(expected + 2560, hidden)
     assert not learns(expected - 2560, hidden)
 
 
 @pytest.mark.slow
+@pytest.mark.needs("frozen qemu")
 def test_digits_learns_in_24_kilobytes_on_a_cortex_m3_what_it_learns_anywhere() -> None:
-    frozen_qemu()
     task = load_task("digits")
     plan = train.recipe(task)
     twin = TwinLearner(plan.settings.integers())

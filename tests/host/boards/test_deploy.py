@@ -1,7 +1,6 @@
 """Deploying firmware to a real MicroPython: only what changed, verified, nothing lost."""
 
 import hashlib
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,9 +12,8 @@ from madem.boards.open import Board, open_board
 from madem.boards.repl import Entry, Repl
 from madem.errors import BoardError
 from madem_emulator.boards.prepared import find_unix32
-from madem_emulator.boards.process import EmulatedBoardError
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the emulated board needs Linux")
+pytestmark = pytest.mark.needs("unix")
 
 BOOT = (
     f"import sys, madem.echo\ndef run():\n print({READY.decode()!r})\n"
@@ -308,16 +306,12 @@ def test_every_named_architecture_is_one_of_mpy_cross() -> None:
 @pytest.fixture
 def frozen(monkeypatch: pytest.MonkeyPatch) -> Iterator[Board]:
     """A board whose MicroPython has this checkout's firmware frozen in."""
-    try:
-        monkeypatch.setenv("MADEM_MICROPYTHON", str(find_unix32()))
-    except EmulatedBoardError as reason:
-        pytest.skip(str(reason))
+    monkeypatch.setenv("MADEM_MICROPYTHON", str(find_unix32()))
     with open_board("unix") as board:
-        if deploy(board, dry_run=True).form != "frozen":
-            pytest.skip("the firmware has changed: run emulator/prepare/build_micropython.sh")
         yield board
 
 
+@pytest.mark.needs("frozen unix32")
 def test_frozen_firmware_that_is_this_one_is_used_and_any_other_is_not(
     frozen: Board, tmp_path: Path
 ) -> None:

@@ -17,7 +17,7 @@ from madem.boards.open import Board
 from madem.boards.repl import Repl, open_port
 from madem.errors import BoardError
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the emulated board needs Linux")
+pytestmark = pytest.mark.needs("unix")
 
 BOOT = """\
 import madem.one, madem.two

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from madem.boards.open import open_board, why_no_emulated_board
+from madem.boards.open import open_board
 from madem.boards.repl import Repl
 from madem.errors import BoardError
 
@@ -31,6 +31,11 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def needing(spec: str, *others: str) -> object:
+    """Parameters of a test that needs the board."""
+    return pytest.param(spec, *others, marks=pytest.mark.needs(spec.partition(":")[0]))
+
+
 def madem(folder: Path, *words: str) -> dict[str, object]:
     done = subprocess.run(
         [*MADEM, *words, "--json", "-"], cwd=folder, capture_output=True, text=True, timeout=600
@@ -40,10 +45,8 @@ def madem(folder: Path, *words: str) -> dict[str, object]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("board", ["unix", "unix32", "qemu", "rp2040"])
+@pytest.mark.parametrize("board", map(needing, ("unix", "unix32", "qemu", "rp2040")))
 def test_deploy_learn_verify(board: str, folder: Path) -> None:
-    if reason := why_no_emulated_board(board):
-        pytest.skip(reason)
     assert madem(folder, "deploy", "--board", board)["firmware_bytes"]
     learned = madem(folder, "learn", *LEARN, "--board", board)
     twin = madem(folder, "learn", *LEARN, "--board", "twin")
@@ -54,9 +57,8 @@ def test_deploy_learn_verify(board: str, folder: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.needs("rp2040")
 def test_an_emulated_rp2040_is_interrupted_keeps_its_flash_and_ends() -> None:
-    if reason := why_no_emulated_board("rp2040"):
-        pytest.skip(reason)
     with open_board("rp2040") as board:
         with Repl(board.port) as repl:
             assert b"RP2040" in repl.exec("import sys;print(sys.implementation._machine)")
@@ -70,7 +72,7 @@ def test_an_emulated_rp2040_is_interrupted_keeps_its_flash_and_ends() -> None:
     assert process.poll() == 0
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="the emulated board needs Linux")
+@pytest.mark.needs("unix")
 @pytest.mark.parametrize(
     ("content", "said"),
     [
@@ -99,15 +101,13 @@ def test_an_image_that_is_none_is_refused(content: bytes | None, said: str, tmp_
 @pytest.mark.parametrize(
     ("spec", "said"),
     [
-        ("unix32:wiring=nothing", "no board design 'nothing'"),
-        ("rp2040:wiring=maker8x8+nothing", "no preset 'nothing'"),
-        ("rp2040:sensor=nothing", "no sensor 'nothing'"),
-        ("rp2040:a,b.uf2,wiring=maker8x8", "a,b.uf2 can't be read"),
+        needing("unix32:wiring=nothing", "no board design 'nothing'"),
+        needing("rp2040:wiring=maker8x8+nothing", "no preset 'nothing'"),
+        needing("rp2040:sensor=nothing", "no sensor 'nothing'"),
+        needing("rp2040:a,b.uf2,wiring=maker8x8", "a,b.uf2 can't be read"),
     ],
 )
 def test_a_wiring_that_is_none_is_refused(spec: str, said: str) -> None:
-    if reason := why_no_emulated_board(spec.partition(":")[0]):
-        pytest.skip(reason)
     with pytest.raises(BoardError, match=said):
         open_board(spec)
 

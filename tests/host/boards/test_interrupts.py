@@ -20,7 +20,7 @@ from madem.boards.repl import Repl, open_port
 from madem.learners.device import Device, connect
 from madem_emulator.twin.config import Settings
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the emulated board needs Linux")
+pytestmark = pytest.mark.needs("unix")
 
 MADEM = Path(sys.executable).with_name("madem")
 LONG = ["digits", "--epochs", "200", "--no-baselines"]

@@ -13,7 +13,7 @@ from madem.boards.open import Board
 from madem.boards.repl import open_port
 from madem.learners.device import connect
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the emulated board needs Linux")
+pytestmark = pytest.mark.needs("unix")
 
 FIRMWARE = Path(__file__).parents[3] / "firmware"
 

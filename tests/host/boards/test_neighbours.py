@@ -17,7 +17,7 @@ from madem.boards.open import open_board
 from madem.errors import BoardError
 
 BIN = Path(sys.executable).parent
-on_linux = pytest.mark.skipif(sys.platform != "linux", reason="the emulated board needs Linux")
+on_linux = pytest.mark.needs("unix")
 
 SMALL = ["flowers.csv", "--layers", "4"]
 LONG = ["digits", "--epochs", "500", "--no-baselines"]

@@ -19,7 +19,7 @@ from madem.boards.open import BoardInfo, list_boards, open_board
 from madem.boards.repl import Repl
 from madem.errors import BoardError
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the emulated board needs Linux")
+pytestmark = pytest.mark.needs("unix")
 
 
 def usb_port(device: str, vid: int | None, product: str | None = None) -> ListPortInfo:

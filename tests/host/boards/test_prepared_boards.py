@@ -4,21 +4,11 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from madem_emulator.boards.prepared import find_unix32
-from madem_emulator.boards.process import EmulatedBoardError
-from madem_emulator.boards.qemu import find_image
-
-
-def prepared(find: Callable[[], Path]) -> Path:
-    try:
-        return find()
-    except EmulatedBoardError as reason:
-        pytest.skip(str(reason))
 
 
 def verify(task: str, samples: int, *options: str, micropython: Path | None = None) -> str:
@@ -41,8 +31,9 @@ TASKS = ("digits", "braille", "braille-words", "motions")
 
 @pytest.mark.slow
 @pytest.mark.parametrize("task", TASKS)
+@pytest.mark.needs("unix32")
 def test_a_32_bit_build_agrees_with_the_twin(task: str) -> None:
-    said = verify(task, 2000, micropython=prepared(find_unix32))
+    said = verify(task, 2000, micropython=find_unix32())
     assert said.startswith("0 ")
     assert "2,000 steps" in said
     assert " 0 mismatches" in said
@@ -50,8 +41,8 @@ def test_a_32_bit_build_agrees_with_the_twin(task: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("task", TASKS)
+@pytest.mark.needs("qemu")
 def test_a_cortex_m3_agrees_with_the_twin(task: str, tmp_path: Path) -> None:
-    prepared(find_image)
     options = ["--board", "qemu"]
     if task.startswith("braille"):
         # Every word is tested 1,400 times, milliseconds each.
@@ -66,16 +57,16 @@ def test_a_cortex_m3_agrees_with_the_twin(task: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.needs("qemu")
 def test_a_fault_on_a_cortex_m3_is_found() -> None:
-    prepared(find_image)
     said = verify("digits", 20, "--board", "qemu", "--inject", "weight:7")
     assert said.startswith("1 ")
     assert "step 7" in said.replace("\n", " ")
 
 
 @pytest.mark.slow
+@pytest.mark.needs("qemu")
 def test_instructions_on_a_cortex_m3(tmp_path: Path) -> None:
-    prepared(find_image)
     report = tmp_path / "found.json"
     board = "qemu:heap=140K,icount"
     command = [sys.executable, "-m", "madem", "bench", "device", f"--board={board}"]

@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import sys
 import time
 from collections.abc import Iterator
 
@@ -13,7 +12,7 @@ from madem.boards.open import Board, open_board
 from madem.boards.repl import Entry, Repl, open_port
 from madem.errors import BoardError
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the emulated board needs Linux")
+pytestmark = pytest.mark.needs("unix")
 
 
 @pytest.fixture

@@ -29,7 +29,7 @@ from madem.learn import train as learn
 from madem.learners.device import Device
 from madem.verify import lock_step
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the emulated board needs Linux")
+pytestmark = pytest.mark.needs("unix")
 
 MADEM = Path(sys.executable).with_name("madem")
 

@@ -5,7 +5,6 @@ import os
 import pty
 import re
 import select
-import shutil
 import subprocess
 import sys
 import time
@@ -29,13 +28,6 @@ CASES = [
 ]
 
 
-def needs(shell: str) -> str:
-    path = shutil.which(shell)
-    if path is None:
-        pytest.skip(f"{shell} is not installed")
-    return path
-
-
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """Where the shells run: with a data file, a saved network, and the scripts."""
@@ -54,7 +46,9 @@ class Shell:
         self._child, self._terminal = pty.fork()
         if self._child == 0:
             os.chdir(folder)
-            os.execve(command[0], command, {**os.environ, "TERM": "dumb", "PS1": "$ ", "HOME": "."})
+            os.execvpe(
+                command[0], command, {**os.environ, "TERM": "dumb", "PS1": "$ ", "HOME": "."}
+            )
         self._seen = ""
 
     def until(self, text: str) -> None:
@@ -76,7 +70,7 @@ class Shell:
 
 @pytest.fixture
 def bash(folder: Path) -> Iterator[Shell]:
-    shell = Shell(folder, [needs("bash"), "--norc", "--noprofile", "-i"])
+    shell = Shell(folder, ["bash", "--norc", "--noprofile", "-i"])
     try:
         shell.type("bind 'set bell-style none'; source madem.bash; echo re''ady\n")
         shell.until("ready")
@@ -87,7 +81,7 @@ def bash(folder: Path) -> Iterator[Shell]:
 
 @pytest.fixture
 def zsh(folder: Path) -> Iterator[Shell]:
-    shell = Shell(folder, [needs("zsh"), "-f", "-i"])
+    shell = Shell(folder, ["zsh", "-f", "-i"])
     try:
         shell.type("autoload -Uz compinit; compinit -u -D; eval \"$(<madem.zsh)\"; echo re''ady\n")
         shell.until("ready")
@@ -96,6 +90,7 @@ def zsh(folder: Path) -> Iterator[Shell]:
         shell.close()
 
 
+@pytest.mark.needs("bash")
 def test_bash_completes(bash: Shell) -> None:
     for typed, completed in CASES:
         bash.type(f"{typed}\t")
@@ -103,6 +98,7 @@ def test_bash_completes(bash: Shell) -> None:
         bash.type("\x15")  # forget the line
 
 
+@pytest.mark.needs("zsh")
 def test_zsh_completes(zsh: Shell) -> None:
     for typed, completed in CASES:
         zsh.type(f"{typed}\t")
@@ -110,11 +106,11 @@ def test_zsh_completes(zsh: Shell) -> None:
         zsh.type("\x15")
 
 
+@pytest.mark.needs("fish")
 def test_fish_completes(folder: Path) -> None:
-    fish = needs("fish")
     for typed, completed in CASES:
         done = subprocess.run(
-            [fish, "--no-config", "-c", f"source madem.fish; complete --do-complete '{typed}'"],
+            ["fish", "--no-config", "-c", f"source madem.fish; complete --do-complete '{typed}'"],
             capture_output=True,
             text=True,
             cwd=folder,

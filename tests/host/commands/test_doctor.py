@@ -4,7 +4,6 @@ import importlib.metadata
 import importlib.util
 import re
 import shutil
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,7 @@ from serial.tools.list_ports_common import ListPortInfo
 
 from madem.doctor import Check, examine, format_checks
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the emulated board needs Linux")
+pytestmark = pytest.mark.needs("unix")
 
 
 def by_name(checks: list[Check]) -> dict[str, Check]:

@@ -5,6 +5,7 @@ import zlib
 from pathlib import Path
 
 import numpy as np
+import pandas
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -61,7 +62,6 @@ def test_other_readers_of_csv_with_comments_see_the_same(tmp_path: Path) -> None
     names = ["t", "x", "y"]
     table = np.genfromtxt(path, delimiter=",", skip_header=7, names=names, usecols=(0, 1, 2))
     assert table["y"].tolist() == [-k for k in range(100)]
-    pandas = pytest.importorskip("pandas")
     frame = pandas.read_csv(path, comment="#")
     assert list(frame.columns) == ["t_us", "acc x", "acc y", "label"]
     assert frame["acc y"].tolist() == [-k for k in range(100)]

@@ -16,6 +16,7 @@ from madem.errors import MademError
 from madem.flash import dfuse, esp_image, intel_hex, uf2_file
 from madem.flash.image import Image, read_image
 
+from ...conftest import MICROBIT_FIRMWARE
 from . import images
 
 PICO = "Raspberry Pi Pico with RP2040"
@@ -222,11 +223,9 @@ def test_files_that_cannot_be_read_are_explained(tmp_path: Path) -> None:
         read_image(huge)
 
 
+@pytest.mark.needs("firmware-microbit-micropython")
 def test_the_real_micropython_of_the_microbit_is_read() -> None:
-    file = Path("/usr/share/firmware-microbit-micropython/firmware.hex")
-    if not file.exists():
-        pytest.skip("Debian's firmware-microbit-micropython is not installed")
-    image = read_image(file)
+    image = read_image(MICROBIT_FIRMWARE)
     assert image.version == "v1.9.2-34-gd64154c73"
     assert image.machine == "micro:bit v1.0.1 with nRF51822"
     assert struct.unpack_from("<I", intel_hex.parse(image.content)[0][0][1])[0] == 0x2000_4000

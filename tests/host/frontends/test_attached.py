@@ -1,7 +1,6 @@
 """The attached front end: the firmware's drivers on real MicroPython, against chip models."""
 
 import json
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from madem_emulator.twin.config import Settings
 
 from ..conftest import board_with
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the emulated board needs Linux")
+pytestmark = pytest.mark.needs("unix")
 
 Bench = tuple[maker8x8.ArrayBoard, Device]
 SIZES = (10, 6, 3)  # two cards down and two across, then one

@@ -2,7 +2,6 @@
 
 import json
 import re
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,7 +18,7 @@ from madem_emulator.physical.crossbar import Crossbar
 
 from ..conftest import board_with
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the emulated board needs Linux")
+pytestmark = pytest.mark.needs("unix")
 
 KIND = presets.TAOX_HFOX_WU2018
 STEPS = [

@@ -2,7 +2,6 @@
 
 import json
 import struct
-import sys
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -23,7 +22,7 @@ from madem_emulator.twin.config import Settings
 
 from ..conftest import board_with
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the emulated board needs Linux")
+pytestmark = pytest.mark.needs("unix")
 
 Bench = tuple[maker8x8.ArrayBoard, Device, Path]
 SETTINGS = Settings(sizes=(7, 4), weight_bits=7)

@@ -1,6 +1,5 @@
 """Faults of the maker board's chips, buses and supply: a clear message or a clean continuation."""
 
-import sys
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -18,7 +17,7 @@ from madem_emulator.wiring.bus import SpiChip
 
 from ..conftest import board_with
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the emulated board needs Linux")
+pytestmark = pytest.mark.needs("unix")
 
 Bench = tuple[maker8x8.ArrayBoard, Device]
 SETTINGS = Settings(sizes=(7, 4), weight_bits=7)

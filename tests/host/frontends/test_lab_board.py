@@ -1,7 +1,6 @@
 """The lab board: its drivers on real MicroPython against chip models, and write-verify."""
 
 import json
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from madem_emulator.twin.config import Settings
 
 from ..conftest import board_with
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the emulated board needs Linux")
+pytestmark = pytest.mark.needs("unix")
 
 Bench = tuple[lab64x64.ArrayBoard, Device]
 DESIGN = "lab64x64"

@@ -1,7 +1,6 @@
 """Faults of the lab board's chips, buses and supply: a message or a clean continuation."""
 
 import re
-import sys
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -21,7 +20,7 @@ from madem_emulator.wiring.bus import SpiChip
 
 from ..conftest import board_with
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the emulated board needs Linux")
+pytestmark = pytest.mark.needs("unix")
 
 DESIGN = "lab64x64"
 SETTINGS = Settings(sizes=(70, 3), weight_bits=7)  # two cards, one below the other

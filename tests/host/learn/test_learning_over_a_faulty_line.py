@@ -4,7 +4,6 @@ The same weights come out as over a clean one, to the bit: no sample is lost or 
 """
 
 import dataclasses
-import sys
 
 import numpy as np
 import pytest
@@ -20,7 +19,7 @@ from madem_emulator.twin.presets import PRESETS
 
 from ..boards.test_link_faults import Faults
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the emulated board needs Linux")
+pytestmark = pytest.mark.needs("unix")
 
 
 def without_ctrl_c(faults: Faults) -> Damage:

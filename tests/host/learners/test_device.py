@@ -2,7 +2,6 @@
 
 import dataclasses
 import struct
-import sys
 import zlib
 from collections.abc import Iterator
 
@@ -18,7 +17,7 @@ from madem.learners.state import State
 from madem_emulator.twin.config import Config, Rule, Settings
 from madem_emulator.twin.presets import PRESETS
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the emulated board needs Linux")
+pytestmark = pytest.mark.needs("unix")
 
 Bytes = NDArray[np.uint8]
 RATE = 3000

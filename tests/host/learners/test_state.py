@@ -2,7 +2,6 @@
 
 import json
 import struct
-import sys
 import zlib
 from itertools import pairwise
 from pathlib import Path
@@ -226,7 +225,7 @@ def test_a_twin_goes_on_from_a_file(tmp_path: Path) -> None:
     assert resumed.state().steps == 80
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="the emulated board needs Linux")
+@pytest.mark.needs("unix")
 def test_a_fresh_board_goes_on_where_another_stopped(tmp_path: Path) -> None:
     path = tmp_path / "it"
     with open_board("unix") as board:

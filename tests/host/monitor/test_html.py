@@ -7,7 +7,6 @@ import json
 import os
 import re
 import select
-import shutil
 import subprocess
 import time
 from collections.abc import Iterator
@@ -28,11 +27,9 @@ from madem.monitor.jobs import LearnTask
 from madem.monitor.run_state import Facts, Mark, Point, Stage
 from madem.stream.windows import Window
 
-_NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
-CHROMIUM = next(filter(None, map(shutil.which, _NAMES)), None)
-needs_chromium = pytest.mark.skipif(
-    CHROMIUM is None, reason="no Chromium: sudo apt-get install chromium-headless-shell"
-)
+from ...conftest import CHROMIUM
+
+needs_chromium = pytest.mark.needs("chromium-headless-shell")
 
 
 class Browser:

@@ -48,7 +48,7 @@ MADEM = Path(sys.executable).with_name("madem")
 WORN_LINE = "window=20 hop=10 | mean energy | norm:4"
 LINE = "window=16 hop=8 | mean energy bands:2 | norm:4"
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the emulated board needs Linux")
+pytestmark = pytest.mark.needs("unix")
 
 
 def madem(*words: str | Path) -> int:

@@ -13,8 +13,6 @@ from madem.learners.device import pack_config
 from madem.learners.stream import Feeder
 from madem.stream.budget import budget, instructions_of
 from madem.stream.cost import cost
-from madem_emulator.boards.process import EmulatedBoardError
-from madem_emulator.boards.qemu import find_image
 from madem_emulator.twin.config import Settings
 from madem_emulator.twin.pipeline import Pipeline, parse
 
@@ -46,16 +44,13 @@ count()
 @pytest.fixture(scope="module")
 def counting() -> Iterator[Board]:
     """A Cortex-M3 whose clock counts instructions."""
-    try:
-        find_image()
-    except EmulatedBoardError as reason:
-        pytest.skip(str(reason))
     with open_board("qemu:heap=256K,icount") as board:
         deploy.deploy(board)
         yield board
 
 
 @pytest.mark.slow
+@pytest.mark.needs("qemu")
 @pytest.mark.parametrize(
     "line",
     [
@@ -116,6 +111,7 @@ def count(channels):
 
 
 @pytest.mark.slow
+@pytest.mark.needs("qemu")
 def test_the_live_loop_s_instructions_are_as_planned(counting: Board) -> None:
     """One sample with an empty look before it; a look while a window is worked on."""
     with Repl(counting.port, counting.name) as repl:
@@ -158,6 +154,7 @@ def count(payload, rate):
 
 
 @pytest.mark.slow
+@pytest.mark.needs("qemu")
 @pytest.mark.parametrize("sizes", [(108, 32, 4), (36, 8, 3), (60, 24, 8, 3)])
 def test_the_network_s_instructions_are_as_planned(counting: Board, sizes: tuple[int, ...]) -> None:
     settings = Settings(sizes=sizes, learning_rate=6.0, **classifying(len(sizes) - 2))

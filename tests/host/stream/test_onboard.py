@@ -33,7 +33,7 @@ from madem_emulator.designs import sensor_signals
 from madem_emulator.twin.pipeline import parse
 from madem_emulator.wiring.bus import Bus
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the emulated board needs Linux")
+pytestmark = pytest.mark.needs("unix")
 
 LINE = "window=40 hop=20 | mean energy zero bands:4 | norm:6"
 SENSOR = "mpu6050:rate=500,labels=10+11"

@@ -5,7 +5,6 @@ Real firmware on the emulated board throughout.
 
 import dataclasses
 import json
-import sys
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -22,7 +21,7 @@ from madem.verify.lock_step import DiffersError, LockStep, Mismatch, cell_name
 from madem_emulator.twin.config import Config, Rule, Settings
 from madem_emulator.twin.presets import PRESETS
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the emulated board needs Linux")
+pytestmark = pytest.mark.needs("unix")
 
 TASKS = ("braille", "braille-words", "digits")
 SIZES = (6, 5, 4)
