@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
+from madem.boards.link_protocol import Flag, Mode
 from madem.boards.open import open_board
 from madem.data import motions
 from madem.data.recording_file import Header, Recorder
 from madem.learners.device import Device, connect
-from madem.learners.stream import FOLLOW, LEARN, PREDICT
 from madem.stream import onboard_run, sensors
 from madem.stream.onboard import Live
 from madem.stream.windows import RunningAccuracy, Window
@@ -50,7 +50,7 @@ def wear(path: Path, stretches: Iterable[int]) -> str:
 
 def follow(device: Device, mode: int, rate: int, seconds: float) -> list[Window]:
     """Let the board work, and listen."""
-    live.start(mode, rate=rate, flags=FOLLOW if mode == LEARN else 0)
+    live.start(mode, rate=rate, flags=Flag.FOLLOW if mode == Mode.LEARN else 0)
     windows = list(live.windows(seconds))
     status = live.stop()
     print(f"{status.samples} samples, {status.lost} lost; {device.stats().steps} windows learned")
@@ -64,7 +64,7 @@ with open_board(wear(folder / "taught.csv", shuffled)) as board:
     live = Live(device, sensor, pipeline)
     feeder = live.prepare()
     device.configure(settings.integers())
-    taught = follow(device, LEARN, settings.rate(), LEARN_S)
+    taught = follow(device, Mode.LEARN, settings.rate(), LEARN_S)
     learned = replace(device.state(), notes={})
     normalisation = feeder.normalisation()
 
@@ -74,7 +74,7 @@ with open_board(wear(folder / "test.csv", range(task.training, len(task.stretche
     feeder = live.prepare()
     device.load(learned)
     feeder.set_normalisation(normalisation)
-    tested = [w for w in follow(device, PREDICT, 0, TEST_S) if w.right is not None]
+    tested = [w for w in follow(device, Mode.PREDICT, 0, TEST_S) if w.right is not None]
 
 accuracy = sum(bool(w.right) for w in tested) / len(tested)
 print(f"other recordings: {100 * accuracy:.1f} % of {len(tested)} windows told right")

@@ -13,10 +13,10 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from madem.boards.link_protocol import Flag, Mode
 from madem.boards.open import open_board
 from madem.data.recording_file import Header, Recorder
 from madem.learners.device import connect
-from madem.learners.stream import FOLLOW, LEARN, OWN, PREDICT
 from madem.stream import novelty, sensors
 from madem.stream.onboard import Live
 from madem_emulator.twin.pipeline import parse
@@ -74,10 +74,10 @@ with open_board(f"unix:sensor=mpu6050+{path}") as board:  # or a port, and no re
     live = Live(device, sensor, pipeline)
     live.prepare()
     device.configure(plan.settings.integers())
-    live.start(LEARN, rate=plan.settings.rate(), flags=FOLLOW | OWN)
+    live.start(Mode.LEARN, rate=plan.settings.rate(), flags=Flag.FOLLOW | Flag.OWN)
     learned = list(live.windows(LEARN_S))
     live.stop()
-    live.start(PREDICT, flags=OWN)  # what is usual stays as it is now
+    live.start(Mode.PREDICT, flags=Flag.OWN)  # what is usual stays as it is now
     watched = list(live.windows(WATCH_S))
     status = live.stop()
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from madem import cli
-from madem.boards import link
+from madem.boards import link_protocol
 from madem.commands import training
 from madem_emulator.twin.config import Rule, Settings
 
@@ -184,7 +184,7 @@ def test_the_formulas_of_the_table_are_those_of_the_code(
 
 
 def test_the_kinds_and_errors_of_the_link_are_those_of_the_code() -> None:
-    kinds = {int(row[0]): row[1] for row in rows("reference/link.md", "## Requests")}
-    assert [kinds.get(kind, "?") for kind in range(len(link._NAMES))] == list(link._NAMES)
+    kinds = {row[1]: int(row[0]) for row in rows("reference/link.md", "## Requests")}
+    assert kinds == {kind.name: kind for kind in link_protocol.Kind}
     errors = {int(row[0]) for row in rows("reference/link.md", "## Errors")}
-    assert errors == set(link.ERRORS)
+    assert errors == set(link_protocol.Error) == set(link_protocol.ERROR_TEXTS)

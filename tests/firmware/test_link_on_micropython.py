@@ -14,21 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from madem.boards.link import (
-    DIGEST,
-    ECHO,
-    ERROR,
-    HELLO,
-    LEARN,
-    NAK,
-    REPLY,
-    STOP,
-    WRITE,
-    Decoder,
-    Frame,
-    Link,
-    encode_frame,
-)
+from madem.boards.link import Decoder, Frame, Link, encode_frame
+from madem.boards.link_protocol import NAK, REFUSAL, REPLY, Kind
 from madem_emulator.boards.unix import find_micropython
 
 _ROOT = Path(__file__).parents[2]
@@ -91,7 +78,7 @@ def connected(**settings: int) -> Iterator[Link]:
 
 
 def heap_in_use(link: Link) -> int:
-    return struct.unpack("<IHI", link.request(DIGEST))[2]
+    return struct.unpack("<IHI", link.request(Kind.DIGEST))[2]
 
 
 @pytest.mark.parametrize("max_body", [256, 4096])
@@ -103,7 +90,7 @@ def test_the_firmware_codes_what_the_host_decodes(max_body: int) -> None:
         payloads += [bytes([v]) * draw.randrange(1, longest) for v in range(256)]
         payloads += [bytes((a + 77 * i) & 255 for i in range(longest)) for a in range(256)]
         payloads = [b"\1" + p[: longest - 1] for p in payloads]
-        assert list(link.pipeline((ECHO, p) for p in payloads)) == payloads
+        assert list(link.pipeline((Kind.ECHO, p) for p in payloads)) == payloads
         assert (link.resent, link.naks, link._decoder.bad) == (0, 0, 0)
         assert isinstance(link._port, PipePort)
         assert not set(b"\3\r\n") & link._port.seen
@@ -114,8 +101,8 @@ def test_golden_reply() -> None:
     with link_server() as process:
         assert process.stdin
         assert process.stdout
-        hello = encode_frame(HELLO, SESSION, 0)
-        process.stdin.write(hello + encode_frame(ECHO, SESSION, 1, b"\1\2\3\4"))
+        hello = encode_frame(Kind.HELLO, SESSION, 0)
+        process.stdin.write(hello + encode_frame(Kind.ECHO, SESSION, 1, b"\1\2\3\4"))
         process.stdin.flush()
         head = process.stdout.read(4)
         length = (head[2] ^ head[1]) | (head[3] ^ head[1]) << 8
@@ -128,10 +115,10 @@ def test_golden_reply() -> None:
 def test_no_heap_is_used_by_ten_thousand_frames() -> None:
     with connected(window=8, rx_bytes=4000) as link:
         before = heap_in_use(link)
-        link.request(WRITE, b"\1")  # from now on an allocation is a MemoryError
-        list(link.pipeline((LEARN, b"sample") for _ in range(5_000)))
-        list(link.pipeline((ECHO, b"\1" + bytes(200)) for _ in range(5_000)))
-        link.request(WRITE, b"\0")
+        link.request(Kind.WRITE, b"\1")  # from now on an allocation is a MemoryError
+        list(link.pipeline((Kind.LEARN, b"sample") for _ in range(5_000)))
+        list(link.pipeline((Kind.ECHO, b"\1" + bytes(200)) for _ in range(5_000)))
+        link.request(Kind.WRITE, b"\0")
         assert heap_in_use(link) == before
         assert (link.resent, link.naks) == (0, 0)
 
@@ -145,7 +132,7 @@ class Malice:
             *(self.flipped, self.cut, self.noise, self.spliced, self.impossible),
             *(self.oversized, self.foreign, self.gap, self.echoed, self.repeated),
         ]
-        self.executed = [encode_frame(HELLO, SESSION, 0)]
+        self.executed = [encode_frame(Kind.HELLO, SESSION, 0)]
         self.due = 1
         self._payload = b"never to be learned"
 
@@ -154,14 +141,14 @@ class Malice:
 
     def good(self, payload: bytes) -> bytes:
         """The one frame that is to be executed now."""
-        wire = encode_frame(LEARN, SESSION, self.due, payload)
+        wire = encode_frame(Kind.LEARN, SESSION, self.due, payload)
         self.executed = [*self.executed[-5:], wire]
         self.due = (self.due + 1) & 0xFFFF
         return wire
 
     def _tempting(self) -> bytearray:
         """What would be executed as it is."""
-        return bytearray(encode_frame(LEARN, SESSION, self.due, self._payload))
+        return bytearray(encode_frame(Kind.LEARN, SESSION, self.due, self._payload))
 
     def flipped(self) -> bytes:
         wire = self._tempting()
@@ -181,21 +168,21 @@ class Malice:
         return self.cut() + self.cut()[1:]
 
     def impossible(self) -> bytes:
-        body = struct.pack("<HBBHH", self._random.randrange(12), LEARN, 0, SESSION, self.due)
+        body = struct.pack("<HBBHH", self._random.randrange(12), Kind.LEARN, 0, SESSION, self.due)
         body += zlib.crc32(body).to_bytes(4, "little")
         return b"\0\x80" + bytes(b ^ 0x80 for b in body)
 
     def oversized(self) -> bytes:
         size = MAX_BODY - 12 + self._random.randrange(1, 40)
-        return encode_frame(LEARN, SESSION, self.due, bytes(size))
+        return encode_frame(Kind.LEARN, SESSION, self.due, bytes(size))
 
     def foreign(self) -> bytes:
         session = SESSION ^ self._random.randrange(1, 0x10000)
-        return encode_frame(LEARN, session, self.due, self._payload)
+        return encode_frame(Kind.LEARN, session, self.due, self._payload)
 
     def gap(self) -> bytes:
         seq = (self.due + self._random.randrange(1, 0xFF00)) & 0xFFFF
-        return encode_frame(LEARN, SESSION, seq, self._payload)
+        return encode_frame(Kind.LEARN, SESSION, seq, self._payload)
 
     def echoed(self) -> bytes:
         return encode_frame(self._random.randrange(0x80, 0x100), SESSION, self.due, self._payload)
@@ -221,14 +208,14 @@ def test_malformed_frames_do_nothing(count: int) -> None:
         listen.start()
         out = process.stdin
         out.write(malice.executed[0])
-        for kind, payload in ((DIGEST, b""), (WRITE, b"\1")):
+        for kind, payload in ((Kind.DIGEST, b""), (Kind.WRITE, b"\1")):
             out.write(encode_frame(kind, SESSION, malice.due, payload))
             malice.due += 1
         for _ in range(count // 100):
             bad = b"".join(malice.frame() for _ in range(100))
             payloads.append(bad[:20])
             out.write(bad + malice.good(payloads[-1]))
-        for kind, payload in ((WRITE, b"\0"), (DIGEST, b""), (STOP, b"")):
+        for kind, payload in ((Kind.WRITE, b"\0"), (Kind.DIGEST, b""), (Kind.STOP, b"")):
             out.write(encode_frame(kind, SESSION, malice.due, payload))
             malice.due += 1
         out.close()
@@ -243,19 +230,26 @@ def test_malformed_frames_do_nothing(count: int) -> None:
         (frame,) = Decoder().feed(b"\0" + piece)
         assert said.setdefault((frame.kind, frame.session, frame.seq), frame) == frame
     mine = {key[::2]: frame.payload for key, frame in said.items() if key[1] == SESSION}
-    learned = [p for (kind, _), p in mine.items() if kind == LEARN | REPLY]
+    learned = [p for (kind, _), p in mine.items() if kind == Kind.LEARN | REPLY]
     assert [int.from_bytes(p, "little") for p in learned] == list(range(1, len(payloads) + 1))
     before, after = (
-        struct.unpack("<IHI", p) for (kind, _), p in mine.items() if kind == DIGEST | REPLY
+        struct.unpack("<IHI", p) for (kind, _), p in mine.items() if kind == Kind.DIGEST | REPLY
     )
     total = 0
     for byte in b"".join(payloads):
         total = (total * 31 + byte) & 0xFFFF
     assert after == (len(payloads), total, before[2])
-    allowed = {HELLO | REPLY, DIGEST | REPLY, WRITE | REPLY, LEARN | REPLY, STOP | REPLY, NAK}
+    allowed = {
+        Kind.HELLO | REPLY,
+        Kind.DIGEST | REPLY,
+        Kind.WRITE | REPLY,
+        Kind.LEARN | REPLY,
+        Kind.STOP | REPLY,
+        NAK,
+    }
     assert {kind for kind, _ in mine} == allowed
     foreign = {(f.kind, f.payload) for (_, session, _), f in said.items() if session != SESSION}
-    assert foreign == {(ERROR, b"\6")}
+    assert foreign == {(REFUSAL, b"\6")}
 
 
 def _drain(descriptor: int, into: bytearray) -> None:
@@ -266,44 +260,44 @@ def _drain(descriptor: int, into: bytearray) -> None:
 def answers(*sent: bytes) -> list[Frame]:
     """What the server says to these bytes after a HELLO of SESSION with seq 0."""
     with link_server() as process:
-        everything, _ = process.communicate(encode_frame(HELLO, SESSION, 0) + b"".join(sent))
+        everything, _ = process.communicate(encode_frame(Kind.HELLO, SESSION, 0) + b"".join(sent))
     hello, *rest = Decoder().feed(everything)
-    assert hello[:4] == (HELLO | REPLY, 2, SESSION, 0)
+    assert hello[:4] == (Kind.HELLO | REPLY, 2, SESSION, 0)
     return rest
 
 
 def test_one_nak_for_a_burst_of_trouble_and_one_for_each_resend() -> None:
-    first = encode_frame(LEARN, SESSION, 1, b"first")
+    first = encode_frame(Kind.LEARN, SESSION, 1, b"first")
     bad = first[:-1] + bytes([first[-1] ^ 1])
-    gap = encode_frame(LEARN, SESSION, 3, b"third")
+    gap = encode_frame(Kind.LEARN, SESSION, 3, b"third")
     said = answers(bad, gap, bad[:9], bad, b"\0", bad, bad, gap, first, bad, gap, gap)
     assert [(f.kind, f.seq) for f in said] == [
         (NAK, 1),
         (NAK, 1),  # after the run of zeros
-        (LEARN | REPLY, 1),
+        (Kind.LEARN | REPLY, 1),
         (NAK, 2),
     ]
 
 
 def test_a_repeated_request_is_not_executed_again() -> None:
-    learn = encode_frame(LEARN, SESSION, 1, b"once")
+    learn = encode_frame(Kind.LEARN, SESSION, 1, b"once")
     refused = encode_frame(99, SESSION, 2)
-    long = encode_frame(ECHO, SESSION, 3, b"\1" * 100)
-    disguised = encode_frame(LEARN, SESSION, 3, b"instead")
-    digest = encode_frame(DIGEST, SESSION, 4)
+    long = encode_frame(Kind.ECHO, SESSION, 3, b"\1" * 100)
+    disguised = encode_frame(Kind.LEARN, SESSION, 3, b"instead")
+    digest = encode_frame(Kind.DIGEST, SESSION, 4)
     said = answers(
         *(learn, learn, refused, refused, learn, long, long, disguised, digest),
         *(long, digest, learn),
     )
     assert [(f.kind, f.seq) for f in said] == [
-        *[(LEARN | REPLY, 1)] * 2,
-        *[(ERROR, 2)] * 2,
-        (LEARN | REPLY, 1),
-        *[(ECHO | REPLY, 3)] * 2,
+        *[(Kind.LEARN | REPLY, 1)] * 2,
+        *[(REFUSAL, 2)] * 2,
+        (Kind.LEARN | REPLY, 1),
+        *[(Kind.ECHO | REPLY, 3)] * 2,
         (NAK, 4),
-        (DIGEST | REPLY, 4),
-        (ECHO | REPLY, 3),
-        (DIGEST | REPLY, 4),
+        (Kind.DIGEST | REPLY, 4),
+        (Kind.ECHO | REPLY, 3),
+        (Kind.DIGEST | REPLY, 4),
         (NAK, 5),  # the reply to 1 is no longer kept, as two newer ones are
     ]
     assert {f.payload for f in said if f.seq == 1} == {b"\1\0\0\0"}
@@ -314,36 +308,38 @@ def test_a_repeated_request_is_not_executed_again() -> None:
 
 def test_a_repeated_hello_does_not_reset_the_session() -> None:
     said = answers(
-        encode_frame(LEARN, SESSION, 1, b"a"),
-        encode_frame(HELLO, SESSION, 0),
-        encode_frame(LEARN, SESSION, 2, b"b"),
-        encode_frame(HELLO, SESSION, 0),
-        encode_frame(LEARN, SESSION, 1, b"a"),
-        encode_frame(HELLO, SESSION + 1, 7),
-        encode_frame(LEARN, SESSION, 3, b"c"),
-        encode_frame(LEARN, SESSION + 1, 6, b"of nobody"),
-        encode_frame(LEARN, SESSION + 1, 8, b"d"),
+        encode_frame(Kind.LEARN, SESSION, 1, b"a"),
+        encode_frame(Kind.HELLO, SESSION, 0),
+        encode_frame(Kind.LEARN, SESSION, 2, b"b"),
+        encode_frame(Kind.HELLO, SESSION, 0),
+        encode_frame(Kind.LEARN, SESSION, 1, b"a"),
+        encode_frame(Kind.HELLO, SESSION + 1, 7),
+        encode_frame(Kind.LEARN, SESSION, 3, b"c"),
+        encode_frame(Kind.LEARN, SESSION + 1, 6, b"of nobody"),
+        encode_frame(Kind.LEARN, SESSION + 1, 8, b"d"),
     )
     assert [(f.kind, f.session - SESSION, f.seq) for f in said] == [
-        (LEARN | REPLY, 0, 1),
-        (HELLO | REPLY, 0, 0),
-        (LEARN | REPLY, 0, 2),
+        (Kind.LEARN | REPLY, 0, 1),
+        (Kind.HELLO | REPLY, 0, 0),
+        (Kind.LEARN | REPLY, 0, 2),
         (NAK, 0, 3),  # that HELLO is too old
-        (LEARN | REPLY, 0, 1),
-        (HELLO | REPLY, 1, 7),
-        (ERROR, 0, 3),
+        (Kind.LEARN | REPLY, 0, 1),
+        (Kind.HELLO | REPLY, 1, 7),
+        (REFUSAL, 0, 3),
         (NAK, 1, 8),
-        (LEARN | REPLY, 1, 8),
+        (Kind.LEARN | REPLY, 1, 8),
     ]
     assert said[-1].payload == b"\3\0\0\0"
 
 
-@pytest.mark.parametrize("sent", [b"", b"\0", encode_frame(LEARN, SESSION, 1, bytes(200))[:100]])
+@pytest.mark.parametrize(
+    "sent", [b"", b"\0", encode_frame(Kind.LEARN, SESSION, 1, bytes(200))[:100]]
+)
 def test_ctrl_c_gets_out_of_a_read_at_any_point(sent: bytes) -> None:
     with link_server() as process:
         assert process.stdin
         assert process.stdout
-        process.stdin.write(encode_frame(HELLO, SESSION, 0))
+        process.stdin.write(encode_frame(Kind.HELLO, SESSION, 0))
         process.stdin.flush()
         process.stdout.read(14)  # it is up
         process.stdin.write(sent)
@@ -359,9 +355,9 @@ def test_a_session_without_hello_is_refused() -> None:
         assert process.stdin
         assert process.stdout
         for session in (0, 1, 0xFFFF):
-            process.stdin.write(encode_frame(LEARN, session, 0, b"x"))
+            process.stdin.write(encode_frame(Kind.LEARN, session, 0, b"x"))
         process.stdin.close()
         frames = Decoder().feed(process.stdout.read())
         assert [(f.kind, f.session, f.payload) for f in frames] == [
-            (ERROR, session, b"\6") for session in (0, 1, 0xFFFF)
+            (REFUSAL, session, b"\6") for session in (0, 1, 0xFFFF)
         ]

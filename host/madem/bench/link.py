@@ -2,7 +2,6 @@
 
 import os
 import statistics
-import struct
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,7 +9,8 @@ from dataclasses import dataclass
 import serial
 
 from madem.bench.slow_line import Line
-from madem.boards.link import ECHO, FRAME_BYTES, Link
+from madem.boards.link import Link
+from madem.boards.link_protocol import ECHO_MANY, ECHO_MODE_MANY, FRAME_BYTES, Kind
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def goodput(link: Link, seconds: float = 1.0, baud: int | None = None) -> Goodpu
     trips = []
     for _ in range(50):
         began = time.perf_counter()
-        link.request(ECHO)
+        link.request(Kind.ECHO)
         trips.append(time.perf_counter() - began)
     size = link.max_payload
     reply_size = link.board.max_body - FRAME_BYTES
@@ -62,7 +62,7 @@ def goodput(link: Link, seconds: float = 1.0, baud: int | None = None) -> Goodpu
     return Goodput(
         baud=baud,
         to_board=size * _rate(link, b"\0" + ballast, seconds),
-        to_host=reply_size * _rate(link, struct.pack("<BH", 2, reply_size), seconds),
+        to_host=reply_size * _rate(link, ECHO_MANY.pack(ECHO_MODE_MANY, reply_size), seconds),
         both=size * _rate(link, b"\1" + ballast, seconds),
         round_trip=statistics.median(trips),
         request_bytes=size,
@@ -87,7 +87,7 @@ def _rate(link: Link, payload: bytes, seconds: float) -> float:
 
     def requests() -> Iterator[tuple[int, bytes]]:
         while time.perf_counter() < end:
-            yield ECHO, payload
+            yield Kind.ECHO, payload
 
     began = time.perf_counter()
     count = sum(1 for _ in link.pipeline(requests()))

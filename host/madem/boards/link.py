@@ -18,57 +18,24 @@ from typing import NamedTuple, Protocol
 
 import serial
 
+from madem.boards.link_protocol import (
+    ERROR_TEXTS,
+    FRAME_BYTES,
+    FRAME_HEAD,
+    HELLO_REPLY,
+    NAK,
+    REFUSAL,
+    REPLY,
+    VERSION,
+    Kind,
+)
 from madem.errors import DeviceError, LinkError
 
-VERSION = 1
-
-HELLO, CONFIGURE, LEARN, PREDICT, READ, WRITE = 1, 2, 3, 4, 5, 6
-DIGEST, STATS, FLIP, ECHO, STOP = 7, 8, 9, 10, 11
-PIPELINE, FEED, STRIKE = 12, 13, 14
-SOURCE, LIVE, CALIBRATE, CODES, KEEP = 15, 16, 17, 18, 19
-REPLY, NAK, ERROR = 0x80, 0xFE, 0xFF
-_NAMES = (
-    "?",
-    "HELLO",
-    "CONFIGURE",
-    "LEARN",
-    "PREDICT",
-    "READ",
-    "WRITE",
-    "DIGEST",
-    "STATS",
-    "FLIP",
-    "ECHO",
-    "STOP",
-    "PIPELINE",
-    "FEED",
-    "STRIKE",
-    "SOURCE",
-    "LIVE",
-    "CALIBRATE",
-    "CODES",
-    "KEEP",
-)
-
-ERRORS = {
-    1: "the firmware does not know this request",
-    2: "the firmware could not use the request's content",
-    3: "the device is not configured",
-    4: "the device is out of memory",
-    5: "the device has learned another number of samples",
-    6: "the device has been restarted or serves somebody else",
-    7: "the firmware failed",
-    8: "the front end",
-}
-
-FRAME_BYTES = 12  # body bytes beside the payload
-MAX_BODY = 0xFFFF
 SHORTEST_WIRE = 14
 RELEASE = bytes(40)  # longer than a board's longest read: frees one that waits for lost bytes
 
 _PATIENCE = 0.2  # s beyond what is usual before a request is sent again
 
-_HEADER = struct.Struct("<HBBHH")
 _BLOCK = 62
 _XOR = [bytes(byte ^ mask for byte in range(256)) for mask in range(256)]
 _FORBIDDEN = (0x00, 0x03, 0x0A, 0x0D)
@@ -117,7 +84,7 @@ def _mask(block: bytes) -> int:
 def encode_frame(kind: int, session: int, seq: int, payload: bytes = b"", credit: int = 0) -> bytes:
     """The wire bytes of a frame: 0x00, then no 0x00, 0x03, 0x0A or 0x0D."""
     length = FRAME_BYTES + len(payload)
-    body = _HEADER.pack(length, kind, credit, session, seq) + payload
+    body = FRAME_HEAD.pack(length, kind, credit, session, seq) + payload
     body += zlib.crc32(body).to_bytes(4, "little")
     parts = [b"\0"]
     for at in range(0, length, _BLOCK):
@@ -200,7 +167,7 @@ class Decoder:
 def _parse(body: bytes) -> Frame | None:
     if zlib.crc32(body[:-4]) != int.from_bytes(body[-4:], "little"):
         return None
-    _, kind, credit, session, seq = _HEADER.unpack_from(body)
+    _, kind, credit, session, seq = FRAME_HEAD.unpack_from(body)
     return Frame(kind, credit, session, seq, body[8:-4])
 
 
@@ -232,8 +199,8 @@ class Hello:
                 f" speaks {VERSION}: run `madem deploy`"
             )
         try:
-            numbers = struct.unpack_from("<BHBHIIB", payload)
-            texts, at = [], 15
+            numbers = HELLO_REPLY.unpack_from(payload)
+            texts, at = [], HELLO_REPLY.size
             for _ in range(2):
                 end = at + 1 + payload[at]
                 texts.append(payload[at + 1 : end].decode("utf-8", "replace"))
@@ -326,7 +293,7 @@ class Link:
             self._session = secrets.randbelow(0xFFFE) + 1
             self.close()
             try:
-                self._send(HELLO, b"")
+                self._send(Kind.HELLO, b"")
                 self._hello = Hello.parse(self._collect(timeout / tries))
             except _SilenceError:
                 continue
@@ -408,7 +375,7 @@ class Link:
         self._flight.append(_Request(kind, self._seq, wire, self._last_sent))
         self._seq = (self._seq + 1) & 0xFFFF
         # A HELLO may meet a board that waits for the rest of an older frame.
-        self._write(RELEASE + wire if kind == HELLO else wire)
+        self._write(RELEASE + wire if kind == Kind.HELLO else wire)
 
     def _resend(self, everything: bool) -> None:
         """Send the oldest request in flight again, or all that are not answered."""
@@ -451,12 +418,12 @@ class Link:
         if not self._flight:
             return
         oldest = self._flight[0]
-        if frame.kind == NAK and (frame.session == self._session or oldest.kind == HELLO):
+        if frame.kind == NAK and (frame.session == self._session or oldest.kind == Kind.HELLO):
             self.naks += 1
             self._resend(everything=True)
         elif frame.session == self._session:
             place = (frame.seq - oldest.seq) & 0xFFFF
-            if place < len(self._flight) and frame.kind in (oldest.kind | REPLY, ERROR):
+            if place < len(self._flight) and frame.kind in (oldest.kind | REPLY, REFUSAL):
                 self._replies[frame.seq] = frame
                 if oldest.seq not in self._replies:
                     self._hurry()  # that one was answered too, earlier
@@ -479,7 +446,7 @@ class Link:
             if now - began > timeout:
                 self.close()
                 raise _SilenceError(
-                    f"the board stopped answering: no reply to {_NAMES[oldest.kind]} for"
+                    f"the board stopped answering: no reply to {Kind(oldest.kind).name} for"
                     f" {timeout:g} s; reset it and try again"
                 )
             if now - max(began, self._last_sent) > patience:
@@ -492,7 +459,7 @@ class Link:
         if took > 0:  # not one that was sent again
             self._round_trip = max(took, 0.9 * self._round_trip)
         self._hurried = False
-        if frame.kind == ERROR:
+        if frame.kind == REFUSAL:
             raise _device_error(frame.payload)
         return frame.payload
 
@@ -504,5 +471,5 @@ class _SilenceError(LinkError):
 def _device_error(payload: bytes) -> DeviceError:
     code = payload[0] if payload else 0
     said = payload[1:].decode("utf-8", "replace")
-    known = ERRORS.get(code, f"the firmware reports error {code}")
+    known = ERROR_TEXTS.get(code, f"the firmware reports error {code}")
     return DeviceError(code, f"{known}: {said}" if said else known)

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from madem.boards.link_protocol import CALIBRATION_MAGIC, CALIBRATION_UNIT
 from madem.frontends.chips import Card, Chips
 from madem_emulator.twin.attached import Geometry
 
@@ -34,8 +35,6 @@ _ROUNDS = 3
 """… if it does so in as many rounds: pulses vary, and a good device may come back by chance."""
 _SHORT = 3.0
 """A device of more codes than this many windows is shorted: it takes its line with it."""
-_UNIT = 1 << 14
-"""A gain of 1 in the file."""
 _LEAST, _MOST = 0.5, 3.9
 """Gains that can be put right; beyond, the line counts as dead."""
 
@@ -89,11 +88,11 @@ class Calibration:
     def to_bytes(self) -> bytes:
         """The file on the board: docs/hardware/calibration.md."""
         name = self.design.encode()
-        data = b"madem.cal\1" + bytes([len(name)]) + name + struct.pack("<H", round(self.middle))
+        data = CALIBRATION_MAGIC + bytes([len(name)]) + name + struct.pack("<H", round(self.middle))
         for card in self.cards:
             data += struct.pack("<H", card.card)
             for gains in (card.column_gains, card.row_gains):
-                data += np.round(_UNIT / gains).astype("<u2").tobytes()
+                data += np.round(CALIBRATION_UNIT / gains).astype("<u2").tobytes()
             for flags in (card.dead_columns, card.dead_rows, card.dead):
                 data += np.packbits(flags, axis=-1, bitorder="little").tobytes()
         return data + struct.pack("<I", zlib.crc32(data))

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-import struct
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from madem.boards import link
+from madem.boards.link_protocol import (
+    CALIBRATE_COUNTS_REPLY,
+    CALIBRATE_MEASURE,
+    CALIBRATE_PULSE,
+    CALIBRATE_STORE,
+    Calibrate,
+    Kind,
+)
 from madem.learners.device import Device
 from madem_emulator.twin.attached import Geometry
 
 Floats = NDArray[np.float64]
 
-_MEASURE, _PULSE, _STORE, _KEEP, _FORGET, _COUNTS = range(6)
 _NONE = 255
 """No line is driven."""
 
@@ -57,7 +62,7 @@ class Chips:
             reads: how many are averaged.
             raw: as the converters say it; otherwise put right by the board's calibration.
         """
-        payload = struct.pack("<BHBBhBB", _MEASURE, card, columns, line, level, reads, raw)
+        payload = CALIBRATE_MEASURE.pack(Calibrate.MEASURE, card, columns, line, level, reads, raw)
         said = np.frombuffer(self._ask(payload), np.uint8).reshape(-1, 3).astype(np.int64)
         whole = said[:, 0] | said[:, 1] << 8 | said[:, 2] << 16
         return (whole - (whole >> 23 << 24)) / 256
@@ -77,22 +82,22 @@ class Chips:
             mask.to_bytes((n + 7) // 8, "little")
             for mask, n in ((rows, self.geometry.rows), (columns, self.geometry.columns))
         ]
-        self._ask(struct.pack("<BHBB", _PULSE, card, up, train) + b"".join(masks))
+        self._ask(CALIBRATE_PULSE.pack(Calibrate.PULSE, card, up, train) + b"".join(masks))
 
     def store(self, data: bytes) -> None:
         """Have the board keep a calibration; it takes effect at the next CONFIGURE."""
-        room = self._device.link.max_payload - 5
+        room = self._device.link.max_payload - CALIBRATE_STORE.size
         for at in range(0, len(data), room):
-            self._ask(struct.pack("<BI", _STORE, at) + data[at : at + room])
-        self._ask(bytes([_KEEP]))
+            self._ask(CALIBRATE_STORE.pack(Calibrate.STORE, at) + data[at : at + room])
+        self._ask(bytes([Calibrate.KEEP]))
 
     def forget(self) -> None:
         """Have the board throw its calibration away."""
-        self._ask(bytes([_FORGET]))
+        self._ask(bytes([Calibrate.FORGET]))
 
     def counts(self) -> Counts:
         """See `Counts`."""
-        return Counts(*struct.unpack("<II", self._ask(bytes([_COUNTS]))))
+        return Counts(*CALIBRATE_COUNTS_REPLY.unpack(self._ask(bytes([Calibrate.COUNTS]))))
 
     def _ask(self, payload: bytes) -> bytes:
-        return self._device.link.request(link.CALIBRATE, payload, timeout=60.0)
+        return self._device.link.request(Kind.CALIBRATE, payload, timeout=60.0)

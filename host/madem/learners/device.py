@@ -9,7 +9,6 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from enum import IntEnum
 from typing import Protocol
 
 import numpy as np
@@ -17,6 +16,24 @@ from numpy.typing import NDArray
 
 from madem import __version__
 from madem.boards import capacity, deploy, link
+from madem.boards.link_protocol import (
+    CONFIGURE_DEVICE,
+    CONFIGURE_FORMAT,
+    CONFIGURE_HEAD,
+    CONFIGURE_LAYER,
+    CONFIGURE_REPLY,
+    FLIP,
+    FRAME_BYTES,
+    LEARN_HEAD,
+    MEMORY_HEAD,
+    PREDICT_HEAD,
+    STATS_REPLY,
+    STRIKE,
+    WRITE_VERIFY_REPLY,
+    Error,
+    Kind,
+    Memory,
+)
 from madem.boards.open import Board
 from madem.errors import DeviceError, LinkError, MademError
 from madem.learners.state import State
@@ -35,22 +52,6 @@ _KEPT_BY_CHIPS = 4
 """The same for an attached front end, where a sample may take a second."""
 _WRITING = 600.0
 """Seconds that write-verify of a layer may take."""
-
-_LEARN_HEAD = struct.Struct("<IHBB")
-"""Of a LEARN: step, rate, train, traced."""
-
-
-class Memory(IntEnum):
-    """What READ, WRITE and DIGEST of docs/reference/link.md name."""
-
-    DEVICES = 0
-    ACCUMULATORS = 1
-    FREE = 2
-    PLUS = 3
-    MINUS = 4
-    STEPS = 5
-    NORMALISATION = 6
-    CODES = 7
 
 
 @dataclass(frozen=True)
@@ -160,21 +161,21 @@ class Device:
                 can't do this.
         """
         try:
-            reply = self.link.request(link.CONFIGURE, pack_config(config, design), timeout=120.0)
+            reply = self.link.request(Kind.CONFIGURE, pack_config(config, design), timeout=120.0)
         except DeviceError as error:
-            if error.code != 4:
+            if error.code != Error.OUT_OF_MEMORY:
                 raise
             needed = capacity.network_bytes(config.sizes, self.hello.word_bits)
             free = self.stats(collect=True).heap_free
             raise DeviceError(
-                4,
+                Error.OUT_OF_MEMORY,
                 f"this network does not fit the board: it needs {-(-needed // 1024)} KB,"
                 f" {free // 1024} KB are free{' in pieces' if needed <= free else ''}:"
                 " use fewer or smaller hidden layers",
             ) from None
         self._config = config
         self._most = _KEPT_BY_CHIPS if design else _KEPT
-        return Fit(*struct.unpack("<III", reply))
+        return Fit(*CONFIGURE_REPLY.unpack(reply))
 
     def learn(
         self,
@@ -187,15 +188,15 @@ class Device:
         """See `Learner.learn`."""
         samples = _with_targets(x, targets)
         head = self.stats().steps
-        room = min(self._most, (self.link.max_payload - _LEARN_HEAD.size) // samples.shape[1])
+        room = min(self._most, (self.link.max_payload - LEARN_HEAD.size) // samples.shape[1])
         self._check_room(room)
         starts = range(0, len(samples), room)
 
         def frames() -> Iterator[tuple[int, bytes]]:
             for start in starts:
                 chunk = samples[start : start + room]
-                payload = _LEARN_HEAD.pack(head + start, rate, train, 0) + chunk.tobytes()
-                yield link.LEARN, payload
+                payload = LEARN_HEAD.pack(head + start, rate, train, 0) + chunk.tobytes()
+                yield Kind.LEARN, payload
 
         answers = []
         for reply in self.link.pipeline(frames()):
@@ -210,7 +211,7 @@ class Device:
         Raises:
             DeviceError: it is lower than it was.
         """
-        self.link.request(link.STRIKE, struct.pack("<H", stuck), timeout=120.0)
+        self.link.request(Kind.STRIKE, STRIKE.pack(stuck), timeout=120.0)
         self._config = replace(self.config, stuck=stuck)
 
     def learn_traced(
@@ -227,10 +228,10 @@ class Device:
         `meanwhile` is called while the device computes.
         """
         sample = np.concatenate([x, np.atleast_1d(target)]).astype(np.uint8)
-        self._check_room((self.link.max_payload - _LEARN_HEAD.size) // len(sample))
+        self._check_room((self.link.max_payload - LEARN_HEAD.size) // len(sample))
 
         def frames() -> Iterator[tuple[int, bytes]]:
-            yield link.LEARN, _LEARN_HEAD.pack(step, rate, train, 1) + sample.tobytes()
+            yield Kind.LEARN, LEARN_HEAD.pack(step, rate, train, 1) + sample.tobytes()
             meanwhile()  # the link asks for a next frame once this one is on its way
 
         (reply,) = self.link.pipeline(frames())
@@ -241,8 +242,8 @@ class Device:
         wide = self.config.sizes[-1]
         x = np.ascontiguousarray(x, np.uint8)
         room = min(
-            (self.link.max_payload - 5) // x.shape[1],
-            (self.hello.max_body - link.FRAME_BYTES) // wide,
+            (self.link.max_payload - PREDICT_HEAD.size) // x.shape[1],
+            (self.hello.max_body - FRAME_BYTES) // wide,
         )
         if self._most < _KEPT:
             room = min(room, self._most)
@@ -251,7 +252,7 @@ class Device:
         def frames() -> Iterator[tuple[int, bytes]]:
             for start in range(0, len(x), room):
                 chunk = x[start : start + room]
-                yield link.PREDICT, struct.pack("<IB", first + start, 1) + chunk.tobytes()
+                yield Kind.PREDICT, PREDICT_HEAD.pack(first + start, 1) + chunk.tobytes()
 
         data = b"".join(self.link.pipeline(frames()))
         return np.frombuffer(data, np.uint8).reshape(len(x), wide)
@@ -259,39 +260,39 @@ class Device:
     def read(self, which: Memory, layer: int, offset: int = 0, count: int | None = None) -> bytes:
         """Bytes of the device's memory; weight layers count from 1, unit layers from 0."""
         count = self._size(which, layer) - offset if count is None else count
-        room = self.hello.max_body - link.FRAME_BYTES
+        room = self.hello.max_body - FRAME_BYTES
 
         def frames() -> Iterator[tuple[int, bytes]]:
             for at in range(offset, offset + count, room):
                 part = min(room, offset + count - at)
-                yield link.READ, struct.pack("<BBII", which, layer, at, part)
+                yield Kind.READ, MEMORY_HEAD.pack(which, layer, at, part)
 
         return b"".join(self.link.pipeline(frames()))
 
     def write(self, which: Memory, layer: int, data: bytes) -> None:
         """Overwrite one layer's devices or accumulators."""
-        room = self.link.max_payload - 10
+        room = self.link.max_payload - MEMORY_HEAD.size
 
         def frames() -> Iterator[tuple[int, bytes]]:
             for at in range(0, len(data), room):
                 part = data[at : at + room]
-                yield link.WRITE, struct.pack("<BBII", which, layer, at, len(part)) + part
+                yield Kind.WRITE, MEMORY_HEAD.pack(which, layer, at, len(part)) + part
 
         for _ in self.link.pipeline(frames()):
             pass
 
     def digest(self, which: Memory, layer: int, offset: int, count: int) -> int:
         """CRC-32 of a piece of the device's memory."""
-        payload = struct.pack("<BBII", which, layer, offset, count)
-        return int.from_bytes(self.link.request(link.DIGEST, payload), "little")
+        payload = MEMORY_HEAD.pack(which, layer, offset, count)
+        return int.from_bytes(self.link.request(Kind.DIGEST, payload), "little")
 
     def stats(self, collect: bool = False) -> Stats:
         """Counters; `collect` has the garbage collected first."""
-        return Stats(*struct.unpack("<4I", self.link.request(link.STATS, bytes([collect]))))
+        return Stats(*STATS_REPLY.unpack(self.link.request(Kind.STATS, bytes([collect]))))
 
     def flip(self, state: bool, step: int, layer: int, index: int, bit: int) -> None:
         """Have the device flip one bit of an activity or a weight at a step, to test a check."""
-        self.link.request(link.FLIP, struct.pack("<BIBIB", state, step, layer, index, bit))
+        self.link.request(Kind.FLIP, FLIP.pack(state, step, layer, index, bit))
 
     def state(self) -> State:
         """See `Learner.state`."""
@@ -343,17 +344,17 @@ class Device:
             raise LinkError("the board does not hold what was written: try again")
 
     def _set_steps(self, steps: int) -> None:
-        self.link.request(link.WRITE, struct.pack("<BBII", Memory.STEPS, 0, 0, steps))
+        self.link.request(Kind.WRITE, MEMORY_HEAD.pack(Memory.STEPS, 0, 0, steps))
 
     def _program(self, layer: int, data: bytes) -> tuple[int, int]:
         """Write a layer's devices behind chips; pulses that it took, devices that failed."""
         self.write(Memory.DEVICES, layer, data[:-1])
-        last = struct.pack("<BBII", Memory.DEVICES, layer, len(data) - 1, 1) + data[-1:]
-        return struct.unpack("<II", self.link.request(link.WRITE, last, timeout=_WRITING))
+        last = MEMORY_HEAD.pack(Memory.DEVICES, layer, len(data) - 1, 1) + data[-1:]
+        return WRITE_VERIFY_REPLY.unpack(self.link.request(Kind.WRITE, last, timeout=_WRITING))
 
     def stop(self) -> None:
         """Leave the firmware; the board is back at its REPL."""
-        self.link.request(link.STOP)
+        self.link.request(Kind.STOP)
         self.link.close()
 
     def _size(self, which: Memory, layer: int) -> int:
@@ -464,17 +465,17 @@ def connect(board: Board, deploy_firmware: bool | None = None) -> Device:
 def pack_config(config: Config, design: str = "") -> bytes:
     """The payload of CONFIGURE in docs/reference/link.md; `design` as for `Device.configure`."""
     c = config
-    head = struct.pack(
-        "<12BI", 2, len(c.layers), c.one_hot, c.rule, c.t_free, c.t_nudge, c.beta, c.t_hi, c.t_lo,
-        c.dac_mask, c.adc_bits, bool(design), c.seed,
+    head = CONFIGURE_HEAD.pack(
+        CONFIGURE_FORMAT, len(c.layers), c.one_hot, c.rule, c.t_free, c.t_nudge, c.beta,
+        c.t_hi, c.t_lo, c.dac_mask, c.adc_bits, bool(design), c.seed,
     )  # fmt: skip
-    device = struct.pack(
-        "<HhhHHHHH", c.step, c.nl_set, c.nl_reset, c.c2c, c.d_step, c.d_top, c.stuck, c.init
+    device = CONFIGURE_DEVICE.pack(
+        c.step, c.nl_set, c.nl_reset, c.c2c, c.d_step, c.d_top, c.stuck, c.init
     )
     sizes = struct.pack(f"<{len(c.sizes)}H", *c.sizes)
     layers = b"".join(
-        struct.pack(
-            "<4B3HB", la.gain, la.gain_shift, la.range_forward, la.range_transposed,
+        CONFIGURE_LAYER.pack(
+            la.gain, la.gain_shift, la.range_forward, la.range_transposed,
             la.noise_forward, la.noise_transposed, la.cap, la.scale,
         )
         for la in c.layers

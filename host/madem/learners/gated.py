@@ -5,21 +5,16 @@ A board, the twin in its place, and both in lock step.
 
 from __future__ import annotations
 
-import struct
 import zlib
 from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from madem.boards import link
+from madem.boards.link_protocol import GATE_REPLY, GATE_SETTINGS, Flag, Gate, Kind, Mode, Outcome
 from madem.data.stream_task import StreamTask, number_of
 from madem.learners.device import Device, Learner, Progress
 from madem.learners.stream import (
-    FOLLOW,
-    JUDGED,
-    LEARN,
-    TRACED,
     StreamDevice,
     StreamLockStep,
     StreamTwin,
@@ -31,11 +26,6 @@ from madem_emulator.twin.gated import FULL, NEVER, Care, Judged, TwinKeeper
 from madem_emulator.twin.twin import Trace
 
 Bytes = NDArray[np.uint8]
-
-_LEARNED, _KEPT, _BACK = 2, 4, 8
-"""What became of a window: FEED in docs/reference/link.md."""
-_SETTINGS, _KEEP, _BACK_NOW, _STATUS = range(4)
-"""What KEEP of docs/reference/link.md asks for."""
 
 
 class Judgement(NamedTuple):
@@ -113,13 +103,13 @@ def take_care(device: Device, care: Care) -> Status:
     """
     c = care
     return _ask(
-        device, _SETTINGS, struct.pack("<HBBHH", c.gate, c.at_most, c.fade, c.drop, c.every)
+        device, GATE_SETTINGS.pack(Gate.SETTINGS, c.gate, c.at_most, c.fade, c.drop, c.every)
     )
 
 
 def keep(device: Device) -> Status:
     """Have a board that takes care keep a copy of its network."""
-    return _ask(device, _KEEP)
+    return _ask(device, bytes([Gate.CHECKPOINT]))
 
 
 def back(device: Device) -> Status:
@@ -128,7 +118,7 @@ def back(device: Device) -> Status:
     Raises:
         DeviceError: it has none.
     """
-    return _ask(device, _BACK_NOW)
+    return _ask(device, bytes([Gate.ROLLBACK]))
 
 
 class CarefulDevice(StreamDevice):
@@ -150,8 +140,8 @@ class CarefulDevice(StreamDevice):
         found = []
         step = self.device.stats().steps
         chunks = [self._task.chunk(number_of(name)) for name in x]
-        how = FOLLOW | JUDGED
-        for reply in self.feeder.feed(chunks, step, LEARN, how, labels.tolist(), rate, train):
+        how = Flag.FOLLOW | Flag.GATED
+        for reply in self.feeder.feed(chunks, step, Mode.LEARN, how, labels.tolist(), rate, train):
             found.append(_judgement(reply))
             if progress:
                 progress(1)
@@ -167,7 +157,7 @@ class CarefulDevice(StreamDevice):
 
     def status(self) -> Status:
         """See `CarefulLearner.status`."""
-        return _ask(self.device, _STATUS)
+        return _ask(self.device, bytes([Gate.ASK]))
 
 
 class CarefulTwin(StreamTwin):
@@ -245,11 +235,11 @@ class CarefulLockStep(StreamLockStep):
         """
         found = []
         feeder, twin = self._board.feeder, self._twin.twin
-        how = FOLLOW | JUDGED | TRACED
+        how = Flag.FOLLOW | Flag.GATED | Flag.TRACED
         for name, label in zip(x, labels.tolist(), strict=True):
             step = twin.steps
             chunk = self._task.chunk(number_of(name))
-            (reply,) = feeder.feed([chunk], step, LEARN, how, [label], rate, train)
+            (reply,) = feeder.feed([chunk], step, Mode.LEARN, how, [label], rate, train)
             inputs = self._careful.inputs(name[None], True)[0]
             if reply.inputs != zlib.crc32(inputs.tobytes()):
                 self._find_input(step, inputs)
@@ -292,16 +282,20 @@ class CarefulLockStep(StreamLockStep):
         return board
 
 
-def _ask(device: Device, what: int, settings: bytes = b"") -> Status:
-    reply = device.link.request(link.KEEP, bytes([what]) + settings)
-    steps, learned, kept_at, accuracy, kept_accuracy, backs = struct.unpack("<3I3H", reply)
+def _ask(device: Device, payload: bytes) -> Status:
+    reply = device.link.request(Kind.GATE, payload)
+    steps, learned, kept_at, accuracy, kept_accuracy, backs = GATE_REPLY.unpack(reply)
     return _status(steps, learned, kept_at, accuracy, kept_accuracy, backs)
 
 
 def _judgement(reply: Reply) -> Judgement:
     fate = reply.fate
     return Judgement(
-        reply.answer, reply.margin, bool(fate & _LEARNED), bool(fate & _KEPT), bool(fate & _BACK)
+        reply.answer,
+        reply.margin,
+        bool(fate & Outcome.LEARNED),
+        bool(fate & Outcome.CHECKPOINT),
+        bool(fate & Outcome.ROLLBACK),
     )
 
 

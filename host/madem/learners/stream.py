@@ -14,10 +14,20 @@ from typing import Any, NamedTuple, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from madem.boards import link
+from madem.boards.link_protocol import (
+    CENTRE_OFFSET,
+    FEED_HEAD,
+    FEED_REPLY,
+    PIPELINE,
+    Feature,
+    Flag,
+    Kind,
+    Memory,
+    Mode,
+)
 from madem.data.stream_task import Chunk, StreamTask, number_of
 from madem.errors import LinkError, TaskError
-from madem.learners.device import Device, Memory, Progress, TwinLearner
+from madem.learners.device import Device, Progress, TwinLearner
 from madem.learners.state import State
 from madem.verify.lock_step import DiffersError, LockStep, Mismatch
 from madem_emulator.twin.config import Config
@@ -26,12 +36,6 @@ from madem_emulator.twin.pipeline import Pipeline
 from madem_emulator.twin.twin import Digests
 
 Bytes = NDArray[np.uint8]
-
-PREDICT, LEARN = 1, 2
-RESTART, FOLLOW, TRACED, OWN, JUDGED = 1, 2, 4, 8, 16
-"""Modes and flags of FEED in docs/reference/link.md."""
-_HEAD = struct.Struct("<IHBBBB")
-_CENTRE = 1 << 22
 
 
 class Window(NamedTuple):
@@ -68,10 +72,11 @@ class Feeder:
         """
         p = pipeline
         self.device, self.pipeline = device, p
-        flags = p.mean + 2 * p.energy + 4 * p.zero + 8 * p.minmax
-        payload = struct.pack("<BHHBBB", p.channels, p.window, p.hop, flags, p.bands, p.norm)
-        device.link.request(link.PIPELINE, payload, timeout=20.0)
-        self._room = (device.link.max_payload - _HEAD.size) // (2 * p.channels)
+        features = Feature.MEAN * p.mean | Feature.ENERGY * p.energy
+        features |= Feature.ZERO * p.zero | Feature.MINMAX * p.minmax
+        payload = PIPELINE.pack(p.channels, p.window, p.hop, features, p.bands, p.norm)
+        device.link.request(Kind.PIPELINE, payload, timeout=20.0)
+        self._room = (device.link.max_payload - FEED_HEAD.size) // (2 * p.channels)
         if self._room < 1:
             raise LinkError(f"a sample of {p.channels} channels does not fit one frame")
 
@@ -97,27 +102,29 @@ class Feeder:
         def frames() -> Iterator[tuple[int, bytes]]:
             for i, chunk in enumerate(chunks):
                 label = labels[i] if labels is not None else 0
-                restart = RESTART if chunk.restart else 0
+                restart = Flag.RESTART if chunk.restart else 0
                 for begin in range(0, len(chunk.samples), self._room):
                     part = chunk.samples[begin : begin + self._room]
                     # Only the part that completes the window can be traced.
                     last = begin + self._room >= len(chunk.samples)
-                    how = (flags if last else flags & ~TRACED) | restart
-                    head = _HEAD.pack(number + i, rate, train, mode, how, label)
-                    yield link.FEED, head + part.astype("<i2").tobytes()
+                    how = (flags if last else flags & ~Flag.TRACED) | restart
+                    head = FEED_HEAD.pack(number + i, rate, train, mode, how, label)
+                    yield Kind.FEED, head + part.astype("<i2").tobytes()
                     restart = 0
 
-        size = 4 if flags & OWN else 3 if flags & JUDGED else 1
+        size = 4 if flags & Flag.OWN else 3 if flags & Flag.GATED else 1
         for reply in self.device.link.pipeline(frames()):
-            if not reply[4]:
+            _, windows = FEED_REPLY.unpack_from(reply)
+            if not windows:
                 continue
-            gave = reply[5 : 5 + size]
-            if flags & JUDGED:
+            traced_at = FEED_REPLY.size + size
+            gave = reply[FEED_REPLY.size : traced_at]
+            if flags & Flag.GATED:
                 window = Window(gave[0], gave[1], gave[2])
             else:
                 window = Window(int.from_bytes(gave, "little"))
-            if flags & TRACED:
-                *digests, inputs = struct.unpack_from("<5I", reply, 5 + size)
+            if flags & Flag.TRACED:
+                *digests, inputs = struct.unpack_from("<5I", reply, traced_at)
                 window = window._replace(digests=Digests(*digests), inputs=inputs)
             yield window
 
@@ -165,7 +172,7 @@ class StreamDevice:
         answers = []
         step = self.device.stats().steps
         chunks, labels = _chunks(self._task, x), targets.tolist()
-        for window in self.feeder.feed(chunks, step, LEARN, FOLLOW, labels, rate, train):
+        for window in self.feeder.feed(chunks, step, Mode.LEARN, Flag.FOLLOW, labels, rate, train):
             answers.append(window.answer)
             if progress:
                 progress(1)
@@ -180,7 +187,7 @@ class StreamDevice:
         last = len(self.config.sizes) - 1
         rows = []
         for i, chunk in enumerate(_chunks(self._task, x)):
-            for _ in self.feeder.feed([chunk], first + i, PREDICT):
+            for _ in self.feeder.feed([chunk], first + i, Mode.PREDICT):
                 rows.append(self.device.read(Memory.FREE, last))
         return np.frombuffer(b"".join(rows), np.uint8).reshape(len(x), -1)
 
@@ -246,7 +253,7 @@ class StreamTwin:
         features = self.features
         words = np.empty(1 + 2 * len(features.centre), "<u4")
         words[0] = features.seen
-        words[1::2] = features.centre + _CENTRE
+        words[1::2] = features.centre + CENTRE_OFFSET
         words[2::2] = features.spread
         notes = _notes(features.pipeline, words.tobytes())
         return replace(self.network.state(), notes=notes)
@@ -256,7 +263,7 @@ class StreamTwin:
         words = np.frombuffer(_noted(state, self.features.pipeline), "<u4").astype(np.int64)
         self.network.load(state)
         self.features.seen = int(words[0])
-        self.features.centre = words[1::2] - _CENTRE
+        self.features.centre = words[1::2] - CENTRE_OFFSET
         self.features.spread = words[2::2].copy()
 
 
@@ -285,7 +292,9 @@ class StreamLockStep(LockStep):
         for i, chunk in enumerate(_chunks(self._task, x)):
             step = self._twin.twin.steps
             # One at a time: the board must not go on before its memory has been compared.
-            (window,) = feeder.feed([chunk], step, LEARN, FOLLOW | TRACED, labels[i:], rate, train)
+            (window,) = feeder.feed(
+                [chunk], step, Mode.LEARN, Flag.FOLLOW | Flag.TRACED, labels[i:], rate, train
+            )
             inputs = self._stream_twin.inputs(x[i : i + 1], True)[0]
             if window.inputs != zlib.crc32(inputs.tobytes()):
                 self._find_input(step, inputs)

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from madem.boards.link_protocol import Flag, Mode
 from madem.data.concept_drift import Course
 from madem.data.stream_task import Chunk, StreamTask, number_of
 from madem.data.task import Task
@@ -22,7 +23,7 @@ from madem.learn import train as learn
 from madem.learners.device import Bytes, Device, Learner, Progress
 from madem.learners.gated import CarefulDevice
 from madem.learners.state import State
-from madem.learners.stream import FOLLOW, LEARN, PREDICT, Feeder
+from madem.learners.stream import Feeder
 from madem.monitor.limits import Limits
 from madem.monitor.poller import Look
 from madem.monitor.run_state import SHOWN_WINDOWS, Stage, Watch
@@ -309,7 +310,7 @@ class ReplayStream:
 
         def each(chunk: Chunk, number: int, sample: Sample) -> None:
             label = names.index(sample.label) if sample.label in names else None
-            for found in feeder.feed([chunk], number, PREDICT, FOLLOW):
+            for found in feeder.feed([chunk], number, Mode.PREDICT, Flag.FOLLOW):
                 watch.window(Window(number, sample.t_us / 1e6, found.answer, label=label))
 
         return each
@@ -334,7 +335,7 @@ class ReplayStream:
         feeder = Feeder(device, pipeline)
 
         def each(chunk: Chunk, number: int, sample: Sample) -> None:
-            for _ in feeder.feed([chunk], number, 0, FOLLOW):
+            for _ in feeder.feed([chunk], number, Mode.FEATURES, Flag.FOLLOW):
                 watch.set(inputs=feeder.inputs())
                 watch.window(Window(number, sample.t_us / 1e6))
 
@@ -364,7 +365,7 @@ class OwnSensor:
         live = Live(device, sensor, pipeline)
         feeder = live.prepare()
         mode, flags, rate = onboard_run.network(device, feeder, saved, wishes, len(classes))
-        learns = mode == LEARN
+        learns = mode == Mode.LEARN
         sizes = device.config.sizes if mode else ()
         costs = budget(pipeline, live.rate_hz, sizes, learns=learns, bus_s=sensor.bus_s)
         watch.set(

@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from madem.boards.link_protocol import Memory
 from madem.learn import session
-from madem.learners.device import Device, Memory, Stats
+from madem.learners.device import Device, Stats
 from madem.monitor.limits import StoppedError, TimeIsUpError
 from madem.monitor.run_state import Bytes, Watch
 

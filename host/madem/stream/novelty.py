@@ -13,11 +13,12 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike
 
+from madem.boards.link_protocol import Flag, Mode
 from madem.data.stream_task import Chunk, StreamTask, number_of
 from madem.errors import TaskError
 from madem.learn.train import Recipe
 from madem.learners.device import Device
-from madem.learners.stream import FOLLOW, LEARN, OWN, PREDICT, Feeder
+from madem.learners.stream import Feeder
 from madem_emulator.twin.config import Config, Settings
 from madem_emulator.twin.features import TwinFeatures
 from madem_emulator.twin.pipeline import Pipeline
@@ -50,12 +51,12 @@ class NoveltyDevice:
     def learn(self, rate: int, chunks: Sequence[Chunk]) -> list[int]:
         """See `Detector.learn`."""
         step = self._device.stats().steps
-        windows = self._feeder.feed(chunks, step, LEARN, FOLLOW | OWN, rate=rate)
+        windows = self._feeder.feed(chunks, step, Mode.LEARN, Flag.FOLLOW | Flag.OWN, rate=rate)
         return [window.answer for window in windows]
 
     def scores(self, chunks: Sequence[Chunk]) -> list[int]:
         """See `Detector.scores`."""
-        windows = list(self._feeder.feed(chunks, self._scored, PREDICT, OWN))
+        windows = list(self._feeder.feed(chunks, self._scored, Mode.PREDICT, Flag.OWN))
         self._scored += len(windows)
         return [window.answer for window in windows]
 

@@ -10,7 +10,21 @@ import time
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from madem.boards import link
+from madem.boards.link_protocol import (
+    LIVE_ASK,
+    LIVE_LABEL,
+    LIVE_RAW,
+    LIVE_START,
+    LIVE_STATUS,
+    LIVE_WINDOW,
+    LOST,
+    NO_LABEL,
+    SOURCE_REPLY,
+    Gives,
+    Kind,
+    Outcome,
+)
+from madem.boards.link_protocol import Live as What
 from madem.errors import MademError
 from madem.learners.device import Device
 from madem.learners.stream import Feeder
@@ -18,12 +32,6 @@ from madem.stream.sensors import Sensor
 from madem.stream.windows import Window
 from madem_emulator.twin.pipeline import Pipeline
 
-_ASK, _START, _STOP, _LABEL, _RAW = range(5)
-_STATUS = struct.Struct("<B6IB")
-_WINDOW = struct.Struct("<IBBI")
-_NO_LABEL, _LOST = 255, 254
-_LEARNED, _BACK = 2, 8
-_CLASSES, _SCORES = 1, 2
 _WAIT_MS = 100
 """The board may keep a question waiting so long for a window: less than the link's patience."""
 
@@ -86,8 +94,8 @@ class Live:
         Raises:
             DeviceError: the sensor does not answer (8), or the board can't do this.
         """
-        reply = self.device.link.request(link.SOURCE, self.sensor.packed(), timeout=20.0)
-        channels, rate = struct.unpack("<BI", reply)
+        reply = self.device.link.request(Kind.SOURCE, self.sensor.packed(), timeout=20.0)
+        channels, rate = SOURCE_REPLY.unpack(reply)
         if channels != self.pipeline.channels:
             raise MademError(
                 f"{self.sensor.name} gives {channels} channels, the pipeline takes"
@@ -105,25 +113,25 @@ class Live:
             mode, flags, rate, train: as in `Feeder.feed`; TRACED and RESTART are not possible.
             raw: newest samples that the board keeps for `raw`; 0: none can be asked for.
         """
-        payload = struct.pack("<BBBHBH", _START, mode, flags, rate, train, raw)
-        self.device.link.request(link.LIVE, payload, timeout=20.0)
+        payload = LIVE_START.pack(What.START, mode, flags, rate, train, raw)
+        self.device.link.request(Kind.LIVE, payload, timeout=20.0)
         self._next = self._next_raw = self.forgotten = 0
 
     def stop(self) -> Status:
         """End the run."""
-        return self._ask(bytes([_STOP]))[0]
+        return self._ask(bytes([What.STOP]))[0]
 
     def label(self, label: int | None) -> None:
         """What the samples from now on mean."""
-        self._ask(bytes([_LABEL, _NO_LABEL if label is None else label]))
+        self._ask(LIVE_LABEL.pack(What.LABEL, NO_LABEL if label is None else label))
 
     def status(self) -> Status:
         """How far the run is."""
-        return self._ask(struct.pack("<BIH", _ASK, 0xFFFFFFFF, 0))[0]
+        return self._ask(LIVE_ASK.pack(What.ASK, 0xFFFFFFFF, 0))[0]
 
     def new(self, wait_ms: int = 0) -> tuple[Status, list[Window]]:
         """Windows since the last time; waits so long for one, at most 1000 ms."""
-        status, first, rows, gives = self._ask(struct.pack("<BIH", _ASK, self._next, wait_ms))
+        status, first, rows, gives = self._ask(LIVE_ASK.pack(What.ASK, self._next, wait_ms))
         if rows:
             self.forgotten += first - self._next
             self._next = first + len(rows)
@@ -144,14 +152,14 @@ class Live:
         found = []
         width = 2 * self.pipeline.channels
         while True:
-            reply = self.device.link.request(link.LIVE, struct.pack("<BI", _RAW, self._next_raw))
+            reply = self.device.link.request(Kind.LIVE, LIVE_RAW.pack(What.RAW, self._next_raw))
             first = int.from_bytes(reply[:4], "little")
             rows = range(4, len(reply), width + 1)
             for number, at in enumerate(rows, first):
                 label = reply[at]
                 values = struct.unpack_from(f"<{self.pipeline.channels}h", reply, at + 1)
-                if label != _LOST:
-                    found.append(RawSample(number, None if label == _NO_LABEL else label, values))
+                if label != LOST:
+                    found.append(RawSample(number, None if label == NO_LABEL else label, values))
             self._next_raw = first + len(rows)
             if not rows:
                 return found
@@ -159,22 +167,25 @@ class Live:
     def _window(
         self, number: int, gives: int, at: int, label: int, flags: int, value: int
     ) -> Window:
-        classes = gives == _CLASSES
+        classes = gives == Gives.CLASSES
         return Window(
             number=number,
             t_s=at / self.rate_hz,
             answer=value & 255 if classes else None,
             margin=value >> 8 & 255 if classes else None,
-            label=None if label == _NO_LABEL else label,
-            learned=bool(flags & _LEARNED),
-            back=bool(flags & _BACK),
-            score=value if gives == _SCORES else None,
+            label=None if label == NO_LABEL else label,
+            learned=bool(flags & Outcome.LEARNED),
+            back=bool(flags & Outcome.ROLLBACK),
+            score=value if gives == Gives.SCORES else None,
         )
 
     def _ask(self, payload: bytes) -> tuple[Status, int, list[tuple[int, int, int, int]], int]:
         """Counters, the number of the first window told, windows, and what they give."""
-        reply = self.device.link.request(link.LIVE, payload, timeout=20.0)
-        state, samples, lost, windows, labelled, right, first, count = _STATUS.unpack_from(reply)
-        rows = [_WINDOW.unpack_from(reply, _STATUS.size + k * _WINDOW.size) for k in range(count)]
-        status = Status(bool(state & 1), samples, lost, windows, labelled, right)
+        reply = self.device.link.request(Kind.LIVE, payload, timeout=20.0)
+        state, *counters, first, count = LIVE_STATUS.unpack_from(reply)
+        places = range(
+            LIVE_STATUS.size, LIVE_STATUS.size + count * LIVE_WINDOW.size, LIVE_WINDOW.size
+        )
+        rows = [LIVE_WINDOW.unpack_from(reply, at) for at in places]
+        status = Status(bool(state & 1), *counters)
         return status, first, rows, state >> 1

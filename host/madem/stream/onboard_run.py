@@ -10,12 +10,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from madem.boards.link_protocol import Flag, Mode
 from madem.data.recording_file import Header, Recorder, now
 from madem.errors import DeviceError, MademError
 from madem.learn import session, train
 from madem.learners import gated, state
 from madem.learners.device import Device
-from madem.learners.stream import FOLLOW, JUDGED, LEARN, OWN, PREDICT, Feeder
+from madem.learners.stream import Feeder
 from madem.stream.budget import budget
 from madem.stream.keys import Keys
 from madem.stream.novelty import recipe as novelty_recipe
@@ -129,7 +130,7 @@ def run(board: str, sensor: Sensor, wishes: Wishes, say: Say) -> dict[str, Any]:
             by_hand = "  k keep a copy  b go back to it" if wishes.care else ""
             say(f"keys: {pairs}  0 none{by_hand}; Ctrl-C ends")
         sizes = device.config.sizes if mode else ()
-        costs = budget(pipeline, live.rate_hz, sizes, learns=mode == LEARN, bus_s=sensor.bus_s)
+        costs = budget(pipeline, live.rate_hz, sizes, learns=mode == Mode.LEARN, bus_s=sensor.bus_s)
         say(costs.verdict())
         stopped = stack.enter_context(_interrupts())
         began = time.monotonic()
@@ -201,20 +202,20 @@ def network(
     if wishes.novelty:
         plan = novelty_recipe(feeder.pipeline, wishes.seed)
         device.configure(plan.settings.integers())
-        return LEARN, FOLLOW | OWN, plan.settings.rate()
+        return Mode.LEARN, Flag.FOLLOW | Flag.OWN, plan.settings.rate()
     if settings is None:
-        return 0, FOLLOW, 0
+        return Mode.FEATURES, Flag.FOLLOW, 0
     if not wishes.learn:
-        return PREDICT, FOLLOW, 0
+        return Mode.PREDICT, Flag.FOLLOW, 0
     if saved:
         settings = session.settings_of(settings, saved.config)
     else:
         device.configure(settings.integers())
-    flags = FOLLOW
+    flags = Flag.FOLLOW
     if wishes.care:
         gated.take_care(device, wishes.care)
-        flags |= JUDGED
-    return LEARN, flags, settings.rate()
+        flags |= Flag.GATED
+    return Mode.LEARN, flags, settings.rate()
 
 
 def raw_room(live: Live) -> int:

@@ -9,13 +9,14 @@ from typing import Any
 
 import numpy as np
 
+from madem.boards.link_protocol import Flag, Mode
 from madem.data.recording_file import GAP
 from madem.data.stream_task import Chunk
 from madem.errors import MademError, TaskError
 from madem.learn import session
 from madem.learners import state
 from madem.learners.device import Device
-from madem.learners.stream import FOLLOW, PREDICT, Feeder
+from madem.learners.stream import Feeder
 from madem.stream.novelty import NoveltyDevice, recipe
 from madem.stream.sources import Sample, Source
 from madem_emulator.twin.pipeline import Pipeline, PipelineError, parse
@@ -183,7 +184,7 @@ def _features(
     rows = []
     for sample in samples:
         if chunk := cutter.add(sample):
-            for _ in feeder.feed([chunk], 0, 0, FOLLOW):
+            for _ in feeder.feed([chunk], 0, Mode.FEATURES, Flag.FOLLOW):
                 inputs = feeder.inputs()
                 rows.append(inputs.tolist())
                 # Above the centre less below it, one bar a feature.
@@ -207,7 +208,7 @@ def _classify(
     right = labelled = 0
     for sample in samples:
         if chunk := cutter.add(sample):
-            for window in feeder.feed([chunk], len(answers), PREDICT, FOLLOW):
+            for window in feeder.feed([chunk], len(answers), Mode.PREDICT, Flag.FOLLOW):
                 answers.append(names[window.answer])
                 labelled += bool(sample.label)
                 right += answers[-1] == sample.label

@@ -15,14 +15,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from madem.boards import link
-from madem.learners.device import Device, Memory
+from madem.boards.link_protocol import CODES_GO_ON, CODES_HEAD, Codes, Kind, Memory
+from madem.learners.device import Device
 from madem.verify.lock_step import DiffersError, LockStep, Mismatch
 from madem_emulator.twin.attached import AttachedTwin, PlayError, Read, parse
 from madem_emulator.twin.twin import Digests
 
 Bytes = NDArray[np.uint8]
-_GO_ON, _LEARN, _PREDICT = 0, 1, 2
 
 
 class Recorded(NamedTuple):
@@ -48,13 +47,13 @@ def record(
     Raises:
         DeviceError: a chip does not answer.
     """
-    head = struct.pack("<BIHB", _LEARN if learns else _PREDICT, number, rate, train)
-    reply = device.link.request(link.CODES, head + sample.tobytes(), timeout=60.0)
+    head = CODES_HEAD.pack(Codes.LEARN if learns else Codes.PREDICT, number, rate, train)
+    reply = device.link.request(Kind.CODES, head + sample.tobytes(), timeout=60.0)
     pieces = []
     while not reply[0]:
         pieces.append(reply[3:])
-        asked = struct.pack("<BH", _GO_ON, len(pieces))
-        reply = device.link.request(link.CODES, asked, timeout=60.0)
+        asked = CODES_GO_ON.pack(Codes.GO_ON, len(pieces))
+        reply = device.link.request(Kind.CODES, asked, timeout=60.0)
     return Recorded(b"".join(pieces), reply[7], reply[8:])
 
 

@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from madem.learners.device import Device, Memory, TwinLearner
+from madem.boards.link_protocol import Memory
+from madem.learners.device import Device, TwinLearner
 from madem.learners.state import State
 from madem_emulator.twin.config import Config
 from madem_emulator.twin.twin import Digests, Trace

@@ -15,6 +15,7 @@ import pytest
 import serial
 
 from madem.boards import deploy, link
+from madem.boards.link_protocol import Kind
 from madem.boards.open import Board, open_board
 from madem.boards.repl import Repl, open_port
 from madem.learners.device import Device, connect
@@ -207,9 +208,9 @@ def test_the_state_survives_the_host(board: str) -> None:
         for start in range(0, 200, 50):
             payload = start.to_bytes(4, "little") + b"\x10\x08\1\0"
             data = np.concatenate([x[start : start + 50], targets[start : start + 50, None]], 1)
-            frames._send(link.LEARN, payload + data.astype(np.uint8).tobytes())
+            frames._send(Kind.LEARN, payload + data.astype(np.uint8).tobytes())
         opened.port.write(
-            link.encode_frame(link.LEARN, frames._session, frames._seq, bytes(99))[:40]
+            link.encode_frame(Kind.LEARN, frames._session, frames._seq, bytes(99))[:40]
         )
     with Board(board, open_port(board)) as opened:
         device = connect(opened, deploy_firmware=False)
@@ -256,7 +257,7 @@ def busy(device: Device, port: serial.Serial, draw: random.Random) -> None:
 
     samples = b"".join(draw.randbytes(8) + bytes([draw.randrange(3)]) for _ in range(50))
     learn = [
-        frame(link.LEARN, (50 * n).to_bytes(4, "little") + b"\x10\x08\1\1" + samples, n)
+        frame(Kind.LEARN, (50 * n).to_bytes(4, "little") + b"\x10\x08\1\1" + samples, n)
         for n in range(4)
     ]
     port.write(
@@ -264,9 +265,9 @@ def busy(device: Device, port: serial.Serial, draw: random.Random) -> None:
             [
                 b"".join(learn),
                 learn[0][: draw.randrange(len(learn[0]))],
-                frame(link.PREDICT, bytes(5) + draw.randbytes(8 * 400)),
-                frame(link.ECHO, b"\1" + bytes(4000)),
-                frame(link.HELLO, b"")[:3],
+                frame(Kind.PREDICT, bytes(5) + draw.randbytes(8 * 400)),
+                frame(Kind.ECHO, b"\1" + bytes(4000)),
+                frame(Kind.HELLO, b"")[:3],
                 link.RELEASE,
                 draw.randbytes(200).replace(b"\3", b""),
                 b"",
@@ -302,7 +303,7 @@ def test_ctrl_c_while_the_firmware_starts(board: str) -> None:
                 opened.port.timeout = 5
                 assert opened.port.read_until(deploy.READY).endswith(deploy.READY)
                 device = connect(opened, deploy_firmware=False)
-                device.link._send(link.CONFIGURE, link_payload(big))
+                device.link._send(Kind.CONFIGURE, link_payload(big))
                 time.sleep(draw.uniform(0, 0.1))
             # Until the interpreter has its flash, it takes no notice.
             answers(opened.port, presses=20)

@@ -8,29 +8,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from madem.boards.link import (
-    FRAME_BYTES,
-    HELLO,
-    LEARN,
-    NAK,
-    Decoder,
-    Frame,
-    Hello,
-    encode_frame,
-    longest_body,
-    wire_length,
-)
+from madem.boards.link import Decoder, Frame, Hello, encode_frame, longest_body, wire_length
+from madem.boards.link_protocol import FRAME_BYTES, NAK, Kind
 from madem.errors import LinkError
 
 # Worked by hand; the CRCs are those in the trailer of `gzip`.
 GOLDEN = [
     # Body 0c 00 01 00 34 12 00 00 6b 01 3a 99. Mask 6 would make the length 0a, a line feed.
-    (Frame(HELLO, 0, 0x1234, 0, b""), "00 07 0b 07 06 07 33 15 07 07 6c 06 3d 9e"),
+    (Frame(Kind.HELLO, 0, 0x1234, 0, b""), "00 07 0b 07 06 07 33 15 07 07 6c 06 3d 9e"),
     # Body 0c 00 fe 02 ff ff 03 00 f0 80 65 2c. 6 to 9 would leave 0a, 05, 04 or 05; 0a is none.
     (Frame(NAK, 2, 0xFFFF, 3, b""), "00 0b 07 0b f5 09 f4 f4 08 0b fb 8b 6e 27"),
     # Four blocks; CRC 05 68 cd b1. Only the short last one keeps clear of more than 00 03 0a 0d.
     (
-        Frame(LEARN, 0, 0xBEEF, 0x0102, b"\x55" * 200),
+        Frame(Kind.LEARN, 0, 0xBEEF, 0x0102, b"\x55" * 200),
         "00 04 d0 04 07 04 eb ba 06 05"
         + 54 * " 51"
         + 2 * (" 01" + 62 * " 54")
@@ -74,7 +64,7 @@ def test_the_worked_example_of_the_documentation() -> None:
     assert zlib.crc32(body[:-4]).to_bytes(4, "little") == body[-4:]
     (frame,) = Decoder().feed(wire)
     assert encode(frame) == wire
-    assert (frame.kind, frame.payload) == (LEARN, body[8:-4])
+    assert (frame.kind, frame.payload) == (Kind.LEARN, body[8:-4])
 
 
 @given(frames)
@@ -90,7 +80,7 @@ def test_round_trip_without_delimiter_ctrl_c_or_line_ends_inside(frame: Frame) -
 
 @given(st.integers(0, 0xFFFF), st.integers(0, 0xFFFF))
 def test_a_hello_typed_at_a_repl_is_no_command(session: int, seq: int) -> None:
-    assert not set(b"\x01\x02\x03\x04\x05\r\n") & set(encode_frame(HELLO, session, seq))
+    assert not set(b"\x01\x02\x03\x04\x05\r\n") & set(encode_frame(Kind.HELLO, session, seq))
 
 
 @given(st.lists(frames, max_size=4), st.data())

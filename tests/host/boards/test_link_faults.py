@@ -14,7 +14,8 @@ import pytest
 import serial
 
 from madem.bench.slow_line import Line
-from madem.boards.link import DIGEST, ECHO, LEARN, PREDICT, READ, STOP, Link, encode_frame
+from madem.boards.link import Link, encode_frame
+from madem.boards.link_protocol import Kind
 from madem.errors import DeviceError, LinkError
 
 from ..conftest import LinkServer
@@ -73,7 +74,7 @@ def total_of(payloads: list[bytes]) -> int:
 
 
 def learned(link: Link) -> tuple[int, int]:
-    count, total, _ = struct.unpack("<IHI", link.request(DIGEST))
+    count, total, _ = struct.unpack("<IHI", link.request(Kind.DIGEST))
     return count, total
 
 
@@ -100,7 +101,7 @@ def test_every_request_is_executed_once_and_in_order(
     with Line(server.fd, to_board=down, to_host=up) as line:
         link, port = connect(line)
         with port:
-            replies = list(link.pipeline((LEARN, p) for p in payloads))
+            replies = list(link.pipeline((Kind.LEARN, p) for p in payloads))
             assert [int.from_bytes(r, "little") for r in replies] == list(range(1, requests + 1))
             assert learned(link) == (requests, total_of(payloads))
     assert down.count + up.count > requests / 50
@@ -115,7 +116,7 @@ def test_each_kind_of_fault_alone(start_link_server: Start, kind: str) -> None:
     with Line(server.fd, to_board=faults) as line:
         link, port = connect(line)
         with port:
-            list(link.pipeline((LEARN, p) for p in payloads))
+            list(link.pipeline((Kind.LEARN, p) for p in payloads))
             assert learned(link) == (80, total_of(payloads))
     assert faults.count >= 5
 
@@ -126,12 +127,17 @@ def test_long_replies_are_of_their_moment(start_link_server: Start) -> None:
     with Line(server.fd, to_board=Faults(1, 800), to_host=Faults(2, 400)) as line:
         link, port = connect(line)
         with port:
-            work = [(LEARN, b"abc"), (READ, b""), (READ, b""), (LEARN, b"d")] * 8
+            work = [
+                (Kind.LEARN, b"abc"),
+                (Kind.READ, b""),
+                (Kind.READ, b""),
+                (Kind.LEARN, b"d"),
+            ] * 8
             replies = list(link.pipeline(work))
     counts = [int.from_bytes(reply[:4], "little") for reply in replies]
     learns = 0
     for (kind, _), count in zip(work, counts, strict=True):
-        learns += kind == LEARN
+        learns += kind == Kind.LEARN
         assert count == learns
     assert {len(r) for r in replies} == {4, 100}
 
@@ -161,7 +167,7 @@ def test_a_small_ring_never_overflows_unless_the_board_overstates_it(
         link, port = connect(line)
         with port:
             work = [bytes([250]) * size for size in (238, 1, 100, 238, 238, 50, 237)]  # 250 ms each
-            assert len(list(link.pipeline((PREDICT, p) for p in work))) == len(work)
+            assert len(list(link.pipeline((Kind.PREDICT, p) for p in work))) == len(work)
             assert learned(link) == (len(work), total_of(work))
     if claimed == 256:
         assert (lost[0], link.resent) == (0, 0)
@@ -217,7 +223,7 @@ def test_losses_are_noticed_without_waiting_for_a_timeout(
         with port:
             began = time.monotonic()
             work = [bytes([100, i]) for i in range(9)]
-            assert len(list(link.pipeline((PREDICT, p) for p in work))) == 9
+            assert len(list(link.pipeline((Kind.PREDICT, p) for p in work))) == 9
             assert learned(link) == (9, total_of(work))
             assert time.monotonic() - began < 10
     assert link.naks == naks
@@ -231,7 +237,7 @@ def test_patience_with_a_board_that_is_busy_for_long(start_link_server: Start) -
         with port:
             link._round_trip = 0.0  # so that it sends again while the board works
             work = [bytes([250, i]) for i in range(5)]
-            assert len(list(link.pipeline((PREDICT, p) for p in work))) == 5
+            assert len(list(link.pipeline((Kind.PREDICT, p) for p in work))) == 5
             assert learned(link) == (5, total_of(work))
             assert link.resent > 0
 
@@ -243,14 +249,14 @@ def test_a_new_session_takes_over_from_one_that_died_in_mid_frame(
     with Line(server.fd) as line:
         first, port = connect(line)
         with port:
-            first.request(LEARN, b"first")
-            port.write(encode_frame(LEARN, first._session, first._seq, bytes(4000))[:2000])
+            first.request(Kind.LEARN, b"first")
+            port.write(encode_frame(Kind.LEARN, first._session, first._seq, bytes(4000))[:2000])
             second = Link(port)
             assert second.hello(timeout=3).steps == 1
-            second.request(LEARN, b"second")
+            second.request(Kind.LEARN, b"second")
             assert learned(second) == (2, total_of([b"first", b"second"]))
             with pytest.raises(DeviceError, match="restarted") as caught:
-                first.request(LEARN, b"too late")
+                first.request(Kind.LEARN, b"too late")
             assert caught.value.code == 6
             assert learned(second)[0] == 2
 
@@ -262,10 +268,10 @@ def test_an_abandoned_pipeline_does_not_disturb_the_next_request(
     with Line(server.fd) as line:
         link, port = connect(line)
         with port:
-            for reply in link.pipeline((LEARN, bytes([i])) for i in range(100)):
+            for reply in link.pipeline((Kind.LEARN, bytes([i])) for i in range(100)):
                 if reply == b"\x05\0\0\0":
                     break
-            assert link.request(ECHO, b"\1still here") == b"\1still here"
+            assert link.request(Kind.ECHO, b"\1still here") == b"\1still here"
             assert 5 <= learned(link)[0] <= 9
 
 
@@ -280,10 +286,10 @@ def test_a_refused_request_is_a_device_error_and_the_session_lives_on(
                 link.request(99)
             assert e.value.code == 1
             with pytest.raises(DeviceError):
-                link.request(ECHO, struct.pack("<BH", 2, 5000))
-            assert link.request(ECHO, struct.pack("<BH", 2, 244)) != b""
+                link.request(Kind.ECHO, struct.pack("<BH", 2, 5000))
+            assert link.request(Kind.ECHO, struct.pack("<BH", 2, 244)) != b""
             with pytest.raises(LinkError, match="239 bytes, but the board takes 238"):
-                link.request(LEARN, bytes(239))
+                link.request(Kind.LEARN, bytes(239))
             assert learned(link) == (0, 0)
 
 
@@ -292,13 +298,13 @@ def test_a_board_that_dies_is_one_clear_error(start_link_server: Start) -> None:
     with Line(server.fd) as line:
         link, port = connect(line)
         with port:
-            link.request(STOP)
+            link.request(Kind.STOP)
             began = time.monotonic()
             with pytest.raises(LinkError, match="stopped answering: no reply to LEARN for 1 s"):
-                link.request(LEARN, b"x", timeout=1)
+                link.request(Kind.LEARN, b"x", timeout=1)
             assert time.monotonic() - began < 3
             with pytest.raises(LinkError, match="no session"):
-                link.request(LEARN, b"x")
+                link.request(Kind.LEARN, b"x")
             with pytest.raises(LinkError, match="madem deploy"):
                 link.hello(timeout=0.6)
 

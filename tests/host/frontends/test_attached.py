@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from madem.boards.link_protocol import Memory
 from madem.cli import main
 from madem.errors import DeviceError
-from madem.learners.device import Device, Memory, connect
+from madem.learners.device import Device, connect
 from madem_emulator.designs import maker8x8
 from madem_emulator.physical import presets
 from madem_emulator.twin.config import Settings

@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from madem.boards.link_protocol import Memory
 from madem.cli import main
 from madem.errors import DeviceError
 from madem.learners import state
-from madem.learners.device import Device, Memory, State, connect
+from madem.learners.device import Device, State, connect
 from madem_emulator.designs import lab64x64
 from madem_emulator.physical import presets
 from madem_emulator.twin.config import Settings

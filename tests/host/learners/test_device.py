@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from madem.boards import link
+from madem.boards.link_protocol import Kind, Memory
 from madem.boards.open import open_board
 from madem.errors import DeviceError, LinkError
-from madem.learners.device import Device, Memory, TwinLearner, connect, pack_config
+from madem.learners.device import Device, TwinLearner, connect, pack_config
 from madem.learners.state import State
 from madem_emulator.twin.config import Config, Rule, Settings
 from madem_emulator.twin.presets import PRESETS
@@ -220,7 +220,7 @@ def refused(device: Device, kind: int, payload: bytes) -> DeviceError:
 @pytest.mark.parametrize("step", [0, 5, 7, 6 + 2**16, 2**32 - 1])
 def test_a_sample_of_another_step_is_refused(device: Device, step: int) -> None:
     _, before = trained(device, 6)
-    error = refused(device, link.LEARN, struct.pack("<IHBB", step, RATE, 1, 0) + bytes(7))
+    error = refused(device, Kind.LEARN, struct.pack("<IHBB", step, RATE, 1, 0) + bytes(7))
     assert error.code == 5
     assert str(error).endswith(": 6"), "the device's own step"
     assert device.state() == before
@@ -232,24 +232,24 @@ def learn_payload(*body: int, rate: int = RATE, train: int = 1) -> bytes:
 
 BAD = [
     *((kind, b"", 1) for kind in (20, 99, 0x7D)),
-    (link.LEARN, b"", 2),
-    (link.LEARN, learn_payload()[:-1], 2),
-    (link.LEARN, learn_payload(), 2),
-    (link.LEARN, learn_payload(*range(6)), 2),
-    (link.LEARN, learn_payload(*[1] * 8), 2),
-    (link.LEARN, learn_payload(0, 0, 0, 0, 0, 0, 4), 2),
-    (link.LEARN, learn_payload(*[1] * 7, *[0] * 6, 255), 2),
-    (link.LEARN, learn_payload(*[1] * 7, rate=16384), 2),
-    (link.LEARN, learn_payload(*[1] * 7, train=0), 2),
-    (link.PREDICT, b"", 2),
-    *((link.STRIKE, payload, 2) for payload in (b"", b"\xff", b"\0\0", b"\xff\xff\xff")),
-    (link.PREDICT, struct.pack("<IB", 0, 1), 2),
-    (link.PREDICT, struct.pack("<IB", 0, 1) + bytes(5), 2),
-    (link.PREDICT, struct.pack("<IB", 0, 1) + bytes(13), 2),
-    *((kind, b"\0\1\0\0\0\0\1\0\0", 2) for kind in (link.READ, link.WRITE, link.DIGEST)),
+    (Kind.LEARN, b"", 2),
+    (Kind.LEARN, learn_payload()[:-1], 2),
+    (Kind.LEARN, learn_payload(), 2),
+    (Kind.LEARN, learn_payload(*range(6)), 2),
+    (Kind.LEARN, learn_payload(*[1] * 8), 2),
+    (Kind.LEARN, learn_payload(0, 0, 0, 0, 0, 0, 4), 2),
+    (Kind.LEARN, learn_payload(*[1] * 7, *[0] * 6, 255), 2),
+    (Kind.LEARN, learn_payload(*[1] * 7, rate=16384), 2),
+    (Kind.LEARN, learn_payload(*[1] * 7, train=0), 2),
+    (Kind.PREDICT, b"", 2),
+    *((Kind.STRIKE, payload, 2) for payload in (b"", b"\xff", b"\0\0", b"\xff\xff\xff")),
+    (Kind.PREDICT, struct.pack("<IB", 0, 1), 2),
+    (Kind.PREDICT, struct.pack("<IB", 0, 1) + bytes(5), 2),
+    (Kind.PREDICT, struct.pack("<IB", 0, 1) + bytes(13), 2),
+    *((kind, b"\0\1\0\0\0\0\1\0\0", 2) for kind in (Kind.READ, Kind.WRITE, Kind.DIGEST)),
     *(
         (kind, struct.pack("<BBII", *where), 2)
-        for kind in (link.READ, link.DIGEST)
+        for kind in (Kind.READ, Kind.DIGEST)
         for where in (
             *((0, 0, 0, 1), (0, 3, 0, 1), (1, 0, 0, 1), (2, 3, 0, 1), (4, 255, 0, 1)),
             *((5, 0, 0, 0), (255, 1, 0, 1), (0, 1, 71, 0), (0, 1, 70, 1), (0, 1, 0, 71)),
@@ -257,21 +257,21 @@ BAD = [
         )
     ),
     *(
-        (link.WRITE, struct.pack("<BBII", *where) + data, 2)
+        (Kind.WRITE, struct.pack("<BBII", *where) + data, 2)
         for *where, data in (
             *((0, 1, 0, 2, b"x"), (0, 1, 0, 1, b"xx"), (0, 1, 69, 2, b"xx"), (0, 3, 0, 1, b"x")),
             *((2, 1, 0, 1, b"x"), (4, 0, 0, 1, b"x"), (5, 0, 0, 7, b"x"), (6, 0, 0, 0, b"")),
         )
     ),
-    (link.FLIP, b"", 2),
+    (Kind.FLIP, b"", 2),
     *(
-        (link.FLIP, struct.pack("<BIBIB", *where), 2)
+        (Kind.FLIP, struct.pack("<BIBIB", *where), 2)
         for where in (
             *((0, 9, 0, 0, 0), (0, 9, 3, 0, 0), (0, 9, 1, 70, 0), (0, 9, 1, 0, 8)),
             *((1, 9, 0, 0, 0), (1, 9, 3, 0, 0), (1, 9, 1, 5, 0), (2, 9, 1, 0, 0)),
         )
     ),
-    (link.FLIP, struct.pack("<BIBIB", 0, 9, 1, 0, 0) + b"\0", 2),
+    (Kind.FLIP, struct.pack("<BIBIB", 0, 9, 1, 0, 0) + b"\0", 2),
 ]
 
 
@@ -335,7 +335,7 @@ def test_a_bad_configuration_is_refused_and_the_learner_stays(
     device: Device, payload: bytes
 ) -> None:
     _, before = trained(device)
-    assert refused(device, link.CONFIGURE, payload).code == 2
+    assert refused(device, Kind.CONFIGURE, payload).code == 2
     assert device.state() == before
 
 
@@ -343,20 +343,20 @@ def test_a_rate_is_limited_by_the_largest_scale(device: Device) -> None:
     device.configure(harsh((6, 5, 4), rate_scale=(1, 4)))
     before = device.state()
     sample = struct.pack("<IHBB", 0, 4096, 1, 0) + bytes(7)
-    assert refused(device, link.LEARN, sample).code == 2
+    assert refused(device, Kind.LEARN, sample).code == 2
     assert device.state() == before
-    device.link.request(link.LEARN, struct.pack("<IHBB", 0, 4095, 1, 0) + bytes(7))
+    device.link.request(Kind.LEARN, struct.pack("<IHBB", 0, 4095, 1, 0) + bytes(7))
 
 
 def test_the_good_configuration_of_those_tests_is_good(device: Device) -> None:
-    device.link.request(link.CONFIGURE, GOOD)
+    device.link.request(Kind.CONFIGURE, GOOD)
     assert device.stats().steps == 0
 
 
 def test_nothing_but_a_configuration_before_the_first() -> None:
     with open_board("unix") as board:
         fresh = connect(board)
-        for kind in (link.LEARN, link.PREDICT, link.READ, link.WRITE, link.DIGEST, link.FLIP):
+        for kind in (Kind.LEARN, Kind.PREDICT, Kind.READ, Kind.WRITE, Kind.DIGEST, Kind.FLIP):
             assert refused(fresh, kind, bytes(11)).code == 3
         assert fresh.stats().steps == 0
         with pytest.raises(LinkError, match="configure the device before"):
@@ -377,7 +377,7 @@ def test_a_strike_equals_the_twin_and_is_in_its_state(device: Device) -> None:
             device.learn(RATE, *samples(config, 20)) == twin.learn(RATE, *samples(config, 20))
         ).all()
         assert device.state() == twin.state()
-    assert refused(device, link.STRIKE, struct.pack("<H", 65534)).code == 2
+    assert refused(device, Kind.STRIKE, struct.pack("<H", 65534)).code == 2
     saved = device.state()
     device.load(saved)
     assert (
@@ -419,7 +419,7 @@ def test_out_of_memory_is_one_line_and_the_board_still_answers() -> None:
         assert " KB are free" in message
         assert "fewer or smaller hidden layers" in message
 
-        assert refused(small, link.LEARN, bytes(11)).code == 3, "no learner is left"
+        assert refused(small, Kind.LEARN, bytes(11)).code == 3, "no learner is left"
         with pytest.raises(DeviceError):
             small.configure(harsh((64, 500, 10)))
         config, state = trained(small, 30)

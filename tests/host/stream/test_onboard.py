@@ -18,13 +18,14 @@ import pytest
 
 from madem import cli
 from madem.boards import link
+from madem.boards.link_protocol import Flag, Kind, Memory, Mode
 from madem.boards.open import Board
 from madem.boards.repl import open_port
 from madem.data import recording_file
 from madem.data.stream_task import Chunk
 from madem.errors import DeviceError, MademError
-from madem.learners.device import Device, Memory, connect
-from madem.learners.stream import FOLLOW, JUDGED, LEARN, OWN, PREDICT, Feeder
+from madem.learners.device import Device, connect
+from madem.learners.stream import Feeder
 from madem.stream import onboard_run, sensors
 from madem.stream.novelty import recipe as novelty_recipe
 from madem.stream.onboard import Live
@@ -83,8 +84,8 @@ def device(bench: Bench) -> Iterator[Device]:
 
 def begin(
     device: Device,
-    mode: int = LEARN,
-    flags: int = FOLLOW,
+    mode: int = Mode.LEARN,
+    flags: int = Flag.FOLLOW,
     raw: int = 0,
     sensor: str = SENSOR,
     line: str = LINE,
@@ -96,7 +97,7 @@ def begin(
     device.configure(settings.integers())
     live = Live(device, one, pipeline)
     feeder = live.prepare()
-    rate = settings.rate() if mode == LEARN else 0
+    rate = settings.rate() if mode == Mode.LEARN else 0
     live.start(mode, rate=rate, flags=flags, raw=raw)
     return live, feeder, rate
 
@@ -159,10 +160,10 @@ def test_its_bits_are_those_of_the_same_samples_sent_by_a_host(device: Device) -
         chunk = Chunk(np.array([values[k] for k in numbers], np.int16), not joins)
         if window.label is not None:
             labels = [window.label]
-            (fed,) = again.feed([chunk], steps, LEARN, FOLLOW, labels, rate)
+            (fed,) = again.feed([chunk], steps, Mode.LEARN, Flag.FOLLOW, labels, rate)
             steps += 1
         else:
-            (fed,) = again.feed([chunk], window.number, PREDICT, FOLLOW)
+            (fed,) = again.feed([chunk], window.number, Mode.PREDICT, Flag.FOLLOW)
         assert fed.answer == window.answer
     assert again.normalisation() == normalisation
     assert device.state() == state
@@ -231,7 +232,7 @@ def test_no_sample_crosses_the_link_unless_it_is_asked_for(
     assert len(tap.received) > 1000
     frames = link.Decoder().feed(bytes(tap.received))
     kinds = {frame.kind & 0x7F for frame in frames}
-    assert {link.LIVE, link.SOURCE, link.PIPELINE} <= kinds
+    assert {Kind.LIVE, Kind.SOURCE, Kind.PIPELINE} <= kinds
     found = leaks(tap.received, recording_file.read(walk).samples)
     assert leaks(tap.sent, recording_file.read(walk).samples) == []
     if asked:
@@ -239,13 +240,13 @@ def test_no_sample_crosses_the_link_unless_it_is_asked_for(
     else:
         assert found == []
         # The longest that a run's own replies are, whatever it measures: counters and windows.
-        assert max(len(f.payload) for f in frames if f.kind == link.LIVE | 0x80) <= 56
+        assert max(len(f.payload) for f in frames if f.kind == Kind.LIVE | 0x80) <= 56
 
 
 def test_the_sensor_overflows_when_the_board_is_kept_from_it(device: Device) -> None:
     """The start of a frame that does not go on: the board waits for it, and the sensor's FIFO is
     full 0.43 s later. What is lost is counted, and no window spans it."""
-    live, _, _ = begin(device, PREDICT, raw=2000, sensor="mpu6050:rate=200")
+    live, _, _ = begin(device, Mode.PREDICT, raw=2000, sensor="mpu6050:rate=200")
     before = take(live, 5)
     device.link._port.write(b"\0")
     time.sleep(1.2)
@@ -317,8 +318,8 @@ def test_labels_come_from_the_host_too_and_gating_applies(device: Device) -> Non
     assert odd.label == 7
     assert not odd.learned
     # gate 0: only what is answered wrong is learned
-    device.link.request(link.KEEP, b"\0" + bytes([0, 0, 100, 6, 0, 0, 16, 0]))
-    live.start(LEARN, rate=100, flags=FOLLOW | JUDGED)
+    device.link.request(Kind.GATE, b"\0" + bytes([0, 0, 100, 6, 0, 0, 16, 0]))
+    live.start(Mode.LEARN, rate=100, flags=Flag.FOLLOW | Flag.GATED)
     live.label(1)
     judged = [w for w in take(live, 30) if w.label == 1]
     assert all(w.learned == (not w.right) for w in judged)
@@ -332,7 +333,7 @@ def test_novelty_without_labels(device: Device) -> None:
     device.configure(plan.settings.integers())
     live = Live(device, sensors.parse(SENSOR), pipeline)
     live.prepare()
-    live.start(LEARN, rate=plan.settings.rate(), flags=FOLLOW | OWN)
+    live.start(Mode.LEARN, rate=plan.settings.rate(), flags=Flag.FOLLOW | Flag.OWN)
     windows = take(live, 10)
     assert all(w.score is not None and w.answer is None and w.learned for w in windows)
     assert live.stop().labelled == 0
@@ -341,7 +342,7 @@ def test_novelty_without_labels(device: Device) -> None:
 def test_features_alone_need_no_network(device: Device) -> None:
     live = Live(device, sensors.parse(SENSOR), parse(LINE, 6))
     feeder = live.prepare()
-    live.start(0, flags=FOLLOW)
+    live.start(Mode.FEATURES, flags=Flag.FOLLOW)
     assert take(live, 3)[-1].answer is None
     assert feeder.inputs().any()
 
@@ -352,12 +353,12 @@ def test_what_can_t_be_is_refused_by_name(device: Device) -> None:
     with pytest.raises(DeviceError, match="own sensor is feeding"):
         list(feeder.feed([chunk], 0, 0))
     with pytest.raises(DeviceError, match="no such flags"):
-        live.start(LEARN, rate=100, flags=4)
+        live.start(Mode.LEARN, rate=100, flags=4)
     with pytest.raises(DeviceError, match="rate above 16383"):
-        live.start(LEARN, rate=20000)
+        live.start(Mode.LEARN, rate=20000)
     device.configure(onboard_run.classifier(8, 2, 1).integers())
     with pytest.raises(DeviceError, match="the pipeline's inputs"):
-        live.start(PREDICT)
+        live.start(Mode.PREDICT)
     with pytest.raises(MademError, match="gives 1 channels, the pipeline takes 6"):
         Live(device, sensors.parse("adc:rate=10"), parse(LINE, 6)).prepare()
     with pytest.raises(DeviceError, match="samples at 4 to 1000 Hz"):
@@ -366,12 +367,12 @@ def test_what_can_t_be_is_refused_by_name(device: Device) -> None:
         live.start(0)
     for payload in (b"", b"\x05", b"\x01\x00", b"\x00\x01"):
         with pytest.raises(DeviceError, match="no such LIVE"):
-            device.link.request(link.LIVE, payload)
+            device.link.request(Kind.LIVE, payload)
     for payload in (b"", bytes([1, 2, 3, 4, 9]), bytes([0, 0, 0, 0, 0, 99])):
         with pytest.raises(DeviceError):
-            device.link.request(link.SOURCE, payload)
+            device.link.request(Kind.SOURCE, payload)
     with pytest.raises(DeviceError, match="no source nose"):
-        device.link.request(link.SOURCE, bytes([1, 0, 0, 0, 0, 4]) + b"nose")
+        device.link.request(Kind.SOURCE, bytes([1, 0, 0, 0, 0, 4]) + b"nose")
 
 
 def test_a_new_network_ends_the_run(device: Device) -> None:
@@ -543,4 +544,4 @@ def test_regions_hold_no_samples(device: Device) -> None:
             continue
         payload = bytes([which, 0]) + bytes(4) + bytes([1, 0, 0, 0])
         with pytest.raises(DeviceError, match="no such memory"):
-            device.link.request(link.READ, payload)
+            device.link.request(Kind.READ, payload)

@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 
 from madem import cli
+from madem.boards.link_protocol import Memory
 from madem.boards.open import open_board
 from madem.data.registry import load_task
 from madem.learn import train
-from madem.learners.device import Device, Memory, TwinLearner, connect
+from madem.learners.device import Device, TwinLearner, connect
 from madem.verify.lock_step import DiffersError, LockStep, Mismatch, cell_name
 from madem_emulator.twin.config import Config, Rule, Settings
 from madem_emulator.twin.presets import PRESETS
