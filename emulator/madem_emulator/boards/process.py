@@ -24,7 +24,7 @@ class EmulatedBoardError(Exception):
     """The emulated board can't run here; `str` is one line that says why."""
 
 
-class Board(Protocol):
+class EmulatedBoard(Protocol):
     """An emulated board that has started."""
 
     port: str
@@ -141,7 +141,7 @@ def exit_on_signals() -> None:
         signal.signal(number, stop)
 
 
-def serve(started: Callable[[], AbstractContextManager[Board]]) -> int:
+def serve(started: Callable[[], AbstractContextManager[EmulatedBoard]]) -> int:
     """Print the port of a board and run it until whoever started it is gone.
 
     Args:

@@ -43,5 +43,5 @@ def wire(wiring: str) -> Bus:
         raise ValueError(f"there is no preset {preset!r}: use {', '.join(presets.ALL)}")
     if seed and not seed.isdecimal():
         raise ValueError(f"wiring {wiring!r} is not DESIGN+PRESET+SEED")
-    on_purpose = faults.Faults(faults.parse(each) for each in injected)
+    on_purpose = faults.BoardFaults(faults.parse(each) for each in injected)
     return DESIGNS[design](presets.get(preset or "ideal"), int(seed or 1), on_purpose).bus

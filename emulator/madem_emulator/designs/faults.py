@@ -52,7 +52,7 @@ _FORMS = {
 
 
 @dataclass(frozen=True)
-class Fault:
+class BoardFault:
     """One of them.
 
     Attributes:
@@ -82,7 +82,7 @@ def resistors(shape: tuple[int, ...]) -> Floats:
     return np.where(column < row, 1e-6, 1e-5)
 
 
-def parse(text: str) -> Fault:
+def parse(text: str) -> BoardFault:
     """One fault from its form in the table.
 
     Raises:
@@ -110,26 +110,26 @@ def parse(text: str) -> Fault:
     start = int(after or 0)
     if form is _CELL and found:
         card, row, column = (int(part) for part in found.groups())
-        return Fault(kind, line=column, other=row, card=card, after=start)
+        return BoardFault(kind, line=column, other=row, card=card, after=start)
     if form is _LINE and found:
         columns, line = found[1] == "c", int(found[2])
         if extra is False:
             second = _LINE.fullmatch(parts[1])
             if not second or (second[1] == "c") != columns:
                 raise bad
-            return Fault(kind, columns, line, int(second[2]), after=start)
-        return Fault(kind, columns, line, value=number, after=start)
-    return Fault(kind, value=number, after=start)
+            return BoardFault(kind, columns, line, int(second[2]), after=start)
+        return BoardFault(kind, columns, line, value=number, after=start)
+    return BoardFault(kind, value=number, after=start)
 
 
-class Faults:
+class BoardFaults:
     """All faults of a board; a design asks it at each read, and when it makes a card."""
 
-    def __init__(self, faults: Iterable[Fault] = ()) -> None:
+    def __init__(self, faults: Iterable[BoardFault] = ()) -> None:
         self._faults = tuple(faults)
         self._reads = 0
         self._cards: dict[int, Crossbar] = {}
-        self._held: dict[Fault, float] = {}  # a stuck device's conductance
+        self._held: dict[BoardFault, float] = {}  # a stuck device's conductance
         self._frozen: dict[int, tuple[NDArray[np.bool_], Floats]] = {}
         self._wires: list[FlippingSpi | FlippingI2c] = []
 
@@ -207,7 +207,7 @@ class Faults:
             mask[at] = True
             self._freeze(array, mask, np.full(array.shape, self._held[fault]))
 
-    def _now(self, kind: str) -> list[Fault]:
+    def _now(self, kind: str) -> list[BoardFault]:
         return [f for f in self._faults if f.kind == kind and self._reads >= f.after]
 
     def _flip(self) -> None:

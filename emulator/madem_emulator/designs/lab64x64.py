@@ -16,8 +16,8 @@ from madem_emulator.chips.adg1414 import Adg1414
 from madem_emulator.chips.ads8568 import Ads8568
 from madem_emulator.chips.dac81416 import Dac81416
 from madem_emulator.designs.cards import new_card
-from madem_emulator.designs.faults import Faults
-from madem_emulator.designs.pulses import Pulses
+from madem_emulator.designs.faults import BoardFaults
+from madem_emulator.designs.pending_pulses import PendingPulses
 from madem_emulator.physical.checks import Floats
 from madem_emulator.physical.crossbar import Crossbar
 from madem_emulator.physical.device import DeviceModel
@@ -71,14 +71,16 @@ class ArrayBoard:
         misuse: what the firmware did that would have hurt devices or meant nothing.
     """
 
-    def __init__(self, device: DeviceModel, seed: int = 1, faults: Faults | None = None) -> None:
+    def __init__(
+        self, device: DeviceModel, seed: int = 1, faults: BoardFaults | None = None
+    ) -> None:
         """Args:
         device: what the cards are made of.
         seed: of all cards, offsets and noise.
         faults: on purpose.
         """
         self.device = device
-        self.faults = faults or Faults()
+        self.faults = faults or BoardFaults()
         self.bus = bus = Bus()
         self.cards: dict[int, Crossbar] = {}
         self.misuse: list[str] = []
@@ -87,7 +89,7 @@ class ArrayBoard:
         self._resistance = SPAN * CODE / (FULL_READ * device.window)
         self._offsets = OFFSET * self._rng.standard_normal((2, LINES))
         self._gated: dict[int, np.ndarray] = {}  # rows with their gates on, of cards with any
-        self._pulses = Pulses()
+        self._pulses = PendingPulses()
         self._volts = np.zeros(LINES * 2 + 16)  # of all DACs
         self.dacs = [Dac81416(lambda k=k: self._turn_dac(k)) for k in range(len(PIN_DACS))]
         for pin, dac in zip(PIN_DACS, self.dacs, strict=True):
@@ -108,11 +110,11 @@ class ArrayBoard:
         bus.watch(PIN_PULSE, self._pulse)
         self.faults.wire(bus)
 
-    def renew(self, seed: int, faults: Faults | None = None) -> None:
+    def renew(self, seed: int, faults: BoardFaults | None = None) -> None:
         """Other cards, of another seed, and perhaps with faults."""
         self._settle()
         self._seed = seed
-        self.faults = faults or Faults()
+        self.faults = faults or BoardFaults()
         self.cards.clear()
 
     @property

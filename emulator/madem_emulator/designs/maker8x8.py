@@ -16,8 +16,8 @@ from madem_emulator.chips.hc595 import Hc595
 from madem_emulator.chips.mcp3208 import Mcp3208
 from madem_emulator.chips.mcp4728 import Mcp4728
 from madem_emulator.designs.cards import new_card
-from madem_emulator.designs.faults import Faults
-from madem_emulator.designs.pulses import Pulses
+from madem_emulator.designs.faults import BoardFaults
+from madem_emulator.designs.pending_pulses import PendingPulses
 from madem_emulator.physical.checks import Floats
 from madem_emulator.physical.crossbar import Crossbar
 from madem_emulator.physical.device import DeviceModel
@@ -61,14 +61,16 @@ class ArrayBoard:
         misuse: what the firmware did that would have hurt devices or meant nothing.
     """
 
-    def __init__(self, device: DeviceModel, seed: int = 1, faults: Faults | None = None) -> None:
+    def __init__(
+        self, device: DeviceModel, seed: int = 1, faults: BoardFaults | None = None
+    ) -> None:
         """Args:
         device: what the cards are made of.
         seed: of all cards and of the noise.
         faults: on purpose.
         """
         self.device = device
-        self.faults = faults or Faults()
+        self.faults = faults or BoardFaults()
         self.bus = Bus()
         self.cards: dict[int, Crossbar] = {}
         self.misuse: list[str] = []
@@ -76,7 +78,7 @@ class ArrayBoard:
         self._rng = np.random.Generator(np.random.SFC64([seed, LINES]))
         self._resistance = SPAN * REFERENCE / 4096 / (FULL_READ * device.window)
         self._noise: list[float] = []
-        self._pulses = Pulses()
+        self._pulses = PendingPulses()
         self._control: int | None = None
         self._sensed: bool | None = None  # whether those are rows, if any are
         # Volts of the ADCs, and about VMID of the drivers of rows and of columns with whether all
@@ -102,10 +104,10 @@ class ArrayBoard:
         bus.watch(PIN_PULSE, self._pulse)
         self.faults.wire(bus)
 
-    def renew(self, seed: int, faults: Faults | None = None) -> None:
+    def renew(self, seed: int, faults: BoardFaults | None = None) -> None:
         """Other cards, of another seed, and perhaps with faults."""
         self._seed = seed
-        self.faults = faults or Faults()
+        self.faults = faults or BoardFaults()
         self.cards.clear()
 
     @property

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from madem_emulator.physical import checks, write_drop
 from madem_emulator.physical.checks import Flags, Floats
 from madem_emulator.physical.device import DeviceModel
-from madem_emulator.physical.devices import DeviceArray
+from madem_emulator.physical.device_array import DeviceArray
 from madem_emulator.physical.electrics import Electrics
 from madem_emulator.physical.presets import IDEAL
 from madem_emulator.physical.terminals import terminal_currents

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from madem_emulator.physical import checks
 from madem_emulator.physical.device import DeviceModel
-from madem_emulator.physical.devices import DeviceArray
-from madem_emulator.physical.streams import Streams, uniforms_at
+from madem_emulator.physical.device_array import DeviceArray
+from madem_emulator.physical.generators import Generators, uniforms_at
 from madem_emulator.physical.wire_solver import WiredArray
 from madem_emulator.physical.wires import Wires
 from madem_emulator.twin.array import (
@@ -143,7 +143,7 @@ class _Physical(Memristors):
             checks.need(curve.is_linear, "nonlinearity", "on", "off for learning through wires")
         self._sizes = config.sizes
         self._wires = wires
-        self._rng = Streams([int(seed) for seed in seeds])
+        self._rng = Generators([int(seed) for seed in seeds])
         self._devices = DeviceArray(device, self.g.shape, self._rng)
         self._unit = device.window / WINDOW
         sigma = config.init / Z_PER_UNIT
@@ -293,7 +293,7 @@ class _PhysicalWeights(Weights):
     even_minus: Floats | None
     even_plus: Floats | None
     odd: Floats | None
-    rng: Streams
+    rng: Generators
 
     @classmethod
     def make(
@@ -304,7 +304,7 @@ class _PhysicalWeights(Weights):
         even_minus: Floats | None,
         even_plus: Floats | None,
         odd: Floats | None,
-        rng: Streams,
+        rng: Generators,
     ) -> _PhysicalWeights:
         """Of couplings (B, n, m + 1), in units of g."""
         result = cls(forward[..., :-1], FULL * forward[:, None, :, -1])

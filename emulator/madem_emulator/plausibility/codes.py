@@ -26,7 +26,7 @@ from scipy import stats
 
 from madem_emulator.physical.checks import Floats
 from madem_emulator.physical.device import DeviceModel
-from madem_emulator.physical.devices import DeviceArray
+from madem_emulator.physical.device_array import DeviceArray
 from madem_emulator.twin.attached import Geometry, Pulse, Read
 
 ALARM = 1e-3
@@ -46,7 +46,7 @@ class ImplausibleError(Exception):
 
 
 @dataclass(frozen=True)
-class Budget:
+class AlarmBudget:
     """Tests that a run makes at most, for the thresholds.
 
     Attributes:
@@ -66,7 +66,12 @@ class PlausibilityTest:
     """
 
     def __init__(
-        self, device: DeviceModel, geometry: Geometry, cards: int, budget: Budget, seed: int = 1
+        self,
+        device: DeviceModel,
+        geometry: Geometry,
+        cards: int,
+        budget: AlarmBudget,
+        seed: int = 1,
     ) -> None:
         """
         Args:

@@ -8,7 +8,7 @@ from madem.frontends.chips import Chips
 from madem.verify.attached import RecordedLockStep
 from madem.verify.lock_step import DiffersError, Mismatch
 from madem_emulator.physical.device import DeviceModel
-from madem_emulator.plausibility.codes import READS, Budget, ImplausibleError, PlausibilityTest
+from madem_emulator.plausibility.codes import READS, AlarmBudget, ImplausibleError, PlausibilityTest
 from madem_emulator.twin.attached import Geometry, Place, Pulse, places
 from madem_emulator.twin.config import Config, Rule
 
@@ -36,7 +36,7 @@ class PlausibilityCheck:
         self._cards = last.first + last.across * -(-(last.lines + 1) // geometry.rows)
         probe = 2 * self._cards * geometry.rows * geometry.columns * READS
         self._interval = min(max(probe // (each[0] + _OVERHEAD), _INTERVAL[0]), _INTERVAL[1])
-        budget = Budget(
+        budget = AlarmBudget(
             codes=max(1, samples * each[0] + predictions * each[1]),
             # … and one before each part of the predictions.
             probes=4 + (samples + predictions) // self._interval + predictions // 100,

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from madem_emulator.designs import GEOMETRIES
-from madem_emulator.designs.faults import Fault, Faults, parse
+from madem_emulator.designs.faults import BoardFault, BoardFaults, parse
 from madem_emulator.physical import presets
 from madem_emulator.physical.crossbar import Crossbar
-from madem_emulator.plausibility.codes import Budget, PlausibilityTest
+from madem_emulator.plausibility.codes import AlarmBudget, PlausibilityTest
 from madem_emulator.wiring.bus import Bus
 
 DEVICE = presets.IDEAL
@@ -16,17 +16,17 @@ DEVICE = presets.IDEAL
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
-        ("gain:c3:1.2", Fault("gain", True, 3, value=1.2)),
-        ("gain:r0:0@50", Fault("gain", False, 0, value=0.0, after=50)),
-        ("swap:r2:r5", Fault("swap", False, 2, 5)),
-        ("dead:c4", Fault("dead", True, 4)),
-        ("stuck:7.r3.c2@9", Fault("stuck", line=2, other=3, card=7, after=9)),
-        ("cells:0.05", Fault("cells", value=0.05)),
-        ("drift:1e-3", Fault("drift", value=1e-3)),
-        ("flips:0.001@20", Fault("flips", value=0.001, after=20)),
+        ("gain:c3:1.2", BoardFault("gain", True, 3, value=1.2)),
+        ("gain:r0:0@50", BoardFault("gain", False, 0, value=0.0, after=50)),
+        ("swap:r2:r5", BoardFault("swap", False, 2, 5)),
+        ("dead:c4", BoardFault("dead", True, 4)),
+        ("stuck:7.r3.c2@9", BoardFault("stuck", line=2, other=3, card=7, after=9)),
+        ("cells:0.05", BoardFault("cells", value=0.05)),
+        ("drift:1e-3", BoardFault("drift", value=1e-3)),
+        ("flips:0.001@20", BoardFault("flips", value=0.001, after=20)),
     ],
 )
-def test_a_fault_is_parsed(text: str, fault: Fault) -> None:
+def test_a_fault_is_parsed(text: str, fault: BoardFault) -> None:
     assert parse(text) == fault
 
 
@@ -49,8 +49,8 @@ def card() -> Crossbar:
     return array
 
 
-def made(*texts: str) -> tuple[Faults, Crossbar]:
-    faults, array = Faults(parse(text) for text in texts), card()
+def made(*texts: str) -> tuple[BoardFaults, Crossbar]:
+    faults, array = BoardFaults(parse(text) for text in texts), card()
     faults.made(0, array)
     faults.settle()
     return faults, array
@@ -85,7 +85,7 @@ def test_bits_flip_on_all_wires_from_that_read_on() -> None:
     bus, chips = Bus(), [Chip(), Chip()]
     bus.attach_spi(0, chips[0], None)
     bus.attach_i2c(0, 0x50, chips[1])
-    faults = Faults([parse("flips:1@2")])
+    faults = BoardFaults([parse("flips:1@2")])
     faults.wire(bus)
     sent = bytes(4)
     for reads in range(4):
@@ -145,4 +145,4 @@ def test_a_share_of_the_devices_is_stuck_and_drift_takes_from_all() -> None:
 
 def test_a_preset_whose_codes_are_no_sums_is_refused() -> None:
     with pytest.raises(ValueError, match="rram_milo_2021 can't be tested"):
-        PlausibilityTest(presets.RRAM_MILO_2021, GEOMETRIES["maker8x8"], 1, Budget(1, 1))
+        PlausibilityTest(presets.RRAM_MILO_2021, GEOMETRIES["maker8x8"], 1, AlarmBudget(1, 1))

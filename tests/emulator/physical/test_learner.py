@@ -21,8 +21,8 @@ from madem_emulator.physical.device import (
     Retention,
     TelegraphNoise,
 )
+from madem_emulator.physical.generators import Generators
 from madem_emulator.physical.learner import PhysicalTwin
-from madem_emulator.physical.streams import Streams
 from madem_emulator.physical.wires import Wires
 from madem_emulator.twin.config import Settings
 
@@ -148,7 +148,7 @@ def test_a_seed_gives_the_same_bits_in_any_batch() -> None:
 @settings(max_examples=30, deadline=None)
 @given(st.lists(st.integers(0, 5000), min_size=1, max_size=8), st.integers(0, 9))
 def test_streams_are_those_of_each_seed_however_they_are_cut(counts: list[int], seed: int) -> None:
-    together, alone = Streams([seed, 77]), Streams([seed])
+    together, alone = Generators([seed, 77]), Generators([seed])
     for count in counts:
         other = np.ones(count // 3, np.intp)
         networks = np.concatenate([np.zeros(count, np.intp), other])

@@ -27,7 +27,7 @@ STEPS = [
 ]
 
 
-class Changing(faults.Faults):
+class Changing(faults.BoardFaults):
     """Faults that come and go."""
 
     def become(self, *wanted: str) -> None:

@@ -16,7 +16,7 @@ from madem.frontends.chips import Chips
 from madem.learners.device import Device, connect
 from madem.learners.state import State
 from madem_emulator.designs import GEOMETRIES, maker8x8
-from madem_emulator.designs.faults import Faults, parse
+from madem_emulator.designs.faults import BoardFaults, parse
 from madem_emulator.physical import presets
 from madem_emulator.twin.config import Settings
 
@@ -42,7 +42,7 @@ def renewed(bench: Bench, *faults: str) -> Chips:
     """The board with new cards, without a calibration, configured."""
     chips, device, flash = bench
     (flash / "madem.cal").unlink(missing_ok=True)
-    chips.renew(11, Faults(parse(fault) for fault in faults))
+    chips.renew(11, BoardFaults(parse(fault) for fault in faults))
     device.configure(SETTINGS.integers(), "maker8x8")
     return Chips(device, GEOMETRIES["maker8x8"])
 

@@ -38,7 +38,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
 def fresh(bench: Bench, settings: Settings, run: int = 0, *injected: str) -> RecordedLockStep:
     """A network on cards that nobody has used."""
     chips, device = bench
-    chips.renew(run, faults.Faults(faults.parse(each) for each in injected))
+    chips.renew(run, faults.BoardFaults(faults.parse(each) for each in injected))
     device.configure(settings.integers(), "maker8x8")
     return RecordedLockStep(device, "maker8x8")
 

@@ -10,7 +10,7 @@ from madem_emulator.physical.crossbar import Crossbar
 _Pulse = tuple[NDArray[np.intp], NDArray[np.int64]]
 
 
-class Pulses:
+class PendingPulses:
     """What cards have been given since their devices were last looked at.
 
     In the emulator's devices n equal pulses at once are n pulses one by one (`PulseResponse`,

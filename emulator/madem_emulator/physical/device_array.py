@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from madem_emulator.physical.checks import Flags, Floats
 from madem_emulator.physical.device import DeviceModel
-from madem_emulator.physical.streams import Source, normals_at, uniforms_at
+from madem_emulator.physical.generators import RandomSource, normals_at, uniforms_at
 
 _LINEAR = 1e-6
 """Curvatures below this are computed as this one: the curve is then off by 1e-7 of the window."""
@@ -54,7 +54,7 @@ class DeviceArray:
         elapsed: seconds since the devices were last programmed.
     """
 
-    def __init__(self, device: DeviceModel, shape: tuple[int, ...], rng: Source) -> None:
+    def __init__(self, device: DeviceModel, shape: tuple[int, ...], rng: RandomSource) -> None:
         self.device = device
         self.shape = shape
         self.changes = 0
@@ -278,13 +278,13 @@ class _Relaxing:
         for name, array in self.state().items():
             array[:] = state[name]
 
-    def restart(self, g: Floats, target: Floats, rng: Source) -> None:
+    def restart(self, g: Floats, target: Floats, rng: RandomSource) -> None:
         self._origin[:] = g.ravel()
         self._target[:] = target.ravel()
         self._age[:] = 0.0
         self._z[:] = rng.standard_normal(self._shape).ravel()
 
-    def restart_some(self, at: NDArray[np.intp], g: Floats, rng: Source) -> None:
+    def restart_some(self, at: NDArray[np.intp], g: Floats, rng: RandomSource) -> None:
         self._origin[at] = self._target[at] = g[at]
         self._age[at] = 0.0
         self._z[at] = normals_at(rng, at, self._shape)
@@ -305,7 +305,7 @@ class _Traps:
         filled: which of the traps are, bool (traps,).
     """
 
-    def __init__(self, device: DeviceModel, shape: tuple[int, ...], rng: Source) -> None:
+    def __init__(self, device: DeviceModel, shape: tuple[int, ...], rng: RandomSource) -> None:
         noise = device.telegraph
         self._noise = noise
         self._at = np.flatnonzero(rng.random(shape) < noise.fraction)
@@ -313,7 +313,7 @@ class _Traps:
         self._shape = shape
         self.filled: NDArray[Any] = uniforms_at(rng, self._at, shape) < self._share
 
-    def elapse(self, seconds: float, rng: Source) -> None:
+    def elapse(self, seconds: float, rng: RandomSource) -> None:
         # The probability of being filled decays to its share at the sum of both rates.
         decay = np.exp(-seconds * (1 / self._noise.time_empty + 1 / self._noise.time_filled))
         probability = self._share + (self.filled - self._share) * decay

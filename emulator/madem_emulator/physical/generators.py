@@ -19,7 +19,7 @@ _POOL = 4096
 Numbers = NDArray[np.intp]
 
 
-class Streams:
+class Generators:
     """Generators of B networks, drawn from like one `numpy.random.Generator`.
 
     Arrays have the networks as their first axis.
@@ -65,23 +65,23 @@ class Streams:
         return self._uniform.some(networks)
 
 
-Source = Streams | np.random.Generator
+RandomSource = Generators | np.random.Generator
 
 
-def normals_at(rng: Source, at: Numbers, shape: tuple[int, ...]) -> Floats:
+def normals_at(rng: RandomSource, at: Numbers, shape: tuple[int, ...]) -> Floats:
     """Normal numbers for positions in a flattened array of that shape, (n,).
 
     Args:
         at: positions, those of one network (first axis) before those of the next.
     """
-    if isinstance(rng, Streams):
+    if isinstance(rng, Generators):
         return rng.standard_normal_of(at // math.prod(shape[1:]))
     return rng.standard_normal(len(at))
 
 
-def uniforms_at(rng: Source, at: Numbers, shape: tuple[int, ...]) -> Floats:
+def uniforms_at(rng: RandomSource, at: Numbers, shape: tuple[int, ...]) -> Floats:
     """Uniform numbers from 0 to 1, likewise."""
-    if isinstance(rng, Streams):
+    if isinstance(rng, Generators):
         return rng.random_of(at // math.prod(shape[1:]))
     return rng.random(len(at))
 
