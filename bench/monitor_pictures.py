@@ -44,11 +44,11 @@ def flight() -> LearnOnTheFly:
     """Two classes are swapped after 200 windows."""
     task = load_task("motions", seed=1)
     assert isinstance(task, StreamTask)
-    course = concept_drift.course(
+    stream = concept_drift.drift_stream(
         task, concept_drift.parse("swap:Walking,Running", task), before=200, after=200
     )
     plan = prequential.recipe(task, seed=1)
-    return LearnOnTheFly(course, plan, plan.pace(0), Care(), {"preset": "default", "bits": 4})
+    return LearnOnTheFly(stream, plan, plan.pace(0), Care(), {"preset": "default", "bits": 4})
 
 
 def watched(

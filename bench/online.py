@@ -1,6 +1,6 @@
 """Learning through a change, means over seeds: the tables and figures of docs/guide/online.md.
 
-    .venv/bin/python bench/online.py turn gain swap new drift --seeds 10 --csv FILE --plot FILE
+    .venv/bin/python bench/online.py turn gain swap new gradual --seeds 10 --csv FILE --plot FILE
     .venv/bin/python bench/online.py turn swap --gate 0,20,40,80,256
     .venv/bin/python bench/online.py classes --gate 0,40,256
 
@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from madem.data import concept_drift, motions
-from madem.data.concept_drift import Course
+from madem.data.concept_drift import DriftStream
 from madem.errors import MademError
 from madem.learn import train
 from madem.pictures import style
@@ -85,14 +85,14 @@ def _cares(args: argparse.Namespace) -> list[Care]:
 
 def _learn(
     args: argparse.Namespace, change: str
-) -> Iterator[tuple[Care, float, list[tuple[Course, Result]]]]:
-    """Of each setting the courses and what came of them, a seed after the other."""
+) -> Iterator[tuple[Care, float, list[tuple[DriftStream, Result]]]]:
+    """Of each setting the streams and what came of them, a seed after the other."""
     seeds = list(range(1, args.seeds + 1))
     tasks = [motions.load(seed, args.pipeline) for seed in seeds]
     changes = [concept_drift.parse(change, task) for task in tasks]
     after = args.after + concept_drift.DURATION.get(changes[0].kind, 0)
-    courses = [
-        concept_drift.course(task, what, before=args.before, after=after)
+    streams = [
+        concept_drift.drift_stream(task, what, before=args.before, after=after)
         for task, what in zip(tasks, changes, strict=True)
     ]
     fresh = prequential_batch.fresh_levels(tasks, changes, train.recipe(tasks[0]), seeds)
@@ -100,17 +100,17 @@ def _learn(
         for rate in args.rate:
             plan = prequential.recipe(tasks[0], learning_rate=rate)
             config = plan.settings.integers()
-            results = prequential_batch.run(courses, config, seeds, plan.pace(0), care)
+            results = prequential_batch.run(streams, config, seeds, plan.pace(0), care)
             for result, level in zip(results, fresh, strict=True):
                 result.fresh = level
-            yield care, rate, list(zip(courses, results, strict=True))
+            yield care, rate, list(zip(streams, results, strict=True))
 
 
 def _row(
-    change: str, care: Care, rate: float, found: list[tuple[Course, Result]]
+    change: str, care: Care, rate: float, found: list[tuple[DriftStream, Result]]
 ) -> dict[str, Any]:
     """Means over the seeds; how long recovery takes is that of the mean accuracy."""
-    course = found[0][0]
+    stream = found[0][0]
     windows = [check.window for check in found[0][1].checks]
     held_out = np.array([[c.accuracy for c in r.checks] for _, r in found])
     frozen = np.array(
@@ -121,8 +121,8 @@ def _row(
         prequential.recovered(c, windows, accuracy, r.fresh)
         for (c, r), accuracy in zip(found, held_out, strict=True)
     ]
-    before = windows.index(course.at)
-    lost = [prequential.forgetting(r.checks, c.at) for c, r in found]
+    before = windows.index(stream.change_at)
+    lost = [prequential.forgetting(r.checks, c.change_at) for c, r in found]
     return {
         "change": change,
         "gate": care.gate,
@@ -136,11 +136,11 @@ def _row(
         "least": float(held_out[:, before + 1 :].mean(axis=0).min()),
         "end": float(held_out[:, -3:].mean()),
         "frozen": float(frozen[:, -1].mean()),
-        "recovered": prequential.recovered(course, windows, held_out.mean(axis=0).tolist(), fresh),
+        "recovered": prequential.recovered(stream, windows, held_out.mean(axis=0).tolist(), fresh),
         "slowest": None if None in own else max(n for n in own if n is not None),
         "learned": float(np.mean([r.learned / len(r.windows) for _, r in found])),
         "learned_before": float(
-            np.mean([np.mean([w.learned for w in r.windows[: c.at]]) for c, r in found])
+            np.mean([np.mean([w.learned for w in r.windows[: c.change_at]]) for c, r in found])
         ),
         "backs": float(np.mean([r.backs for _, r in found])),
         "running_end": float(np.mean([r.running[-1] for _, r in found])),
@@ -159,8 +159,8 @@ def _row(
     }
 
 
-def _panel(care: Care, found: list[tuple[Course, Result]]) -> Panel:
-    course = found[0][0]
+def _panel(care: Care, found: list[tuple[DriftStream, Result]]) -> Panel:
+    stream = found[0][0]
     points = round(100 * care.drop / FULL)
     settings = [f"gate {care.gate}"] * (care.gate < EVERYTHING)
     settings += [f"at most {care.at_most} %"] * (care.at_most < 100)
@@ -168,16 +168,16 @@ def _panel(care: Care, found: list[tuple[Course, Result]]) -> Panel:
     results = [result for _, result in found]
     length = min(len(r.running) for r in results)
     classes = None
-    if course.change.kind in concept_drift.IN_TURN:
+    if stream.change.kind in concept_drift.IN_TURN:
         table = np.array(
             [[[np.nan if v is None else v for v in c.classes] for c in r.checks] for r in results]
         )
-        names = course.task.class_names
+        names = stream.task.class_names
         classes = {name: table[:, :, k].mean(axis=0).tolist() for k, name in enumerate(names)}
     return Panel(
-        title=", ".join([concept_drift.TITLES[course.change.kind], *settings]),
-        at=course.at,
-        done=course.done,
+        title=", ".join([concept_drift.TITLES[stream.change.kind], *settings]),
+        at=stream.change_at,
+        done=stream.change_done,
         running=[r.running[:length] for r in results],
         frozen=[r.frozen[:length] for r in results],
         checks=[c.window for c in results[0].checks],

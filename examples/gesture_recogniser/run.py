@@ -35,15 +35,15 @@ sensor = sensors.parse(f"mpu6050:rate={RATE:g},accel=8,gyro=2000,labels=10+11+12
 pipeline = parse(motions.PIPELINE, len(sensor.channels))
 
 
-def wear(path: Path, stretches: Iterable[int]) -> str:
+def wear(path: Path, segments: Iterable[int]) -> str:
     """Write what the wrist does as a recording; the board whose sensor feels it."""
     header = Header(sensor.channels, RATE, sensor.units, sensor.units_per_count)
     path.unlink(missing_ok=True)
     with Recorder(path, header) as recorder:
         t = 0
-        for k in stretches:
-            for row in task.stretches[k].samples.tolist():
-                recorder.add(round(1e6 * t / RATE), row, names[task.stretches[k].label])
+        for k in segments:
+            for row in task.segments[k].samples.tolist():
+                recorder.add(round(1e6 * t / RATE), row, names[task.segments[k].label])
                 t += 1
     return f"unix:sensor=mpu6050+{path}"  # with a real board: its port, and no recording
 
@@ -68,7 +68,7 @@ with open_board(wear(folder / "taught.csv", shuffled)) as board:
     learned = replace(device.state(), notes={})
     normalisation = feeder.normalisation()
 
-with open_board(wear(folder / "test.csv", range(task.training, len(task.stretches)))) as board:
+with open_board(wear(folder / "test.csv", range(task.training, len(task.segments)))) as board:
     device = connect(board)
     live = Live(device, sensor, pipeline)
     feeder = live.prepare()

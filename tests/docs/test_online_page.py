@@ -51,8 +51,8 @@ def test_how_soon_it_recovers(row: list[str]) -> None:
         (frozen, float(lines[-1]["frozen"])), (end, np.mean(accuracy[-3:])),
     ):  # fmt: skip
         assert float(cell) == pytest.approx(100 * float(value), abs=0.06)
-    course: Any = SimpleNamespace(done=AT + DURATION.get(change, 0))
-    assert prequential.recovered(course, windows, accuracy, level) == int(recovered)
+    stream: Any = SimpleNamespace(change_done=AT + DURATION.get(change, 0))
+    assert prequential.recovered(stream, windows, accuracy, level) == int(recovered)
     assert int(slowest) >= int(recovered)
 
 

@@ -22,7 +22,7 @@ from madem.monitor.fleet import Fleet, Post, names
 from madem.monitor.jobs import Job, LearnOnTheFly, LearnTask, OwnSensor, ReplayStream
 from madem.monitor.run_state import Stage
 from madem.stream import onboard_run, sensors
-from madem.stream.onboard_run import Wishes
+from madem.stream.onboard_run import RunOptions
 
 _REFRESH_S = 0.25
 _LINE_S = 1.0
@@ -143,7 +143,7 @@ def _check(args: argparse.Namespace) -> None:
 
 
 def _most(args: argparse.Namespace) -> int | None:
-    """After how many windows or samples a board ends; on the fly the course says so."""
+    """After how many windows or samples a board ends; on the fly the stream says so."""
     if args.windows is None or args.on_the_fly:
         return None
     if not args.windows.isdecimal() or int(args.windows) == 0:
@@ -158,7 +158,7 @@ def _job(args: argparse.Namespace, board: str) -> tuple[str, Job]:
     seed = 1 if args.seed is None else args.seed
     if args.task.partition(":")[0] in sensors.NAMES:
         sensor = sensors.parse(args.task)
-        wishes = Wishes(
+        run_options = RunOptions(
             pipeline=args.pipeline,
             load=args.load,
             learn=bool(args.learn),
@@ -167,8 +167,8 @@ def _job(args: argparse.Namespace, board: str) -> tuple[str, Job]:
             raw=args.stream == "raw",
             seed=seed,
         )
-        onboard_run.check(sensor, wishes)
-        return board, OwnSensor(sensor, wishes)
+        onboard_run.check(sensor, run_options)
+        return board, OwnSensor(sensor, run_options)
     for name in ("stream", "learn", "classes"):
         if getattr(args, name):
             raise MademError(f"--{name} is for a board's own sensor, such as mpu6050:rate=100")
@@ -197,8 +197,8 @@ def _job(args: argparse.Namespace, board: str) -> tuple[str, Job]:
     if args.on_the_fly:
         flight = online.flight_of(args)
         settings = _settings(args, flight.plan)
-        _, plan, course, steps, care = flight
-        return board, LearnOnTheFly(course, plan, steps, care, settings, args.pace)
+        _, plan, stream, steps, care = flight
+        return board, LearnOnTheFly(stream, plan, steps, care, settings, args.pace)
     task, plan = training.make_plan(args)
     if plan.device is not None and not plan.design:
         raise TaskError("--frontend physical is the twin's: a board has none")

@@ -12,7 +12,7 @@ from madem import output
 from madem.commands import training
 from madem.commands.terminal import Terminal
 from madem.data import concept_drift
-from madem.data.concept_drift import Course
+from madem.data.concept_drift import DriftStream
 from madem.data.stream_task import StreamTask
 from madem.errors import MademError, TaskError
 from madem.learn import report, session, train
@@ -39,14 +39,14 @@ class Flight(NamedTuple):
 
     Attributes:
         task, plan: as for `madem learn`.
-        course: the stream.
+        stream: the stream.
         pace: RATE and TRAIN, the same all the time.
         care: what is learned.
     """
 
     task: StreamTask
     plan: train.Recipe
-    course: Course
+    stream: DriftStream
     pace: tuple[int, int]
     care: Care
 
@@ -154,15 +154,15 @@ def flight_of(args: argparse.Namespace) -> Flight:
     steady = replace(plan, settings=replace(settings, learning_rate=endless), stride=0.0, decay=1.0)
     pace = _pace(steady)
     change = concept_drift.parse(args.change or "none", task)
-    course = concept_drift.course(
+    stream = concept_drift.drift_stream(
         task, change, before=before, after=after + concept_drift.DURATION.get(change.kind, 0)
     )
-    return Flight(task, plan, course, pace, care)
+    return Flight(task, plan, stream, pace, care)
 
 
 def run(args: argparse.Namespace, terminal: Terminal, *, lock_step: bool = False) -> int:
     """Learn the stream and tell how it went; 1 when board and twin differ in lock step."""
-    task, plan, course, pace, care = flight_of(args)
+    task, plan, stream, pace, care = flight_of(args)
     for path, check in (
         (getattr(args, "save", None), output.check_file),
         (getattr(args, "plot", None), output.check_folder),
@@ -171,13 +171,13 @@ def run(args: argparse.Namespace, terminal: Terminal, *, lock_step: bool = False
             check(path)
     config = plan.settings.integers()
     with session.open_learner(args.board) as device:
-        learner = _learner(device, course, config, lock_step)
+        learner = _learner(device, stream, config, lock_step)
         what = f"{'verifying' if lock_step else 'learning'} {task.name} on {args.board}"
         mismatch = None
         result = Result()
         try:
-            with terminal.progress(what, len(course.truth)) as advance:
-                result = prequential.run(learner, course, pace, care, progress=advance)
+            with terminal.progress(what, len(stream.truth)) as advance:
+                result = prequential.run(learner, stream, pace, care, progress=advance)
         except verify.DiffersError as error:
             mismatch = error.mismatch
         final = learner.state() if getattr(args, "save", None) else None
@@ -186,7 +186,7 @@ def run(args: argparse.Namespace, terminal: Terminal, *, lock_step: bool = False
     if lock_step:
         assert isinstance(learner, CarefulLockStep)
         return _say_verified(args, terminal, learner, mismatch)
-    result.fresh = prequential.fresh_level(task, course.change, plan)
+    result.fresh = prequential.fresh_level(task, stream.change, plan)
     if final is not None:
         notes = {"task": task.name, "classes": list(task.class_names), "preset": args.preset}
         state.save(replace(final, notes=final.notes | notes), args.save)
@@ -201,13 +201,13 @@ def run(args: argparse.Namespace, terminal: Terminal, *, lock_step: bool = False
             "heap_peak_bytes": heap,
             "data": task.describe(),
         }
-        session.write_json(args.json, head | prequential.to_json(course, result, care))
-    _show(terminal, course, result)
+        session.write_json(args.json, head | prequential.to_json(stream, result, care))
+    _show(terminal, stream, result)
     if args.plot:
         from madem.pictures import online, style
 
-        figure = online.course_picture([_panel(course, result, care)])
-        name = f"{task.name}-on-the-fly-{course.change.kind}.png"
+        figure = online.course_picture([_panel(stream, result, care)])
+        name = f"{task.name}-on-the-fly-{stream.change.kind}.png"
         terminal.saved(style.save_picture(figure, Path(args.plot) / name))
     return 0
 
@@ -229,13 +229,13 @@ def _pace(plan: train.Recipe) -> tuple[int, int]:
         raise TaskError(str(error)) from None
 
 
-def _learner(device: Device | None, course: Course, config: Any, lock: bool) -> CarefulLearner:
+def _learner(device: Device | None, stream: DriftStream, config: Any, lock: bool) -> CarefulLearner:
     if device is None:
         if lock:
             raise MademError("verify compares a device with the twin: choose a board")
-        return CarefulTwin(config, course.task)
+        return CarefulTwin(config, stream.task)
     device.configure(config)
-    return CarefulLockStep(device, course.task) if lock else CarefulDevice(device, course.task)
+    return CarefulLockStep(device, stream.task) if lock else CarefulDevice(device, stream.task)
 
 
 def _say_verified(
@@ -255,16 +255,16 @@ def _say_verified(
     return 0
 
 
-def _show(terminal: Terminal, course: Course, result: Result) -> None:
+def _show(terminal: Terminal, stream: DriftStream, result: Result) -> None:
     """The table of accuracies and what they cost."""
     checks = result.checks
-    before = [check for check in checks if check.window <= course.at][-1]
+    before = [check for check in checks if check.window <= stream.change_at][-1]
     last = checks[-1]
     assert last.frozen is not None
     terminal.say(
         report.fly_table(
             {
-                "before the change": (result.running[course.at - 1], before.accuracy),
+                "before the change": (result.running[stream.change_at - 1], before.accuracy),
                 "at the end": (result.running[-1], last.accuracy),
                 "at the end, frozen at the change": (result.frozen[-1], last.frozen),
                 "a fresh network": (None, result.fresh),
@@ -272,16 +272,16 @@ def _show(terminal: Terminal, course: Course, result: Result) -> None:
         )
     )
     windows = [check.window for check in checks]
-    if course.change.kind in concept_drift.IN_TURN:
-        lost = prequential.forgetting(checks, course.at)
+    if stream.change.kind in concept_drift.IN_TURN:
+        lost = prequential.forgetting(checks, stream.change_at)
         if lost is not None:
             terminal.say(
                 f"forgetting {100 * lost['forgetting']:.1f} points, backward transfer"
                 f" {100 * lost['backward_transfer']:.1f} points"
             )
-    elif course.change.kind != "none":
+    elif stream.change.kind != "none":
         accuracy = [check.accuracy for check in checks]
-        after = prequential.recovered(course, windows, accuracy, result.fresh)
+        after = prequential.recovered(stream, windows, accuracy, result.fresh)
         near = f"within {100 * prequential.NEAR:.0f} points of a fresh network"
         terminal.say(f"never {near}" if after is None else f"{near} after {after} windows")
     total = len(result.windows)
@@ -289,26 +289,26 @@ def _show(terminal: Terminal, course: Course, result: Result) -> None:
     terminal.say(f"{total:,} windows, {result.learned:,} of them learned{backs}")
 
 
-def _panel(course: Course, result: Result, care: Care) -> Panel:
+def _panel(stream: DriftStream, result: Result, care: Care) -> Panel:
     """What the picture shows of one run."""
     from madem.pictures.online import Panel
 
-    names = course.task.class_names
+    names = stream.task.class_names
     by_class = {
         name: [float("nan") if (v := c.classes[k]) is None else v for c in result.checks]
         for k, name in enumerate(names)
     }
     careful = care.gate < EVERYTHING or care.at_most < 100
     return Panel(
-        title=f"{course.task.name}: {concept_drift.TITLES[course.change.kind]}",
-        at=course.at,
-        done=course.done,
+        title=f"{stream.task.name}: {concept_drift.TITLES[stream.change.kind]}",
+        at=stream.change_at,
+        done=stream.change_done,
         running=[result.running],
         frozen=[result.frozen],
         checks=[check.window for check in result.checks],
         held_out=[[check.accuracy for check in result.checks]],
         fresh=result.fresh,
-        classes=by_class if course.change.kind in concept_drift.IN_TURN else None,
+        classes=by_class if stream.change.kind in concept_drift.IN_TURN else None,
         learned=[window.learned for window in result.windows] if careful else None,
         backs=[window.number for window in result.windows if window.back],
     )

@@ -221,7 +221,7 @@ def _live(args: argparse.Namespace, terminal: Terminal) -> dict[str, Any]:
     sensor = sensors.parse(args.source)
     if args.save:
         output.check_file(args.save)
-    wishes = onboard_run.Wishes(
+    run_options = onboard_run.RunOptions(
         pipeline=args.pipeline,
         load=args.load,
         save=args.save,
@@ -236,7 +236,7 @@ def _live(args: argparse.Namespace, terminal: Terminal) -> dict[str, Any]:
         seed=args.seed,
         care=online.wanted_care(args),
     )
-    result = onboard_run.run(args.board or "unix", sensor, wishes, terminal.say)
+    result = onboard_run.run(args.board or "unix", sensor, run_options, terminal.say)
     terminal.say(
         f"{result['windows']:,} windows of {result['samples']:,} samples,"
         f" {result['lost']:,} lost, {result['learned']:,} learned"

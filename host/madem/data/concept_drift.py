@@ -1,8 +1,8 @@
-"""Worlds that change while a network learns: long streams made of a task's labelled stretches.
+"""Worlds that change while a network learns: long streams made of a task's labelled segments.
 
 The kinds of change are those of Gama et al., "A survey on concept drift adaptation", ACM
 Computing Surveys 46, 2014: sudden ones of the inputs (`turn`, `gain`), of what they mean (`swap`)
-and of which classes there are (`new`, `classes`, `rare`), and a gradual one (`drift`).
+and of which classes there are (`new`, `classes`, `rare`), and a `gradual` one.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from madem.data.stream_task import StreamTask, Stretch
+from madem.data.stream_task import Segment, StreamTask
 from madem.errors import TaskError
 from madem_emulator.twin.features import TwinFeatures
 
@@ -27,10 +27,10 @@ KINDS = {
     "gain": "its gain falls to half",
     "swap": "two classes swap their names (swap:A,B)",
     "new": "a class comes that was not there before (new:A)",
-    "drift": "it turns by 90 degrees, its gain falls to half and its zero moves, slowly",
+    "gradual": "it turns by 90 degrees, its gain falls to half and its zero moves, slowly",
     "wrong": "labels are drawn at random for a while",
     "classes": "only the other half of the classes comes from then on (classes:A,B come first)",
-    "rare": "the same, but one in ten of the first classes' stretches still comes",
+    "rare": "the same, but one in ten of the first classes' segments still comes",
 }
 TITLES = {
     "none": "nothing changes",
@@ -38,22 +38,22 @@ TITLES = {
     "gain": "gain halved",
     "swap": "two classes swapped",
     "new": "a new class",
-    "drift": "slow drift",
+    "gradual": "gradual drift",
     "wrong": "wrong labels for a while",
     "classes": "other classes from here on",
     "rare": "other classes, the first ones rarely",
 }
 IN_TURN = ("classes", "rare")
 """Changes in which classes come one after the other, so that the first are forgotten."""
-DURATION = {"drift": 400, "wrong": 100}
+DURATION = {"gradual": 400, "wrong": 100}
 """Windows that a change takes, where it is not sudden."""
 _RARE = 0.1
-"""Share of the first classes' stretches that still come in `rare`."""
+"""Share of the first classes' segments that still come in `rare`."""
 _OFFSET = 2048
-"""How far `drift` moves the zero, in counts: 1/16 of the range."""
-_SEGMENT = 4
-"""Windows of a longer stretch that follow one another in the stream."""
-_COURSE, _WRONG = 18, 19  # independent random streams of one seed, apart from stream_task.py's
+"""How far `gradual` moves the zero, in counts: 1/16 of the range."""
+_CUT_WINDOWS = 4
+"""Windows of a longer segment that follow one another in the stream."""
+_ORDER, _WRONG = 18, 19  # independent random streams of one seed, apart from stream_task.py's
 
 
 @dataclass(frozen=True)
@@ -68,23 +68,23 @@ class Change:
     kind: str
     classes: tuple[int, ...] = ()
 
-    def applied(self, stretch: Stretch, amount: float) -> Stretch:
-        """A stretch as it is when so much of the change has come, 0…1."""
-        samples, label = stretch
+    def applied(self, segment: Segment, amount: float) -> Segment:
+        """A segment as it is when so much of the change has come, 0…1."""
+        samples, label = segment
         if amount == 0:
-            return stretch
-        if self.kind in ("turn", "drift"):
+            return segment
+        if self.kind in ("turn", "gradual"):
             samples = turned(samples, 90 * amount)
-        if self.kind in ("gain", "drift"):
+        if self.kind in ("gain", "gradual"):
             samples = _counts(samples * (1 - 0.5 * amount))
-        if self.kind == "drift":
+        if self.kind == "gradual":
             samples = _counts(samples + _OFFSET * amount)
         if self.kind == "swap" and label in self.classes:
             label = self.classes[1 - self.classes.index(label)]
-        return Stretch(samples, label)
+        return Segment(samples, label)
 
     def comes(self, label: int, changed: bool) -> bool:
-        """Whether stretches of a class come in the stream, before or after the change."""
+        """Whether segments of a class come in the stream, before or after the change."""
         if self.kind == "new":
             return changed or label not in self.classes
         if self.kind == "classes" or (self.kind == "rare" and not changed):
@@ -93,26 +93,26 @@ class Change:
 
 
 @dataclass(frozen=True, eq=False)
-class Course:
+class DriftStream:
     """A stream and the change in it.
 
     Attributes:
         change: what happens.
-        task: its stretches are the stream's, in order; `chunk` gives the windows' samples.
+        task: its segments are the stream's, in order; `window_samples` gives the windows' samples.
         truth: the class of each window in its world, int64 (windows,).
         labels: what the learner is told, int64 (windows,); other than the truth in `wrong`.
-        at: first window of the changed world.
-        done: first window of a world that stays as it is.
-        held_out: stretches that are never learned, as they were before the change.
+        change_at: first window of the changed world.
+        change_done: first window of a world that stays as it is.
+        held_out: segments that are never learned, as they were before the change.
     """
 
     change: Change
     task: StreamTask
     truth: Classes
     labels: Classes
-    at: int
-    done: int
-    held_out: tuple[Stretch, ...]
+    change_at: int
+    change_done: int
+    held_out: tuple[Segment, ...]
 
     @property
     def names(self) -> Bytes:
@@ -121,9 +121,13 @@ class Course:
 
     def amount(self, window: int) -> float:
         """How much of the change has come, 0…1."""
-        if window < self.at:
+        if window < self.change_at:
             return 0.0
-        return 1.0 if window >= self.done else (window - self.at) / (self.done - self.at)
+        return (
+            1.0
+            if window >= self.change_done
+            else (window - self.change_at) / (self.change_done - self.change_at)
+        )
 
     def tests(self, window: int) -> tuple[Features, Classes]:
         """The held-out windows in the world of that window: features (n, features), labels (n,).
@@ -132,25 +136,25 @@ class Course:
         """
         return features_of(self.task, self._world(self.held_out, window))
 
-    def _world(self, stretches: tuple[Stretch, ...], window: int) -> list[Stretch]:
+    def _world(self, segments: tuple[Segment, ...], window: int) -> list[Segment]:
         change = self.change
         amount = self.amount(window)
-        changed = window >= self.at
+        changed = window >= self.change_at
         return [
-            change.applied(stretch, amount)
-            for stretch in stretches
-            if change.kind in IN_TURN or change.comes(stretch.label, changed)
+            change.applied(segment, amount)
+            for segment in segments
+            if change.kind in IN_TURN or change.comes(segment.label, changed)
         ]
 
 
-def features_of(task: StreamTask, stretches: list[Stretch]) -> tuple[Features, Classes]:
-    """Features of all windows of stretches, int64 (n, features), and their labels, int64 (n,)."""
+def features_of(task: StreamTask, segments: list[Segment]) -> tuple[Features, Classes]:
+    """Features of all windows of segments, int64 (n, features), and their labels, int64 (n,)."""
     twin = TwinFeatures(task.pipeline)
     found, labels = [], []
-    for stretch in stretches:
+    for segment in segments:
         twin.restart()
-        found.append(twin.windows(stretch.samples))
-        labels.append(np.full(len(found[-1]), stretch.label))
+        found.append(twin.windows(segment.samples))
+        labels.append(np.full(len(found[-1]), segment.label))
     return np.concatenate(found), np.concatenate(labels)
 
 
@@ -177,7 +181,7 @@ def parse(text: str, task: StreamTask) -> Change:
         raise TaskError(f"--change {text}: {KINDS['swap'] if kind == 'swap' else 'a class twice'}")
     if kind in ("new", *IN_TURN) and not 0 < len(classes) < len(names):
         raise TaskError(f"--change {text}: some class must come before, and some after")
-    if kind in ("turn", "drift") and len(task.channel_names) % 3:
+    if kind in ("turn", "gradual") and len(task.channel_names) % 3:
         raise TaskError(
             f"--change {kind} turns axes in threes (x, y, z, …), {task.name} has"
             f" {len(task.channel_names)} channels"
@@ -185,14 +189,14 @@ def parse(text: str, task: StreamTask) -> Change:
     return Change(kind, classes)
 
 
-def course(task: StreamTask, change: Change, *, before: int, after: int) -> Course:
-    """A stream of the task's training stretches, in passes of seeded order.
+def drift_stream(task: StreamTask, change: Change, *, before: int, after: int) -> DriftStream:
+    """A stream of the task's training segments, in passes of seeded order.
 
-    Longer stretches are cut into segments of a few windows. The change begins with the first
-    segment after `before` windows, and takes `DURATION` where it is not sudden.
+    Longer segments are cut into pieces of a few windows. The change begins with the first
+    piece after `before` windows, and takes `DURATION` where it is not sudden.
 
     Args:
-        task: gives stretches and seed.
+        task: gives segments and seed.
         change: what happens.
         before, after: windows before and after the change has begun, at least.
 
@@ -201,10 +205,10 @@ def course(task: StreamTask, change: Change, *, before: int, after: int) -> Cour
     """
     if before < 1 or after < 1:
         raise TaskError(f"a stream of {before} and {after} windows: both must be 1 or more")
-    pieces = [piece for s in task.stretches[: task.training] for piece in _segments(task, s)]
-    random = np.random.default_rng([task.seed, _COURSE])
+    pieces = [piece for s in task.segments[: task.training] for piece in _cut(task, s)]
+    random = np.random.default_rng([task.seed, _ORDER])
     duration = DURATION.get(change.kind, 0)
-    stream: list[Stretch] = []
+    stream: list[Segment] = []
     truth: list[int] = []
     at: int | None = None
     while at is None or len(truth) < at + after:
@@ -228,16 +232,16 @@ def course(task: StreamTask, change: Change, *, before: int, after: int) -> Cour
     labels = true.copy()
     if change.kind == "wrong":
         draw = np.random.default_rng([task.seed, _WRONG])
-        stretch = slice(at, at + duration)
-        labels[stretch] = draw.integers(0, len(task.class_names), len(labels[stretch]))
-    return Course(
+        segment = slice(at, at + duration)
+        labels[segment] = draw.integers(0, len(task.class_names), len(labels[segment]))
+    return DriftStream(
         change=change,
-        task=replace(task, stretches=tuple(stream), training=len(stream), y_train=true),
+        task=replace(task, segments=tuple(stream), training=len(stream), y_train=true),
         truth=true,
         labels=labels,
-        at=at,
-        done=at + duration,
-        held_out=task.stretches[task.training :],
+        change_at=at,
+        change_done=at + duration,
+        held_out=task.segments[task.training :],
     )
 
 
@@ -246,11 +250,11 @@ def changed_task(task: StreamTask, change: Change) -> StreamTask:
 
     Its samples are those of `feed`; the inputs that desktop tools use are the old world's.
     """
-    stretches = tuple(change.applied(stretch, 1.0) for stretch in task.stretches)
-    counts = [task.pipeline.windows(len(stretch.samples)) for stretch in stretches]
-    labels = np.repeat([stretch.label for stretch in stretches], counts)
+    segments = tuple(change.applied(segment, 1.0) for segment in task.segments)
+    counts = [task.pipeline.windows(len(segment.samples)) for segment in segments]
+    labels = np.repeat([segment.label for segment in segments], counts)
     train = len(task.y_train)
-    return replace(task, stretches=stretches, y_train=labels[:train], y_test=labels[train:])
+    return replace(task, segments=segments, y_train=labels[:train], y_test=labels[train:])
 
 
 def turned(samples: NDArray[np.int16], degrees: float) -> NDArray[np.int16]:
@@ -272,14 +276,14 @@ def _counts(values: NDArray[np.floating[Any]]) -> NDArray[np.int16]:
     return np.clip(np.rint(values), -32768, 32767).astype(np.int16)
 
 
-def _segments(task: StreamTask, stretch: Stretch) -> list[Stretch]:
-    """A stretch in pieces of a few windows, that overlap as much as windows do."""
+def _cut(task: StreamTask, segment: Segment) -> list[Segment]:
+    """A segment in pieces of a few windows, that overlap as much as windows do."""
     p = task.pipeline
-    windows = p.windows(len(stretch.samples))
+    windows = p.windows(len(segment.samples))
     return [
-        Stretch(
-            stretch.samples[k * p.hop : (min(k + _SEGMENT, windows) - 1) * p.hop + p.window],
-            stretch.label,
+        Segment(
+            segment.samples[k * p.hop : (min(k + _CUT_WINDOWS, windows) - 1) * p.hop + p.window],
+            segment.label,
         )
-        for k in range(0, windows, _SEGMENT)
+        for k in range(0, windows, _CUT_WINDOWS)
     ]

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from madem.data import labelled
-from madem.data.stream_task import StreamTask, Stretch, counts, stream_task
+from madem.data.stream_task import Segment, StreamTask, counts, stream_task
 from madem.errors import TaskError
 from madem_emulator.twin.pipeline import Pipeline, PipelineError, parse
 
@@ -43,7 +43,7 @@ def load(seed: int, pipeline: str | None = None) -> StreamTask:
     scale = np.full(len(CHANNELS), SCALE)
     train, test = (
         [
-            Stretch(counts(recording, scale), class_names.index(label))
+            Segment(counts(recording, scale), class_names.index(label))
             for recording, label in zip(*part, strict=True)
         ]
         for part in parts
@@ -70,7 +70,7 @@ def load_source(
 ) -> StreamTask:
     """The same task from a labelled stream of the user's own.
 
-    Of each labelled stretch the last share in time is for the test: what comes later is predicted
+    Of each labelled segment the last share in time is for the test: what comes later is predicted
     from what came before. Values that are no counts are scaled so that the largest of a channel
     in the training part is a quarter of the range.
 
@@ -78,7 +78,7 @@ def load_source(
         path: a recording of madem, or a CSV or NPZ file whose rows follow one another in time.
         pipeline: another pipeline than `PIPELINE`.
         target: the label column or array; default: the last column, `label` in a recording.
-        seed: of the order in which stretches come.
+        seed: of the order in which segments come.
         test_fraction: the share.
 
     Raises:
@@ -100,7 +100,7 @@ def load_source(
         )
         scale = np.where(largest > 0, largest, 1.0) / 8192
     train, test = (
-        [Stretch(counts(stream.values[p.begin : p.end], scale), p.label) for p in part]
+        [Segment(counts(stream.values[p.begin : p.end], scale), p.label) for p in part]
         for part in parts
     )
     return stream_task(

@@ -1,9 +1,10 @@
-"""Tasks whose samples are streams: labelled stretches of raw samples, cut into windows on the way.
+"""Tasks whose samples are streams: labelled segments of raw samples, cut into windows on the way.
 
 To tools that work on the desktop a `StreamTask` is a task like any other: its samples are the
 windows' inputs, as the twin computes them with a normalisation that has settled. To a learner on
-a board it offers `feed`, the same task whose samples only name windows; `chunk` then gives the
-raw samples that complete one, and the board computes the rest (see `stream_learner`).
+a board it offers `feed`, the same task whose samples only name windows; `window_samples` then
+gives the raw samples that complete one, and the board computes the rest (see
+`learners/stream.py`).
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ Samples = NDArray[np.int16]
 _ORDER, _SETTLE = 16, 17
 
 
-class Stretch(NamedTuple):
+class Segment(NamedTuple):
     """Samples that follow one another without a gap and mean one thing.
 
     Attributes:
@@ -39,7 +40,7 @@ class Stretch(NamedTuple):
     label: int
 
 
-class Chunk(NamedTuple):
+class WindowSamples(NamedTuple):
     """The samples that complete one window.
 
     Attributes:
@@ -57,7 +58,7 @@ class StreamTask(Task):
 
     Attributes:
         pipeline: what the board computes from the samples.
-        stretches: all of them, those for training first.
+        segments: all of them, those for training first.
         training: how many of them are for training.
         channel_names: one per channel.
         rate_hz: samples a second; None when it is not known.
@@ -65,16 +66,16 @@ class StreamTask(Task):
     """
 
     pipeline: Pipeline
-    stretches: tuple[Stretch, ...] = field(repr=False)
+    segments: tuple[Segment, ...] = field(repr=False)
     training: int
     channel_names: tuple[str, ...]
     rate_hz: float | None
     scale: NDArray[np.float64] = field(repr=False)
 
     def train_pass(self, k: int) -> Batch:
-        """Pass k: the stretches in a seeded order, the windows of each in theirs."""
-        stretches = self._random(_ORDER, k).permutation(self.training)
-        order = np.concatenate([np.arange(*self._windows_of(i)) for i in stretches])
+        """Pass k: the segments in a seeded order, the windows of each in theirs."""
+        segments = self._random(_ORDER, k).permutation(self.training)
+        order = np.concatenate([np.arange(*self._windows_of(i)) for i in segments])
         return Batch(self.x_train[order], self.targets(self.y_train[order]))
 
     @property
@@ -84,13 +85,13 @@ class StreamTask(Task):
         names = numbers.view(np.uint8).reshape(-1, 4)
         return replace(self, x_train=names[: len(self.y_train)], x_test=names[len(self.y_train) :])
 
-    def chunk(self, window: int) -> Chunk:
-        """The raw samples that complete a window, counted through all stretches."""
+    def window_samples(self, window: int) -> WindowSamples:
+        """The raw samples that complete a window, counted through all segments."""
         at = int(np.searchsorted(self._first, window, side="right")) - 1
         k = window - int(self._first[at])
         end = self.pipeline.window + k * self.pipeline.hop
         begin = end - self.pipeline.hop if k else 0
-        return Chunk(self.stretches[at].samples[begin:end], k == 0)
+        return WindowSamples(self.segments[at].samples[begin:end], k == 0)
 
     def describe(self) -> dict[str, object]:
         """See `Task.describe`."""
@@ -103,18 +104,18 @@ class StreamTask(Task):
             "units_per_count": self.scale.tolist(),
             "stretches": {
                 "train": self.training,
-                "test": len(self.stretches) - self.training,
+                "test": len(self.segments) - self.training,
             },
         }
 
     @cached_property
     def _first(self) -> NDArray[np.int64]:
-        """The first window of each stretch, and behind them the number of all windows."""
-        counts = [self.pipeline.windows(len(stretch.samples)) for stretch in self.stretches]
+        """The first window of each segment, and behind them the number of all windows."""
+        counts = [self.pipeline.windows(len(segment.samples)) for segment in self.segments]
         return np.cumsum([0, *counts])
 
-    def _windows_of(self, stretch: int) -> tuple[int, int]:
-        return int(self._first[stretch]), int(self._first[stretch + 1])
+    def _windows_of(self, segment: int) -> tuple[int, int]:
+        return int(self._first[segment]), int(self._first[segment + 1])
 
 
 def number_of(name: NDArray[np.uint8]) -> int:
@@ -125,8 +126,8 @@ def number_of(name: NDArray[np.uint8]) -> int:
 def stream_task(
     name: str,
     pipeline: Pipeline,
-    train: Sequence[Stretch],
-    test: Sequence[Stretch],
+    train: Sequence[Segment],
+    test: Sequence[Segment],
     *,
     seed: int,
     class_names: tuple[str, ...],
@@ -135,15 +136,15 @@ def stream_task(
     rate_hz: float | None = None,
     test_fraction: float | None = None,
 ) -> StreamTask:
-    """A task of these stretches.
+    """A task of these segments.
 
     Raises:
-        TaskError: the training or the test stretches give no window of some class.
+        TaskError: the training or the test segments give no window of some class.
     """
     windows = [
         np.repeat(
-            [stretch.label for stretch in part],
-            [pipeline.windows(len(stretch.samples)) for stretch in part],
+            [segment.label for segment in part],
+            [pipeline.windows(len(segment.samples)) for segment in part],
         )
         for part in (train, test)
     ]
@@ -155,9 +156,9 @@ def stream_task(
             )
     twin = TwinFeatures(pipeline)
     found = []
-    for stretch in (*train, *test):
+    for segment in (*train, *test):
         twin.restart()
-        found.append(twin.windows(stretch.samples))
+        found.append(twin.windows(segment.samples))
     order = np.random.default_rng([seed, _SETTLE]).permutation(len(train))
     for k in order:
         twin.codes(found[k], follow=True)
@@ -180,7 +181,7 @@ def stream_task(
         samples_per_pass=len(windows[0]),
         test_fraction=test_fraction,
         pipeline=pipeline,
-        stretches=(*train, *test),
+        segments=(*train, *test),
         training=len(train),
         channel_names=channel_names,
         rate_hz=rate_hz,

@@ -139,7 +139,7 @@ class CarefulDevice(StreamDevice):
         """See `CarefulLearner.judge`."""
         found = []
         step = self.device.stats().steps
-        chunks = [self._task.chunk(number_of(name)) for name in x]
+        chunks = [self._task.window_samples(number_of(name)) for name in x]
         how = Flag.FOLLOW | Flag.GATED
         for reply in self.feeder.feed(chunks, step, Mode.LEARN, how, labels.tolist(), rate, train):
             found.append(_judgement(reply))
@@ -238,7 +238,7 @@ class CarefulLockStep(StreamLockStep):
         how = Flag.FOLLOW | Flag.GATED | Flag.TRACED
         for name, label in zip(x, labels.tolist(), strict=True):
             step = twin.steps
-            chunk = self._task.chunk(number_of(name))
+            chunk = self._task.window_samples(number_of(name))
             (reply,) = feeder.feed([chunk], step, Mode.LEARN, how, [label], rate, train)
             inputs = self._careful.inputs(name[None], True)[0]
             if reply.inputs != zlib.crc32(inputs.tobytes()):

@@ -25,7 +25,7 @@ from madem.boards.link_protocol import (
     Memory,
     Mode,
 )
-from madem.data.stream_task import Chunk, StreamTask, number_of
+from madem.data.stream_task import StreamTask, WindowSamples, number_of
 from madem.errors import LinkError, TaskError
 from madem.learners.device import Device, Progress, TwinLearner
 from madem.learners.state import State
@@ -82,7 +82,7 @@ class Feeder:
 
     def feed(
         self,
-        chunks: Sequence[Chunk],
+        chunks: Sequence[WindowSamples],
         number: int,
         mode: int,
         flags: int = 0,
@@ -336,9 +336,9 @@ def board_of(learner: object) -> Device | None:
     return learner if isinstance(learner, Device) else None
 
 
-def _chunks(task: StreamTask, x: Bytes) -> list[Chunk]:
+def _chunks(task: StreamTask, x: Bytes) -> list[WindowSamples]:
     """The chunks that samples of `StreamTask.feed` name."""
-    return [task.chunk(number_of(name)) for name in x]
+    return [task.window_samples(number_of(name)) for name in x]
 
 
 def _notes(pipeline: Pipeline, normalisation: bytes) -> dict[str, Any]:

@@ -14,8 +14,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from madem.boards.link_protocol import Flag, Mode
-from madem.data.concept_drift import Course
-from madem.data.stream_task import Chunk, StreamTask, number_of
+from madem.data.concept_drift import DriftStream
+from madem.data.stream_task import StreamTask, WindowSamples, number_of
 from madem.data.task import Task
 from madem.errors import MademError
 from madem.learn import session
@@ -31,7 +31,7 @@ from madem.stream import onboard_run, prequential, replay, sources
 from madem.stream.budget import budget
 from madem.stream.novelty import NoveltyDevice, recipe
 from madem.stream.onboard import Live
-from madem.stream.onboard_run import Wishes
+from madem.stream.onboard_run import RunOptions
 from madem.stream.sensors import Sensor
 from madem.stream.sources import Sample, Source
 from madem.stream.windows import Window
@@ -42,7 +42,7 @@ _WAIT_MS = 100
 """That a board may keep a question waiting for a window."""
 _PIECE_S = 0.2
 """Seconds of learning between two looks."""
-Each = Callable[[Chunk, int, Sample], None]
+Each = Callable[[WindowSamples, int, Sample], None]
 """Takes the samples that complete a window, its number, and the last of the samples."""
 
 _MEMORY_TASK, _MEMORY_STREAM = 200, 50
@@ -183,7 +183,7 @@ class _Watched:
         if not isinstance(self._task, StreamTask):
             return
         for i in range(max(0, len(x) - SHOWN_WINDOWS), len(x)):
-            self._watch.fed(self._task.chunk(number_of(x[i])).samples)
+            self._watch.fed(self._task.window_samples(number_of(x[i])).samples)
             self._watch.mark(
                 Window(before + i, answer=int(answers[i]), label=int(targets[i]), learned=True)
             )
@@ -194,13 +194,13 @@ class LearnOnTheFly:
     """Test and learn an endless stream, window by window, while its world changes.
 
     Attributes:
-        course, steps, care: as for `on_the_fly.run`, with RATE and TRAIN as `steps`.
+        stream, steps, care: as for `on_the_fly.run`, with RATE and TRAIN as `steps`.
         plan: gives the network.
         settings: what the header shall say of it.
         pace: windows a second at most; None: as fast as it goes.
     """
 
-    course: Course
+    stream: DriftStream
     plan: learn.Recipe
     steps: tuple[int, int]
     care: Care
@@ -209,15 +209,15 @@ class LearnOnTheFly:
 
     def __call__(self, device: Device, watch: Watch, limits: Limits) -> None:
         """See `Job`."""
-        course, task = self.course, self.course.task
+        stream, task = self.stream, self.stream.task
         config = self.plan.settings.integers()
         device.configure(config)
         watch.set(
             task=f"{task.name} on the fly",
             measure="accuracy",
-            settings=self.settings | {"change": course.change.kind, "layers": list(config.sizes)},
-            total=len(course.truth),
-            change_at=course.at,
+            settings=self.settings | {"change": stream.change.kind, "layers": list(config.sizes)},
+            total=len(stream.truth),
+            change_at=stream.change_at,
             classes=task.class_names,
             channels=task.channel_names,
             rate_hz=task.rate_hz,
@@ -230,15 +230,15 @@ class LearnOnTheFly:
 
         def each(window: Window, _: float) -> None:
             limits.check(watch)
-            name = number_of(course.names[window.number])
-            watch.fed(task.chunk(name).samples)
+            name = number_of(stream.names[window.number])
+            watch.fed(task.window_samples(name).samples)
             watch.window(window)
             look.glance()
             if self.pace:
                 limits.wait(watch.facts.samples / self.pace - watch.t_s)
 
         with look.to_the_end():
-            prequential.run(learner, course, self.steps, self.care, watch=each)
+            prequential.run(learner, stream, self.steps, self.care, watch=each)
 
 
 @dataclass(frozen=True)
@@ -295,7 +295,7 @@ class ReplayStream:
 
     def _chunks(
         self, source: Source, cutter: replay.Cutter, watch: Watch, limits: Limits
-    ) -> Iterator[tuple[Chunk, Sample]]:
+    ) -> Iterator[tuple[WindowSamples, Sample]]:
         """Chunks that complete a window, each with its last sample."""
         samples = iter(source) if source.live or self.fast else sources.at_true_rate(source)
         for sample in limits.heed(samples, watch):
@@ -308,7 +308,7 @@ class ReplayStream:
         names = saved.notes["classes"]
         watch.set(measure="accuracy", classes=tuple(names))
 
-        def each(chunk: Chunk, number: int, sample: Sample) -> None:
+        def each(chunk: WindowSamples, number: int, sample: Sample) -> None:
             label = names.index(sample.label) if sample.label in names else None
             for found in feeder.feed([chunk], number, Mode.PREDICT, Flag.FOLLOW):
                 watch.window(Window(number, sample.t_us / 1e6, found.answer, label=label))
@@ -323,7 +323,7 @@ class ReplayStream:
         rate, usual = plan.settings.rate(), replay.Usual()
         watch.set(measure="novelty score")
 
-        def each(chunk: Chunk, number: int, sample: Sample) -> None:
+        def each(chunk: WindowSamples, number: int, sample: Sample) -> None:
             (score,) = detector.learn(rate, [chunk])
             window = Window(number, sample.t_us / 1e6, learned=True, score=score)
             watch.window(window, new=usual.judge(score))
@@ -334,7 +334,7 @@ class ReplayStream:
         """Compute the features alone."""
         feeder = Feeder(device, pipeline)
 
-        def each(chunk: Chunk, number: int, sample: Sample) -> None:
+        def each(chunk: WindowSamples, number: int, sample: Sample) -> None:
             for _ in feeder.feed([chunk], number, Mode.FEATURES, Flag.FOLLOW):
                 watch.set(inputs=feeder.inputs())
                 watch.window(Window(number, sample.t_us / 1e6))
@@ -348,29 +348,29 @@ class OwnSensor:
 
     Attributes:
         sensor: which one.
-        wishes: as for `live_run.run`; without `raw` the samples stay on the board.
+        options: as for `live_run.run`; without `raw` the samples stay on the board.
     """
 
     sensor: Sensor
-    wishes: Wishes
+    options: RunOptions
 
     def __call__(self, device: Device, watch: Watch, limits: Limits) -> None:
         """See `Job`."""
-        sensor, wishes = self.sensor, self.wishes
-        onboard_run.check(sensor, wishes)
+        sensor, options = self.sensor, self.options
+        onboard_run.check(sensor, options)
         saved, pipeline = replay.choose(
-            sensor.channels, wishes.pipeline, wishes.load, wishes.novelty
+            sensor.channels, options.pipeline, options.load, options.novelty
         )
-        classes = onboard_run.class_names(wishes, saved)
+        classes = onboard_run.class_names(options, saved)
         live = Live(device, sensor, pipeline)
         feeder = live.prepare()
-        mode, flags, rate = onboard_run.network(device, feeder, saved, wishes, len(classes))
+        mode, flags, rate = onboard_run.network(device, feeder, saved, options, len(classes))
         learns = mode == Mode.LEARN
         sizes = device.config.sizes if mode else ()
         costs = budget(pipeline, live.rate_hz, sizes, learns=learns, bus_s=sensor.bus_s)
         watch.set(
             task=sensor.spec,
-            measure="novelty score" if wishes.novelty else "accuracy" if classes else "",
+            measure="novelty score" if options.novelty else "accuracy" if classes else "",
             settings={
                 "pipeline": str(pipeline),
                 "load of a Cortex-M3 at 48 MHz": f"{100 * costs.load:.0f} %",
@@ -385,7 +385,7 @@ class OwnSensor:
         keep = pipeline.window + (SHOWN_WINDOWS - 1) * pipeline.hop
         stage = Stage.LEARNING if learns else Stage.STREAMING
         watch.begin(stage, memory=_MEMORY_STREAM, keep=keep)
-        room = onboard_run.raw_room(live) if wishes.raw else 0
+        room = onboard_run.raw_room(live) if options.raw else 0
         live.start(mode, rate=rate, flags=flags, raw=room)
         try:
             with look.to_the_end():
@@ -401,7 +401,7 @@ class OwnSensor:
             limits.check(watch)
             status, windows = live.new(_WAIT_MS)
             watch.set(lost=status.lost)
-            if self.wishes.raw and (rows := live.raw()):
+            if self.options.raw and (rows := live.raw()):
                 watch.fed(np.array([row.values for row in rows], np.int16))
             for window in windows:
                 assert window.t_s is not None

@@ -27,7 +27,7 @@ class Panel:
         at, done: windows at which the change begins, and from which the world stays as it is.
         running, frozen: prequential accuracy after each window of each run, of the learner and
             of the network that stopped at the change (NaN before it): (runs, windows).
-        checks: windows at which the held-out stretches were tested.
+        checks: windows at which the held-out segments were tested.
         held_out: the learner's accuracy there, (runs, checks).
         fresh: held-out accuracy of a fresh network.
         classes: mean held-out accuracy of each class, (checks,); None: leave it out.

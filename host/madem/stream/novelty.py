@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from madem.boards.link_protocol import Flag, Mode
-from madem.data.stream_task import Chunk, StreamTask, number_of
+from madem.data.stream_task import StreamTask, WindowSamples, number_of
 from madem.errors import TaskError
 from madem.learn.train import Recipe
 from madem.learners.device import Device
@@ -31,11 +31,11 @@ HIDDEN = 16
 class Detector(Protocol):
     """A network that scores windows."""
 
-    def learn(self, rate: int, chunks: Sequence[Chunk]) -> list[int]:
+    def learn(self, rate: int, chunks: Sequence[WindowSamples]) -> list[int]:
         """Scores of windows, each learned after it was scored; the normalisation follows."""
         ...
 
-    def scores(self, chunks: Sequence[Chunk]) -> list[int]:
+    def scores(self, chunks: Sequence[WindowSamples]) -> list[int]:
         """Scores of windows; nothing is learned."""
         ...
 
@@ -48,13 +48,13 @@ class NoveltyDevice:
         self._feeder = Feeder(device, pipeline)
         self._scored = 0
 
-    def learn(self, rate: int, chunks: Sequence[Chunk]) -> list[int]:
+    def learn(self, rate: int, chunks: Sequence[WindowSamples]) -> list[int]:
         """See `Detector.learn`."""
         step = self._device.stats().steps
         windows = self._feeder.feed(chunks, step, Mode.LEARN, Flag.FOLLOW | Flag.OWN, rate=rate)
         return [window.answer for window in windows]
 
-    def scores(self, chunks: Sequence[Chunk]) -> list[int]:
+    def scores(self, chunks: Sequence[WindowSamples]) -> list[int]:
         """See `Detector.scores`."""
         windows = list(self._feeder.feed(chunks, self._scored, Mode.PREDICT, Flag.OWN))
         self._scored += len(windows)
@@ -69,7 +69,7 @@ class NoveltyTwin:
         self._features = TwinFeatures(pipeline)
         self._scored = 0
 
-    def learn(self, rate: int, chunks: Sequence[Chunk]) -> list[int]:
+    def learn(self, rate: int, chunks: Sequence[WindowSamples]) -> list[int]:
         """See `Detector.learn`."""
         found = []
         for x in self._inputs(chunks, True):
@@ -77,7 +77,7 @@ class NoveltyTwin:
             found.append(self._score(x, trace.free[-1][0]))
         return found
 
-    def scores(self, chunks: Sequence[Chunk]) -> list[int]:
+    def scores(self, chunks: Sequence[WindowSamples]) -> list[int]:
         """See `Detector.scores`."""
         found = []
         for x in self._inputs(chunks, False):
@@ -85,7 +85,7 @@ class NoveltyTwin:
             self._scored += 1
         return found
 
-    def _inputs(self, chunks: Sequence[Chunk], follow: bool) -> list[np.ndarray]:
+    def _inputs(self, chunks: Sequence[WindowSamples], follow: bool) -> list[np.ndarray]:
         rows = []
         for chunk in chunks:
             if chunk.restart:
@@ -143,13 +143,15 @@ def run(
     learned = 0
     for k in range(plan.epochs):
         batch = task.feed.train_pass(k)
-        chunks = [task.chunk(number_of(name)) for name in batch.x[batch.target != label]]
+        chunks = [task.window_samples(number_of(name)) for name in batch.x[batch.target != label]]
         detector.learn(plan.settings.rate(plan.settings.learning_rate * plan.decay**k), chunks)
         learned += len(chunks)
         if progress:
             progress(len(chunks))
     wall = time.monotonic() - began
-    scores = np.array(detector.scores([task.chunk(number_of(name)) for name in task.feed.x_test]))
+    scores = np.array(
+        detector.scores([task.window_samples(number_of(name)) for name in task.feed.x_test])
+    )
     is_new = task.y_test == label
     return {
         "new_class": new_class,

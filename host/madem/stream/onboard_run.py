@@ -40,7 +40,7 @@ Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Wishes:
+class RunOptions:
     """What shall happen.
 
     Attributes:
@@ -93,41 +93,41 @@ def classifier(inputs: int, classes: int, seed: int) -> Settings:
     )
 
 
-def run(board: str, sensor: Sensor, wishes: Wishes, say: Say) -> dict[str, Any]:
+def run(board: str, sensor: Sensor, options: RunOptions, say: Say) -> dict[str, Any]:
     """Have the board work on its sensor until Ctrl-C, or for so long.
 
     Args:
         board: which one.
         sensor: of the board.
-        wishes: what shall happen.
+        options: what shall happen.
         say: gets a line for each window.
 
     Raises:
-        MademError: wishes that don't go together, or the board, the sensor or a file fails.
+        MademError: options that don't go together, or the board, the sensor or a file fails.
     """
-    check(sensor, wishes)
-    saved, pipeline = choose(sensor.channels, wishes.pipeline, wishes.load, wishes.novelty)
-    classes = class_names(wishes, saved)
-    keys = Keys() if wishes.label_keys else None
+    check(sensor, options)
+    saved, pipeline = choose(sensor.channels, options.pipeline, options.load, options.novelty)
+    classes = class_names(options, saved)
+    keys = Keys() if options.label_keys else None
     with contextlib.ExitStack() as stack:
-        device = stack.enter_context(session.open_learner(board, leave=wishes.leave))
+        device = stack.enter_context(session.open_learner(board, leave=options.leave))
         if device is None:
             raise MademError("a sensor is on a board: choose one")
         live = Live(device, sensor, pipeline)
         feeder = live.prepare()
-        mode, flags, rate = network(device, feeder, saved, wishes, len(classes))
-        room = raw_room(live) if wishes.raw else 0
+        mode, flags, rate = network(device, feeder, saved, options, len(classes))
+        room = raw_room(live) if options.raw else 0
         recorder = None
-        if wishes.out:
+        if options.out:
             header = Header(
                 sensor.channels, live.rate_hz, sensor.units, sensor.units_per_count,
                 source=sensor.spec, started=now(),
             )  # fmt: skip
-            recorder = stack.enter_context(Recorder(wishes.out, header))
+            recorder = stack.enter_context(Recorder(options.out, header))
         if keys:
             stack.enter_context(keys)
             pairs = "  ".join(f"{k} {name}" for k, name in enumerate(classes[:9], 1))
-            by_hand = "  k keep a copy  b go back to it" if wishes.care else ""
+            by_hand = "  k keep a copy  b go back to it" if options.care else ""
             say(f"keys: {pairs}  0 none{by_hand}; Ctrl-C ends")
         sizes = device.config.sizes if mode else ()
         costs = budget(pipeline, live.rate_hz, sizes, learns=mode == Mode.LEARN, bus_s=sensor.bus_s)
@@ -135,85 +135,85 @@ def run(board: str, sensor: Sensor, wishes: Wishes, say: Say) -> dict[str, Any]:
         stopped = stack.enter_context(_interrupts())
         began = time.monotonic()
         live.start(mode, rate=rate, flags=flags, raw=room)
-        found, status = _follow(live, feeder, wishes, classes, keys, recorder, stopped, say)
-        if not wishes.leave:
+        found, status = _follow(live, feeder, options, classes, keys, recorder, stopped, say)
+        if not options.leave:
             status = live.stop()
         wall = time.monotonic() - began
-        if wishes.save:
+        if options.save:
             notes = {
                 "task": "live", "classes": list(classes), "preset": None,
                 "pipeline": str(pipeline), "normalisation": feeder.normalisation().hex(),
             }  # fmt: skip
-            state.save(replace(device.state(), notes=notes), wishes.save)
+            state.save(replace(device.state(), notes=notes), options.save)
     return _result(board, live, status, found, classes, wall) | {
         "load": costs.load,
         "keeps_up": costs.keeps_up,
     }
 
 
-def check(sensor: Sensor, wishes: Wishes) -> None:
-    """See that the wishes go together.
+def check(sensor: Sensor, options: RunOptions) -> None:
+    """See that the options go together.
 
     Raises:
         MademError: they don't.
     """
-    if wishes.out and not wishes.raw:
+    if options.out and not options.raw:
         raise MademError("--out records samples, which stay on the board: ask with --stream raw")
-    if wishes.label_keys and not wishes.learn:
+    if options.label_keys and not options.learn:
         raise MademError("--label-keys labels what is learned: add --learn")
-    if wishes.learn:
-        if wishes.novelty:
+    if options.learn:
+        if options.novelty:
             raise MademError("--novelty learns without labels: leave --learn out")
-        if not wishes.load and len(wishes.classes) < 2:
+        if not options.load and len(options.classes) < 2:
             raise MademError("--learn needs two or more names: --classes still,moving")
-        if not wishes.label_keys and not sensor.label_pins:
+        if not options.label_keys and not sensor.label_pins:
             raise MademError(
                 "--learn needs labels: press keys with --label-keys, or wire pins and say"
                 f" {sensor.spec},labels=10+11"
             )
-    elif wishes.care:
+    elif options.care:
         raise MademError("--gate, --at-most and --rollback choose what is learned: add --learn")
-    elif wishes.save or (wishes.classes and not wishes.load):
+    elif options.save or (options.classes and not options.load):
         raise MademError("--save and --classes belong to a network that learns: add --learn")
 
 
-def class_names(wishes: Wishes, saved: state.State | None) -> tuple[str, ...]:
+def class_names(options: RunOptions, saved: state.State | None) -> tuple[str, ...]:
     """What the network's outputs stand for; () where it has no classes.
 
     Raises:
         MademError: there are more or fewer names than outputs of the saved network.
     """
-    classes = wishes.classes or (tuple(saved.notes["classes"]) if saved else ())
+    classes = options.classes or (tuple(saved.notes["classes"]) if saved else ())
     if saved and len(classes) != saved.config.sizes[-1]:
         raise MademError(
-            f"{wishes.load} knows {saved.config.sizes[-1]} classes, not {len(classes)}"
+            f"{options.load} knows {saved.config.sizes[-1]} classes, not {len(classes)}"
         )
     return classes
 
 
 def network(
-    device: Device, feeder: Feeder, saved: state.State | None, wishes: Wishes, classes: int
+    device: Device, feeder: Feeder, saved: state.State | None, options: RunOptions, classes: int
 ) -> tuple[int, int, int]:
     """Put the network on the board; mode, flags and rate of the run."""
-    settings = classifier(feeder.pipeline.inputs, classes, wishes.seed) if classes else None
+    settings = classifier(feeder.pipeline.inputs, classes, options.seed) if classes else None
     if saved:
         device.load(saved)
         feeder.set_normalisation(bytes.fromhex(saved.notes["normalisation"]))
-    if wishes.novelty:
-        plan = novelty_recipe(feeder.pipeline, wishes.seed)
+    if options.novelty:
+        plan = novelty_recipe(feeder.pipeline, options.seed)
         device.configure(plan.settings.integers())
         return Mode.LEARN, Flag.FOLLOW | Flag.OWN, plan.settings.rate()
     if settings is None:
         return Mode.FEATURES, Flag.FOLLOW, 0
-    if not wishes.learn:
+    if not options.learn:
         return Mode.PREDICT, Flag.FOLLOW, 0
     if saved:
         settings = session.settings_of(settings, saved.config)
     else:
         device.configure(settings.integers())
     flags = Flag.FOLLOW
-    if wishes.care:
-        gated.take_care(device, wishes.care)
+    if options.care:
+        gated.take_care(device, options.care)
         flags |= Flag.GATED
     return Mode.LEARN, flags, settings.rate()
 
@@ -227,7 +227,7 @@ def raw_room(live: Live) -> int:
 def _follow(
     live: Live,
     feeder: Feeder,
-    wishes: Wishes,
+    options: RunOptions,
     classes: tuple[str, ...],
     keys: Keys | None,
     recorder: Recorder | None,
@@ -237,15 +237,15 @@ def _follow(
     """Ask again and again until the end."""
     found, usual = _Found(), Usual()
     status = live.status()
-    end = None if wishes.seconds is None else time.monotonic() + wishes.seconds
+    end = None if options.seconds is None else time.monotonic() + options.seconds
     while status.running and not stopped() and (end is None or time.monotonic() < end):
         pressed = keys.pressed() if keys else ""
         if (label := _label(pressed, len(classes))) is not None:
             live.label(label if label >= 0 else None)
-        if wishes.care:
+        if options.care:
             _by_hand(live.device, pressed, say)
         status, windows = live.new(_WAIT_MS)
-        if wishes.raw:
+        if options.raw:
             _take(live.raw(), recorder, live.rate_hz, classes, found)
         for window in windows:
             found.windows.append(window)

@@ -2,7 +2,7 @@
 
 Prequential evaluation (Gama, Sebastião and Rodrigues, "On evaluating stream learning
 algorithms", Machine Learning 90, 2013), with a network beside that stopped learning when the
-world changed, and now and then a test on stretches that are never learned.
+world changed, and now and then a test on segments that are never learned.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from madem.data import concept_drift
-from madem.data.concept_drift import Classes, Course
+from madem.data.concept_drift import Classes, DriftStream
 from madem.data.stream_task import StreamTask
 from madem.learn import train as learn
 from madem.learners.gated import CarefulLearner
@@ -28,7 +28,7 @@ from madem_emulator.twin.gated import Care
 MEMORY = 50
 """Windows that the running accuracy remembers."""
 EVERY = 20
-"""Windows from one test on the held-out stretches to the next."""
+"""Windows from one test on the held-out segments to the next."""
 NEAR = 0.03
 """A network has recovered when it is within three points of a fresh one."""
 LEARNING_RATE = 6.0
@@ -98,37 +98,37 @@ def recipe(task: StreamTask, *, learning_rate: float | None = None, **choices: A
 
 def run(
     learner: CarefulLearner,
-    course: Course,
+    stream: DriftStream,
     pace: tuple[int, int],
     care: Care,
     *,
     progress: Callable[[int], None] | None = None,
     watch: Callable[[Window, float], None] | None = None,
 ) -> Result:
-    """Test and learn every window of a course.
+    """Test and learn every window of a stream.
 
     Args:
-        learner: configured, for `course.task`.
-        course: the stream.
+        learner: configured, for `stream.task`.
+        stream: the stream.
         pace: RATE and TRAIN.
         care: what is learned.
         progress: called with the number of windows just done.
         watch: called with each window and the running accuracy.
     """
-    task = course.task
+    task = stream.task
     result = Result()
     learner.take_care(care)
     accuracy, frozen_accuracy = RunningAccuracy(MEMORY), RunningAccuracy(MEMORY)
     tested, frozen = StreamTwin(learner.config, task), StreamTwin(learner.config, task)
-    names = course.names
-    for begin, end in blocks(course):
-        if begin == course.at:
+    names = stream.names
+    for begin, end in blocks(stream):
+        if begin == stream.change_at:
             frozen.load(learner.state())
         block = slice(begin, end)
         rate, train = pace
-        judged = learner.judge(rate, names[block], course.labels[block], progress, train)
+        judged = learner.judge(rate, names[block], stream.labels[block], progress, train)
         for number, (one, label) in enumerate(
-            zip(judged, course.truth[block].tolist(), strict=True), begin
+            zip(judged, stream.truth[block].tolist(), strict=True), begin
         ):
             window = Window(
                 number=number,
@@ -143,13 +143,13 @@ def run(
             result.running.append(accuracy.add(bool(window.right)))
             if watch:
                 watch(window, result.running[-1])
-        if begin < course.at:
+        if begin < stream.change_at:
             result.frozen += [float("nan")] * len(judged)
         else:
             answers = _answers(frozen, frozen.inputs(names[block], follow=True), begin)
-            right = answers == course.truth[block]
+            right = answers == stream.truth[block]
             result.frozen += [frozen_accuracy.add(bool(one)) for one in right]
-        result.checks.append(_check(course, learner.state(), tested, frozen, end))
+        result.checks.append(_check(stream, learner.state(), tested, frozen, end))
     return result
 
 
@@ -168,7 +168,7 @@ def fresh_level(task: StreamTask, change: concept_drift.Change, plan: learn.Reci
 
 
 def recovered(
-    course: Course, checks: Sequence[int], accuracy: Sequence[float], fresh: float
+    stream: DriftStream, checks: Sequence[int], accuracy: Sequence[float], fresh: float
 ) -> int | None:
     """Windows after the change until an accuracy is near the fresh level, and stays.
 
@@ -176,7 +176,7 @@ def recovered(
     mean of all checks from there on.
 
     Args:
-        course: says when the world had changed for good.
+        stream: says when the world had changed for good.
         checks: windows at which the accuracies were measured.
         accuracy: of a learner, or the mean over several.
         fresh: the level.
@@ -184,12 +184,12 @@ def recovered(
     Returns:
         Windows from the end of the change on; None if it does not come so far.
     """
-    after = [(n, a) for n, a in zip(checks, accuracy, strict=True) if n > course.done]
+    after = [(n, a) for n, a in zip(checks, accuracy, strict=True) if n > stream.change_done]
     for k, (window, value) in enumerate(after[:-2]):
         rest = [a for _, a in after[k:]]
         near = fresh - NEAR
         if min(value, float(np.mean(rest[:3])), float(np.mean(rest))) >= near:
-            return window - course.done
+            return window - stream.change_done
     return None
 
 
@@ -217,12 +217,12 @@ def forgetting(checks: Sequence[Check], at: int) -> dict[str, float] | None:
     }
 
 
-def blocks(course: Course) -> list[tuple[int, int]]:
+def blocks(stream: DriftStream) -> list[tuple[int, int]]:
     """Begin and end of the windows from one check to the next; one begins with the change."""
     cuts = [
-        *range(0, course.at, EVERY),
-        *range(course.at, len(course.truth), EVERY),
-        len(course.truth),
+        *range(0, stream.change_at, EVERY),
+        *range(stream.change_at, len(stream.truth), EVERY),
+        len(stream.truth),
     ]
     return list(pairwise(cuts))
 
@@ -234,24 +234,24 @@ def by_class(right: NDArray[np.bool_], labels: Classes, classes: int) -> tuple[f
     )
 
 
-def to_json(course: Course, result: Result, care: Care) -> dict[str, Any]:
+def to_json(stream: DriftStream, result: Result, care: Care) -> dict[str, Any]:
     """Everything that was measured."""
     checks, fresh = result.checks, result.fresh
     return {
-        "change": course.change.kind,
-        "change_classes": [course.task.class_names[k] for k in course.change.classes],
-        "change_at": course.at,
-        "change_done": course.done,
+        "change": stream.change.kind,
+        "change_classes": [stream.task.class_names[k] for k in stream.change.classes],
+        "change_at": stream.change_at,
+        "change_done": stream.change_done,
         "care": asdict(care),
         "windows": len(result.windows),
         "learned": result.learned,
         "backs": result.backs,
         "fresh": fresh,
         "recovered_after": recovered(
-            course, [c.window for c in checks], [c.accuracy for c in checks], fresh
+            stream, [c.window for c in checks], [c.accuracy for c in checks], fresh
         ),
-        "forgetting": forgetting(checks, course.at)
-        if course.change.kind in concept_drift.IN_TURN
+        "forgetting": forgetting(checks, stream.change_at)
+        if stream.change.kind in concept_drift.IN_TURN
         else None,
         "running": result.running,
         "running_frozen": [None if np.isnan(value) else value for value in result.frozen],
@@ -260,17 +260,19 @@ def to_json(course: Course, result: Result, care: Care) -> dict[str, Any]:
 
 
 def _check(
-    course: Course, state: State, tested: StreamTwin, frozen: StreamTwin, window: int
+    stream: DriftStream, state: State, tested: StreamTwin, frozen: StreamTwin, window: int
 ) -> Check:
     """Test on the held-out windows of the world as it is, each with its own normalisation."""
-    features, labels = course.tests(window - 1)
+    features, labels = stream.tests(window - 1)
     tested.load(state)
     right = _held_out(tested, features) == labels
     return Check(
         window,
         float(right.mean()),
-        float(np.mean(_held_out(frozen, features) == labels)) if window > course.at else None,
-        by_class(right, labels, len(course.task.class_names)),
+        float(np.mean(_held_out(frozen, features) == labels))
+        if window > stream.change_at
+        else None,
+        by_class(right, labels, len(stream.task.class_names)),
     )
 
 

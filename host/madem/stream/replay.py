@@ -11,7 +11,7 @@ import numpy as np
 
 from madem.boards.link_protocol import Flag, Mode
 from madem.data.recording_file import GAP
-from madem.data.stream_task import Chunk
+from madem.data.stream_task import WindowSamples
 from madem.errors import MademError, TaskError
 from madem.learn import session
 from madem.learners import state
@@ -43,7 +43,7 @@ class Cutter:
         self._values: list[tuple[int, ...]] = []
         self._restart = True
 
-    def add(self, sample: Sample) -> Chunk | None:
+    def add(self, sample: Sample) -> WindowSamples | None:
         """Take a sample; a chunk if it completes a window."""
         before, self._last_us = self._last_us, sample.t_us
         if before is not None and self._gap_us and sample.t_us - before > self._gap_us:
@@ -53,7 +53,7 @@ class Cutter:
         p = self._pipeline
         if len(self._values) < (p.window if self._restart else p.hop):
             return None
-        chunk = Chunk(np.array(self._values, np.int16), self._restart)
+        chunk = WindowSamples(np.array(self._values, np.int16), self._restart)
         self._values.clear()
         self._restart = False
         return chunk

@@ -193,9 +193,9 @@ def _recording(path: Path) -> Source:
 def _motions(rate_hz: float | None) -> Source:
     """At 10 Hz, or as fast as is asked for: what the board is then shown is sped up."""
     task = motions.load(seed=1)
-    stretches = task.stretches[: task.training]
-    x = np.concatenate([stretch.samples for stretch in stretches])
-    labels = [task.class_names[s.label] for s in stretches for _ in s.samples]
+    segments = task.segments[: task.training]
+    x = np.concatenate([segment.samples for segment in segments])
+    labels = [task.class_names[s.label] for s in segments for _ in s.samples]
     return _array(
         "motions", x, task.channel_names, rate_hz or motions.RATE_HZ, None, labels,
         tuple(task.scale.tolist()),

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from madem.data import concept_drift
-from madem.data.concept_drift import Course
+from madem.data.concept_drift import DriftStream
 from madem.data.stream_task import StreamTask, number_of
 from madem.learn import train as learn
 from madem.stream.prequential import MEMORY, Check, Result, blocks, by_class
@@ -39,7 +39,7 @@ class _Inputs(NamedTuple):
 
 
 def run(
-    courses: Sequence[Course],
+    courses: Sequence[DriftStream],
     config: Config,
     seeds: Sequence[int],
     pace: tuple[int, int],
@@ -56,7 +56,7 @@ def run(
     """
     shown = [_inputs(course) for course in courses]
     cuts = blocks(courses[0])
-    at = courses[0].at
+    at = courses[0].change_at
     stream = np.stack([one.stream for one in shown])
     labels = np.stack([course.labels for course in courses])
     truth = np.stack([course.truth for course in courses])
@@ -109,7 +109,7 @@ def fresh_levels(
     changed = [
         concept_drift.changed_task(task, what) for task, what in zip(tasks, changes, strict=True)
     ]
-    features = [concept_drift.features_of(task, list(task.stretches))[0] for task in changed]
+    features = [concept_drift.features_of(task, list(task.segments))[0] for task in changed]
     pipelines = [TwinFeatures(task.pipeline) for task in changed]
     twin = Twin(plan.settings.integers(), seeds)
     for k in range(plan.epochs):
@@ -130,9 +130,9 @@ def fresh_levels(
     return right.mean(axis=1).tolist()
 
 
-def _inputs(course: Course) -> _Inputs:
+def _inputs(course: DriftStream) -> _Inputs:
     task = course.task
-    features, _ = concept_drift.features_of(task, list(task.stretches))
+    features, _ = concept_drift.features_of(task, list(task.segments))
     pipeline = TwinFeatures(task.pipeline)
     stream, tests = [], []
     for begin, end in blocks(course):

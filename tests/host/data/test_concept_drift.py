@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from madem.data import concept_drift, motions
-from madem.data.stream_task import StreamTask, Stretch
+from madem.data.stream_task import Segment, StreamTask
 from madem.errors import TaskError
 
 
@@ -17,8 +17,12 @@ def task() -> StreamTask:
     return motions.load(2)
 
 
-def made(task: StreamTask, text: str, before: int = 60, after: int = 80) -> concept_drift.Course:
-    return concept_drift.course(task, concept_drift.parse(text, task), before=before, after=after)
+def made(
+    task: StreamTask, text: str, before: int = 60, after: int = 80
+) -> concept_drift.DriftStream:
+    return concept_drift.drift_stream(
+        task, concept_drift.parse(text, task), before=before, after=after
+    )
 
 
 @given(degrees=st.floats(-360, 360), seed=st.integers(0, 99))
@@ -38,9 +42,9 @@ def test_a_quarter_turn_by_hand() -> None:
 
 
 def test_half_the_gain_and_a_moved_zero() -> None:
-    stretch = Stretch(np.array([[100, -50, 8]], np.int16), 1)
-    assert concept_drift.Change("gain").applied(stretch, 1.0).samples.tolist() == [[50, -25, 4]]
-    assert concept_drift.Change("drift").applied(stretch, 1.0).samples.tolist() == [
+    segment = Segment(np.array([[100, -50, 8]], np.int16), 1)
+    assert concept_drift.Change("gain").applied(segment, 1.0).samples.tolist() == [[50, -25, 4]]
+    assert concept_drift.Change("gradual").applied(segment, 1.0).samples.tolist() == [
         [2048 + 25, 2048 + 50, 2048 + 4]
     ]
 
@@ -48,78 +52,78 @@ def test_half_the_gain_and_a_moved_zero() -> None:
 @settings(max_examples=20, deadline=None)
 @given(kind=st.sampled_from(list(concept_drift.KINDS)), label=st.integers(0, 3))
 def test_before_it_comes_a_change_changes_nothing(kind: str, label: int) -> None:
-    stretch = Stretch(np.ones((5, 6), np.int16), label)
-    assert concept_drift.Change(kind, (0, 1)).applied(stretch, 0.0) is stretch
+    segment = Segment(np.ones((5, 6), np.int16), label)
+    assert concept_drift.Change(kind, (0, 1)).applied(segment, 0.0) is segment
 
 
 @pytest.mark.parametrize("text", list(concept_drift.KINDS))
 def test_a_stream_is_as_long_as_asked_and_repeats(task: StreamTask, text: str) -> None:
     one, other = made(task, text), made(task, text)
-    counts = [task.pipeline.windows(len(s.samples)) for s in one.task.stretches]
+    counts = [task.pipeline.windows(len(s.samples)) for s in one.task.segments]
     assert sum(counts) == len(one.truth) == len(one.labels)
-    assert 60 <= one.at < 64
-    assert one.at + 80 <= len(one.truth) < one.at + 84
+    assert 60 <= one.change_at < 64
+    assert one.change_at + 80 <= len(one.truth) < one.change_at + 84
     assert (one.truth == other.truth).all()
     assert (one.labels == other.labels).all()
-    assert one.truth.tolist() == np.repeat([s.label for s in one.task.stretches], counts).tolist()
+    assert one.truth.tolist() == np.repeat([s.label for s in one.task.segments], counts).tolist()
     another = made(motions.load(3), text)
     assert len(another.truth) != len(one.truth) or (another.truth != one.truth).any()
     # Nothing that is tested is ever learned.
-    learned = {s.samples.tobytes() for s in one.task.stretches}
+    learned = {s.samples.tobytes() for s in one.task.segments}
     assert not learned & {s.samples.tobytes() for s in one.held_out}
 
 
 def test_every_window_is_cut_from_the_stream(task: StreamTask) -> None:
-    course = made(task, "gain")
-    chunks = [course.task.chunk(k) for k in range(len(course.truth))]
-    assert sum(chunk.restart for chunk in chunks) == len(course.task.stretches)
-    whole = np.concatenate([s.samples for s in course.task.stretches])
+    stream = made(task, "gain")
+    chunks = [stream.task.window_samples(k) for k in range(len(stream.truth))]
+    assert sum(chunk.restart for chunk in chunks) == len(stream.task.segments)
+    whole = np.concatenate([s.samples for s in stream.task.segments])
     assert (np.concatenate([chunk.samples for chunk in chunks]) == whole).all()
 
 
 def test_which_classes_come_when(task: StreamTask) -> None:
     names = task.class_names
     new = made(task, f"new:{names[1]}")
-    assert set(new.truth[: new.at]) == {0, 2, 3}
-    assert 1 in new.truth[new.at :]
+    assert set(new.truth[: new.change_at]) == {0, 2, 3}
+    assert 1 in new.truth[new.change_at :]
     assert set(new.tests(0)[1]) == {0, 2, 3}
-    assert set(new.tests(new.at)[1]) == {0, 1, 2, 3}
+    assert set(new.tests(new.change_at)[1]) == {0, 1, 2, 3}
     halves = made(task, f"classes:{names[0]},{names[3]}")
-    assert set(halves.truth[: halves.at]) == {0, 3}
-    assert set(halves.truth[halves.at :]) == {1, 2}
+    assert set(halves.truth[: halves.change_at]) == {0, 3}
+    assert set(halves.truth[halves.change_at :]) == {1, 2}
     assert set(halves.tests(0)[1]) == {0, 1, 2, 3}
     rare = made(task, f"rare:{names[0]},{names[3]}", after=600)
-    assert set(rare.truth[: rare.at]) == {0, 3}
-    share = np.isin(rare.truth[rare.at :], [0, 3]).mean()
+    assert set(rare.truth[: rare.change_at]) == {0, 3}
+    share = np.isin(rare.truth[rare.change_at :], [0, 3]).mean()
     assert 0.03 < share < 0.2
 
 
 def test_swapped_classes_keep_their_samples(task: StreamTask) -> None:
     swap = concept_drift.parse("swap:Walking,Running", task)
-    stretch = task.stretches[0]
+    segment = task.segments[0]
     for label, expected in ((0, 0), (1, 3), (2, 2), (3, 1)):
-        found = swap.applied(Stretch(stretch.samples, label), 1.0)
-        assert (found.label, found.samples is stretch.samples) == (expected, True)
+        found = swap.applied(Segment(segment.samples, label), 1.0)
+        assert (found.label, found.samples is segment.samples) == (expected, True)
 
 
 def test_wrong_labels_are_told_and_not_true(task: StreamTask) -> None:
-    course = made(task, "wrong", after=200)
-    wrong = np.flatnonzero(course.labels != course.truth)
-    assert course.done == course.at + 100
-    assert course.at <= wrong.min()
-    assert wrong.max() < course.done
+    stream = made(task, "wrong", after=200)
+    wrong = np.flatnonzero(stream.labels != stream.truth)
+    assert stream.change_done == stream.change_at + 100
+    assert stream.change_at <= wrong.min()
+    assert wrong.max() < stream.change_done
     assert len(wrong) == pytest.approx(75, abs=20)  # three of four
 
 
 def test_a_slow_change_comes_slowly(task: StreamTask) -> None:
-    course = made(task, "drift", after=480)
-    amounts = [course.amount(n) for n in range(len(course.truth))]
-    assert amounts[course.at - 1] == 0
-    assert amounts[course.at + 100] == pytest.approx(0.25)
-    assert amounts[course.done] == 1
+    stream = made(task, "gradual", after=480)
+    amounts = [stream.amount(n) for n in range(len(stream.truth))]
+    assert amounts[stream.change_at - 1] == 0
+    assert amounts[stream.change_at + 100] == pytest.approx(0.25)
+    assert amounts[stream.change_done] == 1
     assert (np.diff(amounts) >= 0).all()
-    first = np.abs(course.tests(0)[0] - course.tests(course.at + 1)[0])
-    last = np.abs(course.tests(0)[0] - course.tests(course.done)[0])
+    first = np.abs(stream.tests(0)[0] - stream.tests(stream.change_at + 1)[0])
+    last = np.abs(stream.tests(0)[0] - stream.tests(stream.change_done)[0])
     assert last.mean() > 10 * first.mean()
 
 
@@ -128,9 +132,9 @@ def test_the_changed_task_is_for_a_fresh_network(task: StreamTask) -> None:
     assert (np.bincount(changed.y_train) == np.bincount(task.y_train)).all()
     assert ((changed.y_test == 0) == (task.y_test == 1)).all()
     k = len(task.y_train)
-    assert changed.chunk(k).samples.tobytes() == task.chunk(k).samples.tobytes()
+    assert changed.window_samples(k).samples.tobytes() == task.window_samples(k).samples.tobytes()
     turned = concept_drift.changed_task(task, concept_drift.parse("turn", task))
-    assert turned.chunk(k).samples.tobytes() != task.chunk(k).samples.tobytes()
+    assert turned.window_samples(k).samples.tobytes() != task.window_samples(k).samples.tobytes()
     assert (turned.y_test == task.y_test).all()
 
 
@@ -138,7 +142,7 @@ def test_long_stretches_are_cut_into_windows_that_are_all_there(task: StreamTask
     p = task.pipeline
     for windows in (1, 4, 5, 9):
         samples = np.zeros((p.window + (windows - 1) * p.hop + 3, 6), np.int16)
-        pieces = concept_drift._segments(task, Stretch(samples, 0))
+        pieces = concept_drift._cut(task, Segment(samples, 0))
         assert len(pieces) == math.ceil(windows / 4)
         assert sum(p.windows(len(piece.samples)) for piece in pieces) == windows
 

@@ -24,26 +24,26 @@ def task() -> StreamTask:
 
 def test_the_official_split(task: StreamTask) -> None:
     assert task.class_names == ("Badminton", "Running", "Standing", "Walking")
-    assert len(task.stretches) == 80
+    assert len(task.segments) == 80
     assert task.training == 40
-    assert {stretch.samples.shape for stretch in task.stretches} == {(100, 6)}
-    labels = [stretch.label for stretch in task.stretches]
+    assert {segment.samples.shape for segment in task.segments} == {(100, 6)}
+    labels = [segment.label for segment in task.segments]
     assert np.bincount(labels[:40]).tolist() == np.bincount(labels[40:]).tolist() == [10] * 4
     assert task.x_train.shape == task.x_test.shape == (160, 108)
     assert len(task.feature_names) == 108
     # Well inside the counts of a 16-bit sensor.
-    largest = max(np.abs(stretch.samples.astype(int)).max() for stretch in task.stretches)
+    largest = max(np.abs(segment.samples.astype(int)).max() for segment in task.segments)
     assert 16384 < largest < 32767
 
 
 def test_chunks_put_together_are_the_recordings(task: StreamTask) -> None:
     found: list[np.ndarray] = []
     for window in range(320):
-        chunk = task.chunk(window)
+        chunk = task.window_samples(window)
         assert chunk.restart == (window % 4 == 0)
         assert len(chunk.samples) == (40 if chunk.restart else 20)
         found.append(chunk.samples)
-    whole = np.concatenate([stretch.samples for stretch in task.stretches])
+    whole = np.concatenate([segment.samples for segment in task.segments])
     assert np.array_equal(np.concatenate(found), whole)
 
 
@@ -61,7 +61,7 @@ def test_a_pass_takes_every_window_once_and_recordings_whole(task: StreamTask) -
 
 def test_the_desktop_sees_the_features_of_the_twin(task: StreamTask) -> None:
     twin = TwinFeatures(task.pipeline)
-    windows = twin.windows(task.stretches[50].samples)
+    windows = twin.windows(task.segments[50].samples)
     twin.codes(windows, True)  # some normalisation
     assert task.x_test[40:44].shape == twin.codes(windows, False).shape
     # The test recordings have not moved the normalisation.
@@ -121,14 +121,14 @@ def test_a_recording_of_ones_own(tmp_path: Path) -> None:
     assert isinstance(own, StreamTask)
     assert own.class_names == ("shaking", "still")
     assert (own.rate_hz, own.channel_names) == (100.0, ("x", "y"))
-    # Five labelled stretches, the first of them cut in two by a gap.
-    assert (own.training, len(own.stretches)) == (6, 12)
-    assert [len(s.samples) for s in own.stretches] == [
+    # Five labelled segments, the first of them cut in two by a gap.
+    assert (own.training, len(own.segments)) == (6, 12)
+    assert [len(s.samples) for s in own.segments] == [
         *(38, 112, 150, 150, 150, 150),
         *(13, 37, 50, 50, 50, 50),
     ]
-    assert np.array_equal(own.stretches[2].samples, shaken(200, True, 1)[:150])
-    assert np.array_equal(own.stretches[8].samples, shaken(200, True, 1)[150:])
+    assert np.array_equal(own.segments[2].samples, shaken(200, True, 1)[:150])
+    assert np.array_equal(own.segments[8].samples, shaken(200, True, 1)[150:])
     assert own.describe()["units_per_count"] == [0.5, 0.25]
     learner, plan = session.prepare(None, train.recipe(own, epochs=12), own, None)
     train.train(learner, own, plan)
@@ -146,8 +146,8 @@ def test_a_plain_csv_in_the_order_of_time(tmp_path: Path) -> None:
 
     assert isinstance(own, StreamTask)
     assert own.channel_names == ("x", "y")
-    assert [len(s.samples) for s in own.stretches] == [80] * 4 + [20] * 4
-    largest = np.abs(np.concatenate([s.samples for s in own.stretches[:4]]).astype(int)).max(axis=0)
+    assert [len(s.samples) for s in own.segments] == [80] * 4 + [20] * 4
+    largest = np.abs(np.concatenate([s.samples for s in own.segments[:4]]).astype(int)).max(axis=0)
     assert largest.tolist() == [8192, 8192]
 
 

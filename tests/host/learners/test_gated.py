@@ -38,7 +38,7 @@ def configured(device: Device, task: StreamTask) -> Device:
 
 
 def stream(task: StreamTask, windows: int) -> tuple[np.ndarray, np.ndarray]:
-    """Windows of the training stretches and their labels, wrong from the 80th to the 99th."""
+    """Windows of the training segments and their labels, wrong from the 80th to the 99th."""
     parts = [task.feed.train_pass(k) for k in range(-(-windows // task.samples_per_pass))]
     x = np.concatenate([part.x for part in parts])[:windows]
     labels = np.concatenate([part.target for part in parts])[:windows].astype(np.int64)

@@ -129,7 +129,7 @@ def test_features_without_a_network(device: Device, task: StreamTask) -> None:
     feeder = Feeder(device, task.pipeline)
     twin = TwinFeatures(task.pipeline)
     for window in range(6):
-        chunk = task.chunk(window)
+        chunk = task.window_samples(window)
         if chunk.restart:
             twin.restart()
         assert len(list(feeder.feed([chunk], 0, 0, flags=2))) == 1

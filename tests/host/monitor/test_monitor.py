@@ -39,7 +39,7 @@ from madem.monitor.limits import Limits, StoppedError, TimeIsUpError
 from madem.monitor.poller import Look, Pace
 from madem.monitor.run_state import Facts, Stage, Watch
 from madem.stream import prequential, sensors
-from madem.stream.onboard_run import Wishes
+from madem.stream.onboard_run import RunOptions
 from madem_emulator.twin.gated import Care
 from madem_emulator.twin.pipeline import parse
 from madem_emulator.twin.presets import PRESETS
@@ -148,16 +148,16 @@ def test_learning_on_the_fly_is_shown_window_by_window(tmp_path: Path) -> None:
 
     task = load_task("motions", seed=1)
     assert isinstance(task, StreamTask)
-    course = concept_drift.course(
+    stream = concept_drift.drift_stream(
         task, concept_drift.parse("swap:Walking,Running", task), before=60, after=40
     )
     plan = prequential.recipe(task, seed=1, **PRESETS["default"])
-    twin = CarefulTwin(plan.settings.integers(), course.task)
+    twin = CarefulTwin(plan.settings.integers(), stream.task)
     twin.take_care(Care())
-    judged = twin.judge(plan.pace(0)[0], course.names, course.labels, None, plan.pace(0)[1])
+    judged = twin.judge(plan.pace(0)[0], stream.names, stream.labels, None, plan.pace(0)[1])
     assert [window["answer"] for window in windows] == [one.answer for one in judged]
     assert [window["margin"] for window in windows] == [one.margin for one in judged]
-    assert [window["label"] for window in windows] == course.truth.tolist()
+    assert [window["label"] for window in windows] == stream.truth.tolist()
     assert 'class="mark"' in report.read_text()
 
 
@@ -207,7 +207,7 @@ def test_samples_of_a_boards_own_sensor_stay_there_unless_asked_for(
 
 def test_the_signal_of_a_boards_own_sensor_is_what_it_measured(worn: Path) -> None:
     sensor = sensors.parse("mpu6050:rate=100")
-    job = OwnSensor(sensor, Wishes(pipeline=WORN_LINE, raw=True))
+    job = OwnSensor(sensor, RunOptions(pipeline=WORN_LINE, raw=True))
     with Fleet([Post("unix", f"unix:sensor=mpu6050+{worn}", job)], most=5) as fleet:
         assert fleet.wait(60)
     (facts,) = fleet.views()
@@ -226,7 +226,7 @@ def test_the_signal_of_a_boards_own_sensor_is_what_it_measured(worn: Path) -> No
 
 def test_it_shows_a_board_learn_from_its_own_sensor(worn: Path) -> None:
     sensor = sensors.parse("mpu6050:rate=100,labels=10+11")
-    job = OwnSensor(sensor, Wishes(pipeline=WORN_LINE, learn=True, classes=("one", "two")))
+    job = OwnSensor(sensor, RunOptions(pipeline=WORN_LINE, learn=True, classes=("one", "two")))
     with Fleet([Post("unix", f"unix:sensor=mpu6050+{worn}", job)], most=8) as fleet:
         assert fleet.wait(60)
     (facts,) = fleet.views()
@@ -476,7 +476,7 @@ def test_on_a_terminal_it_fills_the_screen_and_gives_it_back(tmp_path: Path) -> 
         (["digits", "--seconds", "0"], "--seconds 0: must be above 0"),
         (["digits", "--windows", "-1"], "--windows -1: must be a whole number above 0"),
         (["digits", "--windows", "40,40"], "--windows 40,40: must be a whole number"),
-        (["motions", "--change", "drift"], "--change needs --on-the-fly"),
+        (["motions", "--change", "gradual"], "--change needs --on-the-fly"),
         (["digits", "--on-the-fly"], "--on-the-fly is for streams"),
         (["digits", "--board", "twin"], "the twin is none"),
         (["digits", "--strike", "0.1"], "--strike is for `madem learn`"),

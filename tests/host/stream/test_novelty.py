@@ -30,7 +30,7 @@ def task() -> StreamTask:
 def test_scores_of_the_board_are_those_of_the_twin(device: Device, task: StreamTask) -> None:
     plan = novelty.recipe(task.pipeline, seed=2)
     config = plan.settings.integers()
-    chunks = [task.chunk(number_of(name)) for name in task.feed.train_pass(0).x[:40]]
+    chunks = [task.window_samples(number_of(name)) for name in task.feed.train_pass(0).x[:40]]
     device.configure(config)
     board = novelty.NoveltyDevice(device, task.pipeline)
     twin = novelty.NoveltyTwin(config, task.pipeline)

@@ -22,7 +22,7 @@ from madem.boards.link_protocol import Flag, Kind, Memory, Mode
 from madem.boards.open import Board
 from madem.boards.repl import open_port
 from madem.data import recording_file
-from madem.data.stream_task import Chunk
+from madem.data.stream_task import WindowSamples
 from madem.errors import DeviceError, MademError
 from madem.learners.device import Device, connect
 from madem.learners.stream import Feeder
@@ -157,7 +157,7 @@ def test_its_bits_are_those_of_the_same_samples_sent_by_a_host(device: Device) -
         before, end = end, round((window.t_s or 0) * live.rate_hz)
         joins = end == before + 20  # a machine that is very busy may have lost some
         numbers = range(before if joins else end - 40, end)
-        chunk = Chunk(np.array([values[k] for k in numbers], np.int16), not joins)
+        chunk = WindowSamples(np.array([values[k] for k in numbers], np.int16), not joins)
         if window.label is not None:
             labels = [window.label]
             (fed,) = again.feed([chunk], steps, Mode.LEARN, Flag.FOLLOW, labels, rate)
@@ -349,7 +349,7 @@ def test_features_alone_need_no_network(device: Device) -> None:
 
 def test_what_can_t_be_is_refused_by_name(device: Device) -> None:
     live, feeder, _ = begin(device)
-    chunk = Chunk(np.zeros((40, 6), np.int16), True)
+    chunk = WindowSamples(np.zeros((40, 6), np.int16), True)
     with pytest.raises(DeviceError, match="own sensor is feeding"):
         list(feeder.feed([chunk], 0, 0))
     with pytest.raises(DeviceError, match="no such flags"):

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from madem.cli import main
 from madem.data import concept_drift, motions
-from madem.data.concept_drift import Course
+from madem.data.concept_drift import DriftStream
 from madem.data.stream_task import StreamTask
 from madem.learn import train as learn
 from madem.learners.gated import CarefulTwin
@@ -30,62 +30,67 @@ def task() -> StreamTask:
     return motions.load(1, SHORT)
 
 
-def course_of(task: StreamTask, text: str, before: int = 200, after: int = 120) -> Course:
-    return concept_drift.course(task, concept_drift.parse(text, task), before=before, after=after)
+def course_of(task: StreamTask, text: str, before: int = 200, after: int = 120) -> DriftStream:
+    return concept_drift.drift_stream(
+        task, concept_drift.parse(text, task), before=before, after=after
+    )
 
 
-def learn_course(course: Course, care: Care | None = None) -> tuple[CarefulTwin, Result]:
-    plan = prequential.recipe(course.task, hidden=(12,), seed=1)
-    learner = CarefulTwin(plan.settings.integers(), course.task)
-    return learner, prequential.run(learner, course, plan.pace(0), care or Care())
+def learn_course(stream: DriftStream, care: Care | None = None) -> tuple[CarefulTwin, Result]:
+    plan = prequential.recipe(stream.task, hidden=(12,), seed=1)
+    learner = CarefulTwin(plan.settings.integers(), stream.task)
+    return learner, prequential.run(learner, stream, plan.pace(0), care or Care())
 
 
 @pytest.fixture(scope="module")
-def turned(task: StreamTask) -> tuple[Course, CarefulTwin, Result]:
-    course = course_of(task, "turn")
-    return course, *learn_course(course)
+def turned(task: StreamTask) -> tuple[DriftStream, CarefulTwin, Result]:
+    stream = course_of(task, "turn")
+    return stream, *learn_course(stream)
 
 
 def test_every_window_is_tested_and_then_learned(
-    turned: tuple[Course, CarefulTwin, Result],
+    turned: tuple[DriftStream, CarefulTwin, Result],
 ) -> None:
-    course, learner, result = turned
-    assert [window.number for window in result.windows] == list(range(len(course.truth)))
-    assert [window.label for window in result.windows] == course.truth.tolist()
-    assert result.learned == len(course.truth) == learner.network.twin.steps
+    stream, learner, result = turned
+    assert [window.number for window in result.windows] == list(range(len(stream.truth)))
+    assert [window.label for window in result.windows] == stream.truth.tolist()
+    assert result.learned == len(stream.truth) == learner.network.twin.steps
     # Answers are those before learning: the same as of a plain stream of lessons.
-    plain = CarefulTwin(learner.config, course.task)
-    rate, train = prequential.recipe(course.task, hidden=(12,), seed=1).pace(0)
-    answers = plain.learn(rate, course.names, course.labels.astype(np.uint8), train=train)
+    plain = CarefulTwin(learner.config, stream.task)
+    rate, train = prequential.recipe(stream.task, hidden=(12,), seed=1).pace(0)
+    answers = plain.learn(rate, stream.names, stream.labels.astype(np.uint8), train=train)
     assert [window.answer for window in result.windows] == answers.tolist()
     assert plain.state() == learner.state()
     assert result.windows[3].t_s == pytest.approx((40 + 3 * 30) / 10)
 
 
 def test_the_frozen_network_has_learned_nothing_since(
-    turned: tuple[Course, CarefulTwin, Result],
+    turned: tuple[DriftStream, CarefulTwin, Result],
 ) -> None:
-    course, learner, result = turned
+    stream, learner, result = turned
     frozen = np.array(result.frozen)
-    assert np.isnan(frozen[: course.at]).all()
-    assert not np.isnan(frozen[course.at :]).any()
+    assert np.isnan(frozen[: stream.change_at]).all()
+    assert not np.isnan(frozen[stream.change_at :]).any()
     # By hand: the network at the change, asked for the windows after it.
-    names, labels = course.names, course.labels.astype(np.uint8)
-    rate, train = prequential.recipe(course.task, hidden=(12,), seed=1).pace(0)
-    at_change = CarefulTwin(learner.config, course.task)
-    at_change.learn(rate, names[: course.at], labels[: course.at], train=train)
-    inputs = at_change.inputs(names[course.at :], follow=True)
-    right = at_change.network.outputs(inputs, course.at).argmax(axis=1) == labels[course.at :]
+    names, labels = stream.names, stream.labels.astype(np.uint8)
+    rate, train = prequential.recipe(stream.task, hidden=(12,), seed=1).pace(0)
+    at_change = CarefulTwin(learner.config, stream.task)
+    at_change.learn(rate, names[: stream.change_at], labels[: stream.change_at], train=train)
+    inputs = at_change.inputs(names[stream.change_at :], follow=True)
+    right = (
+        at_change.network.outputs(inputs, stream.change_at).argmax(axis=1)
+        == labels[stream.change_at :]
+    )
     accuracy = prequential.RunningAccuracy(prequential.MEMORY)
-    assert frozen[course.at :].tolist() == [accuracy.add(bool(one)) for one in right]
+    assert frozen[stream.change_at :].tolist() == [accuracy.add(bool(one)) for one in right]
 
 
 def test_it_recovers_where_the_frozen_one_does_not() -> None:
-    course = course_of(motions.load(1), "swap:Standing,Walking", 320, 240)
-    plan = prequential.recipe(course.task, seed=1)
-    learner = CarefulTwin(plan.settings.integers(), course.task)
-    result = prequential.run(learner, course, plan.pace(0), Care())
-    before = [check for check in result.checks if check.window <= course.at][-1]
+    stream = course_of(motions.load(1), "swap:Standing,Walking", 320, 240)
+    plan = prequential.recipe(stream.task, seed=1)
+    learner = CarefulTwin(plan.settings.integers(), stream.task)
+    result = prequential.run(learner, stream, plan.pace(0), Care())
+    before = [check for check in result.checks if check.window <= stream.change_at][-1]
     last = result.checks[-1]
     assert last.frozen is not None
     assert before.accuracy > 0.9
@@ -111,8 +116,8 @@ def test_the_fresh_level_is_that_of_learning_the_changed_task(task: StreamTask) 
 
 
 def test_a_gate_learns_less_and_says_so(task: StreamTask) -> None:
-    course = course_of(task, "none", before=160, after=40)
-    learner, result = learn_course(course, Care(gate=40))
+    stream = course_of(task, "none", before=160, after=40)
+    learner, result = learn_course(stream, Care(gate=40))
     assert result.learned == learner.status().learned < 160
     for window in result.windows:
         assert window.margin is not None
@@ -135,26 +140,26 @@ CHECKS = [
     ],
 )
 def test_recovered_means_near_and_staying(fresh: float, done: int, expected: int | None) -> None:
-    course: Any = SimpleNamespace(done=done)
+    stream: Any = SimpleNamespace(change_done=done)
     windows, accuracy = zip(*CHECKS, strict=True)
-    assert prequential.recovered(course, windows, accuracy, fresh) == expected
+    assert prequential.recovered(stream, windows, accuracy, fresh) == expected
 
 
 def test_many_at_once_are_the_same_as_one_by_one() -> None:
     seeds, care = [1, 2], Care(gate=60, at_most=80, drop=6000, every=30)
     tasks = [motions.load(seed, SHORT) for seed in seeds]
     changes = [concept_drift.parse("swap", task) for task in tasks]
-    courses = [course_of(task, "swap", 80, 60) for task in tasks]
+    streams = [course_of(task, "swap", 80, 60) for task in tasks]
     plan = prequential.recipe(tasks[0], hidden=(6,))
     config, pace = plan.settings.integers(), plan.pace(0)
-    together = prequential_batch.run(courses, config, seeds, pace, care)
-    for seed, course, result in zip(seeds, courses, together, strict=True):
+    together = prequential_batch.run(streams, config, seeds, pace, care)
+    for seed, stream, result in zip(seeds, streams, together, strict=True):
         alone = prequential.run(
-            CarefulTwin(replace(config, seed=seed), course.task), course, pace, care
+            CarefulTwin(replace(config, seed=seed), stream.task), stream, pace, care
         )
         assert [replace(window, t_s=None) for window in alone.windows] == result.windows
         assert alone.running == result.running
-        assert alone.frozen[course.at :] == result.frozen[course.at :]
+        assert alone.frozen[stream.change_at :] == result.frozen[stream.change_at :]
         assert alone.checks == result.checks
     few = learn.recipe(tasks[0], hidden=(6,), epochs=2)
     levels = prequential_batch.fresh_levels(tasks, changes, few, seeds)
