@@ -174,7 +174,7 @@ FEED_REPLY = Struct("<IB")
 """Steps learned, windows completed; before what each gave."""
 
 
-class Gate(IntEnum):
+class GateRequest(IntEnum):
     """What GATE asks for."""
 
     SETTINGS = 0
@@ -195,7 +195,7 @@ SOURCE_REPLY = Struct("<BI")
 """Channels, rate in mHz."""
 
 
-class Live(IntEnum):
+class LiveRequest(IntEnum):
     """What LIVE asks for."""
 
     ASK = 0
@@ -227,7 +227,7 @@ LOST = 254
 # Boards of chips
 
 
-class Calibrate(IntEnum):
+class CalibrateRequest(IntEnum):
     """What CALIBRATE asks for."""
 
     MEASURE = 0
@@ -249,7 +249,7 @@ CALIBRATION_UNIT = 1 << 14
 """A gain of 1 in it."""
 
 
-class Codes(IntEnum):
+class CodesRequest(IntEnum):
     """What CODES asks for."""
 
     GO_ON = 0

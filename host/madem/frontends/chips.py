@@ -12,7 +12,7 @@ from madem.boards.link_protocol import (
     CALIBRATE_MEASURE,
     CALIBRATE_PULSE,
     CALIBRATE_STORE,
-    Calibrate,
+    CalibrateRequest,
     Kind,
 )
 from madem.learners.device import Device
@@ -62,7 +62,9 @@ class Chips:
             reads: how many are averaged.
             raw: as the converters say it; otherwise put right by the board's calibration.
         """
-        payload = CALIBRATE_MEASURE.pack(Calibrate.MEASURE, card, columns, line, level, reads, raw)
+        payload = CALIBRATE_MEASURE.pack(
+            CalibrateRequest.MEASURE, card, columns, line, level, reads, raw
+        )
         said = np.frombuffer(self._ask(payload), np.uint8).reshape(-1, 3).astype(np.int64)
         whole = said[:, 0] | said[:, 1] << 8 | said[:, 2] << 16
         return (whole - (whole >> 23 << 24)) / 256
@@ -82,22 +84,22 @@ class Chips:
             mask.to_bytes((n + 7) // 8, "little")
             for mask, n in ((rows, self.geometry.rows), (columns, self.geometry.columns))
         ]
-        self._ask(CALIBRATE_PULSE.pack(Calibrate.PULSE, card, up, train) + b"".join(masks))
+        self._ask(CALIBRATE_PULSE.pack(CalibrateRequest.PULSE, card, up, train) + b"".join(masks))
 
     def store(self, data: bytes) -> None:
         """Have the board keep a calibration; it takes effect at the next CONFIGURE."""
         room = self._device.link.max_payload - CALIBRATE_STORE.size
         for at in range(0, len(data), room):
-            self._ask(CALIBRATE_STORE.pack(Calibrate.STORE, at) + data[at : at + room])
-        self._ask(bytes([Calibrate.KEEP]))
+            self._ask(CALIBRATE_STORE.pack(CalibrateRequest.STORE, at) + data[at : at + room])
+        self._ask(bytes([CalibrateRequest.KEEP]))
 
     def forget(self) -> None:
         """Have the board throw its calibration away."""
-        self._ask(bytes([Calibrate.FORGET]))
+        self._ask(bytes([CalibrateRequest.FORGET]))
 
     def counts(self) -> Counts:
         """See `Counts`."""
-        return Counts(*CALIBRATE_COUNTS_REPLY.unpack(self._ask(bytes([Calibrate.COUNTS]))))
+        return Counts(*CALIBRATE_COUNTS_REPLY.unpack(self._ask(bytes([CalibrateRequest.COUNTS]))))
 
     def _ask(self, payload: bytes) -> bytes:
         return self._device.link.request(Kind.CALIBRATE, payload, timeout=60.0)

@@ -11,7 +11,15 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from madem.boards.link_protocol import GATE_REPLY, GATE_SETTINGS, Flag, Gate, Kind, Mode, Outcome
+from madem.boards.link_protocol import (
+    GATE_REPLY,
+    GATE_SETTINGS,
+    Flag,
+    GateRequest,
+    Kind,
+    Mode,
+    Outcome,
+)
 from madem.data.stream_task import StreamTask, number_of
 from madem.learners.device import Device, Learner, Progress
 from madem.learners.stream import (
@@ -103,13 +111,13 @@ def take_care(device: Device, care: Care) -> Status:
     """
     c = care
     return _ask(
-        device, GATE_SETTINGS.pack(Gate.SETTINGS, c.gate, c.at_most, c.fade, c.drop, c.every)
+        device, GATE_SETTINGS.pack(GateRequest.SETTINGS, c.gate, c.at_most, c.fade, c.drop, c.every)
     )
 
 
 def keep(device: Device) -> Status:
     """Have a board that takes care keep a copy of its network."""
-    return _ask(device, bytes([Gate.CHECKPOINT]))
+    return _ask(device, bytes([GateRequest.CHECKPOINT]))
 
 
 def back(device: Device) -> Status:
@@ -118,7 +126,7 @@ def back(device: Device) -> Status:
     Raises:
         DeviceError: it has none.
     """
-    return _ask(device, bytes([Gate.ROLLBACK]))
+    return _ask(device, bytes([GateRequest.ROLLBACK]))
 
 
 class CarefulDevice(StreamDevice):
@@ -157,7 +165,7 @@ class CarefulDevice(StreamDevice):
 
     def status(self) -> Status:
         """See `CarefulLearner.status`."""
-        return _ask(self.device, bytes([Gate.ASK]))
+        return _ask(self.device, bytes([GateRequest.ASK]))
 
 
 class CarefulTwin(StreamTwin):

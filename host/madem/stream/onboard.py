@@ -22,9 +22,9 @@ from madem.boards.link_protocol import (
     SOURCE_REPLY,
     Gives,
     Kind,
+    LiveRequest,
     Outcome,
 )
-from madem.boards.link_protocol import Live as What
 from madem.errors import MademError
 from madem.learners.device import Device
 from madem.learners.stream import Feeder
@@ -113,25 +113,25 @@ class Live:
             mode, flags, rate, train: as in `Feeder.feed`; TRACED and RESTART are not possible.
             raw: newest samples that the board keeps for `raw`; 0: none can be asked for.
         """
-        payload = LIVE_START.pack(What.START, mode, flags, rate, train, raw)
+        payload = LIVE_START.pack(LiveRequest.START, mode, flags, rate, train, raw)
         self.device.link.request(Kind.LIVE, payload, timeout=20.0)
         self._next = self._next_raw = self.forgotten = 0
 
     def stop(self) -> Status:
         """End the run."""
-        return self._ask(bytes([What.STOP]))[0]
+        return self._ask(bytes([LiveRequest.STOP]))[0]
 
     def label(self, label: int | None) -> None:
         """What the samples from now on mean."""
-        self._ask(LIVE_LABEL.pack(What.LABEL, NO_LABEL if label is None else label))
+        self._ask(LIVE_LABEL.pack(LiveRequest.LABEL, NO_LABEL if label is None else label))
 
     def status(self) -> Status:
         """How far the run is."""
-        return self._ask(LIVE_ASK.pack(What.ASK, 0xFFFFFFFF, 0))[0]
+        return self._ask(LIVE_ASK.pack(LiveRequest.ASK, 0xFFFFFFFF, 0))[0]
 
     def new(self, wait_ms: int = 0) -> tuple[Status, list[Window]]:
         """Windows since the last time; waits so long for one, at most 1000 ms."""
-        status, first, rows, gives = self._ask(LIVE_ASK.pack(What.ASK, self._next, wait_ms))
+        status, first, rows, gives = self._ask(LIVE_ASK.pack(LiveRequest.ASK, self._next, wait_ms))
         if rows:
             self.forgotten += first - self._next
             self._next = first + len(rows)
@@ -152,7 +152,9 @@ class Live:
         found = []
         width = 2 * self.pipeline.channels
         while True:
-            reply = self.device.link.request(Kind.LIVE, LIVE_RAW.pack(What.RAW, self._next_raw))
+            reply = self.device.link.request(
+                Kind.LIVE, LIVE_RAW.pack(LiveRequest.RAW, self._next_raw)
+            )
             first = int.from_bytes(reply[:4], "little")
             rows = range(4, len(reply), width + 1)
             for number, at in enumerate(rows, first):
@@ -182,10 +184,7 @@ class Live:
     def _ask(self, payload: bytes) -> tuple[Status, int, list[tuple[int, int, int, int]], int]:
         """Counters, the number of the first window told, windows, and what they give."""
         reply = self.device.link.request(Kind.LIVE, payload, timeout=20.0)
-        state, *counters, first, count = LIVE_STATUS.unpack_from(reply)
-        places = range(
-            LIVE_STATUS.size, LIVE_STATUS.size + count * LIVE_WINDOW.size, LIVE_WINDOW.size
-        )
-        rows = [LIVE_WINDOW.unpack_from(reply, at) for at in places]
+        state, *counters, first, _ = LIVE_STATUS.unpack_from(reply)
+        rows = list(LIVE_WINDOW.iter_unpack(reply[LIVE_STATUS.size :]))
         status = Status(bool(state & 1), *counters)
         return status, first, rows, state >> 1

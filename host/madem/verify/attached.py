@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from madem.boards.link_protocol import CODES_GO_ON, CODES_HEAD, Codes, Kind, Memory
+from madem.boards.link_protocol import CODES_GO_ON, CODES_HEAD, CodesRequest, Kind, Memory
 from madem.learners.device import Device
 from madem.verify.lock_step import DiffersError, LockStep, Mismatch
 from madem_emulator.twin.attached import AttachedTwin, PlayError, Read, parse
@@ -47,12 +47,14 @@ def record(
     Raises:
         DeviceError: a chip does not answer.
     """
-    head = CODES_HEAD.pack(Codes.LEARN if learns else Codes.PREDICT, number, rate, train)
+    head = CODES_HEAD.pack(
+        CodesRequest.LEARN if learns else CodesRequest.PREDICT, number, rate, train
+    )
     reply = device.link.request(Kind.CODES, head + sample.tobytes(), timeout=60.0)
     pieces = []
     while not reply[0]:
         pieces.append(reply[3:])
-        asked = CODES_GO_ON.pack(Codes.GO_ON, len(pieces))
+        asked = CODES_GO_ON.pack(CodesRequest.GO_ON, len(pieces))
         reply = device.link.request(Kind.CODES, asked, timeout=60.0)
     return Recorded(b"".join(pieces), reply[7], reply[8:])
 
