@@ -37,7 +37,7 @@ def main() -> None:
     parser.add_argument("--first", type=int, default=0, help="seed of the first run (0)")
     args = parser.parse_args()
     device = presets.get(args.preset)
-    chips = maker8x8.ArrayBoard(device)
+    chips = maker8x8.Maker8x8(device)
     alarms = 0
     with tempfile.TemporaryDirectory() as flash:
         board = UnixBoard(find_micropython(), Path(flash), bus=chips.bus)

@@ -2,36 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from madem_emulator.designs import faults, lab64x64, maker8x8
+from madem_emulator.designs import faults
+from madem_emulator.designs.array_board import ArrayBoard
+from madem_emulator.designs.lab64x64 import Lab64x64
+from madem_emulator.designs.maker8x8 import Maker8x8
 from madem_emulator.physical import presets
-from madem_emulator.twin.attached import Geometry
 from madem_emulator.wiring.bus import Bus
 
-ArrayBoard = maker8x8.ArrayBoard | lab64x64.ArrayBoard
+DESIGNS: dict[str, type[ArrayBoard]] = {"maker8x8": Maker8x8, "lab64x64": Lab64x64}
+"""Board designs by the name that `--design` and a wiring have for them."""
 
-DESIGNS: dict[str, Callable[..., ArrayBoard]] = {
-    "maker8x8": maker8x8.ArrayBoard,
-    "lab64x64": lab64x64.ArrayBoard,
-}
-
-GEOMETRIES = {
-    name: Geometry(
-        module.LINES, module.LINES, module.SPAN, module.NOISE, module.share, module.CONVERSIONS
-    )
-    for name, module in (("maker8x8", maker8x8), ("lab64x64", lab64x64))
-}
-"""What the digital side and the expected codes of each design follow from."""
+GEOMETRIES = {name: design.geometry for name, design in DESIGNS.items()}
+"""The facts about each design from which its digital side and its expected codes follow."""
 
 
 def wire(wiring: str) -> Bus:
-    """A bus with all chips of a board on it.
+    """Make a board with all its chips.
 
     Args:
         wiring: `DESIGN`, `DESIGN+PRESET`, `DESIGN+PRESET+SEED`, or with faults behind it, as
             faults.py has them, such as `maker8x8+taox_hfox_wu2018+1+dead:c3`; the preset is `ideal`
             and the seed 1 by default.
+
+    Returns:
+        The bus that all chips of the board are on.
 
     Raises:
         ValueError: no such design, preset or fault, or the seed is no number.

@@ -33,35 +33,32 @@ from madem_emulator.wiring.bus import Bus, I2cChip, SpiChip
 if TYPE_CHECKING:  # it brings scipy, which takes its time
     from madem_emulator.physical.crossbar import Crossbar
 
-_LINE = re.compile(r"([rc])(\d+)")
-_CELL = re.compile(r"(\d+)\.r(\d+)\.c(\d+)")
 _SHORT = 20.0
-_FORMS = {
-    "gain": (_LINE, True),
-    "swap": (_LINE, False),
-    "dead": (_LINE, None),
-    "stuck": (_CELL, None),
-    "open": (_CELL, None),
-    "short": (_CELL, None),
-    "cells": (None, True),
-    "drift": (None, True),
-    "flips": (None, True),
-    "resistors": (None, None),
-}
-"""Of each kind: what WHERE looks like, and whether VALUE is a number, a second line or nothing."""
+"""Conductance of a shorted device, over g_max."""
+_LINE = r"(?P<side>[rc])(?P<line>\d+)"
+_VALUE = r"(?P<value>[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)"
+_FORMS = (
+    rf"(?P<kind>gain):{_LINE}:{_VALUE}",
+    rf"(?P<kind>swap):{_LINE}:(?P=side)(?P<other>\d+)",
+    rf"(?P<kind>dead):{_LINE}",
+    r"(?P<kind>stuck|open|short):(?P<card>\d+)\.r(?P<other>\d+)\.c(?P<line>\d+)",
+    rf"(?P<kind>cells|drift|flips):{_VALUE}",
+    r"(?P<kind>resistors)",
+)
+"""The table's forms; the groups have the names of `BoardFault`'s fields."""
 
 
 @dataclass(frozen=True)
 class BoardFault:
-    """One of them.
+    """One row of the table, with its place and value.
 
     Attributes:
         kind: a key of the table.
-        columns: a line is a column, otherwise a row.
-        line: its number; of a device, its column.
-        other: the second line; of a device, its row.
-        card: of a device.
-        value: factor, share or rate.
+        columns: whether a line is a column; otherwise it is a row.
+        line: number of the line; of a device, of its column.
+        other: number of the second line; of a device, of its row.
+        card: of a device, the number of its card.
+        value: the factor, share or rate.
         after: reads of cards after which it begins.
     """
 
@@ -75,57 +72,51 @@ class BoardFault:
 
 
 def resistors(shape: tuple[int, ...]) -> Floats:
-    """Siemens of the card of resistors of docs/hardware/maker_board.md: 100 kΩ on the diagonal and
-    right of it, 1 MΩ left of it. No two lines are alike, so that swapped ones show.
+    """Conductances of the card of resistors of docs/hardware/maker_board.md.
+
+    No two lines are alike, so that swapped ones show.
+
+    Args:
+        shape: (rows, columns).
+
+    Returns:
+        Siemens, of that shape: 100 kΩ on the diagonal and right of it, 1 MΩ left of it.
     """
     row, column = np.indices(shape)
     return np.where(column < row, 1e-6, 1e-5)
 
 
 def parse(text: str) -> BoardFault:
-    """One fault from its form in the table.
+    """Read one fault.
+
+    Args:
+        text: in a form of the table.
 
     Raises:
         ValueError: there is no such fault.
     """
-    bad = ValueError(f"fault {text!r} is not one of gain:c3:1.2, swap:c2:c5, dead:c4,"
-                     " stuck:0.r3.c2, open:…, short:…, cells:0.05, drift:0.01,"
-                     " flips:0.001, resistors")  # fmt: skip
-    body, _, after = text.partition("@")
-    kind, *parts = body.split(":")
-    if kind not in _FORMS or (after and not after.isdecimal()):
-        raise bad
-    form, extra = _FORMS[kind]
-    if len(parts) != (form is not None) + (extra is not None):
-        raise bad
-    found = form.fullmatch(parts[0]) if form else None
-    if form and not found:
-        raise bad
-    number = 0.0
-    if extra:
-        try:
-            number = float(parts[-1])
-        except ValueError:
-            raise bad from None
-    start = int(after or 0)
-    if form is _CELL and found:
-        card, row, column = (int(part) for part in found.groups())
-        return BoardFault(kind, line=column, other=row, card=card, after=start)
-    if form is _LINE and found:
-        columns, line = found[1] == "c", int(found[2])
-        if extra is False:
-            second = _LINE.fullmatch(parts[1])
-            if not second or (second[1] == "c") != columns:
-                raise bad
-            return BoardFault(kind, columns, line, int(second[2]), after=start)
-        return BoardFault(kind, columns, line, value=number, after=start)
-    return BoardFault(kind, value=number, after=start)
+    for form in _FORMS:
+        if found := re.fullmatch(rf"{form}(?:@(?P<after>\d+))?", text):
+            break
+    else:
+        raise ValueError(f"fault {text!r} is not one of gain:c3:1.2, swap:c2:c5, dead:c4,"
+                         " stuck:0.r3.c2, open:…, short:…, cells:0.05, drift:0.01,"
+                         " flips:0.001, resistors")  # fmt: skip
+    parts = {name: part for name, part in found.groupdict().items() if part}
+    kind, side, value = parts.pop("kind"), parts.pop("side", "c"), float(parts.pop("value", 0))
+    numbers = {name: int(part) for name, part in parts.items()}
+    return BoardFault(kind, columns=side == "c", value=value, **numbers)
 
 
 class BoardFaults:
-    """All faults of a board; a design asks it at each read, and when it makes a card."""
+    """All faults of a board; its design asks at each read, and when it makes a card."""
 
     def __init__(self, faults: Iterable[BoardFault] = ()) -> None:
+        """Break nothing yet: each fault begins after its number of reads.
+
+        Args:
+            faults: what is broken on purpose.
+        """
         self._faults = tuple(faults)
         self._reads = 0
         self._cards: dict[int, Crossbar] = {}
@@ -134,7 +125,11 @@ class BoardFaults:
         self._wires: list[FlippingSpi | FlippingI2c] = []
 
     def wire(self, bus: Bus) -> None:
-        """All chips are on their buses."""
+        """Let wires flip bits, if a fault asks for it.
+
+        Args:
+            bus: with all chips of the board on it.
+        """
         if any(fault.kind == "flips" for fault in self._faults):
 
             def spi(chip: SpiChip) -> SpiChip:
@@ -149,7 +144,12 @@ class BoardFaults:
             self._flip()
 
     def made(self, number: int, array: Crossbar) -> None:
-        """A card was made."""
+        """Take over a card that was just made.
+
+        Args:
+            number: of the card.
+            array: its devices.
+        """
         self._cards[number] = array
         for fault in self._faults:
             if fault.kind == "cells":
@@ -160,7 +160,15 @@ class BoardFaults:
                 self._frozen[number] = np.ones(array.shape, bool), resistors(array.shape)
 
     def driven(self, columns: bool, volts: Floats) -> Floats:
-        """Volts about the middle on driven lines, as they arrive."""
+        """Voltages of driven lines, as they arrive at the array.
+
+        Args:
+            columns: the columns are driven, else the rows.
+            volts: as the drivers give them, about the middle, (lines,).
+
+        Returns:
+            Volts, (lines,).
+        """
         if not self._faults:
             return volts
         for fault in self._now("dead"):
@@ -170,7 +178,15 @@ class BoardFaults:
         return volts
 
     def sensed(self, columns: bool, currents: Floats) -> Floats:
-        """Currents of sensed lines, as the ADC sees them; counts as a read."""
+        """Currents of sensed lines, as the ADC sees them; counts as a read.
+
+        Args:
+            columns: the columns are sensed, else the rows.
+            currents: that leave the array, in amperes, (lines,).
+
+        Returns:
+            Amperes, (lines,).
+        """
         self._reads += 1
         if not self._faults:
             return currents
@@ -190,7 +206,7 @@ class BoardFaults:
         return currents
 
     def settle(self) -> None:
-        """Let faulty devices be what they are, before a read and after pulses."""
+        """Bring faulty devices back to what they are; for before a read and after pulses."""
         for number, (mask, values) in self._frozen.items():
             self._freeze(self._cards[number], mask, values)
         for fault in self._faults:

@@ -15,12 +15,11 @@ from madem_emulator.chips import ads8568
 from madem_emulator.chips.adg1414 import Adg1414
 from madem_emulator.chips.ads8568 import Ads8568
 from madem_emulator.chips.dac81416 import Dac81416
-from madem_emulator.designs.cards import new_card
+from madem_emulator.designs.array_board import ArrayBoard
 from madem_emulator.designs.faults import BoardFaults
-from madem_emulator.designs.pending_pulses import PendingPulses
 from madem_emulator.physical.checks import Floats
-from madem_emulator.physical.crossbar import Crossbar
 from madem_emulator.physical.device import DeviceModel
+from madem_emulator.twin.attached import Geometry
 from madem_emulator.wiring.bus import Bus
 
 LINES = 64
@@ -57,39 +56,38 @@ PIN_ROW_ADC, PIN_COLUMN_ADC, PIN_ROW_CONVST, PIN_COLUMN_CONVST = 17, 20, 21, 22
 
 
 def share(level: Floats) -> Floats:
-    """Of the full read voltage, what the firmware's DAC codes make of activities, −255 to 255."""
+    """Voltage of driven lines for activities, as the firmware's DAC codes give it.
+
+    Args:
+        level: activities, −255 to 255, of any shape.
+
+    Returns:
+        Shares of the full read voltage, −1 to 1, of the same shape.
+    """
     return np.floor(level * 2631 / 256) * (5 / 65536) / FULL_READ
 
 
-class ArrayBoard:
-    """All chips, and as many cards as are used.
+class Lab64x64(ArrayBoard):
+    """The lab board's chips and cards.
 
     Attributes:
-        bus: what the firmware's `machine` talks to.
-        cards: arrays by their number.
+        dacs: four of the word lines, four of the bit lines, one of the gates' voltages.
+        row_adc, column_adc: they sense the word lines and the bit lines.
+        gates: the gate switches of each card's rows.
         chains: the gates of all cards as they are wired to the bus.
-        misuse: what the firmware did that would have hurt devices or meant nothing.
     """
+
+    geometry = Geometry(LINES, LINES, SPAN, NOISE, share, CONVERSIONS)
 
     def __init__(
         self, device: DeviceModel, seed: int = 1, faults: BoardFaults | None = None
     ) -> None:
-        """Args:
-        device: what the cards are made of.
-        seed: of all cards, offsets and noise.
-        faults: on purpose.
-        """
-        self.device = device
-        self.faults = faults or BoardFaults()
-        self.bus = bus = Bus()
-        self.cards: dict[int, Crossbar] = {}
-        self.misuse: list[str] = []
-        self._seed = seed
-        self._rng = np.random.Generator(np.random.SFC64([seed, LINES]))
+        """Wire all chips to the bus; see `ArrayBoard`."""
+        super().__init__(device, seed, faults)
+        bus = self.bus
         self._resistance = SPAN * CODE / (FULL_READ * device.window)
         self._offsets = OFFSET * self._rng.standard_normal((2, LINES))
         self._gated: dict[int, np.ndarray] = {}  # rows with their gates on, of cards with any
-        self._pulses = PendingPulses()
         self._volts = np.zeros(LINES * 2 + 16)  # of all DACs
         self.dacs = [Dac81416(lambda k=k: self._turn_dac(k)) for k in range(len(PIN_DACS))]
         for pin, dac in zip(PIN_DACS, self.dacs, strict=True):
@@ -110,37 +108,19 @@ class ArrayBoard:
         bus.watch(PIN_PULSE, self._pulse)
         self.faults.wire(bus)
 
-    def renew(self, seed: int, faults: BoardFaults | None = None) -> None:
-        """Other cards, of another seed, and perhaps with faults."""
-        self._settle()
-        self._seed = seed
-        self.faults = faults or BoardFaults()
-        self.cards.clear()
-
     @property
     def chips(self) -> list[Dac81416 | Ads8568 | Adg1414]:
-        """All models."""
+        """All chip models."""
         return [*self.dacs, self.row_adc, self.column_adc, *self.gates]
-
-    def card(self, number: int) -> Crossbar:
-        """The array of a card as it is now, made when it is first needed: about mid-window."""
-        self._settle()
-        return self._array(number)
-
-    def _array(self, number: int) -> Crossbar:
-        if number not in self.cards:
-            self.cards[number] = new_card(LINES, self.device, self._seed, number)
-            self.faults.made(number, self.cards[number])
-        return self.cards[number]
 
     @property
     def pulse_gate_volts(self) -> float:
-        """Of the gates that are on, while the one-shot's pulse lasts."""
+        """Voltage of the gates that are on, while the one-shot's pulse lasts."""
         return float(self._volts[2 * LINES])
 
     @property
     def gate_volts(self) -> float:
-        """Of the gates that are on, at all other times."""
+        """Voltage of the gates that are on, at all other times."""
         return float(self._volts[2 * LINES + 1])
 
     def _turn_dac(self, k: int) -> None:

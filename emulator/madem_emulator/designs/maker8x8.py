@@ -15,12 +15,11 @@ import numpy as np
 from madem_emulator.chips.hc595 import Hc595
 from madem_emulator.chips.mcp3208 import Mcp3208
 from madem_emulator.chips.mcp4728 import Mcp4728
-from madem_emulator.designs.cards import new_card
+from madem_emulator.designs.array_board import ArrayBoard
 from madem_emulator.designs.faults import BoardFaults
-from madem_emulator.designs.pending_pulses import PendingPulses
 from madem_emulator.physical.checks import Floats
-from madem_emulator.physical.crossbar import Crossbar
 from madem_emulator.physical.device import DeviceModel
+from madem_emulator.twin.attached import Geometry
 from madem_emulator.wiring.bus import Bus
 
 LINES = 8
@@ -47,38 +46,36 @@ ROW_DACS, COLUMN_DACS = (0x60, 0x61), (0x62, 0x63)
 
 
 def share(level: Floats) -> Floats:
-    """Of the full read voltage, what the firmware's DAC codes make of activities, −255 to 255."""
+    """Voltage of driven lines for activities, as the firmware's DAC codes give it.
+
+    Args:
+        level: activities, −255 to 255, of any shape.
+
+    Returns:
+        Shares of the full read voltage, −1 to 1, of the same shape.
+    """
     return np.floor(level * 201 / 256) / 200
 
 
-class ArrayBoard:
-    """All chips and as many cards as are selected.
+class Maker8x8(ArrayBoard):
+    """The maker board's chips and cards.
 
     Attributes:
-        bus: what the firmware's `machine` talks to.
-        cards: arrays by their number.
+        dacs: the drivers of the word lines, then those of the bit lines.
+        row_adc, column_adc: they sense the word lines and the bit lines.
+        registers: they select a card and its side.
         chain: the shift registers as they are wired to the bus.
-        misuse: what the firmware did that would have hurt devices or meant nothing.
     """
+
+    geometry = Geometry(LINES, LINES, SPAN, NOISE, share, CONVERSIONS)
 
     def __init__(
         self, device: DeviceModel, seed: int = 1, faults: BoardFaults | None = None
     ) -> None:
-        """Args:
-        device: what the cards are made of.
-        seed: of all cards and of the noise.
-        faults: on purpose.
-        """
-        self.device = device
-        self.faults = faults or BoardFaults()
-        self.bus = Bus()
-        self.cards: dict[int, Crossbar] = {}
-        self.misuse: list[str] = []
-        self._seed = seed
-        self._rng = np.random.Generator(np.random.SFC64([seed, LINES]))
+        """Wire all chips to the bus; see `ArrayBoard`."""
+        super().__init__(device, seed, faults)
         self._resistance = SPAN * REFERENCE / 4096 / (FULL_READ * device.window)
         self._noise: list[float] = []
-        self._pulses = PendingPulses()
         self._control: int | None = None
         self._sensed: bool | None = None  # whether those are rows, if any are
         # Volts of the ADCs, and about VMID of the drivers of rows and of columns with whether all
@@ -104,28 +101,10 @@ class ArrayBoard:
         bus.watch(PIN_PULSE, self._pulse)
         self.faults.wire(bus)
 
-    def renew(self, seed: int, faults: BoardFaults | None = None) -> None:
-        """Other cards, of another seed, and perhaps with faults."""
-        self._seed = seed
-        self.faults = faults or BoardFaults()
-        self.cards.clear()
-
     @property
     def chips(self) -> list[Mcp4728 | Mcp3208 | Hc595]:
-        """All models."""
+        """All chip models."""
         return [*self.dacs, self.row_adc, self.column_adc, self.registers]
-
-    def card(self, number: int) -> Crossbar:
-        """The array of a card as it is now, made when it is first needed: about mid-window."""
-        if self._pulses.give():
-            self.faults.settle()
-        return self._array(number)
-
-    def _array(self, number: int) -> Crossbar:
-        if number not in self.cards:
-            self.cards[number] = new_card(LINES, self.device, self._seed, number)
-            self.faults.made(number, self.cards[number])
-        return self.cards[number]
 
     def _driven(self, columns: bool) -> tuple[Floats, bool]:
         """Volts of eight drivers about VMID, and whether a read may be made at them."""
@@ -156,10 +135,10 @@ class ArrayBoard:
         if rows != self._sensed:
             return VMID + noise  # no current into this side's amplifiers
         if self._levels is None:
-            self._levels = self._settle(rows)
+            self._levels = self._sense(rows)
         return self._levels[line] + noise
 
-    def _settle(self, rows: bool) -> list[float]:
+    def _sense(self, rows: bool) -> list[float]:
         assert self._control is not None
         array = self.card(self._control & CARD)
         self.faults.settle()

@@ -1,4 +1,7 @@
-"""Pulses that a board gave, until it looks: many cost about as much to work out as one."""
+"""Pulses that a board gave, kept until somebody looks at the devices.
+
+Many pulses at once cost about as much to work out as one.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ _Pulse = tuple[NDArray[np.intp], NDArray[np.int64]]
 
 
 class PendingPulses:
-    """What cards have been given since their devices were last looked at.
+    """The pulses that cards were given since their devices were last looked at.
 
     In the emulator's devices n equal pulses at once are n pulses one by one (`PulseResponse`,
     `CycleToCycle`), and pulses of different devices don't depend on each other, but for the order
@@ -19,12 +22,17 @@ class PendingPulses:
     """
 
     def __init__(self) -> None:
+        """Begin without any."""
         self._waiting: list[tuple[Crossbar, list[_Pulse]]] = []
         self._latest: _Pulse | None = None
         self._count = 0
 
     def again(self) -> bool:
-        """The latest pulse once more, if nothing has changed since; whether there was one."""
+        """Repeat the latest pulse.
+
+        Returns:
+            Whether there was one since the lines last changed.
+        """
         if self._latest is None:
             return False
         self._count += 1
@@ -37,7 +45,13 @@ class PendingPulses:
         columns: NDArray[np.intp],
         signs: NDArray[np.int64],
     ) -> None:
-        """A pulse to devices of an array, all different; sign 1 is SET, -1 RESET."""
+        """Give one pulse to each of some devices.
+
+        Args:
+            array: that they belong to.
+            rows, columns: where they are, (devices,) each; all different.
+            signs: 1 is SET, −1 is RESET, (devices,).
+        """
         self.lines_changed()
         if not self._waiting or self._waiting[-1][0] is not array:
             self._waiting.append((array, []))
@@ -45,14 +59,18 @@ class PendingPulses:
         self._count = 1
 
     def lines_changed(self) -> None:
-        """What comes next is another pulse."""
+        """End the run of equal pulses: the next one will be another."""
         if self._latest is not None:
             devices, signs = self._latest
             self._waiting[-1][1].append((devices, signs * self._count))
             self._latest = None
 
     def give(self) -> bool:
-        """Let the devices have them; whether there were any."""
+        """Let the devices have all of them.
+
+        Returns:
+            Whether there were any.
+        """
         self.lines_changed()
         if not self._waiting:
             return False

@@ -35,7 +35,7 @@ def test_a_fault_is_parsed(text: str, fault: BoardFault) -> None:
     [
         "", "gain", "gain:c3", "gain:c3:x", "gain:3:1", "swap:c1:r2", "swap:c1", "dead",
         "dead:c4:1", "dead:c", "dead:c4 ", "stuck:r3.c2", "stuck:0.c2.r3", "cells", "cells:a",
-        "drift:", "flips", "dead:c1@x", "other:c1",
+        "drift:", "flips", "dead:c1@x", "dead:c1@", "other:c1", "cells:nan", "resistors:",
     ],
 )  # fmt: skip
 def test_what_is_no_fault_is_refused(text: str) -> None:

@@ -19,7 +19,7 @@ from ..conftest import board_with
 
 pytestmark = pytest.mark.needs("unix")
 
-Bench = tuple[maker8x8.ArrayBoard, Device]
+Bench = tuple[maker8x8.Maker8x8, Device]
 SIZES = (10, 6, 3)  # two cards down and two across, then one
 SETTINGS = Settings(sizes=SIZES, weight_bits=7, w_max=(0.3, 0.2))
 
@@ -27,12 +27,12 @@ SETTINGS = Settings(sizes=SIZES, weight_bits=7, w_max=(0.3, 0.2))
 @pytest.fixture(scope="module")
 def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     """Real firmware on a board whose chips this process holds."""
-    chips = maker8x8.ArrayBoard(presets.TAOX_HFOX_WU2018, seed=3)
+    chips = maker8x8.Maker8x8(presets.TAOX_HFOX_WU2018, seed=3)
     with board_with(chips.bus, tmp_path_factory.mktemp("flash")) as opened:
         yield chips, connect(opened, deploy_firmware=True)
 
 
-def weights(chips: maker8x8.ArrayBoard, k: int) -> np.ndarray:
+def weights(chips: maker8x8.Maker8x8, k: int) -> np.ndarray:
     """P − N of a weight layer as (bit lines, word lines and bias), in windows."""
     m, n = SIZES[k], SIZES[k + 1]
     across, down = -(-n // 4), -(-(m + 1) // 8)

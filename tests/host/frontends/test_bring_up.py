@@ -35,7 +35,7 @@ class Changing(faults.BoardFaults):
         self._held.clear()
 
 
-Bench = tuple[maker8x8.ArrayBoard, Changing, Device]
+Bench = tuple[maker8x8.Maker8x8, Changing, Device]
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +44,7 @@ def bench(
 ) -> Iterator[Bench]:
     """Real firmware on a board whose chips this process holds."""
     injected = Changing()
-    chips = maker8x8.ArrayBoard(KIND, 3, injected)
+    chips = maker8x8.Maker8x8(KIND, 3, injected)
     with board_with(chips.bus, tmp_path_factory.mktemp("flash")) as opened:
         yield chips, injected, connect(opened, deploy_firmware=True)
 

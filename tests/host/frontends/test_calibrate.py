@@ -24,7 +24,7 @@ from ..conftest import board_with
 
 pytestmark = pytest.mark.needs("unix")
 
-Bench = tuple[maker8x8.ArrayBoard, Device, Path]
+Bench = tuple[maker8x8.Maker8x8, Device, Path]
 SETTINGS = Settings(sizes=(7, 4), weight_bits=7)
 HALF = 64  # pulses for half the window of the preset
 
@@ -33,7 +33,7 @@ HALF = 64  # pulses for half the window of the preset
 def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     """Real firmware on a board whose chips this process holds, and its flash."""
     flash = tmp_path_factory.mktemp("flash")
-    chips = maker8x8.ArrayBoard(presets.TAOX_HFOX_WU2018, seed=3)
+    chips = maker8x8.Maker8x8(presets.TAOX_HFOX_WU2018, seed=3)
     with board_with(chips.bus, flash) as opened:
         yield chips, connect(opened, deploy_firmware=True), flash
 
@@ -107,7 +107,7 @@ def test_the_learner_leaves_dead_devices_alone(bench: Bench) -> None:
     assert given[dead].sum() == 0
 
 
-def counted(chips: maker8x8.ArrayBoard) -> np.ndarray:
+def counted(chips: maker8x8.Maker8x8) -> np.ndarray:
     """The pulses that each device of card 0 gets from now on."""
     given = np.zeros((8, 8), int)
     card = chips.card(0)

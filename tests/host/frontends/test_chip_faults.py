@@ -19,27 +19,27 @@ from ..conftest import board_with
 
 pytestmark = pytest.mark.needs("unix")
 
-Bench = tuple[maker8x8.ArrayBoard, Device]
+Bench = tuple[maker8x8.Maker8x8, Device]
 SETTINGS = Settings(sizes=(7, 4), weight_bits=7)
 X = np.full((1, 7), 220, np.uint8)
 Y = np.array([1], np.uint8)
 
 
 @pytest.fixture(scope="module")
-def wired() -> maker8x8.ArrayBoard:
+def wired() -> maker8x8.Maker8x8:
     """Chips that this process holds."""
-    return maker8x8.ArrayBoard(presets.TAOX_HFOX_WU2018, seed=3)
+    return maker8x8.Maker8x8(presets.TAOX_HFOX_WU2018, seed=3)
 
 
 @pytest.fixture(scope="module")
-def board(wired: maker8x8.ArrayBoard, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Board]:
+def board(wired: maker8x8.Maker8x8, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Board]:
     """A board with them."""
     with board_with(wired.bus, tmp_path_factory.mktemp("flash")) as opened:
         yield opened
 
 
 @pytest.fixture(scope="module")
-def bench(wired: maker8x8.ArrayBoard, board: Board) -> Bench:
+def bench(wired: maker8x8.Maker8x8, board: Board) -> Bench:
     """Real firmware on it."""
     return wired, connect(board, deploy_firmware=True)
 
@@ -65,7 +65,7 @@ def learn(device: Device, times: int) -> None:
         device.learn(SETTINGS.rate(16.0), X, Y, train=2)
 
 
-def learn_much(chips: maker8x8.ArrayBoard, device: Device, times: int) -> None:
+def learn_much(chips: maker8x8.Maker8x8, device: Device, times: int) -> None:
     """On fresh cards, with samples that leave always something to learn."""
     chips.renew(11)
     device.configure(SETTINGS.integers(), "maker8x8")
@@ -103,7 +103,7 @@ class Eeprom:
         return 0
 
 
-def hang(chips: maker8x8.ArrayBoard, address: int, chip: object) -> None:
+def hang(chips: maker8x8.Maker8x8, address: int, chip: object) -> None:
     chips.bus.remove_i2c(0, address)
     chips.bus.attach_i2c(0, address, chip)  # type: ignore[arg-type]
 

@@ -20,7 +20,7 @@ from ..conftest import board_with
 
 pytestmark = pytest.mark.needs("unix")
 
-Bench = tuple[lab64x64.ArrayBoard, Device]
+Bench = tuple[lab64x64.Lab64x64, Device]
 DESIGN = "lab64x64"
 SIZES = (70, 40, 3)  # two cards down and two across, then one
 SETTINGS = Settings(sizes=SIZES, weight_bits=7, w_max=(0.3, 0.2))
@@ -29,12 +29,12 @@ SETTINGS = Settings(sizes=SIZES, weight_bits=7, w_max=(0.3, 0.2))
 @pytest.fixture(scope="module")
 def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     """Real firmware on a board whose chips this process holds."""
-    chips = lab64x64.ArrayBoard(presets.TAOX_HFOX_WU2018, seed=3)
+    chips = lab64x64.Lab64x64(presets.TAOX_HFOX_WU2018, seed=3)
     with board_with(chips.bus, tmp_path_factory.mktemp("flash")) as opened:
         yield chips, connect(opened, deploy_firmware=True)
 
 
-def conductances(chips: lab64x64.ArrayBoard, k: int) -> np.ndarray:
+def conductances(chips: lab64x64.Lab64x64, k: int) -> np.ndarray:
     """Of a weight layer in windows, (bit lines, P and N, word lines and bias)."""
     m, n = SIZES[k], SIZES[k + 1]
     first = (0, 4)[k]
@@ -44,7 +44,7 @@ def conductances(chips: lab64x64.ArrayBoard, k: int) -> np.ndarray:
     return g[: m + 1, : 2 * n].T.reshape(n, 2, m + 1)
 
 
-def no_misuse(chips: lab64x64.ArrayBoard) -> bool:
+def no_misuse(chips: lab64x64.Lab64x64) -> bool:
     return not chips.misuse and not any(chip.misuse for chip in chips.chips)
 
 
@@ -150,7 +150,7 @@ def test_write_verify_brings_devices_where_a_state_wants_them(bench: Bench) -> N
 
 def test_a_set_ends_where_the_gate_lets_no_more_current_through() -> None:
     """Transactions by hand: gates at 0.9 V limit 16 µA, at 1.8 V that is 8.9 µS."""
-    chips = lab64x64.ArrayBoard(presets.TAOX_HFOX_WU2018, seed=1)
+    chips = lab64x64.Lab64x64(presets.TAOX_HFOX_WU2018, seed=1)
     bus = chips.bus
 
     def send(pin: int, *data: int) -> None:

@@ -39,7 +39,7 @@ class Bench:
         at_pulse, at_read: called when the one-shot fires, and when bit lines are converted.
     """
 
-    def __init__(self, chips: lab64x64.ArrayBoard, board: Board) -> None:
+    def __init__(self, chips: lab64x64.Lab64x64, board: Board) -> None:
         self.chips, self.board = chips, board
         self.device: Device = connect(board, deploy_firmware=True)
         self.fired: list[Pulse] = []
@@ -112,7 +112,7 @@ class Bench:
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
-    chips = lab64x64.ArrayBoard(presets.CMO_HFOX_2025, seed=3)
+    chips = lab64x64.Lab64x64(presets.CMO_HFOX_2025, seed=3)
     with board_with(chips.bus, tmp_path_factory.mktemp("flash")) as opened:
         yield Bench(chips, opened)
 

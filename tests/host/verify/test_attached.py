@@ -23,14 +23,14 @@ from ..conftest import board_with
 
 pytestmark = pytest.mark.needs("unix")
 
-Bench = tuple[maker8x8.ArrayBoard, Device]
+Bench = tuple[maker8x8.Maker8x8, Device]
 SMALL = (7, 4)
 
 
 @pytest.fixture(scope="module")
 def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     """Real firmware on a board whose chips this process holds."""
-    chips = maker8x8.ArrayBoard(presets.TAOX_HFOX_WU2018, seed=3)
+    chips = maker8x8.Maker8x8(presets.TAOX_HFOX_WU2018, seed=3)
     with board_with(chips.bus, tmp_path_factory.mktemp("flash")) as opened:
         yield chips, connect(opened, deploy_firmware=True)
 
