@@ -4,9 +4,12 @@ at all."""
 from __future__ import annotations
 
 import errno
+import json
 import os
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from madem.errors import MademError
 
@@ -60,6 +63,25 @@ def write_whole(path: str | Path, data: bytes) -> None:
             part.unlink(missing_ok=True)
     except OSError as error:
         raise _refused(path, error) from None
+
+
+def write_json(path: str | None, result: Mapping[str, Any]) -> None:
+    """Write a result as JSON, whole or not at all.
+
+    Args:
+        path: `-` is the standard output; None: nobody asked for it.
+        result: what JSON can hold.
+
+    Raises:
+        MademError: the file can't be written.
+    """
+    if path is None:
+        return
+    text = json.dumps(result, indent=2) + "\n"
+    if path == "-":
+        print(text, end="")
+    else:
+        write_whole(path, text.encode())
 
 
 def _places(path: str | Path) -> tuple[Path, Path]:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from madem import cli
 from madem.boards import link_protocol
 from madem.commands import training
+from madem.commands.parser import make_parser
 from madem_emulator.twin.config import Rule, Settings
 
 ROOT = Path(__file__).parents[2]
@@ -47,7 +47,7 @@ def test_a_command_on_a_page_parses(words: list[str], capsys: pytest.CaptureFixt
         words = [*words, "--help"]  # a mention of a command
     code = 0
     try:
-        cli.make_parser().parse_args(words)
+        make_parser().parse_args(words)
     except SystemExit as end:
         code = end.code
     assert code == 0, capsys.readouterr().err
@@ -62,14 +62,14 @@ def test_the_options_of_the_readme_exist_and_their_defaults_are_right() -> None:
     text = (ROOT / "README.md").read_text()
     choices = next(p for p in text.split("\n\n") if p.startswith("**Choices.**"))
     options = " ".join(choices.split("`")[1].split())
-    args = cli.make_parser().parse_args(["learn", "digits", *options.split()])
+    args = make_parser().parse_args(["learn", "digits", *options.split()])
     assert args.bits == Settings.weight_bits
     assert args.beta == Settings.beta
     assert Rule[args.rule.upper()] == Settings.rule
     assert (args.adc_bits, args.dac_bits) == (Settings.adc_bits, Settings.dac_bits)
     for name in ("read_noise", "cycle_to_cycle", "device_to_device", "stuck"):
         assert getattr(args, name) == getattr(Settings, name)
-    plain = cli.make_parser().parse_args(["learn", "digits"])
+    plain = make_parser().parse_args(["learn", "digits"])
     training.make_plan(plain)  # fills in the defaults
     assert (args.preset, args.seed, args.split) == (plain.preset, plain.seed, plain.split)
 

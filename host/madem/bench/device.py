@@ -49,7 +49,7 @@ _LABELS = {
 }
 
 
-def run(spec: str, _task: str, _progress: Any) -> tuple[dict[str, Any], Table]:
+def run(spec: str) -> tuple[dict[str, Any], Table]:
     """Time of a training sample, a multiply-accumulate and a weight change.
 
     The twin learns three passes of `digits`, which gives what the board would have learned, to

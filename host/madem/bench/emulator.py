@@ -123,7 +123,7 @@ def learning_rate(name: str, rng: np.random.Generator) -> float:
     return networks / median(times[4:])
 
 
-def run(_board: str, _task: str, progress: Any) -> tuple[dict[str, Any], Table]:
+def run(progress: Any) -> tuple[dict[str, Any], Table]:
     """Median times of all jobs, in seconds, and training rates; nothing here uses a board."""
     with threadpool_limits(1):
         return _run(np.random.default_rng(1), progress)

@@ -291,7 +291,7 @@ def _times(ratio: float) -> str:
     return f"{ratio:.1f}" if ratio < 100 else f"{ratio:.1e}".replace("e+0", "e")
 
 
-def run(spec: str, task: str, progress: Any) -> tuple[dict[str, Any], Group]:
+def run(spec: str) -> tuple[dict[str, Any], Group]:
     """The `energy` of `madem bench`.
 
     Args:
@@ -300,7 +300,7 @@ def run(spec: str, task: str, progress: Any) -> tuple[dict[str, Any], Group]:
     """
     microcontroller = None
     if spec.startswith("qemu") and "icount" in spec:
-        timed, _ = device.run(spec, task, progress)
+        timed, _ = device.run(spec)
         cycles = cycle_count.measure()[TYPICAL]
         microcontroller = counted(timed["instructions"], tuple(timed["layers"]), cycles)
     compared = models(microcontroller)

@@ -29,17 +29,13 @@ _PIECES = 100
 """Of which the fastest counts: this computer may be busy with other things."""
 
 
-def run(spec: str, design: str, _progress: Any) -> tuple[dict[str, Any], Table]:
+def run(design: str) -> tuple[dict[str, Any], Table]:
     """Reads and learning on emulated chips, beside what the same transfers take on wires, bit by
     bit at the clocks of the buses.
 
     Raises:
         BoardError: it is not the emulated board, or there is no such design.
     """
-    if design not in designs.DESIGNS:
-        raise BoardError(f"--design {design} is not one of {', '.join(designs.DESIGNS)}")
-    if spec != "unix":
-        raise BoardError(f"bench frontend measures the emulated chips: not on {spec}, use unix")
     rows = []
     lines = designs.GEOMETRIES[design].rows
     with _bench(design) as (chips, device):
@@ -70,7 +66,7 @@ def run(spec: str, design: str, _progress: Any) -> tuple[dict[str, Any], Table]:
             f"{100 * row['share_of_wires']:.0f} %", f"{row['pulses_per_s']:,.0f}",
             f"{row['us_per_transfer']:.1f}",
         )  # fmt: skip
-    return {"board": spec, "design": design, "frontend": rows}, table
+    return {"board": "unix", "design": design, "frontend": rows}, table
 
 
 def _measure(

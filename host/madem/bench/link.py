@@ -4,13 +4,18 @@ import os
 import statistics
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import serial
+from rich import box
+from rich.table import Table
 
 from madem.bench.slow_line import Line
 from madem.boards.link import Link
 from madem.boards.link_protocol import ECHO_MANY, ECHO_MODE_MANY, FRAME_BYTES, Kind
+from madem.boards.open import open_board
+from madem.learners.device import connect
 
 
 @dataclass(frozen=True)
@@ -43,6 +48,41 @@ class Goodput:
     @property
     def to_host_ratio(self) -> float | None:
         return self.to_host * 10 / self.baud if self.baud else None
+
+
+def run(spec: str) -> tuple[dict[str, Any], Table]:
+    """Goodput as fast as the line goes, and for an emulated board at two baud rates too.
+
+    Args:
+        spec: the board.
+
+    Returns:
+        What was measured, for JSON, and as a table.
+    """
+    rows = []
+    with open_board(spec) as board:
+        rows.append(goodput(connect(board).link))
+        if board.emulated:
+            path = board.port.port
+            assert path is not None
+            board.port.close()
+            rows += [paced_goodput(path, baud) for baud in (115200, 921600)]
+    title = f"{spec}: payload on the link"
+    table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", title_style="bold")
+    table.add_column("line")
+    for column in ("to board", "to host", "both ways", "round trip"):
+        table.add_column(column, justify="right")
+    for row in rows:
+        line = "not limited" if row.baud is None else f"{row.baud:,} baud"
+        cells = [_told(value, row.baud) for value in (row.to_board, row.to_host, row.both)]
+        table.add_row(line, *cells, f"{1000 * row.round_trip:.2f} ms")
+    return {"board": spec, "goodput": [asdict(row) for row in rows]}, table
+
+
+def _told(per_second: float, baud: int | None) -> str:
+    if baud is None:
+        return f"{per_second / 1e6:.2f} MB/s"
+    return f"{per_second / 1000:.1f} kB/s ({1000 * per_second / baud:.0f} %)"
 
 
 def goodput(link: Link, seconds: float = 1.0, baud: int | None = None) -> Goodput:

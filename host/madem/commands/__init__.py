@@ -1,10 +1,10 @@
 """The commands, in the order of `madem --help`, and what each is for.
 
-Each is a module of this package that has `add_options(parser)` and `run(args, terminal)`, which
-gives the exit code. cli.py imports the one that is asked for: all take half a second.
+parser.py makes a parser of this table. The module of a command, or of a verb of one, is imported
+when its options are needed: all of them take a second.
 """
 
-ALL = {
+COMMANDS = {
     "demo": "learn Braille on an emulated board and show it",
     "boards": "what is attached, what is emulated, and which boards are known",
     "flash": "put MicroPython on a board",
@@ -20,3 +20,23 @@ ALL = {
     "doctor": "what is missing, and the command that mends it",
     "completion": "the script that lets a shell complete commands and options",
 }
+"""By name: what it is for. Its module has the same name."""
+
+VERBS = {
+    "stream": {
+        "record": "write the samples of a source into a recording",
+        "replay": "samples as lines of text, or through a board: features, classes, novelty",
+        "show": "draw each second of a source in the terminal",
+        "cost": "what a pipeline and a network cost a board, and whether it keeps up",
+        "live": "a board works on its own sensor: predict, learn, detect, record",
+    },
+    "bench": {
+        "device": "time of a training sample, a multiply-accumulate and a weight change",
+        "memory": "the smallest heap in which a task completes",
+        "link": "goodput of the serial link",
+        "emulator": "reads, updates, wires and learning of the physical crossbar",
+        "frontend": "reads and pulses a second through the emulated chips",
+        "energy": "what a training sample costs on arrays, a microcontroller, a GPU and a CPU",
+    },
+}
+"""Commands that are made of verbs, and what each verb is for. Its module is COMMAND/VERB.py."""

@@ -1,4 +1,10 @@
-"""`madem boards`: what is attached, and what is emulated."""
+"""List what is attached, what is emulated, and which boards are known.
+
+For example:
+    madem boards
+    madem boards --known
+    madem boards --start unix
+"""
 
 from __future__ import annotations
 
@@ -11,12 +17,12 @@ from typing import Any
 from rich import box
 from rich.table import Table
 
+from madem import output
 from madem.boards import estimates
 from madem.boards.catalogue import BOARD_TYPES, BoardType
 from madem.boards.open import list_boards, open_board
 from madem.commands.terminal import Terminal
 from madem.flash.targets import find_targets
-from madem.learn import session
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -36,8 +42,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, terminal: Terminal) -> int:
     """List boards or kinds of them, or keep an emulated one running."""
     if args.known:
-        if args.json:
-            session.write_json(args.json, {"known": [_figures(kind) for kind in BOARD_TYPES]})
+        output.write_json(args.json, {"known": [_figures(kind) for kind in BOARD_TYPES]})
         for table in known_tables():
             terminal.say(table)
         terminal.say(
@@ -56,12 +61,11 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
         return 0
     found = list_boards()
     waiting = [target for target in find_targets() if target.in_bootloader]
-    if args.json:
-        result = {
-            "boards": [asdict(info) for info in found],
-            "in_bootloader": [target.where for target in waiting],
-        }
-        session.write_json(args.json, result)
+    result = {
+        "boards": [asdict(info) for info in found],
+        "in_bootloader": [target.where for target in waiting],
+    }
+    output.write_json(args.json, result)
     for target in waiting:
         terminal.say(f"{target.describe()} waits for a program  (madem flash)")
     for info in found:

@@ -1,4 +1,10 @@
-"""`madem calibrate`: measure a board of chips, and have it keep what was found."""
+"""Measure a board of chips, and have it keep what was found: gains, dead lines, dead devices.
+
+For example:
+    madem calibrate --board /dev/ttyACM0 --design lab64x64 --cards 4 --plot health.png
+
+Exits with 1 when devices are dead. docs/hardware/calibration.md tells what is measured.
+"""
 
 from __future__ import annotations
 
@@ -71,8 +77,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
             found = calibrate.run(chips, args.design, args.cards, train, advance)
         chips.store(found.to_bytes())
         device.configure(config, args.design)  # loads it, or says why not
-    if args.json:
-        session.write_json(args.json, {"board": args.board, "seed": args.seed} | found.to_json())
+    output.write_json(args.json, {"board": args.board, "seed": args.seed} | found.to_json())
     for card in found.cards:
         terminal.say(_table(card))
     dead = sum(int(card.dead.sum()) for card in found.cards)

@@ -1,4 +1,9 @@
-"""`madem compare`: learning rules against each other on emulated devices."""
+"""Compare learning rules with each other on emulated devices, under one limit after the other.
+
+For example:
+    madem compare --quick
+    madem compare --task braille-words --rules centred,one-sided --over bits
+"""
 
 from __future__ import annotations
 
@@ -10,7 +15,6 @@ from pathlib import Path
 from madem import output
 from madem.commands.terminal import Terminal
 from madem.errors import MademError
-from madem.learn import session
 from madem.study import compare
 
 
@@ -70,8 +74,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
     if args.tune:
         plan = compare.tuned(plan, terminal.progress, workers)
     result = compare.run(plan, terminal.progress, workers)
-    if args.json:
-        session.write_json(args.json, compare.to_json(result))
+    output.write_json(args.json, compare.to_json(result))
     for table in compare.tables(result):
         terminal.say(table)
     name = f"compare-{Path(plan.task.name).stem}"

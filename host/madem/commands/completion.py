@@ -1,7 +1,10 @@
-"""`madem completion`: what a shell needs to complete madem's commands and options.
+"""Print the script with which a shell completes madem's commands and options.
 
-The script is made by shtab from the parser itself. A static script answers at once, where
-starting Python at every Tab would take a third of a second.
+For example:
+    source <(madem completion bash)
+
+shtab makes it of the parsers. A script that is there answers at once, where starting Python at
+every Tab would take a third of a second.
 """
 
 from __future__ import annotations
@@ -10,8 +13,9 @@ import argparse
 
 import shtab
 
+from madem import output
+from madem.commands.parser import make_parser
 from madem.commands.terminal import Terminal
-from madem.learn import session
 
 _BOARDS = "unix unix32 qemu rp2040 auto"
 _PORTS = "/dev/ttyACM* /dev/ttyUSB* /dev/cu.usb* /dev/serial/by-id/*"
@@ -25,13 +29,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, terminal: Terminal) -> int:
     """Print the script."""
-    from madem import cli
-
-    parser = cli.make_parser(complete=True)
+    parser = make_parser(complete=True)
     _say_what_completes(parser)
     script = shtab.complete(parser, args.shell)
-    if args.json:
-        session.write_json(args.json, {"shell": args.shell, "script": script})
+    output.write_json(args.json, {"shell": args.shell, "script": script})
     terminal.write(script)
     return 0
 

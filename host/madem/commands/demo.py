@@ -1,4 +1,9 @@
-"""`madem demo`: the main job, short."""
+"""Learn Braille on an emulated board, every bit verified, and save pictures of it.
+
+For example:
+    madem demo
+    madem demo --board qemu --out pictures
+"""
 
 from __future__ import annotations
 
@@ -42,8 +47,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
             session.finish(run, device)
             run.baselines = session.baselines(task, ())
     result = run.to_json() | lock_step.report(lock, mismatch)
-    if args.json:
-        session.write_json(args.json, result)
+    output.write_json(args.json, result)
     if mismatch is not None:
         terminal.say(f"[bold red]device and twin differ[/]: {mismatch}")
         return 1

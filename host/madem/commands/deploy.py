@@ -1,15 +1,20 @@
-"""`madem deploy`: put the firmware on a board."""
+"""Put the firmware on a board, only what changed, and start it once to see that it runs.
+
+For example:
+    madem deploy
+    madem deploy --board /dev/ttyACM0 --dry-run
+"""
 
 from __future__ import annotations
 
 import argparse
 from dataclasses import asdict
 
+from madem import output
 from madem.boards import deploy
 from madem.boards.open import open_board
 from madem.commands import options
 from madem.commands.terminal import Terminal
-from madem.learn import session
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -42,8 +47,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
                 board, args.force, report, source=args.source, dry_run=args.dry_run
             )
         deploy.start(board, ready=None if args.dry_run else deploy.READY)
-    if args.json:
-        session.write_json(args.json, asdict(summary))
+    output.write_json(args.json, asdict(summary))
     for line in _describe(summary, args.dry_run):
         terminal.say(f"{args.board}: {line}")
     return 0

@@ -1,11 +1,18 @@
-"""`madem doctor`: what is missing, and the command that mends it; bring-up of a board of chips."""
+"""Say what is missing, and the command that mends it; or bring up a board of chips.
+
+For example:
+    madem doctor
+    madem doctor --frontend attached --board /dev/ttyACM0 --design maker8x8
+
+Exits with 1 when something that is needed is missing, or a step fails.
+"""
 
 from __future__ import annotations
 
 import argparse
 from dataclasses import asdict
 
-from madem import doctor
+from madem import doctor, output
 from madem.boards.open import WITH_CHIPS
 from madem.commands import options
 from madem.commands.terminal import Terminal
@@ -47,8 +54,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
     if args.board != "unix" or any(getattr(args, name) for name in _OF_CHIPS):
         raise TaskError("the options of doctor need --frontend attached")
     found = doctor.examine()
-    if args.json:
-        session.write_json(args.json, {"checks": [asdict(check) for check in found]})
+    output.write_json(args.json, {"checks": [asdict(check) for check in found]})
     terminal.say(doctor.format_checks(found))
     return 0 if all(check.ok or not check.required for check in found) else 1
 
@@ -80,6 +86,5 @@ def _bring_up(args: argparse.Namespace, terminal: Terminal) -> int:
         for check in bring_up.examine(device, args.design, kind, args.card, args.resistors):
             found.append(check)
             terminal.say(doctor.format_checks([check], bad="failed"))
-    if args.json:
-        session.write_json(args.json, {"checks": [asdict(check) for check in found]})
+    output.write_json(args.json, {"checks": [asdict(check) for check in found]})
     return int(not all(check.ok for check in found))

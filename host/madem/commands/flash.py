@@ -1,4 +1,11 @@
-"""`madem flash`: put MicroPython on a board."""
+"""Put MicroPython on a board, from a file or from the official download.
+
+For example:
+    madem flash --dry-run
+    madem flash firmware.uf2 --board /dev/ttyACM0
+
+Exits with 1 when the board does not report afterwards that it runs it.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +13,13 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from madem import output
 from madem.boards.catalogue import BY_NAME
 from madem.commands.terminal import Terminal
 from madem.flash import download, flashing
 from madem.flash.image import Image, read_image
 from madem.flash.job import Job, Percent
 from madem.flash.targets import Target, choose
-from madem.learn import session
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -84,8 +91,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
             "seconds": round(outcome.seconds, 2),
         }
         terminal.say(_sentence(outcome, image))
-    if args.json:
-        session.write_json(args.json, result)
+    output.write_json(args.json, result)
     return 1 if outcome and (outcome.about is None or outcome.as_expected is False) else 0
 
 
@@ -95,9 +101,8 @@ def _announce_download(
     page = download.page_of(build.name)
     terminal.say(f"would download the newest release of {build.name} from {page}")
     terminal.say(f"would write it to {target.describe()}")
-    if json:
-        result = {"dry_run": True, "board": target.where, "build": build.name, "page": page}
-        session.write_json(json, result)
+    result = {"dry_run": True, "board": target.where, "build": build.name, "page": page}
+    output.write_json(json, result)
     return 0
 
 

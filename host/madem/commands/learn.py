@@ -1,4 +1,11 @@
-"""`madem learn`: stream samples, learn on the device, evaluate."""
+"""Stream samples to a board, learn there, test what was learned, and compare it with others.
+
+For example:
+    madem learn digits
+    madem learn flowers.csv --target species --plot pictures
+    madem learn digits --save net.madem
+    madem learn digits --load net.madem --epochs 0
+"""
 
 from __future__ import annotations
 
@@ -107,8 +114,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
             state.save(replace(run.final, notes=run.final.notes | device), args.save)
     if not args.no_baselines:
         run.baselines = session.baselines(task, plan.settings.sizes[1:-1])
-    if args.json:
-        session.write_json(args.json, run.to_json())
+    output.write_json(args.json, run.to_json())
     training.show(run, terminal)
     if args.plot:
         training.save_pictures(run, Path(args.plot), terminal)

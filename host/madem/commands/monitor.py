@@ -1,4 +1,8 @@
-"""`madem monitor`: boards at work, live in the terminal and as a page."""
+"""Watch boards at work: signal, features, activities, weights, accuracy and health.
+
+For example:
+    madem monitor digits --html report.html
+"""
 
 from __future__ import annotations
 
@@ -96,8 +100,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
     dead = [facts for facts in boards if facts.stage is Stage.DEAD]
     if args.html:
         output.write_whole(args.html, html.render(boards).encode())
-    if args.json:
-        session.write_json(args.json, {"boards": [facts.to_json() for facts in boards]})
+    output.write_json(args.json, {"boards": [facts.to_json() for facts in boards]})
     if len(boards) == 1 and dead and not dead[0].samples:
         raise MademError(dead[0].reason)
     if terminal.is_live:  # the screen with all that was shown last is gone

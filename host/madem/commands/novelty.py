@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from madem import output
 from madem.commands.terminal import Terminal
 from madem.data.registry import load_task
 from madem.data.stream_task import StreamTask
@@ -58,8 +59,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
         "metrics": metrics,
         "data": task.describe(),
     }
-    if args.json:
-        session.write_json(args.json, result)
+    output.write_json(args.json, result)
     terminal.say(
         f"{task.name} without labels and without {args.novelty}: its {metrics['new_windows']} test"
         f" windows score {metrics['median_new']:,.0f} in the median, the"

@@ -190,18 +190,17 @@ def run(args: argparse.Namespace, terminal: Terminal, *, lock_step: bool = False
     if final is not None:
         notes = {"task": task.name, "classes": list(task.class_names), "preset": args.preset}
         state.save(replace(final, notes=final.notes | notes), args.save)
-    if args.json:
-        head: dict[str, Any] = {
-            "task": task.name,
-            "board": args.board,
-            "seed": config.seed,
-            "layers": list(config.sizes),
-            "rate": pace[0],
-            "train": pace[1],
-            "heap_peak_bytes": heap,
-            "data": task.describe(),
-        }
-        session.write_json(args.json, head | prequential.to_json(stream, result, care))
+    head: dict[str, Any] = {
+        "task": task.name,
+        "board": args.board,
+        "seed": config.seed,
+        "layers": list(config.sizes),
+        "rate": pace[0],
+        "train": pace[1],
+        "heap_peak_bytes": heap,
+        "data": task.describe(),
+    }
+    output.write_json(args.json, head | prequential.to_json(stream, result, care))
     _show(terminal, stream, result)
     if args.plot:
         from madem.pictures import online, style
@@ -244,9 +243,8 @@ def _say_verified(
     lock: CarefulLockStep,
     mismatch: verify.Mismatch | None,
 ) -> int:
-    if args.json:
-        head = {"task": args.task, "board": args.board, "seed": args.seed}
-        session.write_json(args.json, head | verify.report(lock, mismatch))
+    head = {"task": args.task, "board": args.board, "seed": args.seed}
+    output.write_json(args.json, head | verify.report(lock, mismatch))
     counts = f"{lock.steps:,} windows, {lock.compared:,} values compared"
     if mismatch is not None:
         terminal.say(f"[bold red]device and twin differ[/] after {counts}: {mismatch}")

@@ -1,4 +1,11 @@
-"""`madem sweep`: many emulated devices, on all cores or a cluster."""
+"""Train a task on many emulated devices: every combination of some settings, some devices each.
+
+For example:
+    madem sweep digits --bits 2,4,6 --seeds 10
+    madem sweep digits --stuck 0:0.2:5 --plan
+
+The same command goes on with what is there. Exits with 1 if nothing could be trained.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +17,6 @@ from madem import output
 from madem.commands.terminal import Terminal
 from madem.data.registry import load_task
 from madem.errors import MademError
-from madem.learn import session
 from madem.study import sweep_plan, sweep_table
 from madem.study.sweep_store import Store
 
@@ -73,9 +79,8 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
         seconds = sweep_run.estimate(plan, workers)
         terminal.say(_summary(plan))
         terminal.say(f"about {_duration(seconds)} on {workers} workers")
-        if args.json:
-            facts = {"points": len(plan.points), "seconds": seconds, "workers": workers}
-            session.write_json(args.json, facts)
+        facts = {"points": len(plan.points), "seconds": seconds, "workers": workers}
+        output.write_json(args.json, facts)
         return 0
     out = Path(args.out)
     output.check_folder(out)
@@ -112,8 +117,7 @@ def _save(
         terminal.say(table)
     for path in sweep_table.save(plan, store.outcomes, args.goal, Path(args.out)):
         terminal.saved(path)
-    if args.json:
-        session.write_json(args.json, sweep_table.to_json(plan, store.outcomes, args.goal))
+    output.write_json(args.json, sweep_table.to_json(plan, store.outcomes, args.goal))
 
 
 def _check(args: argparse.Namespace) -> None:

@@ -1,4 +1,12 @@
-"""`madem verify`: learn in lock step with the desktop twin."""
+"""Learn on a board in lock step with the desktop twin, and compare every value of every step.
+
+For example:
+    madem verify digits
+    madem verify digits --inject weight:77          # a bit is flipped, found and named
+    madem verify DATA.csv --frontend attached       # through chips; are their codes plausible?
+
+Exits with 1 when board and twin differ, or the codes are not those of a sound board.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +15,7 @@ import random
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from madem import output
 from madem.commands import online, options, training
 from madem.commands.terminal import Terminal
 from madem.data.stream_task import StreamTask
@@ -83,9 +92,8 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
         mismatch = mismatch or _probe(check)
         if mismatch is None:
             session.finish(run, device)
-    if args.json:
-        tested = {"code_tests": check.test.tests} if check else {}
-        session.write_json(args.json, run.to_json() | lock_step.report(lock, mismatch) | tested)
+    tested = {"code_tests": check.test.tests} if check else {}
+    output.write_json(args.json, run.to_json() | lock_step.report(lock, mismatch) | tested)
     counts = f"{lock.steps:,} steps, {lock.compared:,} values compared"
     if check:
         counts += f", {check.test.tests:,} tests of codes"

@@ -8,7 +8,6 @@ from dataclasses import replace
 from madem.boards.open import WITH_CHIPS
 from madem.errors import TaskError
 from madem.learners.state import State
-from madem_emulator.designs import faults
 from madem_emulator.physical import presets
 from madem_emulator.physical.device import DeviceModel
 
@@ -86,6 +85,9 @@ def faults_of(args: argparse.Namespace) -> str:
     injected = getattr(args, "inject", None)
     if injected is None or injected.startswith("state:"):
         return ""
+    # Imported only here, because scipy takes its time.
+    from madem_emulator.designs import faults
+
     try:
         for each in injected.split("+"):
             faults.parse(each)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -13,7 +12,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from madem import output
 from madem.boards.open import Board, open_board
 from madem.data.stream_task import StreamTask
 from madem.data.task import Task
@@ -240,12 +238,3 @@ def differences(sizes: Sequence[int], devices: Sequence[bytes]) -> list[NDArray[
         pairs = np.frombuffer(data, np.uint8).reshape(sizes[k + 1], 2, sizes[k] + 1)
         layers.append((pairs[:, 0].astype(int) - pairs[:, 1])[:, :-1].T)
     return layers
-
-
-def write_json(path: str, data: dict[str, Any]) -> None:
-    """Write a result whole or not at all; `-` is the standard output."""
-    text = json.dumps(data, indent=2) + "\n"
-    if path == "-":
-        print(text, end="")
-    else:
-        output.write_whole(path, text.encode())

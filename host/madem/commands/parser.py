@@ -1,0 +1,150 @@
+"""The parsers of madem's commands: one for each verb, and each knows its own options alone.
+
+A verb is a module of madem.commands, `learn` or `stream.replay`. It is imported when its options
+are needed, and has `add_options(parser)`, `run(args, terminal)`, which gives the exit code, and a
+docstring, with which its `--help` begins.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import importlib
+import inspect
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any, NoReturn
+
+from madem import __version__
+from madem.commands import COMMANDS, VERBS
+
+_EPILOG = """\
+three steps:
+  madem demo                      learn Braille on an emulated board, verify it, see pictures
+  madem learn digits              learn on a board, test, compare with the desktop
+  madem verify digits             the same in lock step with the desktop twin, bit by bit
+
+learning rules against each other: madem compare
+sensor data, recorded or live:     madem stream
+
+tasks: braille, braille-words, digits, motions, or your own DATA.csv / DATA.npz
+boards: unix (emulated, the default), unix:heap=64K, unix32, qemu, rp2040:FILE.uf2, a port such
+        as /dev/ttyACM0 or COM3, auto (the one attached), and for learn: twin (the desktop model
+        alone)
+exit codes: 0 did it, 1 ran and the answer is no, 2 bad usage or input
+"""
+_MOST_OWNERS = 3
+"""Verbs that a message names for an option which they have and this one has not."""
+_ALIKE = 0.75
+"""How alike two options must be, from 0 to 1, for one to be a slip of the other."""
+
+
+class Parser(argparse.ArgumentParser):
+    """Takes options by their whole names, shows help as it is written, and refuses in one line."""
+
+    def __init__(self, **settings: Any) -> None:
+        settings.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
+        super().__init__(allow_abbrev=False, **settings)
+
+    def error(self, message: str) -> NoReturn:
+        """End with exit code 2 and one line that says what is wrong and where help is."""
+        self.exit(2, f"{self.prog}: {message}; see `{self.prog} --help`\n")
+
+
+class VerbParser(Parser):
+    """The parser of one verb, whose module is imported when its options are needed.
+
+    Args:
+        module: below madem.commands; None for a command that is made of verbs.
+        settings: as for `argparse.ArgumentParser`.
+    """
+
+    def __init__(self, module: str | None = None, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.module = module
+        self._complete = False
+
+    def complete(self) -> None:
+        """Add the options and the help; done by itself before words are parsed."""
+        if self._complete or self.module is None:
+            return
+        self._complete = True
+        verb = importlib.import_module(f"madem.commands.{self.module}")
+        self.description = inspect.cleandoc(verb.__doc__ or "")
+        verb.add_options(self)
+        self.add_argument("--json", metavar="FILE", help="write the result as JSON (- for stdout)")
+        self.add_argument("--quiet", action="store_true", help="print errors only")
+        self.set_defaults(run=verb.run)
+
+    @property
+    def options(self) -> Collection[str]:
+        """As they are typed, such as --json."""
+        return self._option_string_actions
+
+    def parse_known_args(self, *args: Any, **named: Any) -> Any:
+        """As in argparse, but words that are left over are refused here, by the verb itself."""
+        self.complete()
+        found, rest = super().parse_known_args(*args, **named)
+        if rest:
+            self.error(self._what_about(rest))
+        return found, rest
+
+    def _what_about(self, words: list[str]) -> str:
+        """Of words that this verb does not take: who takes them, or what was meant."""
+        unknown = [word.partition("=")[0] for word in words if word.startswith("-")]
+        if not unknown:
+            return f"unrecognized arguments: {' '.join(words)}"
+        return ", ".join(self._where_is(option) for option in dict.fromkeys(unknown))
+
+    def _where_is(self, option: str) -> str:
+        verbs = [v.prog for v in leaves(make_parser(complete=True)) if option in v.options]
+        family = self.prog.rpartition(" ")[0]
+        near = [prog for prog in verbs if prog.rpartition(" ")[0] == family]
+        if verbs:
+            return f"{option} is for {' or '.join((near or verbs)[:_MOST_OWNERS])}"
+        meant = difflib.get_close_matches(option, self.options, 1, _ALIKE)
+        return f"there is no {option}" + (f", did you mean {meant[0]}?" if meant else "")
+
+
+def make_parser(complete: bool = False) -> Parser:
+    """The parser of all commands.
+
+    Args:
+        complete: with the options of every verb, to be looked at.
+    """
+    parser = Parser(
+        prog="madem",
+        description="Learn on a microcontroller with a memristor crossbar, and check every bit.",
+        epilog=_EPILOG,
+    )
+    parser.add_argument("--version", action="version", version=f"madem {__version__}")
+    _add_verbs(parser, "commands", "COMMAND", COMMANDS)
+    if complete:
+        for verb in leaves(parser):
+            verb.complete()
+    return parser
+
+
+def leaves(parser: argparse.ArgumentParser) -> Iterator[VerbParser]:
+    """The parsers of all verbs below a parser, in the order of its help."""
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for below in action.choices.values():
+                yield from leaves(below) if below.module is None else (below,)
+
+
+def _add_verbs(
+    parser: Parser, title: str, metavar: str, verbs: Mapping[str, str], prefix: str = ""
+) -> None:
+    add = parser.add_subparsers(
+        title=title, metavar=metavar, required=True, parser_class=VerbParser
+    )
+    for name, purpose in verbs.items():
+        below = VERBS.get(prefix + name)
+        one = add.add_parser(
+            name,
+            module=None if below else prefix + name,
+            help=purpose,
+            description=f"{purpose[0].upper()}{purpose[1:]}.",
+        )
+        if below:
+            _add_verbs(one, "verbs", "VERB", below, f"{name}.")

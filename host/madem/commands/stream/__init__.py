@@ -1,0 +1,1 @@
+"""The verbs of `madem stream`, a file for each."""

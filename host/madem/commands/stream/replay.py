@@ -1,0 +1,75 @@
+"""Replay a source: as lines of text, or through a board, which answers for every window.
+
+For example:
+    madem stream replay walk.csv                                      # lines, at the true rate
+    madem stream replay walk.csv --board unix --load net.madem        # which class is it now?
+    madem stream replay walk.csv --board unix --pipeline 'window=32 | energy bands:4' --novelty
+
+The lines are what another program, or `madem stream record -`, reads.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable
+from typing import Any
+
+from madem import output
+from madem.commands.stream import source
+from madem.commands.terminal import Terminal
+from madem.errors import MademError
+from madem.stream import replay
+from madem.stream.sources import Sample
+
+_ON_BOARD = ("pipeline", "load", "novelty", "seed")
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The options of `madem stream replay`."""
+    source.add_options(parser)
+    source.add_fast(parser)
+    group = parser.add_argument_group("through a board")
+    group.add_argument("--board", help="such as unix or a port (default: none, lines of text)")
+    group.add_argument(
+        "--pipeline",
+        metavar="LINE",
+        help="features that the board computes (needed unless --load)",
+    )
+    group.add_argument(
+        "--load", metavar="FILE", help="classify with a saved network (default: features alone)"
+    )
+    group.add_argument(
+        "--novelty", action="store_true", default=None,
+        help="learn without labels what is usual, and say what is new (default: features alone)",
+    )  # fmt: skip
+    group.add_argument("--seed", type=int, help="of the network of --novelty (default: 1)")
+
+
+def run(args: argparse.Namespace, terminal: Terminal) -> int:
+    """Replay it until it ends, the time is up, or a Ctrl-C comes."""
+    for name in _ON_BOARD:
+        if getattr(args, name) is not None and args.board is None:
+            raise MademError(f"--{name} is for a board: name one with --board")
+    if args.seed is not None and not args.novelty:
+        raise MademError("--seed is of the network of --novelty: add it, or leave --seed out")
+    with source.opened(args) as stream:
+        samples = source.timed(stream, args)
+        if args.board is None:
+            result = _print(samples)
+        else:
+            result = replay.replay(
+                stream, samples, args.board, terminal.say,
+                pipeline=args.pipeline, load=args.load, novelty=bool(args.novelty),
+                seed=1 if args.seed is None else args.seed,
+            )  # fmt: skip
+    output.write_json(args.json, result)
+    return 0
+
+
+def _print(samples: Iterable[Sample]) -> dict[str, Any]:
+    count = 0
+    for sample in samples:
+        label = [sample.label] if sample.label else []
+        print(",".join([*map(str, sample.values), *label]), flush=True)
+        count += 1
+    return {"samples": count}

@@ -1,0 +1,60 @@
+"""The source that `record`, `replay` and `show` have in common: its options, and its samples."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterable, Iterator
+
+from madem.commands import values
+from madem.stream import sources
+from madem.stream.sources import Sample, Source
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Which source, how it is read, and how much of it."""
+    parser.add_argument("source", metavar="SOURCE", help=sources.SPECS)
+    group = parser.add_argument_group("the source")
+    group.add_argument(
+        "--seconds", type=values.above_zero, metavar="S", help="so much of it (default: all)"
+    )
+    group.add_argument(
+        "--rate", type=float, metavar="HZ",
+        help="samples a second of a source that does not say (default: 100 for a file; serial and"
+        " stdin: when they arrive)",
+    )  # fmt: skip
+    group.add_argument(
+        "--scale", type=float, metavar="X",
+        help="units per count, for values that are no counts (default: they are counts)",
+    )  # fmt: skip
+
+
+def add_fast(parser: argparse.ArgumentParser) -> None:
+    """Whether a source that is not live keeps its time."""
+    parser.add_argument(
+        "--fast", action="store_true", help="as fast as it goes (default: at its own rate)"
+    )
+
+
+def opened(args: argparse.Namespace) -> Source:
+    """The source, open."""
+    lines = sources.stdin_lines(sys.stdin) if args.source == "-" else None
+    return sources.open_source(args.source, rate_hz=args.rate, scale=args.scale, stdin=lines)
+
+
+def timed(source: Source, args: argparse.Namespace) -> Iterator[Sample]:
+    """The samples asked for, at their rate unless they are live anyway, until a Ctrl-C."""
+    samples = iter(source) if source.live or args.fast else sources.at_true_rate(source)
+    return until_end(samples, args.seconds)
+
+
+def until_end(samples: Iterable[Sample], seconds: float | None) -> Iterator[Sample]:
+    """The samples of so many seconds, or of all, until a Ctrl-C."""
+    return sources.until_interrupted(_limited(samples, seconds))
+
+
+def _limited(samples: Iterable[Sample], seconds: float | None) -> Iterator[Sample]:
+    for sample in samples:
+        if seconds is not None and sample.t_us >= seconds * 1e6:
+            return
+        yield sample
