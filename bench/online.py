@@ -24,7 +24,7 @@ from madem.data.concept_drift import DriftStream
 from madem.errors import MademError
 from madem.learn import train
 from madem.pictures import style
-from madem.pictures.online import Panel, course_picture
+from madem.pictures.online import OnlinePanel, online_picture
 from madem.stream import prequential
 from madem.stream.prequential import Result
 from madem.study import prequential_batch
@@ -35,7 +35,7 @@ def main() -> int:
     """Run every seed of every row, and print the table."""
     args = _arguments()
     rows: list[dict[str, Any]] = []
-    panels: list[Panel] = []
+    panels: list[OnlinePanel] = []
     try:
         for change in args.change:
             for care, rate, found in _learn(args, change):
@@ -48,7 +48,7 @@ def main() -> int:
     if args.csv:
         _write(Path(args.csv), rows)
     if args.plot:
-        print(f"saved {style.save_picture(course_picture(panels), args.plot)}")
+        print(f"saved {style.save_picture(online_picture(panels), args.plot)}")
     return 0
 
 
@@ -159,7 +159,7 @@ def _row(
     }
 
 
-def _panel(care: Care, found: list[tuple[DriftStream, Result]]) -> Panel:
+def _panel(care: Care, found: list[tuple[DriftStream, Result]]) -> OnlinePanel:
     stream = found[0][0]
     points = round(100 * care.drop / FULL)
     settings = [f"gate {care.gate}"] * (care.gate < EVERYTHING)
@@ -174,10 +174,10 @@ def _panel(care: Care, found: list[tuple[DriftStream, Result]]) -> Panel:
         )
         names = stream.task.class_names
         classes = {name: table[:, :, k].mean(axis=0).tolist() for k, name in enumerate(names)}
-    return Panel(
+    return OnlinePanel(
         title=", ".join([concept_drift.TITLES[stream.change.kind], *settings]),
-        at=stream.change_at,
-        done=stream.change_done,
+        change_at=stream.change_at,
+        change_done=stream.change_done,
         running=[r.running[:length] for r in results],
         frozen=[r.frozen[:length] for r in results],
         checks=[c.window for c in results[0].checks],

@@ -84,9 +84,9 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
     devices = sum(card.dead.size for card in found.cards)
     terminal.say(f"{dead} of {devices} devices are dead and will be left alone; kept on the board")
     if args.plot is not None:
-        from madem.pictures import style
+        from madem.pictures import arrays, style
 
-        figure = style.health_picture([(c.codes, c.dead, f"card {c.card}") for c in found.cards])
+        figure = arrays.health_picture([(c.codes, c.dead, f"card {c.card}") for c in found.cards])
         terminal.saved(style.save_picture(figure, args.plot))
     return int(dead > 0)
 

@@ -65,9 +65,9 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
 def _braille_picture(
     run: session.Run, shown: Any, dots: Any, folder: Path, terminal: Terminal
 ) -> None:
-    from madem.pictures import style
+    from madem.pictures import style, words
 
-    figure = style.braille_picture(
+    figure = words.braille_picture(
         run.task.class_names, shown, dots, title="Seen with p = 0.2, and recalled"
     )
     terminal.saved(style.save_picture(figure, folder / "braille-words.png"))

@@ -26,7 +26,7 @@ from madem.verify import lock_step as verify
 from madem_emulator.twin.gated import EVERYTHING, FULL, Care
 
 if TYPE_CHECKING:  # matplotlib is slow to import
-    from madem.pictures.online import Panel
+    from madem.pictures.online import OnlinePanel
 
 _OWN = ("change", "windows", "gate", "at_most", "rollback")
 """Options that only mean something on the fly."""
@@ -205,7 +205,7 @@ def run(args: argparse.Namespace, terminal: Terminal, *, lock_step: bool = False
     if args.plot:
         from madem.pictures import online, style
 
-        figure = online.course_picture([_panel(stream, result, care)])
+        figure = online.online_picture([_panel(stream, result, care)])
         name = f"{task.name}-on-the-fly-{stream.change.kind}.png"
         terminal.saved(style.save_picture(figure, Path(args.plot) / name))
     return 0
@@ -287,9 +287,9 @@ def _show(terminal: Terminal, stream: DriftStream, result: Result) -> None:
     terminal.say(f"{total:,} windows, {result.learned:,} of them learned{backs}")
 
 
-def _panel(stream: DriftStream, result: Result, care: Care) -> Panel:
+def _panel(stream: DriftStream, result: Result, care: Care) -> OnlinePanel:
     """What the picture shows of one run."""
-    from madem.pictures.online import Panel
+    from madem.pictures.online import OnlinePanel
 
     names = stream.task.class_names
     by_class = {
@@ -297,10 +297,10 @@ def _panel(stream: DriftStream, result: Result, care: Care) -> Panel:
         for k, name in enumerate(names)
     }
     careful = care.gate < EVERYTHING or care.at_most < 100
-    return Panel(
+    return OnlinePanel(
         title=f"{stream.task.name}: {concept_drift.TITLES[stream.change.kind]}",
-        at=stream.change_at,
-        done=stream.change_done,
+        change_at=stream.change_at,
+        change_done=stream.change_done,
         running=[result.running],
         frozen=[result.frozen],
         checks=[check.window for check in result.checks],

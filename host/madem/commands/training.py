@@ -143,7 +143,7 @@ def show(run: session.Run, terminal: Terminal) -> None:
 
 def save_pictures(run: session.Run, folder: Path, terminal: Terminal) -> None:
     """Draw how it learned and what the weights have become."""
-    from madem.pictures import style
+    from madem.pictures import arrays, learning, style
 
     task, metrics = run.task, run.result.metrics
     reconstruct = task.kind == "reconstruct"
@@ -151,7 +151,7 @@ def save_pictures(run: session.Run, folder: Path, terminal: Terminal) -> None:
         curve = run.result.train
         if reconstruct:
             curve = [wrong / task.n_outputs for wrong in curve]
-        figure = style.learning_curve(
+        figure = learning.learning_curve(
             curve,
             measure="outputs wrong" if reconstruct else "accuracy",
             recall=metrics.get("exact_word"),
@@ -161,5 +161,5 @@ def save_pictures(run: session.Run, folder: Path, terminal: Terminal) -> None:
         )
         terminal.saved(style.save_picture(figure, folder / f"{task.name}-learning.png"))
     assert run.final is not None
-    figure = style.weights_picture(session.weights(run.final), unit="conductance difference")
+    figure = arrays.weights_picture(session.weights(run.final), unit="conductance difference")
     terminal.saved(style.save_picture(figure, folder / f"{task.name}-weights.png"))

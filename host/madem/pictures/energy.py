@@ -6,11 +6,22 @@ from collections.abc import Mapping, Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, NullFormatter
+from matplotlib.ticker import NullFormatter
 
-from madem.pictures.style import BLUE, GREEN, GREY, INK, ORANGE, PURPLE, VERMILLION, layout, styled
+from madem.pictures.style import (
+    BLUE,
+    GREEN,
+    GREY,
+    INK,
+    ORANGE,
+    PERCENT,
+    PURPLE,
+    VERMILLION,
+    blank_figure,
+    styled,
+)
 
-_LOOKS = (
+_LINES = (
     (BLUE, "o", "-"),
     ("#56B4E9", "s", "-"),
     (GREEN, "D", "-"),
@@ -51,19 +62,19 @@ def energy_picture(
         shares: by array, at most three, the share of each part, a value per size.
         claim: an advantage to draw a line at.
     """
-    figure = Figure(figsize=(13, 10), layout=layout())
+    figure = blank_figure(13, 10)
     grid = figure.add_gridspec(2, 6)
     first, second = (figure.add_subplot(grid[0, at : at + 3]) for at in (0, 3))
-    looks = dict(zip(energies, _LOOKS, strict=False))
+    lines = dict(zip(energies, _LINES, strict=False))
     for name, values in energies.items():
-        color, marker, dashes = looks[name]
+        color, marker, dashes = lines[name]
         first.plot(sizes, values, color=color, marker=marker, linestyle=dashes, label=name)
     first.set(yscale="log", ylabel="energy of a training sample (J)", title="Energy")
     second.axhline(claim, color=INK, linestyle=":", linewidth=1.4, label="the paper's claim")
     for (array, rival), values in advantages.items():
         second.plot(
-            sizes, values, color=looks[array][0], marker=looks[array][1],
-            linestyle=looks[rival][2], label=f"{rival} / {array}",
+            sizes, values, color=lines[array][0], marker=lines[array][1],
+            linestyle=lines[rival][2], label=f"{rival} / {array}",
         )  # fmt: skip
     second.set(yscale="log", ylabel="energy over that of the array", title="Advantage")
     panels = [first, second]
@@ -74,7 +85,7 @@ def energy_picture(
             edgecolor="white", linewidth=0.6,
         )  # fmt: skip
         axes.set(ylim=(0, 1), title=name)
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:g} %"))
+        axes.yaxis.set_major_formatter(PERCENT)
         panels.append(axes)
     panels[2].set_ylabel("share of the energy")
     for axes in panels:

@@ -9,22 +9,33 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
 
-from madem.pictures.style import BLUE, GREEN, GREY, INK, ORANGE, PURPLE, VERMILLION, layout, styled
+from madem.pictures.style import (
+    BLUE,
+    GREEN,
+    GREY,
+    INK,
+    ORANGE,
+    PERCENT,
+    PURPLE,
+    VERMILLION,
+    blank_figure,
+    styled,
+)
 
-_CLASS_LOOKS = (
+_CLASS_LINES = (
     (BLUE, "-"), (ORANGE, "--"), (GREEN, "-."), (PURPLE, ":"), (VERMILLION, "-"), (GREY, "--"),
 )  # fmt: skip
 
 
 @dataclass(frozen=True)
-class Panel:
+class OnlinePanel:
     """One change, learned once or several times.
 
     Attributes:
         title: what changes.
-        at, done: windows at which the change begins, and from which the world stays as it is.
+        change_at: window at which the change begins.
+        change_done: window from which the world stays as it is.
         running, frozen: prequential accuracy after each window of each run, of the learner and
             of the network that stopped at the change (NaN before it): (runs, windows).
         checks: windows at which the held-out segments were tested.
@@ -36,8 +47,8 @@ class Panel:
     """
 
     title: str
-    at: int
-    done: int
+    change_at: int
+    change_done: int
     running: Sequence[Sequence[float]]
     frozen: Sequence[Sequence[float]]
     checks: Sequence[int]
@@ -49,11 +60,11 @@ class Panel:
 
 
 @styled
-def course_picture(panels: Sequence[Panel]) -> Figure:
+def online_picture(panels: Sequence[OnlinePanel]) -> Figure:
     """Accuracy over windows, a panel for each change."""
     columns = 1 if len(panels) == 1 else 2
     rows = math.ceil(len(panels) / columns)
-    figure = Figure(figsize=(5.6 * columns + 0.6, 3.2 * rows + 0.8), layout=layout())
+    figure = blank_figure(5.6 * columns + 0.6, 3.2 * rows + 0.8)
     grid = figure.subplots(rows, columns, squeeze=False, sharey=True)
     for axes, panel in zip(grid.flat, panels, strict=False):
         _draw(axes, panel)
@@ -71,15 +82,17 @@ def course_picture(panels: Sequence[Panel]) -> Figure:
     return figure
 
 
-def _draw(axes: Axes, panel: Panel) -> None:
+def _draw(axes: Axes, panel: OnlinePanel) -> None:
     running = np.array(panel.running, float)
     frozen = np.array(panel.frozen, float)
     x = np.arange(1, running.shape[1] + 1)
-    axes.axvspan(panel.at, max(panel.done, panel.at + 1), color="#E4E4E4", linewidth=0)
-    axes.axvline(panel.at, color=GREY, linewidth=1)
+    axes.axvspan(
+        panel.change_at, max(panel.change_done, panel.change_at + 1), color="#E4E4E4", linewidth=0
+    )
+    axes.axvline(panel.change_at, color=GREY, linewidth=1)
     axes.axhline(panel.fresh, color=INK, linestyle=":", linewidth=1.2, label="a fresh network's")
     if panel.classes is None:
-        after = x > panel.at
+        after = x > panel.change_at
         axes.plot(
             x[after], frozen[:, after].mean(axis=0), color=ORANGE, linestyle="--", linewidth=1.5,
             label="frozen at the change",
@@ -96,7 +109,7 @@ def _draw(axes: Axes, panel: Panel) -> None:
         )  # fmt: skip
     else:
         for (name, values), (color, line) in zip(
-            panel.classes.items(), _CLASS_LOOKS * 50, strict=False
+            panel.classes.items(), _CLASS_LINES * 50, strict=False
         ):
             axes.plot(panel.checks, values, color=color, linestyle=line, label=name)
     if panel.learned is not None:
@@ -107,6 +120,6 @@ def _draw(axes: Axes, panel: Panel) -> None:
     axes.set_title(panel.title)
     axes.set_xlim(0, len(x))
     axes.set_ylim(-0.06 if panel.learned is not None else 0, 1.03)
-    axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    axes.yaxis.set_major_formatter(PERCENT)
     axes.grid(axis="y")
     axes.set_xlabel("windows")

@@ -8,16 +8,13 @@ from typing import NamedTuple
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
 from numpy.typing import NDArray
 
 from madem.learn.report import wilson
-from madem.pictures.style import BLUE, GREY, ORANGE, VERMILLION, layout, styled
-
-_PERCENT = FuncFormatter(lambda fraction, _: f"{100 * fraction:g} %")
+from madem.pictures.style import BLUE, GREY, ORANGE, PERCENT, VERMILLION, blank_figure, styled
 
 
-class Panel(NamedTuple):
+class SweepPanel(NamedTuple):
     """One axis of a sweep.
 
     Attributes:
@@ -34,7 +31,9 @@ class Panel(NamedTuple):
 
 
 @styled
-def sweep_picture(panels: Sequence[Panel], *, measure: str, goal: float, title: str = "") -> Figure:
+def sweep_picture(
+    panels: Sequence[SweepPanel], *, measure: str, goal: float, title: str = ""
+) -> Figure:
     """A column for each axis: above the scores of all devices, below the yield.
 
     Args:
@@ -43,9 +42,7 @@ def sweep_picture(panels: Sequence[Panel], *, measure: str, goal: float, title: 
         goal: the score from which a device is good enough.
         title: above the picture.
     """
-    figure = Figure(figsize=(max(3.6 * len(panels), 5.5) + 0.6, 6.8), layout=layout())
-    if title:
-        figure.suptitle(title, x=0.015, ha="left", fontsize=14, fontweight="bold")
+    figure = blank_figure(max(3.6 * len(panels), 5.5) + 0.6, 6.8, title)
     grid = figure.subplots(2, len(panels), squeeze=False, sharey="row")
     for (above, below), panel in zip(grid.T, panels, strict=True):
         _scores(above, panel)
@@ -55,7 +52,7 @@ def sweep_picture(panels: Sequence[Panel], *, measure: str, goal: float, title: 
         for axes in (above, below):
             axes.set_xticks(range(len(panel.values)), panel.values)
             axes.set_xlim(-0.5, len(panel.values) - 0.5)
-            axes.yaxis.set_major_formatter(_PERCENT)
+            axes.yaxis.set_major_formatter(PERCENT)
             axes.grid(axis="y")
     grid[0, 0].set_ylabel(measure)
     grid[1, 0].set(ylabel=f"yield: {100 * goal:g} % or better", ylim=(-0.03, 1.03))
@@ -63,7 +60,7 @@ def sweep_picture(panels: Sequence[Panel], *, measure: str, goal: float, title: 
     return figure
 
 
-def _scores(axes: Axes, panel: Panel) -> None:
+def _scores(axes: Axes, panel: SweepPanel) -> None:
     """Every device as a dot, beside its neighbours; the middle 80 % as a bar; the means joined."""
     drawn = [(at, scores) for at, scores in enumerate(panel.scores) if len(scores)]
     for at, scores in drawn:
@@ -79,7 +76,7 @@ def _scores(axes: Axes, panel: Panel) -> None:
     )  # fmt: skip
 
 
-def _yields(axes: Axes, panel: Panel) -> None:
+def _yields(axes: Axes, panel: SweepPanel) -> None:
     tried = [(at, p / n, wilson(p / n, n)) for at, (p, n) in enumerate(panel.passed) if n]
     share = np.array([fraction for _, fraction, _ in tried])
     ends = np.array([interval for *_, interval in tried]).T

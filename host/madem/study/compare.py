@@ -620,13 +620,13 @@ def save_picture(result: Comparison, path: Path) -> Path:
     Raises:
         MademError: the file can't be written, or only the ceiling was run.
     """
-    from madem.pictures import style  # slow to import
+    from madem.pictures import rules, style  # slow to import
 
     plan = result.plan
     if not result.on_device:
         raise MademError("a picture needs a rule with the device's limits: add one to --rules")
     panels = [
-        style.RulesPanel(
+        rules.RulesPanel(
             LIMITS[key].label,
             [LIMITS[key].show(value) for value in values],
             {
@@ -642,7 +642,7 @@ def save_picture(result: Comparison, path: Path) -> Path:
     couplings = plan.recipe.settings.integers().couplings
     ceiling = next((rule for rule in plan.rules if not rule.on_crossbar), None)
     ceiling_cell = ceiling and result.default(ceiling)
-    figure = style.rules_picture(
+    figure = rules.rules_picture(
         panels,
         memory={
             rule.label: (rule.memory(sizes) / couplings, cell.accuracy)

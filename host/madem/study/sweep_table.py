@@ -160,7 +160,7 @@ def save(plan: Plan, outcomes: Mapping[str, Outcome], goal: float, folder: Path)
 
         figure = sweep.sweep_picture(
             [
-                sweep.Panel(
+                sweep.SweepPanel(
                     AXES[axis].label,
                     [show(level.value) for level in found],
                     [level.scores for level in found],

@@ -11,14 +11,11 @@ from matplotlib.text import Text
 
 from madem.data import braille
 from madem.errors import MademError
-from madem.pictures.style import (
-    DIVERGING,
-    braille_picture,
-    confusion_picture,
-    learning_curve,
-    save_picture,
-    weights_picture,
-)
+from madem.pictures.arrays import weights_picture
+from madem.pictures.classes import confusion_picture
+from madem.pictures.learning import learning_curve
+from madem.pictures.style import DIVERGING, save_picture
+from madem.pictures.words import braille_picture
 
 PNG = b"\x89PNG\r\n\x1a\n"
 

@@ -16,7 +16,7 @@ from madem.data.concept_drift import DriftStream
 from madem.data.stream_task import StreamTask
 from madem.learn import train as learn
 from madem.learners.gated import CarefulTwin
-from madem.pictures.online import Panel, course_picture
+from madem.pictures.online import OnlinePanel, online_picture
 from madem.stream import prequential
 from madem.stream.prequential import Check, Result
 from madem.study import prequential_batch
@@ -184,10 +184,10 @@ def test_forgetting_by_hand() -> None:
 
 
 def test_the_picture_draws_what_was_measured() -> None:
-    panel = Panel(
+    panel = OnlinePanel(
         title="a change",
-        at=2,
-        done=3,
+        change_at=2,
+        change_done=3,
         running=[[0.1, 0.2, 0.3, 0.4]],
         frozen=[[float("nan")] * 2 + [0.2, 0.1]],
         checks=[2, 4],
@@ -196,7 +196,7 @@ def test_the_picture_draws_what_was_measured() -> None:
         learned=[True, False, True, True],
         backs=[3],
     )
-    figure = course_picture([panel])
+    figure = online_picture([panel])
     assert isinstance(figure, Figure)
     (axes,) = figure.axes
     lines = {str(line.get_label()): line.get_xydata().tolist() for line in axes.lines}  # pyright: ignore
@@ -205,7 +205,7 @@ def test_the_picture_draws_what_was_measured() -> None:
     assert lines["learning, on windows never learned"] == [[2, 0.5], [4, 0.6]]
     assert [x for x, _ in lines["learned"]] == [1, 3, 4]
     assert "went back to its copy" in lines
-    by_class = course_picture([panel, panel])
+    by_class = online_picture([panel, panel])
     assert len(by_class.axes) == 2
 
 

@@ -18,7 +18,7 @@ from matplotlib.text import Text
 from madem.cli import main
 from madem.data.registry import load_task
 from madem.learn import train as learn
-from madem.pictures import style
+from madem.pictures import rules as rules_pictures
 from madem.study import compare
 from madem_emulator.twin.rules import RULES
 from madem_emulator.twin.twin import Twin
@@ -281,8 +281,8 @@ def test_picture_has_every_rule_in_every_panel() -> None:
         "one": np.array([[0.5, 0.7], [0.8, 0.8]]),
         "two": np.array([[0.2, 0.2], [0.4, 0.6]]),
     }
-    panels = [style.RulesPanel(label, ["2", "4"], accuracy) for label in ("bits", "noise")]
-    figure = style.rules_picture(
+    panels = [rules_pictures.RulesPanel(label, ["2", "4"], accuracy) for label in ("bits", "noise")]
+    figure = rules_pictures.rules_picture(
         panels,
         memory={"one": (1.0, [0.8, 0.8]), "two": (0.0, [0.4, 0.6])},
         ceiling=("float", [0.9, 1.0]),
@@ -299,4 +299,4 @@ def test_picture_has_every_rule_in_every_panel() -> None:
     found = [text.get_text() for text in figure.findobj(Text) if isinstance(text, Text)]
     for expected in ("A title", "one", "two", "float", "over bits"):
         assert expected in found
-    assert isinstance(style.rules_picture(panels[:1]), Figure)
+    assert isinstance(rules_pictures.rules_picture(panels[:1]), Figure)

@@ -280,7 +280,7 @@ def test_levels_and_effect(task: Task) -> None:
 
 
 def test_picture_shows_every_device_and_the_yield() -> None:
-    panel = sweep_pictures.Panel(
+    panel = sweep_pictures.SweepPanel(
         "bits", ["2", "4"], [np.array([0.8, 0.4]), np.array([0.9])], [(1, 2), (1, 1)]
     )
     figure = sweep_pictures.sweep_picture([panel, panel], measure="accuracy", goal=0.5)
