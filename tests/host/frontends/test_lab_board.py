@@ -234,15 +234,19 @@ def test_learning_starts_from_the_weights_of_the_seed(tmp_path: Path) -> None:
     assert state.load(saved).devices != fresh.devices
 
 
-@pytest.mark.parametrize("design", ["maker8x8", DESIGN])
-def test_reads_and_learning_reach_what_the_bus_allows(design: str, tmp_path: Path) -> None:
-    """At least 60 % of the bits' time on wires, in one of ten tries: the computer may be busy."""
+@pytest.mark.parametrize(
+    ("design", "reads", "reads_of_learning"), [("maker8x8", 700, 400), (DESIGN, 2500, 2000)]
+)
+def test_wires_would_carry_so_many_reads_a_second(
+    design: str, reads: float, reads_of_learning: float, tmp_path: Path
+) -> None:
+    """By the bits of all transfers and their clocks; how near to that this computer comes is a
+    figure of `madem bench frontend`."""
     found = tmp_path / "found.json"
-    best = {"read": 0.0, "learn": 0.0}
-    for _ in range(10):
-        assert main(["bench", "frontend", "--design", design, "--quiet", "--json", str(found)]) == 0
-        for row in json.loads(found.read_text())["frontend"]:
-            best[row["what"]] = max(best[row["what"]], row["share_of_wires"])
-        if min(best.values()) >= 0.6:
-            break
-    assert min(best.values()) >= 0.6
+    assert main(["bench", "frontend", "--design", design, "--quiet", "--json", str(found)]) == 0
+    least = {"read": reads, "learn": reads_of_learning}
+    rows = json.loads(found.read_text())["frontend"]
+    assert {row["what"] for row in rows} == set(least)
+    for row in rows:
+        assert row["reads_per_s_on_wires"] > least[row["what"]]
+        assert row["share_of_wires"] > 0
