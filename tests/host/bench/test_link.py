@@ -3,7 +3,6 @@
 import contextlib
 import os
 import pty
-import struct
 import time
 import tty
 from collections.abc import Callable, Iterator
@@ -13,7 +12,8 @@ import serial
 
 from madem.bench.link import Goodput, goodput, paced_goodput
 from madem.bench.slow_line import Line
-from madem.boards.link import ECHO, FRAME_BYTES, Link
+from madem.boards.link import Link
+from madem.boards.link_protocol import ECHO_MANY, ECHO_MODE_MANY, FRAME_BYTES, Kind
 from madem.errors import LinkError
 
 from ..conftest import LinkServer
@@ -66,19 +66,19 @@ def test_nine_tenths_of_a_line_with_a_small_ring_are_payload(
     ):
         request, reply = link.max_payload, link.board.max_body - FRAME_BYTES
         down.bytes = 0
-        for _ in link.pipeline([(ECHO, b"\0" + bytes(request - 1))] * 100):
+        for _ in link.pipeline([(Kind.ECHO, b"\0" + bytes(request - 1))] * 100):
             pass
         assert 0.90 <= 100 * request / down.bytes <= 0.96
         up.bytes = 0
-        for _ in link.pipeline([(ECHO, struct.pack("<BH", 2, reply))] * 100):
+        for _ in link.pipeline([(Kind.ECHO, ECHO_MANY.pack(ECHO_MODE_MANY, reply))] * 100):
             pass
         assert 0.90 <= 100 * reply / up.bytes <= 0.96
         # The line never waits for the board: the next request is under way meanwhile.
         payload = bytes(request)
-        link._send(ECHO, payload)
-        assert link._fits(ECHO, payload)
-        link._send(ECHO, payload)
-        assert not link._fits(ECHO, payload)
+        link._send(Kind.ECHO, payload)
+        assert link._fits(Kind.ECHO, payload)
+        link._send(Kind.ECHO, payload)
+        assert not link._fits(Kind.ECHO, payload)
 
 
 @pytest.mark.parametrize("baud", [9600, 115_200, 921_600])

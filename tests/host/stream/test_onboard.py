@@ -439,7 +439,9 @@ def test_the_board_s_own_adc_and_pins(
     found = recording_file.read(out)
     high, low = (20000, -20000) if kind == "adc" else (1, 0)
     assert set(found.samples[:, 0].tolist()) == {high, low}
-    assert (found.samples.sum(axis=1) == high + low).all()
+    # A level may change between one channel and the next, four times a second.
+    split = found.samples.sum(axis=1) != high + low
+    assert split.sum() <= 1 + found.t_us[-1] / 250_000
     report = json.loads(result.read_text())
     assert report["samples_sent"] == len(found.samples) > 8
     assert report["windows"] >= 1
