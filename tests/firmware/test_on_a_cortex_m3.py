@@ -54,7 +54,7 @@ def test_inner_loops(repl: Repl, function: str, loops: str) -> None:
     said = repl.exec(
         f"import kernels_inner_checks as checks\nfrom madem import {loops}\n"
         f"checks.kernels_select={loops}\nchecks.{function}()\nprint('passed')",
-        timeout=60,
+        timeout=300,
     )
     assert said.split() == [b"passed"]
 

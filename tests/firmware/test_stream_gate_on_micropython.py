@@ -43,7 +43,7 @@ def device(request: pytest.FixtureRequest) -> Iterator["subprocess.Popen[str]"]:
         yield process
         assert process.stdin is not None
         process.stdin.close()
-        assert process.wait(10) == 0
+        assert process.wait(120) == 0
 
 
 @st.composite

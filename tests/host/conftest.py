@@ -72,7 +72,7 @@ def port() -> Iterator[str]:
             yield process.stdout.readline().strip()
         finally:
             process.send_signal(signal.SIGINT)
-            assert process.wait(10) == 0
+            assert process.wait(120) == 0
 
 
 @contextlib.contextmanager

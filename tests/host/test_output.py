@@ -80,7 +80,7 @@ def test_a_pipe_is_written_to_and_stays(tmp_path: Path) -> None:
     reader.start()
     check_file(pipe)
     write_whole(pipe, b"result")
-    reader.join(5)
+    reader.join(120)
     assert heard == [b"result"]
     assert pipe.is_fifo()
     assert list(tmp_path.iterdir()) == [pipe]

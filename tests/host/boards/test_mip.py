@@ -33,7 +33,7 @@ def test_mpremote_installs_it_and_it_runs(port: str) -> None:
         ],
         check=True,
         capture_output=True,
-        timeout=60,
+        timeout=300,
     )
     with Board(port, open_port(port)) as board:
         start(board)

@@ -117,7 +117,7 @@ def test_no_permission_names_the_group() -> None:
         "import os\nfrom madem.boards.open import open_board\n"
         f"if os.geteuid() == 0: os.setuid(65534)\nopen_board({path!r})"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=20)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
     os.close(master)
     os.close(slave)
     assert f"no permission to open {path}: run `sudo usermod -aG " in done.stderr, done.stderr
@@ -219,7 +219,7 @@ def test_the_board_dies_with_a_killed_host() -> None:
     assert len(children) == 1
     host.send_signal(signal.SIGKILL)
     host.wait()
-    end = time.monotonic() + 5
+    end = time.monotonic() + 120
     while alive(pump) or alive(int(children[0])):
         assert time.monotonic() < end, "left a process behind"
         time.sleep(0.01)
@@ -245,7 +245,7 @@ def test_ctrl_c_at_the_terminal_leaves_the_board_to_its_host() -> None:
     assert host.stdout is not None
     assert host.stdout.readline() == "ready\n"
     os.killpg(host.pid, signal.SIGINT)
-    output, _ = host.communicate(timeout=20)
+    output, _ = host.communicate(timeout=120)
     assert output == "b'42\\n'\n"
     assert host.returncode == 0
 

@@ -282,7 +282,7 @@ def test_a_command_that_prints_to_an_ascii_terminal(table: Path) -> None:
         [MADEM, "learn", table, "--board", "twin", "--epochs", "0", "--no-baselines"],
         env=os.environ | {"PYTHONIOENCODING": "ascii"},
         capture_output=True,
-        timeout=60,
+        timeout=300,
     )
     assert (done.returncode, done.stderr) == (0, b"")
     assert b"0 samples" in done.stdout
@@ -313,7 +313,7 @@ def test_a_reader_that_leaves_is_no_error_message(table: Path) -> None:
 
 def test_a_progress_bar_is_for_terminals_only(table: Path) -> None:
     command = [MADEM, "learn", table, "--board", "twin", "--epochs", "2", "--no-baselines"]
-    piped = subprocess.run(command, capture_output=True, timeout=60)
+    piped = subprocess.run(command, capture_output=True, timeout=300)
     assert b"\r" not in piped.stdout + piped.stderr
     assert b"\x1b" not in piped.stdout + piped.stderr
     assert b"learning table.csv" not in piped.stdout
@@ -606,14 +606,14 @@ def test_a_board_that_stays_behind_is_left_at_its_repl(madem: Run, port: str) ->
     for _ in range(2):
         done = madem("learn", "digits", "--epochs", 0, "--no-baselines", "--board", port)
         assert (done.code, done.error) == (0, "")
-        with serial.Serial(port, timeout=2) as line:
+        with serial.Serial(port, timeout=60) as line:
             line.write(b"\r\n6*7\r\n")
             assert b"6*7\r\n42\n" in line.read_until(b"42\n")
 
 
 def test_start_prints_a_port_and_ends_with_ctrl_c(port: str) -> None:
     assert os.path.exists(port)
-    with serial.Serial(port, timeout=2) as line:
+    with serial.Serial(port, timeout=60) as line:
         line.write(b"\r\n")
         assert line.read_until(b">>> ").endswith(b">>> ")
 

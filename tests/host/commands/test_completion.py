@@ -52,7 +52,7 @@ class Shell:
         self._seen = ""
 
     def until(self, text: str) -> None:
-        end = time.monotonic() + 30
+        end = time.monotonic() + 120
         while text not in self._seen:
             ready, _, _ = select.select([self._terminal], [], [], end - time.monotonic())
             assert ready, f"{text!r} did not come, but {self._seen!r}"
@@ -115,7 +115,7 @@ def test_fish_completes(folder: Path) -> None:
             text=True,
             cwd=folder,
             env=os.environ | {"HOME": str(folder), "PATH": f"{MADEM.parent}:{os.environ['PATH']}"},
-            timeout=60,
+            timeout=300,
         )
         offered = {line.partition("\t")[0] for line in done.stdout.splitlines()}
         assert completed.split()[-1] in offered, done

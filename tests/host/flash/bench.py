@@ -115,7 +115,7 @@ class UnixBoard:
         assert self._process.stdin
         assert self._process.stdout
         self._process.stdin.close()
-        self._process.wait(10)
+        self._process.wait(120)
         self._process.stdout.close()
 
 
@@ -140,7 +140,7 @@ def playing(step: Callable[[], object]) -> Iterator[None]:
         yield
     finally:
         stop.set()
-        thread.join(10)
+        thread.join(120)
     if faults:
         raise faults[0]
 

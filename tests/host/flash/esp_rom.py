@@ -56,7 +56,7 @@ class EspRom:
     def close(self) -> None:
         """Unplug it for good."""
         os.write(self._stop, b"x")
-        self._thread.join(10)
+        self._thread.join(120)
         for descriptor in (self._master, self._slave, self._stop, self._stop_read):
             with contextlib.suppress(OSError):
                 os.close(descriptor)

@@ -117,7 +117,7 @@ def test_esptool_agrees_with_the_images_of_these_tests(tmp_path: Path) -> None:
         [sys.executable, "-m", "esptool", "image-info", str(tmp_path / "part.bin")],
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=300,
     )
     assert re.search(r"Checksum: \w+ \(valid\)", done.stdout), done.stdout
     assert re.search(r"Validation hash: \w+ \(valid\)", done.stdout)

@@ -111,13 +111,13 @@ class Browser:
         os.close(self._to)
         os.close(self._from)
         try:
-            self._process.wait(10)
+            self._process.wait(120)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
 
     def _read(self) -> dict[str, Any]:
-        end = time.monotonic() + 60
+        end = time.monotonic() + 120
         while b"\0" not in self._buffer:
             assert select.select([self._from], [], [], max(0.0, end - time.monotonic()))[0]
             data = os.read(self._from, 1 << 16)
@@ -142,7 +142,7 @@ def learned() -> Facts:
     task = load_task("digits", seed=1)
     job = LearnTask(task, train.recipe(task, seed=1), {"preset": "default", "bits": 4, "seed": 1})
     with Fleet([Post("unix", "unix", job)], most=600) as fleet:
-        assert fleet.wait(60)
+        assert fleet.wait(300)
     (facts,) = fleet.views()
     assert facts.stage is Stage.DONE, facts.reason
     return facts
