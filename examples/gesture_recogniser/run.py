@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from madem.boards.link_protocol import Flag, Mode
 from madem.boards.open import open_board
 from madem.data import motions
-from madem.data.recording_file import Header, Recorder
+from madem.data.files.recording import Header, Recorder
 from madem.learners.device import Device, connect
 from madem.stream import onboard_run, sensors
 from madem.stream.onboard import Live

@@ -17,7 +17,7 @@ from rich.markup import escape
 from madem import output
 from madem.commands import online, options, training
 from madem.commands.terminal import Terminal
-from madem.data import recording_file
+from madem.data.files import recording
 from madem.errors import MademError, TaskError
 from madem.frontends import attached
 from madem.learn import session, train
@@ -189,7 +189,7 @@ def _job(args: argparse.Namespace, board: str) -> tuple[str, Job]:
             seed,
         )
         return board, source
-    if Path(args.task).is_file() and recording_file.is_recording(Path(args.task)):
+    if Path(args.task).is_file() and recording.is_recording(Path(args.task)):
         raise MademError(
             f"{args.task} is a recording: say with --load or --pipeline what it is for"
         )

@@ -9,7 +9,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from madem.data import recording_file, tabular
+from madem.data import tabular
+from madem.data.files import recording
 from madem.errors import TaskError
 
 
@@ -56,7 +57,7 @@ def read(path: Path, target: str | int | None = None) -> Stream:
     Raises:
         TaskError: the file can't be used.
     """
-    if recording_file.is_recording(path):
+    if recording.is_recording(path):
         if target not in (None, "label"):
             raise TaskError(f"{path} is a recording: its labels are in the column label")
         return _from_recording(path)
@@ -76,8 +77,8 @@ def read(path: Path, target: str | int | None = None) -> Stream:
 
 def _from_recording(path: Path) -> Stream:
     try:
-        found = recording_file.read(path)
-    except recording_file.RecordingError as error:
+        found = recording.read(path)
+    except recording.RecordingError as error:
         raise TaskError(str(error)) from None
     class_names = tuple(sorted(set(found.labels) - {""}))
     if len(class_names) < 2:
@@ -86,7 +87,7 @@ def _from_recording(path: Path) -> Stream:
     breaks = np.diff(labels) != 0
     rate = found.header.rate_hz
     if rate:
-        breaks |= np.diff(found.t_us) > recording_file.GAP * 1e6 / rate
+        breaks |= np.diff(found.t_us) > recording.GAP * 1e6 / rate
     units = found.header.units_per_count or (1.0,) * len(found.header.channels)
     scale = np.array(units)
     return Stream(

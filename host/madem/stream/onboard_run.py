@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from madem.boards.link_protocol import Flag, Mode
-from madem.data.recording_file import Header, Recorder, now
+from madem.data.files.recording import Header, Recorder, now
 from madem.errors import DeviceError, MademError
 from madem.learn import session, train
 from madem.learners import gated, state

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from madem.boards.link_protocol import Flag, Mode
-from madem.data.recording_file import GAP
+from madem.data.files.recording import GAP
 from madem.data.stream_task import WindowSamples
 from madem.errors import MademError, TaskError
 from madem.learn import session

@@ -17,7 +17,8 @@ import numpy as np
 import serial
 
 from madem.boards.repl import open_port
-from madem.data import motions, recording_file
+from madem.data import motions
+from madem.data.files import recording
 from madem.errors import MademError
 
 SPECS = (
@@ -80,15 +81,15 @@ class Source:
         """Release the file or port."""
         self._holder.__exit__(None, None, None)
 
-    def header(self) -> recording_file.Header:
+    def header(self) -> recording.Header:
         """For a recording of this source that begins now."""
-        return recording_file.Header(
+        return recording.Header(
             self.channels,
             self.rate_hz,
             self.units,
             self.units_per_count,
             source=self.name.replace("\n", " "),
-            started=recording_file.now(),
+            started=recording.now(),
         )
 
 
@@ -123,7 +124,7 @@ def open_source(
     path = Path(spec)
     if not path.is_file():
         raise SourceError(f"no such file: {spec}; a source is {SPECS}")
-    if recording_file.is_recording(path):
+    if recording.is_recording(path):
         return _recording(path)
     kinds: dict[str, Callable[[Path, float | None, float | None], Source]] = {
         ".csv": _csv,
@@ -177,7 +178,7 @@ def until_interrupted(samples: Iterable[Sample]) -> Iterator[Sample]:
 
 
 def _recording(path: Path) -> Source:
-    found = recording_file.read(path)
+    found = recording.read(path)
     head = found.header
     rows = zip(found.t_us.tolist(), found.samples.tolist(), found.labels, strict=True)
     return Source(

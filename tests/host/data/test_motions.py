@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from madem.data import motions
-from madem.data.recording_file import Header, Recorder
+from madem.data.files.recording import Header, Recorder
 from madem.data.registry import load_task
 from madem.data.stream_task import StreamTask, number_of
 from madem.errors import TaskError

@@ -24,7 +24,8 @@ import pytest
 
 from madem import cli
 from madem.boards.open import Board
-from madem.data import concept_drift, recording_file
+from madem.data import concept_drift
+from madem.data.files import recording
 from madem.data.registry import load_task
 from madem.data.stream_task import StreamTask
 from madem.errors import LinkError
@@ -176,9 +177,9 @@ def test_a_stream_can_come_from_the_standard_input(
 @pytest.fixture
 def worn(tmp_path: Path) -> Path:
     """A recording that an emulated motion sensor plays, over and over."""
-    header = recording_file.Header(sensors.parse("mpu6050").channels, 100.0)
+    header = recording.Header(sensors.parse("mpu6050").channels, 100.0)
     random = np.random.default_rng(1)
-    with recording_file.Recorder(tmp_path / "worn.csv", header) as recorder:
+    with recording.Recorder(tmp_path / "worn.csv", header) as recorder:
         for k, row in enumerate(np.rint(random.normal(0, 2000, (400, 6))).astype(int).tolist()):
             recorder.add(k * 10_000, tuple(row), "one" if k < 200 else "two")
     return tmp_path / "worn.csv"
@@ -213,7 +214,7 @@ def test_the_signal_of_a_boards_own_sensor_is_what_it_measured(worn: Path) -> No
     (facts,) = fleet.views()
     assert facts.stage is Stage.DONE, facts.reason
     assert facts.signal is not None
-    played = recording_file.read(worn).samples
+    played = recording.read(worn).samples
     at = int(np.flatnonzero((played == facts.signal[0]).all(axis=1))[0])
     expected = played[(at + np.arange(len(facts.signal))) % len(played)]
     if facts.lost:  # on a busy computer: what nobody took is left out, and a window begins anew
@@ -505,7 +506,7 @@ def test_wrong_use_is_said_in_one_line(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(shaken.parent)
-    Path("rec.csv").write_text(f"{recording_file.MAGIC}\nt_us,x,label\n")
+    Path("rec.csv").write_text(f"{recording.MAGIC}\nt_us,x,label\n")
     assert madem(*words) == 2
     error = capsys.readouterr().err
     assert said in error

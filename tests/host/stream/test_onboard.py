@@ -22,7 +22,7 @@ from madem.boards import link
 from madem.boards.link_protocol import Flag, Kind, Memory, Mode
 from madem.boards.open import Board
 from madem.boards.repl import open_port
-from madem.data import recording_file
+from madem.data.files import recording
 from madem.data.stream_task import WindowSamples
 from madem.errors import DeviceError, MademError
 from madem.learners.device import Device, connect
@@ -47,8 +47,8 @@ def walk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """0.4 s still and 0.4 s shaken, in turn; 500 Hz."""
     path = tmp_path_factory.mktemp("recording") / "walk.csv"
     random = np.random.default_rng(1)
-    head = recording_file.Header(("a", "b", "c", "d", "e", "f"), 500.0)
-    with recording_file.Recorder(path, head) as recorder:
+    head = recording.Header(("a", "b", "c", "d", "e", "f"), 500.0)
+    with recording.Recorder(path, head) as recorder:
         for k in range(800):
             still = k // 200 % 2
             values = np.rint(random.normal(0, (5000, 500)[still], 6)).astype(int)
@@ -268,8 +268,8 @@ def test_no_sample_crosses_the_link_unless_it_is_asked_for(
     frames = link.Decoder().feed(bytes(tap.received))
     kinds = {frame.kind & 0x7F for frame in frames}
     assert {Kind.LIVE, Kind.SOURCE, Kind.PIPELINE} <= kinds
-    found = leaks(tap.received, recording_file.read(walk).samples)
-    assert leaks(tap.sent, recording_file.read(walk).samples) == []
+    found = leaks(tap.received, recording.read(walk).samples)
+    assert leaks(tap.sent, recording.read(walk).samples) == []
     if asked:
         assert len(found) >= 200
     else:
@@ -428,7 +428,7 @@ def test_the_board_s_own_adc_and_pins(
 ) -> None:
     """A slow square wave on two channels, the second upside down."""
     path = tmp_path / "square.csv"
-    with recording_file.Recorder(path, recording_file.Header(("x", "y"), 100.0)) as recorder:
+    with recording.Recorder(path, recording.Header(("x", "y"), 100.0)) as recorder:
         for k in range(100):
             level = 20000 if k % 50 < 25 else -20000
             recorder.add(k * 10000, (level, -level), "")
@@ -436,7 +436,7 @@ def test_the_board_s_own_adc_and_pins(
     words = ["stream", "live", f"{sensor},rate=100", "--board", f"unix:sensor={kind}+{path}"]
     words += ["--pipeline", "window=8 | mean", "--seconds", "2", "--stream", "raw"]
     assert cli.main([*words, "--out", str(out), "--json", str(result)]) == 0
-    found = recording_file.read(out)
+    found = recording.read(out)
     high, low = (20000, -20000) if kind == "adc" else (1, 0)
     assert set(found.samples[:, 0].tolist()) == {high, low}
     # A level may change between one channel and the next, four times a second.
@@ -456,14 +456,14 @@ def test_six_axes_arrive_as_they_were_recorded(spec: str, tmp_path: Path) -> Non
     """A ramp in the counts of the range that is chosen: the same counts, in the same order."""
     sensor = sensors.parse(spec)
     path, out = tmp_path / "ramp.csv", tmp_path / "raw.csv"
-    head = recording_file.Header(sensor.channels, 104.0, sensor.units, sensor.units_per_count)
-    with recording_file.Recorder(path, head) as recorder:
+    head = recording.Header(sensor.channels, 104.0, sensor.units, sensor.units_per_count)
+    with recording.Recorder(path, head) as recorder:
         for k in range(1000):
             recorder.add(round(k * 1e6 / 104), (k, -k, 2 * k, 3 * k - 9, 7 - 5 * k, 30 * k), "")
     words = ["stream", "live", spec, "--board", f"unix:sensor={sensor.name}+{path}"]
     words += ["--pipeline", "window=8 | mean", "--seconds", "2", "--stream", "raw"]
     assert cli.main([*words, "--out", str(out)]) == 0
-    found, known = recording_file.read(out), recording_file.read(path)
+    found, known = recording.read(out), recording.read(path)
     assert found.header.units == sensor.units
     assert len(found.samples) >= 8
     numbers = found.samples[:, 0]

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from madem import cli
-from madem.data import recording_file
+from madem.data.files import recording
 from madem.stream.cost import cost
 from madem.stream.replay import Cutter, Usual, picture
 from madem.stream.sources import Sample
@@ -46,7 +46,7 @@ def test_record_then_replay_gives_what_was_recorded(
     assert madem("record", shaken, "--out", out, "--rate", "100", "--json", result) == 0
     assert "800 samples of 2 channels" in capsys.readouterr().out.replace("\n", "")
     assert json.loads(result.read_text())["samples"] == 800
-    found = recording_file.read(out)
+    found = recording.read(out)
     assert found.header.rate_hz == 100
     assert set(found.labels) == {"still", "shaken"}
 
@@ -55,9 +55,9 @@ def test_record_then_replay_gives_what_was_recorded(
     assert printed == shaken.read_text().splitlines()[1:51]
 
     assert madem("record", out, "--out", out.with_name("b.csv"), "--seconds", "1") == 0
-    assert len(recording_file.read(out.with_name("b.csv")).samples) == 100
+    assert len(recording.read(out.with_name("b.csv")).samples) == 100
     assert madem("record", shaken, "--out", out, "--append") == 0
-    assert len(recording_file.read(out).samples) == 1600
+    assert len(recording.read(out).samples) == 1600
 
 
 def test_a_recording_that_is_stopped_or_killed_keeps_what_was_finished(tmp_path: Path) -> None:
@@ -79,7 +79,7 @@ def test_a_recording_that_is_stopped_or_killed_keeps_what_was_finished(tmp_path:
             time.sleep(0.02)
         os.kill(process.pid, stop)
         output, _ = process.communicate()
-        found = recording_file.read(out)
+        found = recording.read(out)
         assert found.samples[:, 0].tolist() == list(range(len(found.samples)))
         if stop == signal.SIGINT:
             assert process.returncode == 0

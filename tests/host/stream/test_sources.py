@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from madem.data.recording_file import Header, Recorder
+from madem.data.files.recording import Header, Recorder
 from madem.errors import BoardError
 from madem.stream.sources import (
     Sample,

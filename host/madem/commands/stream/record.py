@@ -13,7 +13,7 @@ import time
 from madem import output
 from madem.commands.stream import source
 from madem.commands.terminal import Terminal
-from madem.data.recording_file import Recorder
+from madem.data.files.recording import Recorder
 
 _FLUSH_S = 1.0
 """A recording is closed to a block at least so often: what a pulled plug can cost."""

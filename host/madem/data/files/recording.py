@@ -6,6 +6,7 @@ docs/guide/recordings.md is the format. `Recorder` writes it block by block, `re
 from __future__ import annotations
 
 import datetime
+import math
 import os
 import re
 import zlib
@@ -17,7 +18,8 @@ from typing import NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from madem.errors import MademError
+from madem.data.files.table import Column, Table, printable
+from madem.errors import TaskError
 
 MAGIC = "# madem recording 1"
 BLOCK_ROWS = 64
@@ -28,7 +30,7 @@ _MARK = re.compile(rb"# block rows=(\d+) crc32=([0-9a-f]{8})\n")
 _FORBIDDEN = set(',#"\r\n')
 
 
-class RecordingError(MademError):
+class RecordingError(TaskError):
     """A recording that can't be read or written."""
 
 
@@ -62,7 +64,8 @@ class Recording:
         t_us: time of each sample since the beginning, int64 (samples,), in microseconds.
         samples: counts, int16 (samples, channels).
         labels: of each sample; empty strings where none was given.
-        cut_bytes: bytes of an unfinished block at the end that were left out.
+        cut_bytes, cut_rows: of an unfinished block at the end that were left out.
+        has_blocks: it has whole blocks; else it was cut in its first one, or written by others.
     """
 
     header: Header
@@ -70,11 +73,8 @@ class Recording:
     samples: NDArray[np.int16]
     labels: tuple[str, ...] = field(repr=False)
     cut_bytes: int = 0
-
-    @property
-    def duration_s(self) -> float:
-        """From the first sample to the last."""
-        return float(self.t_us[-1] - self.t_us[0]) / 1e6 if len(self.t_us) else 0.0
+    cut_rows: int = 0
+    has_blocks: bool = True
 
 
 class _Progress(NamedTuple):
@@ -192,21 +192,32 @@ class Recorder:
             )
         self.header = found.header
         self.cut_bytes = found.cut_bytes
+        if b"\r" in data:
+            raise RecordingError(f"{self._path} has Windows line ends: can't go on with it")
         rows = len(found.t_us)
         if rows:
             # A gap tells that the two parts do not join on to each other.
             period_us = 1e6 / found.header.rate_hz if found.header.rate_hz else 0
             self._offset_us = int(found.t_us[-1]) + max(1_000_000, round(2 * period_us))
-        end = len(data) - found.cut_bytes
-        marks = _MARK.findall(data[:end])
-        crc = int(marks[-1][1], 16) if marks else zlib.crc32(data[:end])
         self._file = open(self._path, "r+b", buffering=0)  # noqa: SIM115
-        self._file.truncate(end)
-        self._progress = _Progress(end, crc, rows, [])
+        if found.has_blocks:
+            end = len(data) - found.cut_bytes
+            crc = int(_MARK.findall(data)[-1][1], 16)
+            self._file.truncate(end)
+            self._progress = _Progress(end, crc, rows, [])
+        else:  # the rows that are there belong to the block that is closed next
+            end = _parse_header(self._path, data)[1]
+            pending = [
+                ",".join([str(t), *map(str, counts), label]) + "\n"
+                for t, counts, label in zip(
+                    found.t_us.tolist(), found.samples.tolist(), found.labels, strict=True
+                )
+            ]
+            self._progress = _Progress(end, zlib.crc32(data[:end]), 0, pending)
 
 
 def read(path: str | Path) -> Recording:
-    """Read a recording up to its last whole block.
+    """Read a recording up to its last whole block; one without any block line up to its end.
 
     Raises:
         RecordingError: there is no such file, it is none, or it is damaged before its end.
@@ -216,6 +227,52 @@ def read(path: str | Path) -> Recording:
     except OSError as error:
         raise RecordingError(f"can't read {path}: {error.strerror}") from None
     return _parse(Path(path), data)
+
+
+def table(path: Path, data: bytes) -> Table:
+    """A recording as a table: the time, a column for each channel in its unit, the label.
+
+    Raises:
+        RecordingError: it is none, or it is damaged before its end.
+    """
+    found = _parse(path, data)
+    head = found.header
+    n = len(head.channels)
+    channels = [
+        Column(
+            printable(name),
+            counts * (scale or 1.0),
+            unit,
+            "feature",
+            scale,
+            title=name,
+        )
+        for name, counts, unit, scale in zip(
+            head.channels,
+            found.samples.T.astype(np.float64),
+            head.units or ("",) * n,
+            head.units_per_count or (None,) * n,
+            strict=True,
+        )
+    ]
+    labels = np.array([printable(label) or None for label in found.labels], object)
+    notes = []
+    if found.cut_rows:
+        notes.append(f"it was cut: {found.cut_rows} rows behind its last whole block are left out")
+    elif not found.has_blocks and len(labels):
+        notes.append("it has no block lines, so nothing proves that it is whole")
+    return Table(
+        ((path, 0),),
+        (
+            Column("t_us", found.t_us.astype(np.float64), "us", "time"),
+            *channels,
+            Column("label", labels, role="label"),
+        ),
+        np.zeros(len(labels), np.int64),
+        series=True,
+        rate_hz=head.rate_hz,
+        notes=tuple(notes),
+    )
 
 
 def is_recording(path: str | Path) -> bool:
@@ -259,38 +316,59 @@ def _check_header(header: Header) -> None:
 
 
 def _parse(path: Path, data: bytes) -> Recording:
+    data = data.replace(b"\r\n", b"\n")
     header, begin = _parse_header(path, data)
-    rows: list[list[str]] = []
-    at, crc, end = 0, 0, begin
+    blocks = _whole_blocks(path, data, begin)
+    end = blocks or data.rindex(b"\n") + 1
+    t_us, samples, labels = _rows(path, data[:end], header, begin)
+    return Recording(
+        header,
+        t_us=t_us,
+        samples=samples,
+        labels=labels,
+        cut_bytes=len(data) - end,
+        cut_rows=data.count(b"\n", end) + (not data.endswith(b"\n")),
+        has_blocks=blocks is not None,
+    )
+
+
+def _whole_blocks(path: Path, data: bytes, begin: int) -> int | None:
+    """Where the last whole block ends; None if there is none."""
+    at, crc = 0, 0
     for mark in _MARK.finditer(data, begin):
-        block = data[at : mark.start()]
-        lines = data[max(at, begin) : mark.start()].decode(errors="replace").splitlines()
-        crc = zlib.crc32(block, crc)
-        if crc != int(mark[2], 16) or len(lines) != int(mark[1]):
+        crc = zlib.crc32(data[at : mark.start()], crc)
+        rows = data.count(b"\n", max(at, begin), mark.start())
+        if crc != int(mark[2], 16) or rows != int(mark[1]):
             line = data.count(b"\n", 0, at) + 1
             raise RecordingError(
                 f"{path} is damaged in the block of {int(mark[1])} rows from line {line} on"
             )
-        rows += [line.split(",") for line in lines]
-        at = end = mark.end()
+        at = mark.end()
+    return at or None
+
+
+def _rows(
+    path: Path, data: bytes, header: Header, begin: int
+) -> tuple[NDArray[np.int64], NDArray[np.int16], tuple[str, ...]]:
+    """Times, counts and labels of all rows."""
     width = len(header.channels) + 2
-    try:
-        numbers = np.array([row[: width - 1] for row in rows], np.int64).reshape(-1, width - 1)
-        if any(len(row) != width for row in rows) or np.any(
-            numbers[:, 1:] != numbers[:, 1:].astype(np.int16)
-        ):
-            raise ValueError
-    except ValueError:
-        raise RecordingError(
-            f"{path} has a row that is not t_us, {len(header.channels)} counts of 16 bits, label"
-        ) from None
-    return Recording(
-        header,
-        t_us=numbers[:, 0],
-        samples=numbers[:, 1:].astype(np.int16),
-        labels=tuple(row[-1] for row in rows),
-        cut_bytes=len(data) - end,
-    )
+    first = data.count(b"\n", 0, begin) + 1
+    lines = data[begin:].decode(errors="replace").split("\n")
+    rows = {n: line for n, line in enumerate(lines, first) if line and line[0] != "#"}
+    numbers = np.empty((len(rows), width - 1), np.int64)
+    labels = []
+    for k, (line, row) in enumerate(rows.items()):
+        *cells, label = row.split(",")
+        try:
+            numbers[k] = [int(cell) for cell in cells]
+            if len(cells) != width - 1 or np.any(np.abs(numbers[k, 1:] * 2 + 1) > 65535):
+                raise ValueError
+        except (ValueError, OverflowError):
+            raise RecordingError(
+                f"{path}, line {line}: the row is not t_us, {width - 2} counts of 16 bits, label"
+            ) from None
+        labels.append(label)
+    return numbers[:, 0], numbers[:, 1:].astype(np.int16), tuple(labels)
 
 
 def _parse_header(path: Path, data: bytes) -> tuple[Header, int]:
@@ -310,15 +388,28 @@ def _parse_header(path: Path, data: bytes) -> tuple[Header, int]:
             first, *channels, last = line.split(",") if "," in line else ("", "")
             if (first, last) != ("t_us", "label") or not channels:
                 break
-            try:
-                return Header(
-                    tuple(channels),
-                    float(found["rate_hz"]) if "rate_hz" in found else None,
-                    tuple(found["units"].split(",")) if "units" in found else (),
-                    tuple(float(v) for v in found.get("units_per_count", "").split(",") if v),
-                    found.get("source", ""),
-                    found.get("started", ""),
-                ), at
-            except ValueError:
-                break
+            return _header(path, found, channels), at
     raise RecordingError(f"{path} is not a recording of madem")
+
+
+def _header(path: Path, found: dict[str, str], channels: list[str]) -> Header:
+    try:
+        header = Header(
+            tuple(channels),
+            float(found["rate_hz"]) if "rate_hz" in found else None,
+            tuple(found["units"].split(",")) if "units" in found else (),
+            tuple(float(v) for v in found.get("units_per_count", "").split(",") if v),
+            found.get("source", ""),
+            found.get("started", ""),
+        )
+        values = (header.rate_hz if header.rate_hz is not None else 1.0, *header.units_per_count)
+        if not all(0 < value < math.inf for value in values):
+            raise ValueError
+    except ValueError:
+        raise RecordingError(
+            f"{path}: its rate_hz or units_per_count are no numbers above 0"
+        ) from None
+    for key, values in (("units", header.units), ("units_per_count", header.units_per_count)):
+        if len(values) not in (0, len(channels)):
+            raise RecordingError(f"{path} has {len(values)} {key}, but {len(channels)} channels")
+    return header

@@ -1,0 +1,1 @@
+"""Users' files: read column by column (`read`), and judged (`judge`)."""
