@@ -7,25 +7,34 @@ STUBS := .stubs/.ready
 # A file's tests stay together: they share boards. Files come in the order of tests/conftest.py.
 PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo test whole quick lint install clean
-demo: $(READY)
+# What `make long` draws from.
+SEED ?= 1
+
+.PHONY: help demo test whole quick long lint install clean
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
+
+demo: $(READY) ## the main job: learn nine Braille words on the emulated board, and verify it
 	@$(BIN)/madem demo
 
-test: lint whole
+test: lint whole ## lint and all tests
 
-whole: $(READY)
+whole: $(READY) ## all tests
 	$(BIN)/pytest $(PARALLEL)
 
-quick: $(READY)
-	$(BIN)/pytest $(PARALLEL) -m "not slow"
+quick: $(READY) ## the quick tests
+	$(BIN)/pytest $(PARALLEL) -m "not slow and not long"
 
-lint: $(READY) $(STUBS)
+long: $(READY) ## longer proofs, drawn from SEED=1
+	MADEM_SEED=$(SEED) $(BIN)/pytest $(PARALLEL) -m long
+
+lint: $(READY) $(STUBS) ## style, types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
 	$(BIN)/pyright --project firmware
 
-install: $(READY)
+install: $(READY) ## set up .venv
 
 $(READY): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -40,5 +49,5 @@ $(STUBS): $(READY)
 	$(BIN)/pip install --quiet --disable-pip-version-check --target .stubs micropython-rp2-stubs==1.29.0.post1
 	@touch $@
 
-clean:
+clean: ## remove what make and the commands made
 	rm -rf $(VENV) .stubs build *.egg-info madem-out

@@ -24,6 +24,9 @@ _BROWSERS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-
 CHROMIUM = next(filter(None, map(shutil.which, _BROWSERS)), None)
 MICROBIT_FIRMWARE = Path("/usr/share/firmware-microbit-micropython/firmware.hex")
 
+SEED = int(os.environ.get("MADEM_SEED", "1"))
+"""What longer proofs draw from: of `make long SEED=1`."""
+
 _BOARDS = ("unix", "unix32", "qemu", "rp2040")
 _PREPARE = "emulator/prepare/build_micropython.sh"
 # Debian's packages, and whether what they bring is there.

@@ -18,6 +18,8 @@ from madem.boards.link import Decoder, Frame, Link, encode_frame
 from madem.boards.link_protocol import NAK, REFUSAL, REPLY, Kind
 from madem_emulator.boards.unix import find_micropython
 
+from ..conftest import SEED
+
 _ROOT = Path(__file__).parents[2]
 SESSION = 0x2F1C
 MAX_BODY = 256
@@ -193,13 +195,15 @@ class Malice:
         return self._random.choice(self.executed)
 
 
-@pytest.mark.parametrize("count", [20_000, pytest.param(1_000_000, marks=pytest.mark.slow)])
-def test_malformed_frames_do_nothing(count: int) -> None:
+@pytest.mark.parametrize(
+    ("count", "seed"), [(20_000, 20_000), pytest.param(1_000_000, SEED, marks=pytest.mark.long)]
+)
+def test_malformed_frames_do_nothing(count: int, seed: int) -> None:
     """Bad frames by the bulk, among them good ones: only these are executed, none is missed.
 
     The heap is locked meanwhile: any allocation would end the server.
     """
-    malice = Malice(seed=count)
+    malice = Malice(seed)
     payloads: list[bytes] = []
     heard = bytearray()
 

@@ -102,8 +102,15 @@ def folders(tmp_path: Path) -> dict[int, Path]:
     return found
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(("before", "step"), [("nothing", 3), ("runs 1 1 1", 1)])
+@pytest.mark.parametrize(
+    ("before", "step"),
+    [
+        pytest.param("nothing", 5, marks=pytest.mark.slow),
+        pytest.param("runs 1 1 1", 5, marks=pytest.mark.slow),
+        pytest.param("nothing", 1, marks=pytest.mark.long),
+        pytest.param("runs 1 1 1", 1, marks=pytest.mark.long),
+    ],
+)
 def test_a_cut_at_any_write_leaves_the_old_or_the_new(
     before: str, step: int, folders: dict[int, Path], tmp_path: Path
 ) -> None:

@@ -45,7 +45,9 @@ def madem(folder: Path, *words: str) -> dict[str, object]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("board", map(needing, ("unix", "unix32", "qemu", "rp2040")))
+@pytest.mark.parametrize(
+    "board", [needing(board) for board in ("unix", "unix32", "qemu", "rp2040")]
+)
 def test_deploy_learn_verify(board: str, folder: Path) -> None:
     assert madem(folder, "deploy", "--board", board)["firmware_bytes"]
     learned = madem(folder, "learn", *LEARN, "--board", board)

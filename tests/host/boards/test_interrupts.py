@@ -21,6 +21,8 @@ from madem.boards.repl import Repl, open_port
 from madem.learners.device import Device, connect
 from madem_emulator.twin.config import Settings
 
+from ...conftest import SEED
+
 pytestmark = pytest.mark.needs("unix")
 
 MADEM = Path(sys.executable).with_name("madem")
@@ -28,9 +30,12 @@ LONG = ["digits", "--epochs", "200", "--no-baselines"]
 SHORT = ["digits", "--epochs", "1", "--no-baselines"]
 
 
-def slowly(*values: float) -> list[object]:
-    """More of the same, for CI."""
-    return [pytest.param(value, marks=pytest.mark.slow) for value in values]
+def drawn(count: int) -> list[object]:
+    """More moments to interrupt at, in seconds."""
+    draw = random.Random(SEED)
+    return [
+        pytest.param(round(draw.uniform(0, 2), 3), marks=pytest.mark.long) for _ in range(count)
+    ]
 
 
 @contextlib.contextmanager
@@ -104,7 +109,7 @@ def board(port: str) -> str:
 # --- the host is interrupted ----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("after", [0.1, 0.8, *slowly(0.4, 1.5)])
+@pytest.mark.parametrize("after", [0.1, 0.8, *drawn(8)])
 @pytest.mark.parametrize("command", ["learn", "verify"])
 def test_ctrl_c_stops_a_run_at_any_moment(command: str, after: float) -> None:
     words = [*LONG] if command == "learn" else ["digits", "--samples", "100000"]
@@ -129,7 +134,7 @@ def test_ctrl_c_stops_the_demo_and_leaves_no_half_pictures(tmp_path: Path) -> No
     assert list((tmp_path / "out").iterdir()) == []
 
 
-@pytest.mark.parametrize("after", [0.6, *slowly(0.1)])
+@pytest.mark.parametrize("after", [0.6, *drawn(4)])
 def test_a_board_is_usable_after_ctrl_c(board: str, after: float) -> None:
     with started("learn", *LONG, "--board", board) as process:
         wait_for(lambda: holds(process.pid, board), process)
@@ -179,7 +184,7 @@ def test_a_killed_run_takes_its_board_with_it(sent: int) -> None:
         wait_for(lambda: not any(map(runs, others)))
 
 
-@pytest.mark.parametrize("after", [0.6, *slowly(0.05, 1.0)])
+@pytest.mark.parametrize("after", [0.6, *drawn(4)])
 @pytest.mark.parametrize("command", ["learn", "verify"])
 def test_a_host_killed_in_mid_stream_leaves_a_board_that_works(
     board: str, command: str, after: float
@@ -276,9 +281,11 @@ def busy(device: Device, port: serial.Serial, draw: random.Random) -> None:
     )
 
 
-@pytest.mark.parametrize("times", [25, pytest.param(150, marks=pytest.mark.slow)])
-def test_ctrl_c_to_the_firmware_always_gives_the_repl_back(times: int) -> None:
-    draw = random.Random(times)
+@pytest.mark.parametrize(
+    ("times", "seed"), [(25, 25), pytest.param(300, SEED, marks=pytest.mark.long)]
+)
+def test_ctrl_c_to_the_firmware_always_gives_the_repl_back(times: int, seed: int) -> None:
+    draw = random.Random(seed)
     config = Settings(sizes=(8, 6, 3)).integers()
     with open_board("unix") as board:
         deploy.deploy(board)

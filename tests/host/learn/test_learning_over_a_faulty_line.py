@@ -17,6 +17,7 @@ from madem.learn import session, train
 from madem.learners.device import Device
 from madem_emulator.twin.presets import PRESETS
 
+from ...conftest import SEED
 from ..boards.test_link_faults import Faults
 
 pytestmark = pytest.mark.needs("unix")
@@ -33,8 +34,8 @@ def without_ctrl_c(faults: Faults) -> Damage:
         ("digits", 1, 250),
         ("braille-words", 2, 250),
         ("motions", 6, 150),
-        *(pytest.param("digits", seed, 1500, marks=pytest.mark.slow) for seed in (3, 4)),
-        pytest.param("braille", 5, 900, marks=pytest.mark.slow),
+        pytest.param("digits", SEED, 1500, marks=pytest.mark.long),
+        pytest.param("braille", SEED, 900, marks=pytest.mark.long),
     ],
 )
 def test_the_weights_are_those_of_a_clean_line(name: str, seed: int, samples: int) -> None:
