@@ -105,8 +105,7 @@ def test_learn_digits_on_the_board(madem: Run, tmp_path: Path) -> None:
     assert set(found["baselines"]) == {"majority", "logistic_regression", "mlp"}
     assert 0.9 < found["baselines"]["mlp"] <= 1
     assert 3 * 2410 < found["heap_peak_bytes"] < 1_000_000
-    assert 1 < found["device_us_per_sample"] < 100_000
-    assert 0 < found["wall_s"] < 60
+    assert 0 < 1437e-6 * found["device_us_per_sample"] < found["wall_s"]
     assert found["data"]["test_fraction"] == 0.2
     assert "1,437 samples" in done.out
     assert f"{100 * found['metrics']['accuracy']:.1f}" in done.out
@@ -222,7 +221,7 @@ def test_bench_device_measures_beside_references(madem: Run) -> None:
     done = madem("bench", "device", "--json", "found.json")
     assert (done.code, done.error) == (0, "")
     found = json.loads(Path("found.json").read_text())
-    assert all(0 < us < 1e6 for us in found["us"].values())
+    assert all(us > 0 for us in found["us"].values())
     assert {"bare_loop", "forward_read", "train_sample", "python_backprop"} <= set(found["us"])
     assert found["forward_read_vs_bare_loop"] == pytest.approx(
         found["ns_per_mac"]["forward_read"] / found["ns_per_mac"]["bare_loop"]

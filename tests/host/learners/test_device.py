@@ -2,6 +2,7 @@
 
 import dataclasses
 import struct
+import time
 import zlib
 from collections.abc import Iterator
 
@@ -168,11 +169,13 @@ def test_memory_that_fills_many_frames(device: Device) -> None:
 
 
 def test_stats_count_steps_and_time(device: Device) -> None:
+    device.stats()
+    began = time.monotonic()
     config, _ = trained(device, 10)
     device.learn(RATE, *samples(config, 200))
     busy = device.stats()
     assert busy.steps == 210
-    assert 0 < busy.busy_us < 5_000_000
+    assert 0 < busy.busy_us < 1e6 * (time.monotonic() - began)
     assert device.stats().busy_us == 0, "since the last question"
     collected = device.stats(collect=True)
     assert 3 * 59 < collected.heap_alloc <= busy.heap_alloc
