@@ -260,7 +260,7 @@ def _show(terminal: Terminal, stream: DriftStream, result: Result) -> None:
     last = checks[-1]
     assert last.frozen is not None
     terminal.say(
-        report.fly_table(
+        report.online_table(
             {
                 "before the change": (result.running[stream.change_at - 1], before.accuracy),
                 "at the end": (result.running[-1], last.accuracy),

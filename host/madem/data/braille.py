@@ -58,12 +58,6 @@ def decode(dots: ArrayLike) -> str:
     return "".join(_LETTER_OF.get(tuple(map(int, cell)), UNREADABLE) for cell in cells)
 
 
-def glyphs(dots: ArrayLike) -> str:
-    """The ten Unicode Braille characters of 60 dots (non-zero = raised)."""
-    cells = np.asarray(dots).reshape(CELLS, DOTS_PER_CELL) != 0
-    return "".join(chr(0x2800 + int(cell @ (1 << np.arange(DOTS_PER_CELL)))) for cell in cells)
-
-
 def read_words(path: Path) -> tuple[str, ...]:
     """The words of a file, one a line; blank lines are skipped.
 

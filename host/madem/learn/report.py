@@ -1,20 +1,16 @@
 """Results as tables for the terminal. Functions return rich renderables and print nothing."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from rich import box
 from rich.table import Table
-from rich.text import Text
 
-from madem.data import braille
 from madem.learn.baselines import LABELS
 
 DEVICE_STYLE = "bold cyan"
-WRONG_STYLE = "bold red"
 
 
 def wilson(fraction: float, samples: int) -> tuple[float, float]:
@@ -121,10 +117,10 @@ def accuracy_table(
     return table
 
 
-def fly_table(
+def online_table(
     rows: Mapping[str, tuple[float | None, float]], *, title: str = "Accuracy along the stream (%)"
 ) -> Table:
-    """Accuracies of a network that learns on the fly.
+    """Accuracies of a network that learns an endless stream.
 
     Args:
         rows: for each moment the running accuracy, if there is one, and that on held-out windows.
@@ -136,37 +132,6 @@ def fly_table(
     table.add_column("never learned", justify="right")
     for label, (running, held_out) in rows.items():
         table.add_row(label, "-" if running is None else _percent(running), _percent(held_out))
-    return table
-
-
-def braille_table(
-    words: Sequence[str],
-    shown: NDArray[np.uint8],
-    recalled: NDArray[np.uint8],
-    *,
-    title: str = "What the device saw and what it made of it",
-) -> Table:
-    """Samples in Braille characters, wrong cells and letters marked.
-
-    Args:
-        words: the true word of each sample.
-        shown, recalled: dots of the distorted input and of the answer, (samples, 60), 0 = flat.
-        title: above the table.
-    """
-    table = _table(title)
-    for heading in ("word", "seen", "recalled", "reads as"):
-        table.add_column(heading, no_wrap=True)
-    table.add_column("wrong dots", justify="right")
-    for word, seen, answer in zip(words, shown, recalled, strict=True):
-        truth = braille.encode(word)
-        wrong = int(np.count_nonzero((answer != 0) != (truth != 0)))
-        table.add_row(
-            word,
-            _marked(braille.glyphs(seen), braille.glyphs(truth)),
-            _marked(braille.glyphs(answer), braille.glyphs(truth)),
-            _marked(braille.decode(answer), word.ljust(braille.CELLS)),
-            Text(str(wrong), WRONG_STYLE) if wrong else Text("none", "green"),
-        )
     return table
 
 
@@ -182,11 +147,3 @@ def _bar(fraction: float, width: int = 24) -> str:
     """A bar of eighths of a character, so that small differences show."""
     eighths = round(fraction * width * 8)
     return "█" * (eighths // 8) + " ▏▎▍▌▋▊▉"[eighths % 8].strip()
-
-
-def _marked(text: str, truth: str) -> Text:
-    """The text, the characters that differ from the truth in the colour of a mistake."""
-    marked = Text()
-    for character, right in zip(text, truth, strict=True):
-        marked.append(character, None if character == right else WRONG_STYLE)
-    return marked

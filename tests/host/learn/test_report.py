@@ -2,16 +2,13 @@
 
 from io import StringIO
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
-from madem.data import braille
-from madem.learn.report import WRONG_STYLE, accuracy_table, braille_table, recall_table, wilson
+from madem.learn.report import accuracy_table, recall_table, wilson
 
 
 def lines(table: Table) -> list[str]:
@@ -79,30 +76,3 @@ def test_accuracy_table_is_sorted_and_draws_to_scale() -> None:
     assert [len(bar) for bar in bars] == [24, 23, 23, 3]  # rounded up to begun characters
     assert bars[1] == bars[2]
     assert bars[0] != bars[1]
-
-
-def test_braille_table_marks_exactly_what_is_wrong() -> None:
-    truth = braille.encode("ab")
-    seen = truth.copy()
-    seen[[0, 7]] ^= 1  # a's only dot, b's second
-    answer = truth.copy()
-    answer[7] ^= 1  # b loses dot 2 and reads as a
-
-    table = braille_table(["ab", "ab"], np.array([seen, seen]), np.array([answer, truth]))
-
-    text = lines(table)
-    first = next(line.split() for line in text if " ab " in line)
-    assert first[1].startswith("⠀⠁")
-    assert first[2].startswith("⠁⠁")
-    assert first[-2:] == ["aa", "1"]
-    assert [line.split()[-1] for line in text if " ab " in line] == ["1", "none"]
-
-    def marked(column: int, at: int) -> list[int]:
-        cell = list(table.columns[column].cells)[at]
-        assert isinstance(cell, Text)
-        return [span.start for span in cell.spans if span.style == WRONG_STYLE]
-
-    assert marked(1, 0) == [0, 1]
-    assert marked(2, 0) == [1]
-    assert marked(3, 0) == [1]
-    assert marked(2, 1) == []
