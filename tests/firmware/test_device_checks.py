@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from madem_emulator.boards.unix import find_micropython
+from madem_emulator.boards.unix_interpreter import find_micropython
 
 _ROOT = Path(__file__).parents[2]
 _DEVICE = Path(__file__).parent / "device"

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from madem_emulator.boards.prepared import find_unix32
-from madem_emulator.boards.unix import find_micropython
+from madem_emulator.boards.unix_interpreter import find_micropython
 from madem_emulator.twin.features import TwinFeatures
 from madem_emulator.twin.pipeline import Pipeline
 

@@ -16,7 +16,7 @@ import pytest
 
 from madem.boards.link import Decoder, Frame, Link, encode_frame
 from madem.boards.link_protocol import NAK, REFUSAL, REPLY, Kind
-from madem_emulator.boards.unix import find_micropython
+from madem_emulator.boards.unix_interpreter import find_micropython
 
 from ..conftest import SEED
 

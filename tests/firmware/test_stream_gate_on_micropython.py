@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from madem.learners.device import pack_config
 from madem_emulator.boards.prepared import find_unix32
-from madem_emulator.boards.unix import find_micropython
+from madem_emulator.boards.unix_interpreter import find_micropython
 from madem_emulator.twin.config import Settings
 from madem_emulator.twin.gated import Care, TwinKeeper
 from madem_emulator.twin.twin import Twin

@@ -18,7 +18,8 @@ import pytest
 
 from madem.boards.open import Board
 from madem.boards.repl import open_port
-from madem_emulator.boards.unix import UnixBoard, find_micropython
+from madem_emulator.boards.unix import UnixBoard
+from madem_emulator.boards.unix_interpreter import find_micropython
 from madem_emulator.wiring.bus import Bus
 
 _ROOT = Path(__file__).parents[2]

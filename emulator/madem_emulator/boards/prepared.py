@@ -8,13 +8,17 @@ from madem_emulator.boards.process import EmulatedBoardError
 
 
 def prepare_folder() -> Path:
-    """What boards are prepared with: beside the package in a checkout, inside it in a wheel."""
+    """The folder `prepare`: beside the package in a checkout, inside it in a wheel."""
     package = Path(__file__).resolve().parents[1]
     return next(p / "prepare" for p in (package.parent, package) if (p / "prepare").is_dir())
 
 
 def prepare_command(board: str) -> str:
-    """The command that prepares the board `qemu`, `unix32` or `rp2040`."""
+    """The command that prepares a board.
+
+    Args:
+        board: `qemu`, `unix32` or `rp2040`.
+    """
     script = prepare_folder() / "build_micropython.sh"
     with contextlib.suppress(ValueError):
         script = script.relative_to(Path.cwd())
@@ -22,7 +26,11 @@ def prepare_command(board: str) -> str:
 
 
 def prepared(board: str, name: str) -> Path:
-    """The file `name` of a prepared board, under MADEM_CACHE or ~/.cache/madem.
+    """Find a file of a prepared board, under MADEM_CACHE or ~/.cache/madem.
+
+    Args:
+        board: `qemu`, `unix32` or `rp2040`.
+        name: of the file.
 
     Raises:
         EmulatedBoardError: it is missing; says how to get it.

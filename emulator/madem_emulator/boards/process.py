@@ -1,4 +1,4 @@
-"""What every emulated board process shares: its life ends with whoever started it."""
+"""Processes of emulated boards: ports, wiring, and a life that ends with whoever started it."""
 
 import argparse
 import contextlib
@@ -25,17 +25,32 @@ class EmulatedBoardError(Exception):
 
 
 class EmulatedBoard(Protocol):
-    """An emulated board that has started."""
+    """An emulated board that has started.
+
+    Attributes:
+        port: path of its serial port.
+    """
 
     port: str
 
     def run(self, watched: list[int]) -> None:
-        """Serve the port until one of the descriptors becomes readable."""
+        """Serve the port until one of the descriptors becomes readable.
+
+        Args:
+            watched: descriptors.
+        """
         ...
 
 
 def parse_size(text: str, least: int, most: int) -> int:
-    """A heap size such as `65536`, `64K` or `2M`, in bytes.
+    """Read a heap size.
+
+    Args:
+        text: such as `65536`, `64K` or `2M`.
+        least, most: bytes that are allowed.
+
+    Returns:
+        Bytes.
 
     Raises:
         EmulatedBoardError: it is no size, or not in `least` to `most` bytes.
@@ -54,7 +69,11 @@ def _name(size: int) -> str:
 
 
 def add_wiring_options(parser: argparse.ArgumentParser) -> None:
-    """What says which chips a board has: `wired_bus` makes them."""
+    """Add the options for chips that are wired to a board.
+
+    Args:
+        parser: of a board's command line; `wired_bus` takes what it parses.
+    """
     parser.add_argument(
         "--wiring", help="chips that are wired to it: DESIGN+PRESET+SEED (default: none)"
     )
@@ -65,7 +84,13 @@ def add_wiring_options(parser: argparse.ArgumentParser) -> None:
 
 
 def wired_bus(options: argparse.Namespace) -> "Bus | None":
-    """The chips that the options ask for; None: none.
+    """Make the chips that the options ask for.
+
+    Args:
+        options: from a parser with `add_wiring_options`.
+
+    Returns:
+        The bus that they are on; None when no chips are asked for.
 
     Raises:
         EmulatedBoardError: there is no such wiring or sensor.
@@ -88,9 +113,11 @@ def wired_bus(options: argparse.Namespace) -> "Bus | None":
 
 
 def open_port() -> tuple[int, int]:
-    """A pty as (master, slave) that passes every byte on as it is.
+    """Open a pty that passes every byte on as it is.
 
-    Keep the slave open: the port then outlives its clients.
+    Returns:
+        Descriptors of its master and its slave. Keep the slave open: the port then outlives its
+        clients.
     """
     master, slave = os.openpty()
     # No echo, no line editing, no signals, no newline translation.
@@ -101,7 +128,11 @@ def open_port() -> tuple[int, int]:
 
 
 def killed_with_parent() -> Callable[[], None]:
-    """For `Popen(preexec_fn=...)`: the child is killed when this process ends, however it ends."""
+    """Make a child process die with this one, however this one ends.
+
+    Returns:
+        A function for `Popen(preexec_fn=...)`.
+    """
     parent = os.getpid()
 
     def in_child() -> None:
@@ -113,11 +144,14 @@ def killed_with_parent() -> Callable[[], None]:
 
 
 def lifelines() -> list[int]:
-    """Descriptors that become readable when whoever started the board is gone.
+    """Find how to notice that whoever started the board is gone.
 
     A pipe as stdin ends with its writer; the parent's pidfd covers a writer
     that was inherited by some third process. A terminal or a file as stdin
     tells nothing.
+
+    Returns:
+        Descriptors that become readable then.
     """
     watched = []
     with contextlib.suppress(OSError):
@@ -142,10 +176,10 @@ def exit_on_signals() -> None:
 
 
 def serve(started: Callable[[], AbstractContextManager[EmulatedBoard]]) -> int:
-    """Print the port of a board and run it until whoever started it is gone.
+    """Print the port of a board and run the board until whoever started it is gone.
 
     Args:
-        started: starts the board; it ends with the context.
+        started: starts the board, which ends with the context.
 
     Returns:
         The process's exit code: 2 when the board can't start or fails (the reason goes to stderr).

@@ -66,7 +66,7 @@ def find_image() -> Path:
 
 
 class QemuBoard:
-    """One emulated board: a pty whose other end is the UART of a machine in QEMU.
+    """An emulated board: a pty whose other end is the UART of a machine in QEMU.
 
     Attributes:
         port: path of the serial port.
@@ -127,6 +127,9 @@ class QemuBoard:
     def run(self, watched: list[int]) -> None:
         """Wait until one of the watched descriptors becomes readable.
 
+        Args:
+            watched: descriptors.
+
         Raises:
             EmulatedBoardError: QEMU ended.
         """
@@ -161,7 +164,14 @@ class QemuBoard:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Serve one board; returns 2 when it can't start or fails (the reason goes to stderr)."""
+    """Serve one board until whoever started it is gone.
+
+    Args:
+        arguments: of the command line; None: the process's own.
+
+    Returns:
+        The process's exit code: 2 when the board can't start or fails (the reason goes to stderr).
+    """
     parser = argparse.ArgumentParser(
         prog="python -m madem_emulator.boards.qemu",
         description="MicroPython on an emulated Cortex-M3; prints the path of its serial port",

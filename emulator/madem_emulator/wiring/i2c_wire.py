@@ -9,16 +9,18 @@ from madem_emulator.wiring.bus import OK, STUCK, Bus
 
 
 class I2cWire:
-    """One I2C bus of a board.
+    """An I2C bus of a board, byte by byte.
 
     A data byte is acknowledged when its chip acknowledged its address; the chip gets all of them
     together, at the stop or the repeated start.
     """
 
     def __init__(self, bus: Bus, unit: int) -> None:
-        """Args:
-        bus: what is wired to the board.
-        unit: number of the I2C bus.
+        """Begin idle.
+
+        Args:
+            bus: all that is wired to the board.
+            unit: number of the I2C bus.
         """
         self._bus = bus
         self._unit = unit
@@ -28,11 +30,19 @@ class I2cWire:
 
     @property
     def stuck(self) -> bool:
-        """Something holds the wires low: nothing on it ever ends."""
+        """Whether something holds the wires low, so that nothing on them ever ends."""
         return self._bus.i2c_finds(self._unit, 0) == STUCK
 
     def start(self, address: int, reading: bool) -> bool:
-        """A start or repeated start and the 7-bit address; whether that is acknowledged."""
+        """Send a start or repeated start, and an address.
+
+        Args:
+            address: 7 bits.
+            reading: the bytes that follow come from the chip.
+
+        Returns:
+            Whether a chip acknowledges it.
+        """
         self.stop()
         if self._bus.i2c_finds(self._unit, address) != OK:
             return False
@@ -42,14 +52,21 @@ class I2cWire:
         return True
 
     def write(self, byte: int) -> bool:
-        """A data byte; whether it is acknowledged."""
+        """Send a data byte.
+
+        Args:
+            byte: 0 to 255.
+
+        Returns:
+            Whether it is acknowledged.
+        """
         if self._address is None or self._written is None:
             return False
         self._written.append(byte)
         return True
 
     def read(self) -> int:
-        """The next byte of the chip that is read; 0xFF when there is none."""
+        """Take the next byte of the chip that is read; 0xFF when there is none."""
         if self._address is None:
             return 0xFF
         _, said = self._bus.i2c_take(self._unit, self._address, 1, self._first)
@@ -57,18 +74,24 @@ class I2cWire:
         return said[0] if said else 0xFF
 
     def stop(self) -> None:
-        """A stop, or what a repeated start ends."""
+        """Send a stop, or end what a repeated start ends."""
         if self._address is not None and self._written is not None:
             self._bus.i2c_give(self._unit, self._address, bytes(self._written))
         self._address = None
 
 
 class I2cBits:
-    """The same bus seen by its two wires, for a program that moves them itself."""
+    """An I2C bus seen by its two wires, for a program that moves them itself.
+
+    Attributes:
+        low: a chip holds SDA low.
+    """
 
     def __init__(self, wire: I2cWire) -> None:
-        """Args:
-        wire: gets the bytes.
+        """Begin with both wires high.
+
+        Args:
+            wire: gets the bytes.
         """
         self._wire = wire
         self._scl = self._sda = True
@@ -79,10 +102,13 @@ class I2cBits:
         self._sent = 0
         self._reading = False
         self.low = False
-        """A chip holds SDA low."""
 
     def move(self, scl: bool, sda: bool) -> None:
-        """The levels that the board lets the wires have: low, or let go."""
+        """Change what the board does with the wires.
+
+        Args:
+            scl, sda: let the wire go, else hold it low.
+        """
         before = self._scl, self._sda
         self._scl, self._sda = scl, sda
         if before[0] and scl and before[1] != sda:
@@ -93,7 +119,7 @@ class I2cBits:
             self._fall()
 
     def _condition(self, start: bool) -> None:
-        """SDA moved while SCL was high."""
+        """Hear a start or a stop: SDA moved while SCL was high."""
         if not start:
             self._wire.stop()
         self._running, self._addressing = start, True
@@ -101,7 +127,7 @@ class I2cBits:
         self._reading = self.low = False
 
     def _rise(self, sda: bool) -> None:
-        """A bit is taken over."""
+        """Take a bit over."""
         if self._count < 8:
             self._byte = self._byte << 1 | (sda and not self.low)
         elif self._reading and not self._addressing and sda:
@@ -109,7 +135,7 @@ class I2cBits:
         self._count += 1
 
     def _fall(self) -> None:
-        """Whoever sends puts the next bit onto SDA."""
+        """Let whoever sends put the next bit onto SDA."""
         if self._count == 8:
             self._answer()
             return
@@ -124,7 +150,7 @@ class I2cBits:
             self.low = not self._sent >> 7 - self._count & 1
 
     def _answer(self) -> None:
-        """The eight bits of a byte are there: acknowledge it, or leave that to the board."""
+        """Acknowledge a byte whose eight bits are there, or leave that to the board."""
         if self._addressing:
             self._reading = bool(self._byte & 1)
             self.low = self._wire.start(self._byte >> 1, self._reading)

@@ -192,12 +192,14 @@ class _I2c(RPI2C):
 
 
 class Rp2040Wires:
-    """Connects a chip, before it runs, to what is wired to it."""
+    """The connection of a chip, before it runs, with a bus."""
 
     def __init__(self, chip: RP2040, bus: Bus) -> None:
-        """Args:
-        chip: rp2040py's.
-        bus: its time is the chip's from now on.
+        """Put the chip's SPI, I2C, ADC and pins on a bus.
+
+        Args:
+            chip: rp2040py's.
+            bus: all that is wired to the board; its time is the chip's from now on.
         """
         self._chip = chip
         self._bus = bus

@@ -3,7 +3,7 @@
 Calls and errors are those of MicroPython's own classes. Everything is carried out in order. What
 has no answer (pins, SPI writes) is not waited for: nothing on a bus tells when it has happened, so
 it goes out together with the next operation that has one. Clocks pass time there, pauses between
-such operations don't. madem_emulator/bus.py has the other end and the format.
+such operations don't. madem_emulator/wiring/unix_pipes.py has the other end and the format.
 """
 
 import os

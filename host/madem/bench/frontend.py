@@ -102,7 +102,8 @@ def _bench(design: str) -> Iterator[tuple[designs.ArrayBoard, Device]]:
     if reason := why_no_emulated_board("unix"):
         raise BoardError(reason)
     assert sys.platform == "linux"
-    from madem_emulator.boards.unix import UnixBoard, find_micropython
+    from madem_emulator.boards.unix import UnixBoard
+    from madem_emulator.boards.unix_interpreter import find_micropython
 
     chips = designs.DESIGNS[design](presets.TAOX_HFOX_WU2018)
     lifeline, end = os.pipe()

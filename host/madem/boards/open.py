@@ -181,7 +181,7 @@ def why_no_emulated_board(spec: str = "unix", file: str | None = None) -> str | 
     from madem_emulator.boards.process import EmulatedBoardError
     from madem_emulator.boards.qemu import find_image
     from madem_emulator.boards.rp2040 import find_uf2
-    from madem_emulator.boards.unix import find_micropython
+    from madem_emulator.boards.unix_interpreter import find_micropython
 
     try:
         if spec == "qemu":

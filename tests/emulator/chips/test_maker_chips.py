@@ -9,6 +9,7 @@ from madem_emulator.chips.hc595 import Hc595
 from madem_emulator.chips.mcp3208 import Mcp3208
 from madem_emulator.chips.mcp4728 import EEPROM_WRITE, Channel, Mcp4728
 from madem_emulator.wiring.bus import Bus
+from madem_emulator.wiring.unix_pipes import connect
 
 
 class Clock:
@@ -208,7 +209,7 @@ def test_what_a_board_sends_may_come_in_any_pieces() -> None:
     ask = [bytes((5, 0, 3, 0, 6, channel << 6, 0)) for channel in range(4)]
     messages = b"".join(low + each + high for each in ask)
     for size in (1, 3, 6, len(messages)):
-        reads, writes = bus.connect()
+        reads, writes = connect(bus)
         for at in range(0, len(messages), size):
             os.write(writes, messages[at : at + size])
         os.close(writes)

@@ -33,7 +33,8 @@ def running(name: str, bus: Bus, flash: Path) -> Iterator[serial.Serial]:
     """A board in a thread of this process, which holds its chips."""
     from madem_emulator.boards.prepared import find_unix32
     from madem_emulator.boards.rp2040 import Rp2040Board, find_uf2
-    from madem_emulator.boards.unix import UnixBoard, find_micropython
+    from madem_emulator.boards.unix import UnixBoard
+    from madem_emulator.boards.unix_interpreter import find_micropython
 
     if name == "rp2040":
         board = Rp2040Board(find_uf2(), bus)

@@ -95,7 +95,8 @@ class Bench(NamedTuple):
 @pytest.fixture(scope="module")
 def bench(walk: Path, tmp_path_factory: pytest.TempPathFactory) -> Bench:
     """A board whose sensor this process holds, with firmware."""
-    from madem_emulator.boards.unix import UnixBoard, find_micropython
+    from madem_emulator.boards.unix import UnixBoard
+    from madem_emulator.boards.unix_interpreter import find_micropython
 
     bus = Bus()
     sensor_signals.wire(f"mpu6050+{walk}", bus)
