@@ -1,4 +1,4 @@
-"""Cycles that a Cortex-M3 takes for what QEMU's log says it has run.
+"""Cycles that a Cortex-M3 takes for the instructions in a log of QEMU.
 
 The table is Table 3-1 and section 3.3.2 of Arm's Cortex-M3 Processor Technical Reference Manual
 (r2p1, document 100165): memory without wait states. Two things the table leaves open, and a
@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 
 class Timing(NamedTuple):
-    """How fast a Cortex-M3 is where its table gives a range."""
+    """A Cortex-M3's speed where its table gives a range."""
 
     refill: int
     """Cycles to refill the pipeline after a jump (P of the table): 1 to 3."""
@@ -38,7 +38,7 @@ class Instruction(NamedTuple):
 
 
 class Count(NamedTuple):
-    """What a log comes to."""
+    """Instructions that ran, and the cycles that they took."""
 
     instructions: int
     cycles: int
@@ -56,7 +56,14 @@ _FIXED_OFFSET = re.compile(r"\[\w+(, #-?\w+)?\]$")
 
 
 def parse(line: str) -> Instruction | None:
-    """An instruction of QEMU's `-d in_asm`; None for any other line."""
+    """Read an instruction of QEMU's `-d in_asm`.
+
+    Args:
+        line: of the log.
+
+    Returns:
+        The instruction; None for any other line.
+    """
     found = _LINE.match(line)
     if found is None:
         return None
@@ -67,7 +74,7 @@ def parse(line: str) -> Instruction | None:
 
 
 def count(log: Iterable[str], timing: Timing) -> Count:
-    """Instructions and cycles of a log of QEMU's `-d in_asm,exec,nochain`.
+    """Count instructions and cycles of a log of QEMU's `-d in_asm,exec,nochain`.
 
     Args:
         log: its lines; a block of instructions is listed where it is translated, before it runs.

@@ -14,9 +14,9 @@ from rich.table import Table
 
 from madem.bench import cycles as cycle_count
 from madem.bench import device
-from madem_emulator.energy import model as energy
+from madem_emulator import energy
+from madem_emulator.energy import Array, Cells, Cost, Microcontroller, Workload
 from madem_emulator.energy.cortex_m3 import TYPICAL
-from madem_emulator.energy.model import Array, Cells, Cost, Microcontroller, Workload
 
 SIZES = (64, 128, 256, 512, 1024, 2048, 4096)
 LARGE_BATCH = 1024
@@ -25,7 +25,7 @@ CLAIM = 1e4
 
 
 class Model(Protocol):
-    """Anything that `madem_emulator.energy.model` can price a training sample on."""
+    """Anything that `madem_emulator.energy` can price a training sample on."""
 
     def cost(self, work: Workload) -> Cost: ...
 

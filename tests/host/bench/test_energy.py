@@ -15,9 +15,8 @@ from madem.data.registry import load_task
 from madem.learn import train
 from madem.learners.device import TwinLearner
 from madem.pictures import energy as energy_pictures
-from madem_emulator.energy import model as energy
-from madem_emulator.energy.cortex_m3 import FASTEST, SLOWEST, TYPICAL
-from madem_emulator.energy.model import (
+from madem_emulator import energy
+from madem_emulator.energy import (
     Amplifiers,
     Array,
     Coincidence,
@@ -25,6 +24,7 @@ from madem_emulator.energy.model import (
     Workload,
     constants,
 )
+from madem_emulator.energy.cortex_m3 import FASTEST, SLOWEST, TYPICAL
 from madem_emulator.twin.array import FULL, Weights
 
 

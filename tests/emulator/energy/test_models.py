@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from madem_emulator import Crossbar, presets
-from madem_emulator.energy.model import (
+from madem_emulator.energy import (
     A100,
     Accumulators,
     Amplifiers,
@@ -23,8 +23,8 @@ from madem_emulator.energy.model import (
     Converters,
     Cost,
     Epyc,
+    LayerReads,
     Microcontroller,
-    Read,
     Workload,
     constants,
     with_constant,
@@ -147,7 +147,7 @@ def test_devices_take_what_the_physical_array_counts() -> None:
     array = Crossbar(20, 30, device, read_time=cells.read_time)
     array.conductances = np.full((20, 30), cells.conductance)
     array.read(np.full(20, cells.read_voltage))
-    read = cells.device_energy(Read(driven=20, sensed=15, times=1))  # of pairs: 30 columns
+    read = cells.device_energy(LayerReads(driven=20, sensed=15, times=1))  # of pairs: 30 columns
     assert array.counters.read_energy == pytest.approx(read)
     array.pulse(1)
     assert array.counters.write_energy == pytest.approx(600 * cells.pulse_energy)
