@@ -1,4 +1,4 @@
-"""Chips at register level, as their data sheets describe them. Each is one module.
+"""Chips at register level, as their data sheets describe them: one module each.
 
-Every model has `misuse`: what the firmware did that the data sheet does not allow, in words.
+Every model has `misuse`: in words, what the firmware did that the data sheet does not allow.
 """

@@ -10,23 +10,24 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-SWITCHES = 8
 MAX_CLOCK = 50e6
 """Hz."""
 
 
 class Adg1414:
-    """A chain of them with SYNC and SCLK in common.
+    """A chain of ADG1414 with SYNC and SCLK in common; see `SpiChip`.
 
     Attributes:
-        misuse: what was done against the data sheet.
+        closed: the switches that are closed, bit 0 = S1 of the last chip of the chain.
+        misuse: in words, what was done against the data sheet.
     """
 
     def __init__(self, chips: int, changed: Callable[[int], None] = lambda _: None) -> None:
-        """Args:
-        chips: length of the chain.
-        changed: called with the switches at each rising SYNC; bit 0 = S1 of the last chip of the
-            chain, a 1 is closed.
+        """Power up, all switches open.
+
+        Args:
+            chips: length of the chain.
+            changed: called with `closed` at each rising SYNC.
         """
         self._bytes = chips
         self._shift = bytes(chips)
@@ -46,13 +47,13 @@ class Adg1414:
         self._changed(self.closed)
 
     def reset(self) -> None:
-        """Pin RESET/VL fell."""
+        """Hear that pin RESET/VL fell."""
         self._shift = bytes(self._bytes)
         self.closed = 0
         self._changed(0)
 
     def transfer(self, data: bytes, clock: float) -> bytes:
-        """See `SpiChip`: what was shifted in before comes out of the end."""
+        """See `SpiChip`: bits that were shifted in before come out of the end."""
         if clock > MAX_CLOCK:
             self.misuse.append(f"clock of {clock:g} Hz, above {MAX_CLOCK:g}")
         self._clocked += len(data)

@@ -24,13 +24,13 @@ REFERENCE = 2.5
 
 
 class Ads8568:
-    """Chips in a daisy chain, with CONVST, FS and SCLK in common; one chip is a chain of one.
+    """A daisy chain of ADS8568 with CONVST, FS and SCLK in common; see `SpiChip`.
 
     Data come from the chip whose SDO_A is the bus's first, then from the one at its DCIN_A.
 
     Attributes:
-        misuse: what was done against the data sheet.
-        conversions: of the whole chain, made so far.
+        misuse: in words, what was done against the data sheet.
+        conversions: how many the whole chain has made.
     """
 
     def __init__(
@@ -40,11 +40,13 @@ class Ads8568:
         now: Callable[[], float],
         wide: bool = False,
     ) -> None:
-        """Args:
-        chips: length of the chain.
-        volts: what all inputs are at when they are sampled, (8 · chips,).
-        now: the time in seconds.
-        wide: pin RANGE: ±4 V_REF instead of ±2 V_REF.
+        """Power up.
+
+        Args:
+            chips: length of the chain, 1 or more.
+            volts: gives the voltages of all inputs when they are sampled, (8 · chips,).
+            now: gives the time in seconds.
+            wide: pin RANGE: ±4 V_REF instead of ±2 V_REF.
         """
         self._volts = volts
         self._now = now
@@ -58,11 +60,15 @@ class Ads8568:
 
     @property
     def busy(self) -> bool:
-        """Pin BUSY: a conversion is going on."""
+        """Whether a conversion is going on: pin BUSY."""
         return self._now() < self._done
 
     def convert(self, level: bool) -> None:
-        """Pin CONVST changed: a rising edge holds all inputs and starts."""
+        """Hear that pin CONVST changed: a rising edge holds all inputs and starts.
+
+        Args:
+            level: of the pin.
+        """
         if not level:
             return
         if self.busy:
@@ -81,7 +87,7 @@ class Ads8568:
             self._latched = self._silence
 
     def transfer(self, data: bytes, clock: float) -> bytes:
-        """See `SpiChip`. After the last chip come zeros: its DCIN_A is tied low."""
+        """See `SpiChip`; after the last chip come zeros: its DCIN_A is tied low."""
         if clock > MAX_CLOCK:
             self.misuse.append(f"clock of {clock:g} Hz, above {MAX_CLOCK:g}")
         at = self._position

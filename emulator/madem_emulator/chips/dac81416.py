@@ -58,16 +58,18 @@ _READ_ONLY = (DEVICEID, STATUS)
 
 
 class Dac81416:
-    """The chip, in SPI mode 1, with its internal 2.5 V reference.
+    """A DAC81416 in SPI mode 1, with its internal 2.5 V reference; see `SpiChip`.
 
     Attributes:
         registers: those that can be read, by their address.
-        misuse: what was done against the data sheet.
+        misuse: in words, what was done against the data sheet.
     """
 
     def __init__(self, changed: Callable[[], None] = lambda: None) -> None:
-        """Args:
-        changed: called when an output may have changed.
+        """Power up.
+
+        Args:
+            changed: called when an output may have changed.
         """
         self._changed = changed
         self._frame = bytearray()

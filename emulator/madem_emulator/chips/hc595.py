@@ -12,17 +12,19 @@ from collections.abc import Callable
 
 
 class Hc595:
-    """A chain of them: shift clock and data are the bus's, the latch clock is a pin.
+    """A chain of 74HC595; see `SpiChip`. Shift clock and data are the bus's, the rest are pins.
 
     Attributes:
         misuse: empty: every input is legal.
     """
 
     def __init__(self, chips: int, changed: Callable[[int | None], None]) -> None:
-        """Args:
-        chips: how many, the serial output of one on the input of the next.
-        changed: called with the outputs when they change, bit 0 = QA of the first; None: high
-            impedance.
+        """Power up, outputs off.
+
+        Args:
+            chips: how many, the serial output of one on the input of the next.
+            changed: called with the outputs when they change, bit 0 = QA of the first; None: high
+                impedance.
         """
         self._mask = (1 << 8 * chips) - 1
         self._shift = self._latched = 0
@@ -39,18 +41,26 @@ class Hc595:
         """See `SpiChip`: it has no chip select."""
 
     def transfer(self, data: bytes, clock: float) -> bytes:
-        """See `SpiChip`: every clock shifts; what comes out of the end of the chain."""
+        """See `SpiChip`: every clock shifts, and bits fall out of the end of the chain."""
         whole = self._shift << 8 * len(data) | int.from_bytes(data)
         self._shift = whole & self._mask
         return (whole >> self._mask.bit_length()).to_bytes(len(data))
 
     def latch(self, level: bool) -> None:
-        """The latch clock changed."""
+        """Hear that the latch clock changed.
+
+        Args:
+            level: of the pin.
+        """
         if level:
             self._latched = self._shift
             self._changed(self.outputs)
 
     def enable(self, level: bool) -> None:
-        """OE changed; it is active low."""
+        """Hear that OE changed, which is active low.
+
+        Args:
+            level: of the pin.
+        """
         self._enabled = not level
         self._changed(self.outputs)

@@ -8,15 +8,14 @@ other FIFO modes than bypass, FIFO and continuous, decimation and I2C.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 
-from madem_emulator.chips.mpu6050 import Motion
+from madem_emulator.chips.sampling import Motion, Sampling
 
 FIFO_CTRL3, FIFO_CTRL5, WHO_AM_I = 0x08, 0x0A, 0x0F
 CTRL1_XL, CTRL2_G, CTRL3_C, STATUS_REG = 0x10, 0x11, 0x12, 0x1E
 OUTX_L_G, OUTZ_H_XL = 0x22, 0x2D
-FIFO_STATUS1, FIFO_STATUS2, FIFO_STATUS3, FIFO_STATUS4 = 0x3A, 0x3B, 0x3C, 0x3D
+FIFO_STATUS1, FIFO_STATUS2, FIFO_STATUS3 = 0x3A, 0x3B, 0x3C
 FIFO_DATA_OUT_L, FIFO_DATA_OUT_H = 0x3E, 0x3F
 
 FIFO_WORDS = 4096
@@ -34,18 +33,20 @@ _READ_ONLY = {WHO_AM_I, STATUS_REG, *range(OUTX_L_G, OUTZ_H_XL + 1), *range(0x3A
 
 
 class Lsm6ds3:
-    """The chip, in SPI mode 0 or 3. See `SpiChip`.
+    """An LSM6DS3 in SPI mode 0 or 3; see `SpiChip`.
 
     Attributes:
-        misuse: what was done against the data sheet.
+        misuse: in words, what was done against the data sheet.
     """
 
     def __init__(self, now: Callable[[], float], motion: Motion) -> None:
-        """Args:
-        now: the time in seconds.
-        motion: what moves it.
+        """Power up.
+
+        Args:
+            now: gives the time in seconds.
+            motion: gives what the chip feels.
         """
-        self._now = now
+        self._sampling = Sampling(now)
         self._motion = motion
         self.misuse: list[str] = []
         self._pointer: int | None = None  # no address yet
@@ -80,7 +81,7 @@ class Lsm6ds3:
 
     @property
     def rate_hz(self) -> float:
-        """At which samples go into the FIFO; 0: they don't."""
+        """Samples a second that go into the FIFO; 0: they don't."""
         held = self._registers
         odr = held[FIFO_CTRL5] >> 3 & 15
         slowest = min(held[CTRL1_XL] >> 4, held[CTRL2_G] >> 4)
@@ -95,11 +96,7 @@ class Lsm6ds3:
         self._words: list[int] = []
         self._high = 0  # byte of the word whose low one was read
         self._pattern = 0
-        self._begin()
-
-    def _begin(self) -> None:
-        self._since = self._now()
-        self._taken = 0
+        self._sampling.begin()
 
     def _set(self, register: int, value: int) -> None:
         held = self._registers
@@ -120,7 +117,7 @@ class Lsm6ds3:
             odr = held[FIFO_CTRL5] >> 3 & 15
             if held[FIFO_CTRL5] & 7 and odr > min(held[CTRL1_XL] >> 4, held[CTRL2_G] >> 4):
                 self.misuse.append("the FIFO's rate is above that of a sensor")
-            self._begin()
+            self._sampling.begin()
 
     def _get(self, register: int) -> int:
         n = len(self._words)
@@ -152,14 +149,9 @@ class Lsm6ds3:
 
     def _catch_up(self) -> None:
         """Take the samples whose time has come."""
-        rate = self.rate_hz
-        if not rate:
-            return
-        due = math.floor((self._now() - self._since) * rate)
-        self._taken = max(self._taken, due - FIFO_WORDS)
-        while self._taken < due:
-            self._taken += 1
-            self._sample(self._since + self._taken / rate)
+        if rate := self.rate_hz:
+            for time in self._sampling.due(rate, FIFO_WORDS):
+                self._sample(time)
 
     def _sample(self, time: float) -> None:
         held = self._registers

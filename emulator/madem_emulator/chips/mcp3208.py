@@ -16,17 +16,19 @@ MAX_CLOCK = 2e6
 
 
 class Mcp3208:
-    """The chip, in SPI mode 0,0 or 1,1.
+    """An MCP3208 in SPI mode 0,0 or 1,1; see `SpiChip`.
 
     Attributes:
-        misuse: what was done against the data sheet.
-        conversions: made so far.
+        misuse: in words, what was done against the data sheet.
+        conversions: how many it has made.
     """
 
     def __init__(self, volts: Callable[[int], float], reference: float) -> None:
-        """Args:
-        volts: what an input channel (0…7) is at, when it is sampled.
-        reference: of pin V_REF, in volts.
+        """Power up.
+
+        Args:
+            volts: gives the voltage of an input channel (0…7) when it is sampled.
+            reference: voltage of pin V_REF.
         """
         self._volts = volts
         self._reference = reference
@@ -42,7 +44,7 @@ class Mcp3208:
         self._code = None
 
     def transfer(self, data: bytes, clock: float) -> bytes:
-        """See `SpiChip`. Clocks before the null bit are high impedance: pulled up, they read 1."""
+        """See `SpiChip`; before the null bit DOUT is high impedance: pulled up, it reads 1."""
         if clock > MAX_CLOCK:
             self.misuse.append(f"clock of {clock:g} Hz, above {MAX_CLOCK:g}")
         n = 8 * len(data)

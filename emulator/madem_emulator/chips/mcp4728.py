@@ -18,21 +18,29 @@ EEPROM_WRITE = 0.025
 
 
 class Channel(NamedTuple):
-    """A channel's register: V_REF (1 = internal), PD (0 = on), G_X (1 = gain 2), D (12 bits)."""
+    """A channel's register."""
 
     vref: int = 0
+    """V_REF: 1 is the internal reference, 0 the supply."""
     pd: int = 0
+    """PD: 0 is on."""
     gain: int = 0
+    """G_X: 1 is a gain of 2."""
     data: int = 0
+    """D: the code, 12 bits."""
 
     def packed(self) -> bytes:
-        """As the two bytes of a write or a read."""
+        """The register as the two bytes of a write or a read."""
         word = self.vref << 15 | self.pd << 13 | self.gain << 12 | self.data
         return word.to_bytes(2)
 
     @staticmethod
     def of(two: bytes) -> Channel:
-        """The register that two bytes stand for."""
+        """Unpack a register.
+
+        Args:
+            two: its bytes.
+        """
         word = int.from_bytes(two)
         return Channel(word >> 15, word >> 13 & 3, word >> 12 & 1, word & 0xFFF)
 
@@ -41,11 +49,11 @@ _POWER_UP = Channel(vref=1)
 
 
 class Mcp4728:
-    """The chip.
+    """An MCP4728; see `I2cChip`.
 
     Attributes:
         channels: input registers A to D.
-        misuse: what was done against the data sheet.
+        misuse: in words, what was done against the data sheet.
     """
 
     def __init__(
@@ -56,12 +64,15 @@ class Mcp4728:
         changed: Callable[[], None] = lambda: None,
         eeprom: Channel = _POWER_UP,
     ) -> None:
-        """Args:
-        now: the time in seconds, for the EEPROM.
-        address: 0x60 to 0x67; its low bits are answered in a read.
-        supply: V_DD in volts.
-        changed: called when an output may have changed.
-        eeprom: what all channels power up with. The default is declared: drivers set every field.
+        """Power up.
+
+        Args:
+            now: gives the time in seconds, for the EEPROM.
+            address: 0x60 to 0x67; its low bits are answered in a read.
+            supply: V_DD in volts.
+            changed: called when an output may have changed.
+            eeprom: what all channels power up with. The default is declared: drivers set every
+                field.
         """
         self._now = now
         self._address_bits = address & 7
@@ -75,7 +86,7 @@ class Mcp4728:
 
     @property
     def volts(self) -> list[float]:
-        """Outputs A to D. A powered-down one is held at ground by its resistor."""
+        """Outputs A to D in volts. A powered-down one is held at ground by its resistor."""
         found = []
         supply = self._supply
         for vref, pd, gain, data in self.channels:
@@ -86,11 +97,11 @@ class Mcp4728:
 
     @property
     def busy(self) -> bool:
-        """The EEPROM is being written."""
+        """Whether the EEPROM is being written."""
         return self._now() < self._busy_until
 
     def general_call(self, data: bytes) -> int:
-        """Section 5.4: 0x06 reset, 0x09 wake up, 0x08 software update."""
+        """See `I2cChip`; section 5.4: 0x06 reset, 0x09 wake up, 0x08 software update."""
         if data[:1] == b"\x06":
             self.channels = list(self._eeprom)
         elif data[:1] == b"\x09":
@@ -105,7 +116,7 @@ class Mcp4728:
         self._said = 0
 
     def write(self, data: bytes) -> int:
-        """Section 5.6: the command is in the high bits of the first byte."""
+        """See `I2cChip`; section 5.6: the command is in the high bits of the first byte."""
         if not data:
             return 0
         if self.busy:
@@ -125,7 +136,10 @@ class Mcp4728:
         return taken
 
     def read(self, n: int) -> bytes:
-        """Section 5.7: of each channel 3 bytes of its register, 3 of its EEPROM; then again."""
+        """See `I2cChip`; section 5.7.
+
+        Each channel gives 3 bytes of its register and 3 of its EEPROM; then all of it comes again.
+        """
         status = (0 if self.busy else 0x80) | 0x40 | self._address_bits
         said = b"".join(
             bytes([status | channel << 4]) + part.packed()

@@ -9,8 +9,9 @@ signal and the auxiliary bus are not modelled: the temperature is 36.53 °C, cod
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+
+from madem_emulator.chips.sampling import Motion, Sampling
 
 SMPLRT_DIV, CONFIG, GYRO_CONFIG, ACCEL_CONFIG = 0x19, 0x1A, 0x1B, 0x1C
 FIFO_EN, INT_STATUS, ACCEL_XOUT_H, GYRO_ZOUT_L = 0x23, 0x3A, 0x3B, 0x48
@@ -30,24 +31,23 @@ _READ_ONLY = {INT_STATUS, FIFO_COUNTH, FIFO_COUNTL, WHO_AM_I, *range(ACCEL_XOUT_
 # Bits of FIFO_EN and the two measurement registers or six that they put into the FIFO, in order.
 _INTO_FIFO = ((0x08, 0, 6), (0x80, 6, 8), (0x40, 8, 10), (0x20, 10, 12), (0x10, 12, 14))
 
-Motion = Callable[[float], Sequence[float]]
-"""At a time in seconds: acceleration of x, y, z in g, then rotation in °/s."""
-
 
 class Mpu6050:
-    """The chip. See `I2cChip`.
+    """An MPU6050; see `I2cChip`.
 
     Attributes:
-        misuse: what was done against the data sheet.
-        overflows: how often the FIFO was full when a sample came.
+        misuse: in words, what was done against the data sheet.
+        overflows: samples that came when the FIFO was full.
     """
 
     def __init__(self, now: Callable[[], float], motion: Motion) -> None:
-        """Args:
-        now: the time in seconds.
-        motion: what moves it.
+        """Power up, asleep.
+
+        Args:
+            now: gives the time in seconds.
+            motion: gives what the chip feels.
         """
-        self._now = now
+        self._sampling = Sampling(now)
         self._motion = motion
         self.misuse: list[str] = []
         self.overflows = 0
@@ -56,7 +56,7 @@ class Mpu6050:
 
     @property
     def rate_hz(self) -> float:
-        """Registers 25 and 26: gyroscope output rate / (1 + SMPLRT_DIV)."""
+        """Samples a second (25, 26): gyroscope output rate / (1 + SMPLRT_DIV)."""
         filtered = self._registers[CONFIG] & 7 not in (0, 7)
         return (1000.0 if filtered else 8000.0) / (1 + self._registers[SMPLRT_DIV])
 
@@ -64,7 +64,10 @@ class Mpu6050:
         """See `I2cChip`: it goes on where it was."""
 
     def write(self, data: bytes) -> int:
-        """A register's address, then bytes for it and those after it; FIFO_R_W stays the same."""
+        """See `I2cChip`: a register's address, then bytes for it and for those after it.
+
+        FIFO_R_W is not left: all bytes go into the FIFO.
+        """
         if data:
             self._catch_up()
             self._pointer = data[0]
@@ -74,7 +77,7 @@ class Mpu6050:
         return len(data)
 
     def read(self, n: int) -> bytes:
-        """Registers from the address that was written last."""
+        """See `I2cChip`: registers from the address on that was written last."""
         self._catch_up()
         said = bytearray()
         for _ in range(n):
@@ -83,7 +86,7 @@ class Mpu6050:
         return bytes(said)
 
     def general_call(self, data: bytes) -> int:
-        """It does not answer those."""
+        """See `I2cChip`: it does not answer those."""
         return 0
 
     def _reset(self) -> None:
@@ -94,12 +97,7 @@ class Mpu6050:
         self._fifo = bytearray()
         self._last = 0  # byte that left the FIFO
         self._count = bytes(2)  # what FIFO_COUNT shows
-        self._begin()
-
-    def _begin(self) -> None:
-        """Sampling starts anew."""
-        self._since = self._now()
-        self._taken = 0
+        self._sampling.begin()
 
     def _advance(self) -> None:
         if self._pointer != FIFO_R_W:
@@ -129,7 +127,7 @@ class Mpu6050:
                 self.misuse.append(f"register 0x{register:02x} was set in sleep mode")
             held[register] = value
             if register in (SMPLRT_DIV, CONFIG, PWR_MGMT_1):
-                self._begin()
+                self._sampling.begin()
 
     def _get(self, register: int) -> int:
         if register == FIFO_COUNTH:
@@ -151,14 +149,10 @@ class Mpu6050:
 
     def _catch_up(self) -> None:
         """Take the samples whose time has come."""
-        if self._registers[PWR_MGMT_1] & _SLEEP:
-            return
-        due = math.floor((self._now() - self._since) * self.rate_hz)
-        # Of those that nobody fetched, only what the FIFO can hold, and a little more, matters.
-        self._taken = max(self._taken, due - FIFO_BYTES)
-        while self._taken < due:
-            self._taken += 1
-            self._sample(self._since + self._taken / self.rate_hz)
+        if not self._registers[PWR_MGMT_1] & _SLEEP:
+            # Of those that nobody fetched, only what the FIFO can hold, and a little more, matters.
+            for time in self._sampling.due(self.rate_hz, FIFO_BYTES):
+                self._sample(time)
 
     def _sample(self, time: float) -> None:
         held = self._registers

@@ -184,7 +184,7 @@ class Converters(Model):
 
 @dataclass(frozen=True)
 class Amplifiers(Model):
-    """Analogue units that lines end in and that drive the next lines: only the input is converted."""
+    """Analogue units that end lines and drive the next ones: only the input is converted."""
 
     settle: float = constant(
         1.45e-12,
