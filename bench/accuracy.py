@@ -25,7 +25,8 @@ from madem.data.registry import load_task
 from madem.data.task import Task
 from madem.errors import MademError
 from madem.learn import session, train
-from madem.learners.device import Device, TwinLearner
+from madem.learners.board import BoardLearner
+from madem.learners.twin import TwinLearner
 
 SIMILAR = ("cat", "bat", "rat", "car", "bar", "far", "can", "ban", "ran")
 """Words that differ in one letter: the hardest set."""
@@ -84,7 +85,7 @@ def _arguments() -> argparse.Namespace:
 
 
 def _row(
-    device: Device | None, args: argparse.Namespace, bits: int, words: tuple[str, ...] | None
+    device: BoardLearner | None, args: argparse.Namespace, bits: int, words: tuple[str, ...] | None
 ) -> dict[str, Any]:
     """Means over the seeds of everything that was measured."""
     hidden = None
@@ -120,7 +121,7 @@ def _row(
 
 
 def _scores(
-    task: Task, plan: train.Recipe, result: train.Result
+    task: Task, plan: train.Recipe, result: train.TrainingResult
 ) -> Iterator[tuple[str, list[tuple[str, float]]]]:
     """Name of what was measured, and its value in every column."""
     if result.strike:

@@ -16,8 +16,8 @@ import numpy as np
 
 from madem.boards.open import Board
 from madem.boards.repl import open_port
-from madem.learners.device import connect
-from madem.verify.attached import RecordedLockStep
+from madem.learners.board import connect
+from madem.verify.attached import AttachedLockStep
 from madem.verify.lock_step import DiffersError
 from madem.verify.plausibility import PlausibilityCheck
 from madem_emulator.boards.unix import UnixBoard
@@ -49,7 +49,7 @@ def main() -> None:
                 chips.renew(run)
                 settings = Settings(sizes=_SIZES, weight_bits=7, seed=run + 1)
                 link.configure(settings.integers(), "maker8x8")
-                lock = RecordedLockStep(link, "maker8x8")
+                lock = AttachedLockStep(link, "maker8x8")
                 watch = PlausibilityCheck(lock, device, _SAMPLES, _PREDICTIONS)
                 rng = np.random.default_rng(run)
                 y = rng.integers(0, _SIZES[-1], _SAMPLES).astype(np.uint8)
@@ -58,7 +58,7 @@ def main() -> None:
                 x = x.astype(np.uint8)
                 try:
                     watch.probe()
-                    lock.learn(settings.rate(4.0), x, y, train=5)
+                    lock.learn(settings.rate(4.0), x, y, pulses_per_update=5)
                     lock.outputs(x[:_PREDICTIONS])
                     watch.probe()
                 except DiffersError as error:

@@ -27,7 +27,7 @@ from madem.monitor.fleet import Fleet, Post, names
 from madem.monitor.jobs import Job, LearnOnTheFly, LearnTask
 from madem.monitor.run_state import Facts
 from madem.stream import prequential
-from madem_emulator.twin.gated import Care
+from madem_emulator.twin.gated import GateSettings
 
 COLUMNS, LINES = 124, 36
 _CHROMIUM = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
@@ -48,7 +48,9 @@ def flight() -> LearnOnTheFly:
         task, concept_drift.parse("swap:Walking,Running", task), before=200, after=200
     )
     plan = prequential.recipe(task, seed=1)
-    return LearnOnTheFly(stream, plan, plan.pace(0), Care(), {"preset": "default", "bits": 4})
+    return LearnOnTheFly(
+        stream, plan, plan.pace(0), GateSettings(), {"preset": "default", "bits": 4}
+    )
 
 
 def watched(

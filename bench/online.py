@@ -26,9 +26,9 @@ from madem.learn import train
 from madem.pictures import style
 from madem.pictures.online import OnlinePanel, online_picture
 from madem.stream import prequential
-from madem.stream.prequential import Result
+from madem.stream.prequential import PrequentialResult
 from madem.study import prequential_batch
-from madem_emulator.twin.gated import EVERYTHING, FULL, Care
+from madem_emulator.twin.gated import EVERYTHING, FULL, GateSettings
 
 
 def main() -> int:
@@ -74,9 +74,9 @@ def _numbers(text: str) -> list[float]:
     return [float(part) for part in text.split(",")]
 
 
-def _cares(args: argparse.Namespace) -> list[Care]:
+def _cares(args: argparse.Namespace) -> list[GateSettings]:
     return [
-        Care(gate=int(gate), at_most=int(most), drop=round(FULL * points / 100))
+        GateSettings(gate=int(gate), at_most=int(most), drop=round(FULL * points / 100))
         for gate in args.gate
         for most in args.at_most
         for points in args.rollback
@@ -85,7 +85,7 @@ def _cares(args: argparse.Namespace) -> list[Care]:
 
 def _learn(
     args: argparse.Namespace, change: str
-) -> Iterator[tuple[Care, float, list[tuple[DriftStream, Result]]]]:
+) -> Iterator[tuple[GateSettings, float, list[tuple[DriftStream, PrequentialResult]]]]:
     """Of each setting the streams and what came of them, a seed after the other."""
     seeds = list(range(1, args.seeds + 1))
     tasks = [motions.load(seed, args.pipeline) for seed in seeds]
@@ -107,7 +107,7 @@ def _learn(
 
 
 def _row(
-    change: str, care: Care, rate: float, found: list[tuple[DriftStream, Result]]
+    change: str, care: GateSettings, rate: float, found: list[tuple[DriftStream, PrequentialResult]]
 ) -> dict[str, Any]:
     """Means over the seeds; how long recovery takes is that of the mean accuracy."""
     stream = found[0][0]
@@ -142,7 +142,7 @@ def _row(
         "learned_before": float(
             np.mean([np.mean([w.learned for w in r.windows[: c.change_at]]) for c, r in found])
         ),
-        "backs": float(np.mean([r.backs for _, r in found])),
+        "backs": float(np.mean([r.rollbacks for _, r in found])),
         "running_end": float(np.mean([r.running[-1] for _, r in found])),
         "forgetting": None
         if None in lost
@@ -159,7 +159,7 @@ def _row(
     }
 
 
-def _panel(care: Care, found: list[tuple[DriftStream, Result]]) -> OnlinePanel:
+def _panel(care: GateSettings, found: list[tuple[DriftStream, PrequentialResult]]) -> OnlinePanel:
     stream = found[0][0]
     points = round(100 * care.drop / FULL)
     settings = [f"gate {care.gate}"] * (care.gate < EVERYTHING)

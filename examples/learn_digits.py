@@ -5,7 +5,7 @@ import numpy as np
 from madem.boards.open import open_board
 from madem.data.registry import load_task
 from madem.learn import session, train
-from madem.learners.device import connect
+from madem.learners.board import connect
 
 task = load_task("digits", seed=1)
 plan = train.recipe(task, hidden=(32,), epochs=5)
@@ -17,6 +17,6 @@ with open_board("unix") as board:  # or "/dev/ttyACM0"
     accuracy = train.evaluate(device, task)["accuracy"]
     first, second = session.weights(device.state())
 
-print("accuracy before each sample was learned, by pass:", np.round(result.train, 3))
+print("accuracy before each sample was learned, by pass:", np.round(result.train_curve, 3))
 print(f"on the test set: {accuracy:.3f}")
 print(f"couplings {first.shape} and {second.shape}, from {first.min()} to {first.max()} of ±255")

@@ -3,7 +3,7 @@
 from madem.boards.open import open_board
 from madem.data.registry import load_task
 from madem.learn import train
-from madem.learners.device import connect
+from madem.learners.board import connect
 from madem.verify.lock_step import DiffersError, LockStep
 
 task = load_task("braille-words")

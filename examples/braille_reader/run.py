@@ -15,7 +15,7 @@ from madem.boards.open import open_board
 from madem.data.braille import decode
 from madem.data.registry import load_task
 from madem.learn import recall, train
-from madem.learners.device import connect
+from madem.learners.board import connect
 
 LINES, PER_LINE = 9, 4
 WORN = 0.2

@@ -15,10 +15,10 @@ from madem.boards.link_protocol import Flag, Mode
 from madem.boards.open import open_board
 from madem.data import motions
 from madem.data.files.recording import Header, Recorder
-from madem.learners.device import Device, connect
+from madem.learners.board import BoardLearner, connect
 from madem.stream import onboard_run, sensors
 from madem.stream.onboard import Live
-from madem.stream.windows import RunningAccuracy, Window
+from madem.stream.windows import RunningAccuracy, WindowResult
 from madem_emulator.twin.pipeline import parse
 
 RATE = 250.0
@@ -48,7 +48,7 @@ def wear(path: Path, segments: Iterable[int]) -> str:
     return f"unix:sensor=mpu6050+{path}"  # with a real board: its port, and no recording
 
 
-def follow(device: Device, mode: int, rate: int, seconds: float) -> list[Window]:
+def follow(device: BoardLearner, mode: int, rate: int, seconds: float) -> list[WindowResult]:
     """Let the board work, and listen."""
     live.start(mode, rate=rate, flags=Flag.FOLLOW if mode == Mode.LEARN else 0)
     windows = list(live.windows(seconds))

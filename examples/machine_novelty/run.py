@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from madem.boards.link_protocol import Flag, Mode
 from madem.boards.open import open_board
 from madem.data.files.recording import Header, Recorder
-from madem.learners.device import connect
+from madem.learners.board import connect
 from madem.stream import novelty, sensors
 from madem.stream.onboard import Live
 from madem_emulator.twin.pipeline import parse

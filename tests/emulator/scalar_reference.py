@@ -210,7 +210,7 @@ class Board:
             self.sweep(up, s, held, [0] * self.config.sizes[-1], noise)
         return held, s
 
-    def learn(self, rate: int, x: list[int], on: list[int], train: int = 1) -> Sample:
+    def learn(self, rate: int, x: list[int], on: list[int], pulses_per_update: int = 1) -> Sample:
         """`on` is 0/1 for every output."""
         config = self.config
         noise = Generator(self.seed, LEARN, self.steps)
@@ -235,7 +235,7 @@ class Board:
             for _ in range(config.t_nudge):
                 self.sweep(down, minus, held, [-value for value in nudge], noise)
 
-        self.change_weights(rate, train, plus, minus)
+        self.change_weights(rate, pulses_per_update, plus, minus)
         for step, what, layer, index, bit in self.flips:
             if what == "weight" and step == self.steps:
                 self.layers[layer].devices[index].g ^= 1 << bit
@@ -260,7 +260,9 @@ class Board:
 
     # Weight change
 
-    def change_weights(self, rate: int, train: int, a: list[list[int]], b: list[list[int]]) -> None:
+    def change_weights(
+        self, rate: int, pulses_per_update: int, a: list[list[int]], b: list[list[int]]
+    ) -> None:
         update = Generator(self.seed, UPDATE, self.steps)
         pulse = Generator(self.seed, PULSE, self.steps)
         for k, layer in self.layers.items():
@@ -278,22 +280,22 @@ class Board:
                     c = clamp(c, -127, 127)
                     if c >= 64:
                         c -= 64
-                        self.change_coupling(layer, i, j, True, train, pulse)
+                        self.change_coupling(layer, i, j, True, pulses_per_update, pulse)
                     elif c <= -64:
                         c += 64
-                        self.change_coupling(layer, i, j, False, train, pulse)
+                        self.change_coupling(layer, i, j, False, pulses_per_update, pulse)
                     layer.c[at] = c + 128
 
     def change_coupling(
-        self, layer: Layer, i: int, j: int, is_raise: bool, train: int, pulse: Generator
+        self, layer: Layer, i: int, j: int, is_raise: bool, pulses_per_update: int, pulse: Generator
     ) -> None:
-        self.pulses += train
+        self.pulses += pulses_per_update
         is_set = pulse.draw() & 1 == 1
         if is_raise:
             device = layer.p(i, j) if is_set else layer.n_(i, j)
         else:
             device = layer.n_(i, j) if is_set else layer.p(i, j)
-        for _ in range(train):
+        for _ in range(pulses_per_update):
             z = pulse.z()
             r = pulse.draw()
             device.pulse(is_set, z, r)

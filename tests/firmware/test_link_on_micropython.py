@@ -94,7 +94,7 @@ def test_the_firmware_codes_what_the_host_decodes(max_body: int) -> None:
         payloads += [bytes([v]) * draw.randrange(1, longest) for v in range(256)]
         payloads += [bytes((a + 77 * i) & 255 for i in range(longest)) for a in range(256)]
         payloads = [b"\1" + p[: longest - 1] for p in payloads]
-        assert list(link.pipeline((Kind.ECHO, p) for p in payloads)) == payloads
+        assert list(link.request_many((Kind.ECHO, p) for p in payloads)) == payloads
         assert (link.resent, link.naks, link._decoder.bad) == (0, 0, 0)
         assert isinstance(link._port, PipePort)
         assert not set(b"\3\r\n") & link._port.seen
@@ -120,8 +120,8 @@ def test_no_heap_is_used_by_ten_thousand_frames() -> None:
     with connected(window=8, rx_bytes=4000) as link:
         before = heap_in_use(link)
         link.request(Kind.WRITE, b"\1")  # from now on an allocation is a MemoryError
-        list(link.pipeline((Kind.LEARN, b"sample") for _ in range(5_000)))
-        list(link.pipeline((Kind.ECHO, b"\1" + bytes(200)) for _ in range(5_000)))
+        list(link.request_many((Kind.LEARN, b"sample") for _ in range(5_000)))
+        list(link.request_many((Kind.ECHO, b"\1" + bytes(200)) for _ in range(5_000)))
         link.request(Kind.WRITE, b"\0")
         assert heap_in_use(link) == before
         assert (link.resent, link.naks) == (0, 0)

@@ -1,4 +1,4 @@
-"""Learning with care is the same bits on the device and in the twin: docs/guide/online.md,
+"""Learning with chosen is the same bits on the device and in the twin: docs/guide/online.md,
 twice.
 """
 
@@ -12,11 +12,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from madem.learners.device import pack_config
+from madem.learners.board import pack_config
 from madem_emulator.boards.prepared import find_unix32
 from madem_emulator.boards.unix_interpreter import find_micropython
 from madem_emulator.twin.config import Settings
-from madem_emulator.twin.gated import Care, TwinKeeper
+from madem_emulator.twin.gated import GateSettings, UpdateGate
 from madem_emulator.twin.twin import Twin
 
 _ROOT = Path(__file__).parents[2]
@@ -47,8 +47,8 @@ def device(request: pytest.FixtureRequest) -> Iterator["subprocess.Popen[str]"]:
 
 
 @st.composite
-def cares(draw: st.DrawFn) -> Care:
-    return Care(
+def gate_settings(draw: st.DrawFn) -> GateSettings:
+    return GateSettings(
         gate=draw(st.one_of(st.just(256), st.integers(0, 120))),
         at_most=draw(st.one_of(st.just(100), st.integers(0, 100))),
         fade=draw(st.integers(1, 6)),
@@ -59,14 +59,19 @@ def cares(draw: st.DrawFn) -> Care:
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
-    care=cares(),
+    chosen=gate_settings(),
     seed=st.integers(1, 2**32 - 1),
-    train=st.integers(1, 3),
+    pulses=st.integers(1, 3),
     strike=st.integers(0, 90),
     wrong=st.integers(0, 60),
 )
 def test_device_and_twin_agree(
-    device: "subprocess.Popen[str]", care: Care, seed: int, train: int, strike: int, wrong: int
+    device: "subprocess.Popen[str]",
+    chosen: GateSettings,
+    seed: int,
+    pulses: int,
+    strike: int,
+    wrong: int,
 ) -> None:
     """Three blobs of windows, whose labels are all wrong for a while."""
     config = Settings(sizes=(6, 5, 3), one_hot=True, seed=seed).integers()
@@ -77,21 +82,31 @@ def test_device_and_twin_agree(
     windows = np.column_stack([x, labels]).astype(np.uint8)
 
     twin = Twin(config)
-    keeper = TwinKeeper(twin, care)
+    gate = UpdateGate(twin, chosen)
     expected: list[int] = []
     for number, window in enumerate(windows):
         if number == strike:
             twin.strike(_STRUCK)
-        found = keeper.learn(6000, window[:-1], int(window[-1]), train)
+        found = gate.learn(6000, window[:-1], int(window[-1]), pulses)
         flags = (
-            int(found.answer[0] == window[-1]) + 2 * found.learned + 4 * found.kept + 8 * found.back
+            int(found.answer[0] == window[-1])
+            + 2 * found.learned
+            + 4 * found.checkpointed
+            + 8 * found.rolled_back
         )
         expected += [int(found.answer[0]), int(found.margin[0]), int(flags[0])]
-    counts = (keeper.learned, keeper.kept_at, keeper.accuracy, keeper.kept_accuracy, keeper.backs)
+    counts = (
+        gate.learned,
+        gate.checkpoint_at,
+        gate.accuracy,
+        gate.checkpoint_accuracy,
+        gate.rollbacks,
+    )
     expected += [twin.steps, *(int(count[0]) for count in counts)]
     weights = b"".join(part[0].tobytes() for part in (*twin.devices, *twin.accumulators))
 
-    settings = (care.gate, care.at_most, care.fade, care.drop, care.every, 6000, train, strike)
+    c = chosen
+    settings = (c.gate, c.at_most, c.fade, c.drop, c.every, 6000, pulses, strike)
     line = " ".join([pack_config(config).hex(), *map(str, settings), windows.tobytes().hex()])
     assert device.stdin is not None
     assert device.stdout is not None

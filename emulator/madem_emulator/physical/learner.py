@@ -32,7 +32,7 @@ from madem_emulator.twin.array import (
 )
 from madem_emulator.twin.config import WINDOW, Config
 from madem_emulator.twin.noise import States
-from madem_emulator.twin.twin import State, Twin
+from madem_emulator.twin.twin import Twin, TwinState
 
 Z_PER_UNIT = 256 / 147.8
 """The page's INIT is in 1/256 unit of g for each unit of z, whose σ is 147.8."""
@@ -93,7 +93,7 @@ class PhysicalTwin(Twin):
         checks.need(seconds > 0, "seconds", seconds, "above 0")
         self._physical.wait(seconds)
 
-    def state(self) -> State:
+    def state(self) -> TwinState:
         """As `Twin.state`, conductances rounded to bytes; of a single network also in siemens, with
         all that the devices and their noise go on from."""
         self._physical.round()
@@ -106,7 +106,7 @@ class PhysicalTwin(Twin):
         super().strike(stuck)
         self._physical.strike_more((stuck - before) / (0x10000 - before))
 
-    def load_state(self, state: State) -> None:
+    def load_state(self, state: TwinState) -> None:
         """Continue a single network from its state, as if it had never stopped. Its configuration,
         seed, device and wires must be those it had.
 
@@ -123,12 +123,12 @@ class PhysicalTwin(Twin):
         return max(1, _READINGS_AT_ONCE // self._phases.readings_to_predict)
 
     def _pulse(
-        self, couplings: Numbers, raised: NDArray[np.bool_], states: States, train: int
+        self, couplings: Numbers, raised: NDArray[np.bool_], states: States, pulses_per_update: int
     ) -> None:
         board = couplings // self.config.couplings
-        self.pulses += train * np.bincount(board, minlength=len(self.pulses))
+        self.pulses += pulses_per_update * np.bincount(board, minlength=len(self.pulses))
         if len(couplings):
-            self._physical.give(couplings, raised, train)
+            self._physical.give(couplings, raised, pulses_per_update)
 
 
 class _Physical(Memristors):
@@ -171,19 +171,19 @@ class _Physical(Memristors):
             self._made = self._make()
         return self._made
 
-    def give(self, couplings: Numbers, raised: NDArray[np.bool_], train: int) -> None:
-        """Raise or lower couplings by a train of pulses each, on P or N by lot.
+    def give(self, couplings: Numbers, raised: NDArray[np.bool_], pulses_per_update: int) -> None:
+        """Raise or lower couplings by some pulses each, on P or N by lot.
 
         Args:
             couplings: all different, as positions in the flattened (B, couplings).
             raised: raise it, else lower it.
-            train: pulses.
+            pulses_per_update: of each.
         """
         up_to_date = self._known_changes == self._devices.changes
         is_set = uniforms_at(self._rng, couplings, self._pairs.shape) < 0.5
         p, n = self._places(couplings)
         at = np.where(is_set == raised, p, n)
-        self._devices.pulse_some(at, np.full(len(at), float(train)), is_set)
+        self._devices.pulse_some(at, np.full(len(at), float(pulses_per_update)), is_set)
         if up_to_date:
             self._renew(couplings)
         self._made = []

@@ -147,9 +147,9 @@ class PlausibilityTest:
         at = (np.arange(PARTICLES)[:, None] * self._mean.size + index).ravel()
         if self._start is self._copies.g:
             self._start = self._copies.g.copy()
-        amount = np.full(len(at), float(pulse.train))
+        amount = np.full(len(at), float(pulse.pulses))
         self._copies.pulse_some(at, amount, np.full(len(at), pulse.up))
-        self._pulses.reshape(-1)[index] += pulse.train
+        self._pulses.reshape(-1)[index] += pulse.pulses
         self._sum_up(index)
 
     def _sum_up(self, index: NDArray[np.intp]) -> None:

@@ -72,7 +72,7 @@ class Pulse:
     up: bool
     """SET; otherwise RESET."""
     card: int
-    train: int
+    pulses: int
     rows: int
     """Mask of word lines, bit 0 the first."""
     columns: int
@@ -80,7 +80,7 @@ class Pulse:
     def __str__(self) -> str:
         kind = "SET" if self.up else "RESET"
         return (
-            f"{self.train} {kind} on card {self.card}, rows {self.rows:#x},"
+            f"{self.pulses} {kind} on card {self.card}, rows {self.rows:#x},"
             f" columns {self.columns:#x}"
         )
 
@@ -112,12 +112,12 @@ def parse(data: bytes, geometry: Geometry) -> list[Read | Pulse]:
             kind, card = struct.unpack_from("<BH", data, at)
             at += 3
             if kind > 1:
-                train, part = data[at], data[at + 1 : at + 1 + sum(masks)]
+                pulses, part = data[at], data[at + 1 : at + 1 + sum(masks)]
                 if len(part) < sum(masks):
                     raise ValueError
                 lines = int.from_bytes(part[: masks[0]], "little"), part[masks[0] :]
                 events.append(
-                    Pulse(kind == 3, card, train, lines[0], int.from_bytes(lines[1], "little"))
+                    Pulse(kind == 3, card, pulses, lines[0], int.from_bytes(lines[1], "little"))
                 )
                 at += 1 + sum(masks)
             else:
@@ -190,13 +190,15 @@ class AttachedTwin(Twin):
         self._events = deque(events)
         self.log = []
 
-    def learn(self, rate: ArrayLike, x: ArrayLike, target: ArrayLike, train: int = 1) -> Trace:
+    def learn(
+        self, rate: ArrayLike, x: ArrayLike, target: ArrayLike, pulses_per_update: int = 1
+    ) -> Trace:
         """As `Twin.learn`.
 
         Raises:
             PlayError: the device read other cards, or gave other pulses.
         """
-        trace = super().learn(rate, x, target, train)
+        trace = super().learn(rate, x, target, pulses_per_update)
         self._end()
         return trace
 
@@ -315,19 +317,23 @@ class AttachedTwin(Twin):
         return np.clip(u, -_MOST, _MOST).astype(np.float64)
 
     def _pulse(
-        self, couplings: Numbers, raised: NDArray[np.bool_], states: States, train: int
+        self, couplings: Numbers, raised: NDArray[np.bool_], states: States, pulses_per_update: int
     ) -> None:
         """See `Twin._pulse`: what the device pulsed must be this."""
-        self.pulses += train * len(couplings)
+        self.pulses += pulses_per_update * len(couplings)
         is_set = draw(states[0], powers(len(couplings) + 1)[1:]) & 1 == 1
-        for layer, pulse in self._expected(couplings, raised, is_set, train):
+        for layer, pulse in self._expected(couplings, raised, is_set, pulses_per_update):
             event = self._events.popleft() if self._events else None
             if event != pulse:
                 raise PlayError(layer, f"the device should give {pulse}, but: {event}")
             self.log.append(pulse)
 
     def _expected(
-        self, couplings: Numbers, raised: NDArray[np.bool_], is_set: NDArray[np.bool_], train: int
+        self,
+        couplings: Numbers,
+        raised: NDArray[np.bool_],
+        is_set: NDArray[np.bool_],
+        pulses_per_update: int,
     ) -> list[tuple[int, Pulse]]:
         """Weight layers and pulses in the order in which the device gives them: bit line by bit
         line, card by card, SET of P and N before RESET of P and N.
@@ -348,7 +354,7 @@ class AttachedTwin(Twin):
                 mask = sum(1 << each[3] for each in group)
                 card = place.first + block * place.across + part
                 column = 1 << 2 * unit + (kind & 1)
-                found.append((k, Pulse(kind < 2, card, train, mask, column)))
+                found.append((k, Pulse(kind < 2, card, pulses_per_update, mask, column)))
             begin = end
         return found
 

@@ -1,4 +1,4 @@
-"""The desktop twin of learning with care: docs/guide/online.md, "In integers", to the bit.
+"""The desktop twin of gated learning: docs/guide/online.md, "In integers", to the bit.
 
 Like `Twin`, for many boards at once; each decides for itself.
 """
@@ -28,7 +28,7 @@ NEVER = 0xFFFFFFFF
 
 
 @dataclass(frozen=True)
-class Care:
+class GateSettings:
     """What is learned, and when learning is taken back.
 
     Attributes:
@@ -72,7 +72,8 @@ class Judged(NamedTuple):
     Attributes:
         free: activities of the free phase, of unit layers 1…L: uint8 (B, n) each.
         answer, margin: int64 (B,).
-        learned, kept, back: bool (B,): it was learned; a copy was then made; put back.
+        learned, checkpointed, rolled_back: bool (B,): it was learned; the network was then
+            copied; replaced by its copy.
         trace: of the whole sample; None where no board learned it. That of a board that did
             not learn holds what its phases would have been.
     """
@@ -81,81 +82,85 @@ class Judged(NamedTuple):
     answer: Numbers
     margin: Numbers
     learned: Bits
-    kept: Bits
-    back: Bits
+    checkpointed: Bits
+    rolled_back: Bits
     trace: Trace | None
 
 
-class TwinKeeper:
-    """Decides window by window whether a twin learns it, and keeps copies of its devices.
+class UpdateGate:
+    """Decides window by window whether a twin learns it, and keeps checkpoints of its devices.
 
     Attributes:
         twin: that learns.
-        accuracy, kept_accuracy: running, of the networks and of their copies, 0…65535, int64 (B,).
-        learned, backs: windows learned and times gone back so far, int64 (B,).
-        kept_at: step at which the copy was made, int64 (B,); NEVER without one.
+        accuracy, checkpoint_accuracy: running, of the networks and of their copies, 0…65535,
+            int64 (B,).
+        learned, rollbacks: windows learned and times gone back so far, int64 (B,).
+        checkpoint_at: step at which the copy was made, int64 (B,); NEVER without one.
     """
 
-    def __init__(self, twin: Twin, care: Care) -> None:
+    def __init__(self, twin: Twin, settings: GateSettings) -> None:
         boards = len(twin.seeds)
         self.twin = twin
-        self._care = care
+        self._settings = settings
         self._copy: Twin | None = None
-        self._credit = np.full(boards, PRICE * care.at_most, np.int64)
+        self._credit = np.full(boards, PRICE * settings.at_most, np.int64)
         self._tested = self._shift = 0
         self._checked = np.full(boards, twin.steps, np.int64)
         self._checked_accuracy = np.zeros(boards, np.int64)
         self.accuracy = np.zeros(boards, np.int64)
-        self.kept_accuracy = np.zeros(boards, np.int64)
+        self.checkpoint_accuracy = np.zeros(boards, np.int64)
         self.learned = np.zeros(boards, np.int64)
-        self.backs = np.zeros(boards, np.int64)
-        self.kept_at = np.full(boards, NEVER, np.int64)
+        self.rollbacks = np.zeros(boards, np.int64)
+        self.checkpoint_at = np.full(boards, NEVER, np.int64)
 
-    def learn(self, rate: int, x: ArrayLike, label: ArrayLike, train: int = 1) -> Judged:
+    def learn(
+        self, rate: int, x: ArrayLike, label: ArrayLike, pulses_per_update: int = 1
+    ) -> Judged:
         """Test a window, and learn it where it is worth it.
 
         Args:
-            rate, x, label, train: as for `Twin.learn` of a network with one-hot targets.
+            rate, x, label, pulses_per_update: as for `Twin.learn` of a network with one-hot
+                targets.
         """
-        care, twin = self._care, self.twin
+        settings, twin = self._settings, self.twin
         labels = np.broadcast_to(np.asarray(label, np.int64), self.accuracy.shape)
-        kept_right = np.zeros(len(labels), bool)
-        if care.drop and self._copy is not None:
-            kept_right = self._copy.predict(twin.steps, x)[-1].argmax(axis=-1) == labels
-            kept_right &= self.kept_at != NEVER
+        checkpoint_right = np.zeros(len(labels), bool)
+        if settings.drop and self._copy is not None:
+            checkpoint_right = self._copy.predict(twin.steps, x)[-1].argmax(axis=-1) == labels
+            checkpoint_right &= self.checkpoint_at != NEVER
         free = twin.test(x)
         answer = free[-1].argmax(axis=-1)
         margin = _margin(free[-1], answer)
         right = answer == labels
-        self._credit = np.minimum(self._credit + care.at_most, PRICE * care.at_most)
-        learned = (self._credit >= PRICE) & (~right | (margin < care.gate))
+        self._credit = np.minimum(self._credit + settings.at_most, PRICE * settings.at_most)
+        learned = (self._credit >= PRICE) & (~right | (margin < settings.gate))
         self._credit -= PRICE * learned
         self.learned += learned
         trace = None
         if learned.any():
             # A rate of 0 changes nothing.
-            trace = twin.learn(np.where(learned, rate, 0), x, labels, train)
+            trace = twin.learn(np.where(learned, rate, 0), x, labels, pulses_per_update)
         else:
             twin.skip()
         self.accuracy = self._faded(self.accuracy, right)
-        self.kept_accuracy = self._faded(self.kept_accuracy, kept_right)
-        if self._shift < care.fade:
+        self.checkpoint_accuracy = self._faded(self.checkpoint_accuracy, checkpoint_right)
+        if self._shift < settings.fade:
             self._tested += 1
-            self._shift = min(self._tested.bit_length(), care.fade)
-        kept, back = self._compare()
-        return Judged(free, answer, margin, learned, kept, back, trace)
+            self._shift = min(self._tested.bit_length(), settings.fade)
+        checkpointed, rolled_back = self._compare()
+        return Judged(free, answer, margin, learned, checkpointed, rolled_back, trace)
 
-    def keep(self, boards: Bits | None = None) -> None:
+    def checkpoint(self, boards: Bits | None = None) -> None:
         """Copy the devices, of all boards or of some."""
         chosen = np.ones(len(self.twin.seeds), bool) if boards is None else boards
         if self._copy is None:
             self._copy = Twin(self.twin.config, self.twin.seeds.tolist())
         for copy, devices in zip(self._copy.devices, self.twin.devices, strict=True):
             copy[chosen] = devices[chosen]
-        self.kept_at[chosen] = self.twin.steps
-        self.kept_accuracy = np.where(chosen, self.accuracy, self.kept_accuracy)
+        self.checkpoint_at[chosen] = self.twin.steps
+        self.checkpoint_accuracy = np.where(chosen, self.accuracy, self.checkpoint_accuracy)
 
-    def back(self, boards: Bits | None = None) -> None:
+    def rollback(self, boards: Bits | None = None) -> None:
         """Put copies back.
 
         Raises:
@@ -170,31 +175,31 @@ class TwinKeeper:
         for cells in twin.accumulators:
             cells[chosen] = ZERO
         twin.strike(twin.config.stuck)  # some may have become stuck since the copy was made
-        self.accuracy = np.where(chosen, self.kept_accuracy, self.accuracy)
+        self.accuracy = np.where(chosen, self.checkpoint_accuracy, self.accuracy)
         self._checked[chosen] = twin.steps
-        self.backs += chosen
+        self.rollbacks += chosen
 
     def _faded(self, accuracy: Numbers, right: Bits) -> Numbers:
         return accuracy + (np.where(right, FULL, 0) - accuracy >> self._shift)
 
     def _compare(self) -> tuple[Bits, Bits]:
         """Where a copy was made and where it was put back."""
-        care = self._care
-        if not care.drop:
+        settings = self._settings
+        if not settings.drop:
             none = np.zeros(len(self.accuracy), bool)
             return none, none
-        has_copy = self.kept_at != NEVER
-        back = has_copy & (self.kept_accuracy - self.accuracy > care.drop)
+        has_copy = self.checkpoint_at != NEVER
+        back = has_copy & (self.checkpoint_accuracy - self.accuracy > settings.drop)
         if back.any():
-            self.back(back)
-        due = ~back & (self.twin.steps - self._checked >= care.every)
+            self.rollback(back)
+        due = ~back & (self.twin.steps - self._checked >= settings.every)
         # A network that has just become much worse may be learning nonsense.
-        settled = self._checked_accuracy - self.accuracy <= care.drop
+        settled = self._checked_accuracy - self.accuracy <= settings.drop
         self._checked[due] = self.twin.steps
         self._checked_accuracy[due] = self.accuracy[due]
-        kept = due & (~has_copy | (settled & (self.accuracy >= self.kept_accuracy)))
+        kept = due & (~has_copy | (settled & (self.accuracy >= self.checkpoint_accuracy)))
         if kept.any():
-            self.keep(kept)
+            self.checkpoint(kept)
         return kept, back
 
 

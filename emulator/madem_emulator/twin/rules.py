@@ -38,7 +38,9 @@ class Network(Protocol):
 
     pulses: NDArray[np.int64]
 
-    def learn(self, rate: ArrayLike, x: ArrayLike, target: ArrayLike, train: int = 1, /) -> Any:
+    def learn(
+        self, rate: ArrayLike, x: ArrayLike, target: ArrayLike, pulses_per_update: int = 1, /
+    ) -> Any:
         """Learn one sample per network; arguments as in `Twin.learn`, the rate from the rule."""
         ...
 
@@ -75,11 +77,11 @@ class SignPulses(Crossbar):
         rows_that_draw: NDArray[np.bool_],
         update_states: States,
         pulse_states: States,
-        train: int,
+        pulses_per_update: int,
     ) -> None:
         self._multiply_by_rates(rates)
         at = np.flatnonzero(np.abs(self._change) >= DEAD_BAND)
-        self._pulse(at, self._change.reshape(-1)[at] > 0, pulse_states, train)
+        self._pulse(at, self._change.reshape(-1)[at] > 0, pulse_states, pulses_per_update)
 
 
 class StochasticPulses(Crossbar):
@@ -94,12 +96,12 @@ class StochasticPulses(Crossbar):
         rows_that_draw: NDArray[np.bool_],
         update_states: States,
         pulse_states: States,
-        train: int,
+        pulses_per_update: int,
     ) -> None:
         self._multiply_by_rates(rates)
         lot = draws(update_states, self._change.shape[1]).astype(np.int32)
         at = np.flatnonzero(np.abs(self._change) // (ONE_PULSE >> 16) > lot)
-        self._pulse(at, self._change.reshape(-1)[at] > 0, pulse_states, train)
+        self._pulse(at, self._change.reshape(-1)[at] > 0, pulse_states, pulses_per_update)
 
 
 class _FeedForward(Crossbar):
@@ -220,13 +222,15 @@ class Backprop:
             for m, n in pairwise(config.sizes)
         ]
 
-    def learn(self, rate: ArrayLike, x: ArrayLike, target: ArrayLike, train: int = 1) -> None:
+    def learn(
+        self, rate: ArrayLike, x: ArrayLike, target: ArrayLike, pulses_per_update: int = 1
+    ) -> None:
         """One step of gradient descent.
 
         Args:
             rate: step width, one or (B,).
             x, target: as for `Twin.learn`.
-            train: there are no pulses, so it has no effect.
+            pulses_per_update: there are no pulses, so it has no effect.
         """
         boards, outputs, _ = self.weights[-1].shape
         x = np.broadcast_to(x, (boards, np.shape(x)[-1]))
@@ -307,7 +311,7 @@ class LearningRule:
         settings = replace(settings, rule=self.span)
         return settings.rate(min(learning_rate, settings.highest_rate))
 
-    def train(self, settings: Settings, stride: float) -> int:
+    def pulses_per_update(self, settings: Settings, stride: float) -> int:
         """Pulses of one change, at least 1.
 
         Args:

@@ -26,13 +26,13 @@ ZERO = 128
 """How an accumulator of 0 is stored."""
 PULSE = 64
 """What an accumulator pays for one pulse."""
-MAX_TRAIN = 255
+MAX_PULSES_PER_UPDATE = 255
 """Pulses of one change."""
 _CHUNK = 1 << 18
 """Readings that `predict_many` prepares noise for at a time, so that they stay in the cache."""
 
 
-class State(NamedTuple):
+class TwinState(NamedTuple):
     """All that learning changes, in the shapes of `Twin`."""
 
     steps: int
@@ -179,7 +179,9 @@ class Twin:
 
     # --- learning ------------------------------------------------------------------------------
 
-    def learn(self, rate: ArrayLike, x: ArrayLike, target: ArrayLike, train: int = 1) -> Trace:
+    def learn(
+        self, rate: ArrayLike, x: ArrayLike, target: ArrayLike, pulses_per_update: int = 1
+    ) -> Trace:
         """Learn one sample.
 
         Args:
@@ -187,7 +189,7 @@ class Twin:
             x: DAC codes, uint8 (features,), or (B, features) for different samples.
             target: for one-hot targets the class, () or (B,); otherwise 0/1, (n[L],) or
                 (B, n[L]).
-            train: TRAIN, 1…255: pulses that a device gets for one change.
+            pulses_per_update: TRAIN, 1…255: pulses that a device gets for one change.
 
         Raises:
             ValueError: an argument is out of range or has a wrong shape.
@@ -196,8 +198,11 @@ class Twin:
         highest = MAX_RATE // max(layer.scale for layer in self.config.layers)
         if np.any((rates < 0) | (rates > highest)):
             raise ValueError(f"the rate is {rate}, but must be from 0 to {highest}")
-        if not 1 <= train <= MAX_TRAIN:
-            raise ValueError(f"the train is {train}, but must be from 1 to {MAX_TRAIN}")
+        if not 1 <= pulses_per_update <= MAX_PULSES_PER_UPDATE:
+            raise ValueError(
+                f"pulses_per_update is {pulses_per_update}, but must be from 1 to"
+                f" {MAX_PULSES_PER_UPDATE}"
+            )
         inputs, on = self._inputs(x)[:, None], self._on(target)
         streams = [[Stream.LEARN], [Stream.UPDATE], [Stream.PULSE]]
         read_states, update_states, pulse_states = start(self.seeds, streams, self.steps)
@@ -205,7 +210,7 @@ class Twin:
         free, plus, minus = self._settle(inputs, on, read_states)
         a, b = ([s[:, 0].astype(np.int32) for s in phase] for phase in (plus, minus))
         rows_that_draw = self._differences(a, b)
-        self._change_weights(rates, rows_that_draw, update_states, pulse_states, train)
+        self._change_weights(rates, rows_that_draw, update_states, pulse_states, pulses_per_update)
         self._flip_weights()
 
         outputs = _bytes(free)
@@ -276,7 +281,7 @@ class Twin:
         rows_that_draw: NDArray[np.bool_],
         update_states: States,
         pulse_states: States,
-        train: int,
+        pulses_per_update: int,
     ) -> None:
         """Move the accumulators by the differences; those that are full pulse a device.
 
@@ -284,7 +289,7 @@ class Twin:
             rates: RATE, (B,).
             rows_that_draw: from `_differences`.
             update_states, pulse_states: generators, (B,).
-            train: pulses of one change.
+            pulses_per_update: pulses of one change.
         """
         number = np.cumsum(rows_that_draw, axis=1)
         r = draw(update_states[:, None], powers(number.shape[1] + 1)[number]).astype(np.int32) << 4
@@ -303,7 +308,7 @@ class Twin:
         raised = contents > ZERO
         c.reshape(-1)[full] = np.where(raised, contents - PULSE, contents + PULSE)
         self._c[:] = c
-        self._pulse(full, raised, pulse_states, train)
+        self._pulse(full, raised, pulse_states, pulses_per_update)
 
     def _multiply_by_rates(self, rates: NDArray[np.int32]) -> None:
         """Multiply `_change` by RATE, (B,), and by the SCALE of each weight layer."""
@@ -311,21 +316,21 @@ class Twin:
             change *= (rates * np.int32(layer.scale))[:, None, None]
 
     def _pulse(
-        self, couplings: Numbers, raised: NDArray[np.bool_], states: States, train: int
+        self, couplings: Numbers, raised: NDArray[np.bool_], states: States, pulses_per_update: int
     ) -> None:
-        """Raise or lower couplings by a train of pulses each.
+        """Raise or lower couplings by some pulses each.
 
         Args:
             couplings: positions in the flattened (B, couplings), in order.
             raised: raise it, else lower it.
             states: generators, (B,).
-            train: how many pulses.
+            pulses_per_update: how many pulses.
         """
         memristors = self._memristors
         board, coupling = np.divmod(couplings, self.config.couplings)
-        self.pulses += train * np.bincount(board, minlength=len(self.pulses))
+        self.pulses += pulses_per_update * np.bincount(board, minlength=len(self.pulses))
         # Every change takes a draw of its board's generator, and three more for each pulse.
-        each = 1 + 3 * train
+        each = 1 + 3 * pulses_per_update
         before = np.arange(len(board)) - np.searchsorted(board, np.arange(len(states)))[board]
         number = each * before[:, None] + np.arange(1, each + 1)
         taken = draw(states[board, None], powers(each * len(number) + 1)[number])
@@ -370,13 +375,13 @@ class Twin:
 
     # --- checkpoints and faults ----------------------------------------------------------------
 
-    def state(self) -> State:
+    def state(self) -> TwinState:
         """A copy of what learning has changed."""
-        return State(
+        return TwinState(
             self.steps, [g.copy() for g in self.devices], [c.copy() for c in self.accumulators]
         )
 
-    def load_state(self, state: State) -> None:
+    def load_state(self, state: TwinState) -> None:
         """Continue from a state: of the batch, or of one board (arrays without B) for all of it.
 
         Raises:

@@ -21,8 +21,9 @@ from madem.data.registry import load_task
 from madem.data.task import Batch
 from madem.errors import MademError
 from madem.learn import train
-from madem.learners.device import TwinLearner, connect, pack_config
-from madem.learners.state import State
+from madem.learners.board import connect, pack_config
+from madem.learners.state import NetworkState
+from madem.learners.twin import TwinLearner
 
 _SIZES = (64, 32, 10)
 _PASSES = 3
@@ -92,7 +93,7 @@ class HalfTrained:
 
     config: bytes
     """A CONFIGURE payload."""
-    state: State
+    state: NetworkState
     rate: int
     """Learning rate of the next pass, as LEARN takes it."""
     following: Batch

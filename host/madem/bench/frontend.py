@@ -18,7 +18,7 @@ from rich.table import Table
 from madem.boards.open import Board, why_no_emulated_board
 from madem.boards.repl import open_port
 from madem.errors import BoardError
-from madem.learners.device import Device, connect
+from madem.learners.board import BoardLearner, connect
 from madem_emulator import designs
 from madem_emulator.physical import presets
 from madem_emulator.twin.config import Settings
@@ -70,7 +70,7 @@ def run(design: str) -> tuple[dict[str, Any], Table]:
 
 
 def _measure(
-    design: str, chips: designs.ArrayBoard, device: Device, work: Callable[[], object]
+    design: str, chips: designs.ArrayBoard, device: BoardLearner, work: Callable[[], object]
 ) -> dict[str, float]:
     """Rates by the device's own busy time."""
 
@@ -97,7 +97,7 @@ def _measure(
 
 
 @contextlib.contextmanager
-def _bench(design: str) -> Iterator[tuple[designs.ArrayBoard, Device]]:
+def _bench(design: str) -> Iterator[tuple[designs.ArrayBoard, BoardLearner]]:
     """Real firmware on a board whose chips this process holds."""
     if reason := why_no_emulated_board("unix"):
         raise BoardError(reason)

@@ -15,7 +15,7 @@ from madem.bench.slow_line import Line
 from madem.boards.link import Link
 from madem.boards.link_protocol import ECHO_MANY, ECHO_MODE_MANY, FRAME_BYTES, Kind
 from madem.boards.open import open_board
-from madem.learners.device import connect
+from madem.learners.board import connect
 
 
 @dataclass(frozen=True)
@@ -130,5 +130,5 @@ def _rate(link: Link, payload: bytes, seconds: float) -> float:
             yield Kind.ECHO, payload
 
     began = time.perf_counter()
-    count = sum(1 for _ in link.pipeline(requests()))
+    count = sum(1 for _ in link.request_many(requests()))
     return count / (time.perf_counter() - began)

@@ -15,7 +15,7 @@ from madem.data.registry import load_task
 from madem.data.task import Task
 from madem.errors import BoardError, LinkError, MademError
 from madem.learn import session, train
-from madem.learners.device import connect
+from madem.learners.board import connect
 
 _SMALLEST, _LARGEST = 8, 256  # KB, between which the heap is sought
 _STEPS = 8

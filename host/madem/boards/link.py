@@ -309,10 +309,10 @@ class Link:
         Raises:
             DeviceError: the firmware refused it. LinkError: no answer for `timeout` seconds.
         """
-        (reply,) = self.pipeline([(kind, payload)], timeout)
+        (reply,) = self.request_many([(kind, payload)], timeout)
         return reply
 
-    def pipeline(
+    def request_many(
         self, requests: Iterable[tuple[int, bytes]], timeout: float = 10.0
     ) -> Iterator[bytes]:
         """Have requests (kind, payload) executed in order; yields the payloads of their replies.

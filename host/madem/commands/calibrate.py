@@ -19,8 +19,8 @@ from madem.commands import options
 from madem.commands.terminal import Terminal
 from madem.errors import TaskError
 from madem.frontends import attached, calibrate, physical
-from madem.frontends.chips import Chips
 from madem.learn import session
+from madem.learners.chips import Chips
 from madem_emulator.physical import presets
 from madem_emulator.twin.config import Settings
 

@@ -43,7 +43,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
             detector = novelty.NoveltyTwin(config, task.pipeline)
         else:
             device.configure(config)
-            detector = novelty.NoveltyDevice(device, task.pipeline)
+            detector = novelty.NoveltyBoard(device, task.pipeline)
         total = plan.epochs * int((task.y_train != label).sum())
         with terminal.progress(f"learning {task.name} without {args.novelty}", total) as advance:
             metrics = novelty.run(detector, task, plan, args.novelty, advance)

@@ -17,13 +17,13 @@ from madem.data.stream_task import StreamTask
 from madem.errors import MademError, TaskError
 from madem.learn import report, session, train
 from madem.learners import state
-from madem.learners.device import Device
-from madem.learners.gated import CarefulDevice, CarefulLearner, CarefulLockStep, CarefulTwin
+from madem.learners.board import BoardLearner
+from madem.learners.gated import GatedBoard, GatedLearner, GatedLockStep, GatedTwin
 from madem.learners.stream import board_of
 from madem.stream import prequential
-from madem.stream.prequential import Result
+from madem.stream.prequential import PrequentialResult
 from madem.verify import lock_step as verify
-from madem_emulator.twin.gated import EVERYTHING, FULL, Care
+from madem_emulator.twin.gated import EVERYTHING, FULL, GateSettings
 
 if TYPE_CHECKING:  # matplotlib is slow to import
     from madem.pictures.online import OnlinePanel
@@ -48,7 +48,7 @@ class Flight(NamedTuple):
     plan: train.Recipe
     stream: DriftStream
     pace: tuple[int, int]
-    care: Care
+    care: GateSettings
 
 
 def add_options(parser: argparse.ArgumentParser, windows: str = "") -> None:
@@ -93,7 +93,7 @@ def add_care(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:
     )
 
 
-def care_of(args: argparse.Namespace) -> Care:
+def care_of(args: argparse.Namespace) -> GateSettings:
     """The settings that the options ask for.
 
     Raises:
@@ -105,7 +105,7 @@ def care_of(args: argparse.Namespace) -> Care:
         raise TaskError(f"--at-most is {args.at_most}, but must be from 0 to 100")
     if args.rollback is not None and not 0 < args.rollback <= 100:
         raise TaskError(f"--rollback is {args.rollback:g}, but must be above 0 and at most 100")
-    care = Care()
+    care = GateSettings()
     if args.gate is not None:
         care = replace(care, gate=args.gate)
     if args.at_most is not None:
@@ -115,7 +115,7 @@ def care_of(args: argparse.Namespace) -> Care:
     return care
 
 
-def wanted_care(args: argparse.Namespace) -> Care | None:
+def wanted_care(args: argparse.Namespace) -> GateSettings | None:
     """The same; None if no option asks for care."""
     return None if args.gate is args.at_most is args.rollback is None else care_of(args)
 
@@ -174,7 +174,7 @@ def run(args: argparse.Namespace, terminal: Terminal, *, lock_step: bool = False
         learner = _learner(device, stream, config, lock_step)
         what = f"{'verifying' if lock_step else 'learning'} {task.name} on {args.board}"
         mismatch = None
-        result = Result()
+        result = PrequentialResult()
         try:
             with terminal.progress(what, len(stream.truth)) as advance:
                 result = prequential.run(learner, stream, pace, care, progress=advance)
@@ -184,7 +184,7 @@ def run(args: argparse.Namespace, terminal: Terminal, *, lock_step: bool = False
         board = board_of(learner)
         heap = board.stats().heap_alloc if board else None
     if lock_step:
-        assert isinstance(learner, CarefulLockStep)
+        assert isinstance(learner, GatedLockStep)
         return _say_verified(args, terminal, learner, mismatch)
     result.fresh = prequential.fresh_level(task, stream.change, plan)
     if final is not None:
@@ -228,19 +228,21 @@ def _pace(plan: train.Recipe) -> tuple[int, int]:
         raise TaskError(str(error)) from None
 
 
-def _learner(device: Device | None, stream: DriftStream, config: Any, lock: bool) -> CarefulLearner:
+def _learner(
+    device: BoardLearner | None, stream: DriftStream, config: Any, lock: bool
+) -> GatedLearner:
     if device is None:
         if lock:
             raise MademError("verify compares a device with the twin: choose a board")
-        return CarefulTwin(config, stream.task)
+        return GatedTwin(config, stream.task)
     device.configure(config)
-    return CarefulLockStep(device, stream.task) if lock else CarefulDevice(device, stream.task)
+    return GatedLockStep(device, stream.task) if lock else GatedBoard(device, stream.task)
 
 
 def _say_verified(
     args: argparse.Namespace,
     terminal: Terminal,
-    lock: CarefulLockStep,
+    lock: GatedLockStep,
     mismatch: verify.Mismatch | None,
 ) -> int:
     head = {"task": args.task, "board": args.board, "seed": args.seed}
@@ -253,7 +255,7 @@ def _say_verified(
     return 0
 
 
-def _show(terminal: Terminal, stream: DriftStream, result: Result) -> None:
+def _show(terminal: Terminal, stream: DriftStream, result: PrequentialResult) -> None:
     """The table of accuracies and what they cost."""
     checks = result.checks
     before = [check for check in checks if check.window <= stream.change_at][-1]
@@ -283,11 +285,11 @@ def _show(terminal: Terminal, stream: DriftStream, result: Result) -> None:
         near = f"within {100 * prequential.NEAR:.0f} points of a fresh network"
         terminal.say(f"never {near}" if after is None else f"{near} after {after} windows")
     total = len(result.windows)
-    backs = f", {result.backs} times gone back" if result.backs else ""
-    terminal.say(f"{total:,} windows, {result.learned:,} of them learned{backs}")
+    rollbacks = f", {result.rollbacks} times gone back" if result.rollbacks else ""
+    terminal.say(f"{total:,} windows, {result.learned:,} of them learned{rollbacks}")
 
 
-def _panel(stream: DriftStream, result: Result, care: Care) -> OnlinePanel:
+def _panel(stream: DriftStream, result: PrequentialResult, care: GateSettings) -> OnlinePanel:
     """What the picture shows of one run."""
     from madem.pictures.online import OnlinePanel
 
@@ -308,5 +310,5 @@ def _panel(stream: DriftStream, result: Result, care: Care) -> OnlinePanel:
         fresh=result.fresh,
         classes=by_class if stream.change.kind in concept_drift.IN_TURN else None,
         learned=[window.learned for window in result.windows] if careful else None,
-        backs=[window.number for window in result.windows if window.back],
+        backs=[window.number for window in result.windows if window.rolled_back],
     )

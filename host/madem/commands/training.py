@@ -14,7 +14,7 @@ from madem.frontends import attached, physical
 from madem.learn import session
 from madem.learn import train as learn
 from madem.learn.recall import LOOKS
-from madem.learners.device import Learner
+from madem.learners.protocol import Learner
 from madem.verify import lock_step
 from madem_emulator.twin.config import Rule
 from madem_emulator.twin.presets import PRESETS
@@ -147,8 +147,8 @@ def save_pictures(run: session.Run, folder: Path, terminal: Terminal) -> None:
 
     task, metrics = run.task, run.result.metrics
     reconstruct = task.kind == "reconstruct"
-    if run.result.train:
-        curve = run.result.train
+    if run.result.train_curve:
+        curve = run.result.train_curve
         if reconstruct:
             curve = [wrong / task.n_outputs for wrong in curve]
         figure = learning.learning_curve(

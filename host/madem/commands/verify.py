@@ -81,7 +81,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
             device.flip(*flip)
         check = None
         if chips:
-            lock = recorded.RecordedLockStep(device, plan.design, steps)
+            lock = recorded.AttachedLockStep(device, plan.design, steps)
             check = _plausibility(lock, args.preset, steps, steps)
         else:
             lock = StreamLockStep(device, task) if stream else lock_step.LockStep(device)
@@ -107,7 +107,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
 
 
 def _plausibility(
-    lock: recorded.RecordedLockStep, preset: str, samples: int, predictions: int
+    lock: recorded.AttachedLockStep, preset: str, samples: int, predictions: int
 ) -> PlausibilityCheck:
     # Imported only here, because scipy takes its time.
     from madem.verify.plausibility import PlausibilityCheck

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from madem.boards.open import WITH_CHIPS
 from madem.errors import TaskError
-from madem.learners.state import State
+from madem.learners.state import NetworkState
 from madem_emulator.physical import presets
 from madem_emulator.physical.device import DeviceModel
 
@@ -44,7 +44,7 @@ def device_of(args: argparse.Namespace) -> DeviceModel:
     return presets.get(args.preset)
 
 
-def as_conductances(saved: State, device: DeviceModel) -> State:
+def as_conductances(saved: NetworkState, device: DeviceModel) -> NetworkState:
     """A state whose devices are what the chips measure: 200 a window, from 0 S on.
 
     One of the emulated front end counts from the lower end of the window, and some of its devices

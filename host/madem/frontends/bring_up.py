@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from madem.doctor import Check
 from madem.errors import DeviceError
 from madem.frontends import physical
-from madem.frontends.chips import Card, Chips
-from madem.learners.device import Device
+from madem.learners.board import BoardLearner
+from madem.learners.chips import Card, Chips
 from madem_emulator.designs import GEOMETRIES
 from madem_emulator.designs.faults import resistors
 from madem_emulator.physical.device import DeviceModel
@@ -77,7 +77,7 @@ class _Found(Exception):
 class _Bench:
     """What the steps share: the board, and what was measured so far."""
 
-    device: Device
+    device: BoardLearner
     design: str
     kind: DeviceModel
     card: int
@@ -105,7 +105,7 @@ class _Bench:
 
 
 def examine(
-    device: Device, design: str, kind: DeviceModel, card: int = 0, resistors: bool = False
+    device: BoardLearner, design: str, kind: DeviceModel, card: int = 0, resistors: bool = False
 ) -> Iterator[Check]:
     """Look at a board of chips; ends with the first step that fails.
 

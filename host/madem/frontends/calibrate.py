@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from madem.boards.link_protocol import CALIBRATION_MAGIC, CALIBRATION_UNIT
-from madem.frontends.chips import Card, Chips
+from madem.learners.chips import Card, Chips
 from madem_emulator.twin.attached import Geometry
 
 Floats = NDArray[np.float64]

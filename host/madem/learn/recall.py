@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from madem.data.task import Task
-from madem.learners.device import Learner
+from madem.learners.protocol import Learner
 from madem_emulator.twin.config import Config
 
 Bytes = NDArray[np.uint8]

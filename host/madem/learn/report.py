@@ -61,7 +61,7 @@ def strike_line(strike: Mapping[str, Any], recovered: Mapping[str, Any]) -> str:
     """What faults in mid-life cost, and what learning on brought back.
 
     Args:
-        strike: `learn.Result.strike`.
+        strike: `learn.TrainingResult.strike`.
         recovered: metrics in the end.
     """
     before, struck, after = (

@@ -17,11 +17,13 @@ from madem.data.stream_task import StreamTask
 from madem.data.task import Task
 from madem.errors import MademError, TaskError
 from madem.frontends import attached
-from madem.frontends.chips import Chips, Counts
 from madem.learn import train
 from madem.learners import state
-from madem.learners.device import Device, Learner, TwinLearner, Written, connect
-from madem.learners.stream import StreamDevice, StreamTwin, board_of
+from madem.learners.board import BoardLearner, Written, connect
+from madem.learners.chips import Chips, Counts
+from madem.learners.protocol import Learner
+from madem.learners.stream import StreamBoard, StreamTwin, board_of
+from madem.learners.twin import TwinLearner
 from madem_emulator.physical.device import DeviceModel
 from madem_emulator.twin.config import Config, Settings
 
@@ -41,12 +43,12 @@ class Run:
     board: str
     preset: str
     frontend: str = "emulated"
-    result: train.Result = field(default_factory=train.Result)
+    result: train.TrainingResult = field(default_factory=train.TrainingResult)
     baselines: dict[str, Any] = field(default_factory=dict)
     heap_peak_bytes: int | None = None
     written: Written | None = None
     chips: Counts | None = None
-    final: state.State | None = None
+    final: state.NetworkState | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The JSON contract's keys, and what else tells how the numbers came about."""
@@ -63,7 +65,7 @@ class Run:
             "epochs": self.plan.epochs,
             "samples_seen": samples,
             "metrics": self.result.metrics,
-            "train_curve": self.result.train,
+            "train_curve": self.result.train_curve,
             "strike": self.result.strike,
             "baselines": self.baselines,
             "heap_peak_bytes": self.heap_peak_bytes,
@@ -76,7 +78,7 @@ class Run:
 
 
 @contextlib.contextmanager
-def open_learner(spec: str, leave: bool = False) -> Iterator[Device | None]:
+def open_learner(spec: str, leave: bool = False) -> Iterator[BoardLearner | None]:
     """A connected device, or None for the twin; the board is released at the end.
 
     Args:
@@ -104,7 +106,7 @@ def _no_bar(what: str, total: int) -> Iterator[Callable[[int], None]]:
 
 
 def prepare(
-    device: Device | None,
+    device: BoardLearner | None,
     plan: train.Recipe,
     task: Task,
     resume: Path | None,
@@ -146,14 +148,14 @@ def prepare(
     learner = _learner(device, saved.config, task, None if plan.design else plan.device)
     if not plan.design:
         _load(learner, saved, resume)
-    elif isinstance(learner, Device):
+    elif isinstance(learner, BoardLearner):
         _write(learner, saved, plan, bar)
     else:
         raise TaskError(f"{task.name} can't be loaded with --frontend attached")
     return learner, plan
 
 
-def _write(device: Device, state: state.State, plan: train.Recipe, bar: Bar) -> None:
+def _write(device: BoardLearner, state: state.NetworkState, plan: train.Recipe, bar: Bar) -> None:
     """Bring the devices behind chips to a state, which takes its time."""
     assert plan.device is not None
     wanted = attached.as_conductances(state, plan.device)
@@ -162,7 +164,9 @@ def _write(device: Device, state: state.State, plan: train.Recipe, bar: Bar) -> 
 
 
 def _load(
-    learner: Device | TwinLearner | StreamDevice | StreamTwin, saved: state.State, path: Path
+    learner: BoardLearner | TwinLearner | StreamBoard | StreamTwin,
+    saved: state.NetworkState,
+    path: Path,
 ) -> None:
     try:
         learner.load(saved)
@@ -183,11 +187,11 @@ def settings_of(settings: Settings, config: Config) -> Settings:
 
 
 def _learner(
-    device: Device | None, config: Config, task: Task, memristor: DeviceModel | None
-) -> Device | TwinLearner | StreamDevice | StreamTwin:
+    device: BoardLearner | None, config: Config, task: Task, memristor: DeviceModel | None
+) -> BoardLearner | TwinLearner | StreamBoard | StreamTwin:
     """What takes the samples of `task.feed`."""
     if device is not None:
-        return StreamDevice(device, task) if isinstance(task, StreamTask) else device
+        return StreamBoard(device, task) if isinstance(task, StreamTask) else device
     learner = StreamTwin(config, task) if isinstance(task, StreamTask) else TwinLearner(config)
     if memristor is not None:
         # Imported only here, because scipy takes its time.
@@ -226,7 +230,7 @@ def baselines(task: Task, hidden: tuple[int, ...]) -> dict[str, Any]:
     return peers.classify_baselines(task, hidden)
 
 
-def weights(final: state.State) -> list[NDArray[np.int64]]:
+def weights(final: state.NetworkState) -> list[NDArray[np.int64]]:
     """P - N of each layer as (word lines, bit lines), the bias left out, in units of g."""
     return differences(final.config.sizes, final.devices)
 

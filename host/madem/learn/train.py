@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from madem.data.task import Task, distortion_key
 from madem.errors import TaskError
 from madem.learn.recall import LOOKS, recall, words_right
-from madem.learners.device import Learner
+from madem.learners.protocol import Learner
 from madem.learners.stream import board_of
 from madem_emulator.physical.device import DeviceModel
 from madem_emulator.twin.config import Config, Settings, stuck_limit
-from madem_emulator.twin.twin import MAX_TRAIN
+from madem_emulator.twin.twin import MAX_PULSES_PER_UPDATE
 
 Bytes = NDArray[np.uint8]
 
@@ -62,15 +62,15 @@ class Recipe:
         settings, k = self.settings, k + self.earlier
         first = max(1, round(self.stride * (2**settings.weight_bits - 1)))
         pulses = settings.learning_rate * self.decay**k * first
-        train = max(
+        pulses_per_update = max(
             round(first * self.stride_decay**k), math.ceil(pulses / settings.highest_rate), 1
         )
-        if train > MAX_TRAIN:
-            most = settings.highest_rate * MAX_TRAIN / first
+        if pulses_per_update > MAX_PULSES_PER_UPDATE:
+            most = settings.highest_rate * MAX_PULSES_PER_UPDATE / first
             raise ValueError(
                 f"learning_rate is {settings.learning_rate}, but must be at most {most:.4g}"
             )
-        return settings.rate(pulses / train), train
+        return settings.rate(pulses / pulses_per_update), pulses_per_update
 
 
 @dataclass
@@ -84,10 +84,10 @@ class Strike:
 
 
 @dataclass
-class Result:
+class TrainingResult:
     """What came of it."""
 
-    train: list[float] = field(default_factory=list)
+    train_curve: list[float] = field(default_factory=list)
     """Per pass, before each sample was learned: accuracy, or mean wrong outputs."""
     samples: int = 0
     metrics: dict[str, Any] = field(default_factory=dict)
@@ -196,7 +196,7 @@ def train(
     *,
     progress: Callable[[int], None] | None = None,
     limit: int | None = None,
-) -> Result:
+) -> TrainingResult:
     """Stream all passes to a learner.
 
     Args:
@@ -206,19 +206,19 @@ def train(
         progress: called with the number of samples just learned.
         limit: stop after so many samples.
     """
-    result = Result()
+    result = TrainingResult()
     began = time.monotonic()
     for k in range(plan.epochs):
         batch = task.feed.train_pass(plan.earlier + k)
         n = len(batch.x) if limit is None else min(len(batch.x), limit - result.samples)
         if n <= 0:
             break
-        rate, pulses = plan.pace(k)
+        rate, pulses_per_update = plan.pace(k)
         x, target = batch.x[:n], batch.target[:n]
-        answers = learner.learn(rate, x, target, progress, pulses)
+        answers = learner.learn(rate, x, target, progress, pulses_per_update)
         result.samples += n
         right = answers == target if task.kind == "classify" else answers
-        result.train.append(float(np.mean(right)))
+        result.train_curve.append(float(np.mean(right)))
         if board := board_of(learner):
             result.busy_us += board.stats().busy_us
     result.wall_s = time.monotonic() - began
@@ -230,11 +230,11 @@ def recover(
     task: Task,
     plan: Recipe,
     strike: Strike,
-    result: Result,
+    result: TrainingResult,
     *,
     progress: Callable[[int], None] | None = None,
     limit: int | None = None,
-) -> Result:
+) -> TrainingResult:
     """Let devices of a trained network get stuck, test it, learn on, and test it again.
 
     Learning goes on at the pace of the middle of the schedule: the end's is too slow to make up
@@ -255,8 +255,8 @@ def recover(
     middle = max(plan.epochs, _SCHEDULE) // 2
     on = replace(plan, epochs=strike.epochs, earlier=middle)
     after = train(learner, task, on, progress=progress, limit=limit)
-    return Result(
-        train=result.train + after.train,
+    return TrainingResult(
+        train_curve=result.train_curve + after.train_curve,
         samples=result.samples + after.samples,
         metrics=evaluate(learner, task),
         strike={

@@ -21,16 +21,17 @@ from madem.boards.link_protocol import (
     Outcome,
 )
 from madem.data.stream_task import StreamTask, number_of
-from madem.learners.device import Device, Learner, Progress
+from madem.learners.board import BoardLearner
+from madem.learners.protocol import Learner, Progress
 from madem.learners.stream import (
-    StreamDevice,
+    StreamBoard,
     StreamLockStep,
     StreamTwin,
 )
-from madem.learners.stream import Window as Reply
+from madem.learners.stream import WindowReply as Reply
 from madem.verify.lock_step import DiffersError, Mismatch
 from madem_emulator.twin.config import Config
-from madem_emulator.twin.gated import FULL, NEVER, Care, Judged, TwinKeeper
+from madem_emulator.twin.gated import FULL, NEVER, GateSettings, Judged, UpdateGate
 from madem_emulator.twin.twin import Trace
 
 Bytes = NDArray[np.uint8]
@@ -42,40 +43,40 @@ class Judgement(NamedTuple):
     Attributes:
         answer: the class, before anything was learned.
         margin: activity of its output above the next, 0…255.
-        learned, kept, back: the window was learned; the network was then copied; replaced by
-            its copy.
+        learned, checkpointed, rolled_back: the window was learned; the network was then copied;
+            replaced by its copy.
     """
 
     answer: int
     margin: int
     learned: bool
-    kept: bool
-    back: bool
+    checkpointed: bool
+    rolled_back: bool
 
 
-class Status(NamedTuple):
-    """What a keeper has counted.
+class GateStatus(NamedTuple):
+    """What a gate has counted.
 
     Attributes:
         steps: windows tested in the network's life.
         learned: windows learned since the settings were given.
-        kept_at: step at which the copy was made; None without one.
-        accuracy, kept_accuracy: running, of the network and of its copy, 0…1.
-        backs: times the copy was put back.
+        checkpoint_at: step at which the copy was made; None without one.
+        accuracy, checkpoint_accuracy: running, of the network and of its copy, 0…1.
+        rollbacks: times the copy was put back.
     """
 
     steps: int
     learned: int
-    kept_at: int | None
+    checkpoint_at: int | None
     accuracy: float
-    kept_accuracy: float
-    backs: int
+    checkpoint_accuracy: float
+    rollbacks: int
 
 
-class CarefulLearner(Learner, Protocol):
+class GatedLearner(Learner, Protocol):
     """A learner that tests each window and decides whether to learn it."""
 
-    def take_care(self, care: Care) -> None:
+    def set_gate(self, settings: GateSettings) -> None:
         """Begin to decide by these settings."""
         ...
 
@@ -85,42 +86,42 @@ class CarefulLearner(Learner, Protocol):
         x: Bytes,
         labels: NDArray[np.int64],
         progress: Progress | None = None,
-        train: int = 1,
+        pulses_per_update: int = 1,
     ) -> list[Judgement]:
         """Test windows and learn those that are worth it; arguments as for `Learner.learn`."""
         ...
 
-    def keep(self) -> Status:
+    def checkpoint(self) -> GateStatus:
         """Keep a copy of the network as it is."""
         ...
 
-    def back(self) -> Status:
+    def rollback(self) -> GateStatus:
         """Go back to the copy."""
         ...
 
-    def status(self) -> Status:
+    def status(self) -> GateStatus:
         """What has been counted."""
         ...
 
 
-def take_care(device: Device, care: Care) -> Status:
+def set_gate(device: BoardLearner, settings: GateSettings) -> GateStatus:
     """Give a board with a network its settings.
 
     Raises:
         DeviceError: the copy does not fit (code 4), or the front end can't be put back.
     """
-    c = care
+    c = settings
     return _ask(
         device, GATE_SETTINGS.pack(GateRequest.SETTINGS, c.gate, c.at_most, c.fade, c.drop, c.every)
     )
 
 
-def keep(device: Device) -> Status:
-    """Have a board that takes care keep a copy of its network."""
+def checkpoint(device: BoardLearner) -> GateStatus:
+    """Have a board that has a gate keep a copy of its network."""
     return _ask(device, bytes([GateRequest.CHECKPOINT]))
 
 
-def back(device: Device) -> Status:
+def rollback(device: BoardLearner) -> GateStatus:
     """Have a board go back to its copy.
 
     Raises:
@@ -129,12 +130,12 @@ def back(device: Device) -> Status:
     return _ask(device, bytes([GateRequest.ROLLBACK]))
 
 
-class CarefulDevice(StreamDevice):
-    """A board. See `CarefulLearner`; `take_care` comes after the network is configured."""
+class GatedBoard(StreamBoard):
+    """A board. See `GatedLearner`; `set_gate` comes after the network is configured."""
 
-    def take_care(self, care: Care) -> None:
-        """See `CarefulLearner.take_care`."""
-        take_care(self.device, care)
+    def set_gate(self, settings: GateSettings) -> None:
+        """See `GatedLearner.set_gate`."""
+        set_gate(self.device, settings)
 
     def judge(
         self,
@@ -142,42 +143,44 @@ class CarefulDevice(StreamDevice):
         x: Bytes,
         labels: NDArray[np.int64],
         progress: Progress | None = None,
-        train: int = 1,
+        pulses_per_update: int = 1,
     ) -> list[Judgement]:
-        """See `CarefulLearner.judge`."""
+        """See `GatedLearner.judge`."""
         found = []
         step = self.device.stats().steps
         chunks = [self._task.window_samples(number_of(name)) for name in x]
         how = Flag.FOLLOW | Flag.GATED
-        for reply in self.feeder.feed(chunks, step, Mode.LEARN, how, labels.tolist(), rate, train):
+        for reply in self.feeder.feed(
+            chunks, step, Mode.LEARN, how, labels.tolist(), rate, pulses_per_update
+        ):
             found.append(_judgement(reply))
             if progress:
                 progress(1)
         return found
 
-    def keep(self) -> Status:
-        """See `CarefulLearner.keep`."""
-        return keep(self.device)
+    def checkpoint(self) -> GateStatus:
+        """See `GatedLearner.checkpoint`."""
+        return checkpoint(self.device)
 
-    def back(self) -> Status:
-        """See `CarefulLearner.back`."""
-        return back(self.device)
+    def rollback(self) -> GateStatus:
+        """See `GatedLearner.rollback`."""
+        return rollback(self.device)
 
-    def status(self) -> Status:
-        """See `CarefulLearner.status`."""
+    def status(self) -> GateStatus:
+        """See `GatedLearner.status`."""
         return _ask(self.device, bytes([GateRequest.ASK]))
 
 
-class CarefulTwin(StreamTwin):
-    """The twin in place of a board. See `CarefulLearner`."""
+class GatedTwin(StreamTwin):
+    """The twin in place of a board. See `GatedLearner`."""
 
     def __init__(self, config: Config, task: StreamTask) -> None:
         super().__init__(config, task)
-        self.keeper = TwinKeeper(self.network.twin, Care())
+        self.gate = UpdateGate(self.network.twin, GateSettings())
 
-    def take_care(self, care: Care) -> None:
-        """See `CarefulLearner.take_care`."""
-        self.keeper = TwinKeeper(self.network.twin, care)
+    def set_gate(self, settings: GateSettings) -> None:
+        """See `GatedLearner.set_gate`."""
+        self.gate = UpdateGate(self.network.twin, settings)
 
     def judge(
         self,
@@ -185,48 +188,48 @@ class CarefulTwin(StreamTwin):
         x: Bytes,
         labels: NDArray[np.int64],
         progress: Progress | None = None,
-        train: int = 1,
+        pulses_per_update: int = 1,
     ) -> list[Judgement]:
-        """See `CarefulLearner.judge`."""
+        """See `GatedLearner.judge`."""
         found = []
         for inputs, label in zip(self.inputs(x, True), labels.tolist(), strict=True):
-            found.append(_of_twin(self.keeper.learn(rate, inputs, label, train)))
+            found.append(_of_twin(self.gate.learn(rate, inputs, label, pulses_per_update)))
             if progress:
                 progress(1)
         return found
 
-    def keep(self) -> Status:
-        """See `CarefulLearner.keep`."""
-        self.keeper.keep()
+    def checkpoint(self) -> GateStatus:
+        """See `GatedLearner.checkpoint`."""
+        self.gate.checkpoint()
         return self.status()
 
-    def back(self) -> Status:
-        """See `CarefulLearner.back`."""
-        self.keeper.back()
+    def rollback(self) -> GateStatus:
+        """See `GatedLearner.rollback`."""
+        self.gate.rollback()
         return self.status()
 
-    def status(self) -> Status:
-        """See `CarefulLearner.status`."""
-        k = self.keeper
-        counts = (k.learned, k.kept_at, k.accuracy, k.kept_accuracy, k.backs)
+    def status(self) -> GateStatus:
+        """See `GatedLearner.status`."""
+        k = self.gate
+        counts = (k.learned, k.checkpoint_at, k.accuracy, k.checkpoint_accuracy, k.rollbacks)
         return _status(k.twin.steps, *(int(count[0]) for count in counts))
 
 
-class CarefulLockStep(StreamLockStep):
-    """Board and twin in lock step. See `CarefulLearner`."""
+class GatedLockStep(StreamLockStep):
+    """Board and twin in lock step. See `GatedLearner`."""
 
-    def __init__(self, device: Device, task: StreamTask) -> None:
+    def __init__(self, device: BoardLearner, task: StreamTask) -> None:
         super().__init__(device, task)
-        self._board = CarefulDevice(device, task)
+        self._board = GatedBoard(device, task)
         self._stream = self._board
-        self._careful = CarefulTwin(device.config, task)
-        self._stream_twin = self._careful
-        self._twin = self._careful.network
+        self._gated = GatedTwin(device.config, task)
+        self._stream_twin = self._gated
+        self._twin = self._gated.network
 
-    def take_care(self, care: Care) -> None:
-        """See `CarefulLearner.take_care`."""
-        self._board.take_care(care)
-        self._careful.take_care(care)
+    def set_gate(self, settings: GateSettings) -> None:
+        """See `GatedLearner.set_gate`."""
+        self._board.set_gate(settings)
+        self._gated.set_gate(settings)
 
     def judge(
         self,
@@ -234,9 +237,9 @@ class CarefulLockStep(StreamLockStep):
         x: Bytes,
         labels: NDArray[np.int64],
         progress: Progress | None = None,
-        train: int = 1,
+        pulses_per_update: int = 1,
     ) -> list[Judgement]:
-        """See `CarefulLearner.judge`.
+        """See `GatedLearner.judge`.
 
         Raises:
             DiffersError: at the first window after which anything differs.
@@ -247,11 +250,11 @@ class CarefulLockStep(StreamLockStep):
         for name, label in zip(x, labels.tolist(), strict=True):
             step = twin.steps
             chunk = self._task.window_samples(number_of(name))
-            (reply,) = feeder.feed([chunk], step, Mode.LEARN, how, [label], rate, train)
-            inputs = self._careful.inputs(name[None], True)[0]
+            (reply,) = feeder.feed([chunk], step, Mode.LEARN, how, [label], rate, pulses_per_update)
+            inputs = self._gated.inputs(name[None], True)[0]
             if reply.inputs != zlib.crc32(inputs.tobytes()):
                 self._find_input(step, inputs)
-            judged = self._careful.keeper.learn(rate, inputs, label, train)
+            judged = self._gated.gate.learn(rate, inputs, label, pulses_per_update)
             assert reply.digests is not None
             trace, digests = judged.trace, reply.digests
             if trace is None:
@@ -263,37 +266,39 @@ class CarefulLockStep(StreamLockStep):
             for field, one, other in zip(Judgement._fields, board, own, strict=True):
                 if one != other:
                     last = len(self.config.sizes) - 1
-                    raise DiffersError(Mismatch(step, "keeper", last, field, int(one), int(other)))
+                    raise DiffersError(Mismatch(step, "gate", last, field, int(one), int(other)))
             found.append(board)
             if progress:
                 progress(1)
         return found
 
-    def keep(self) -> Status:
-        """See `CarefulLearner.keep`."""
-        return self._same(self._board.keep(), self._careful.keep())
+    def checkpoint(self) -> GateStatus:
+        """See `GatedLearner.checkpoint`."""
+        return self._same(self._board.checkpoint(), self._gated.checkpoint())
 
-    def back(self) -> Status:
-        """See `CarefulLearner.back`."""
-        return self._same(self._board.back(), self._careful.back())
+    def rollback(self) -> GateStatus:
+        """See `GatedLearner.rollback`."""
+        return self._same(self._board.rollback(), self._gated.rollback())
 
-    def status(self) -> Status:
-        """See `CarefulLearner.status`."""
-        return self._same(self._board.status(), self._careful.status())
+    def status(self) -> GateStatus:
+        """See `GatedLearner.status`."""
+        return self._same(self._board.status(), self._gated.status())
 
-    def _same(self, board: Status, twin: Status) -> Status:
-        for field, one, other in zip(Status._fields, board, twin, strict=True):
+    def _same(self, board: GateStatus, twin: GateStatus) -> GateStatus:
+        for field, one, other in zip(GateStatus._fields, board, twin, strict=True):
             if one != other:
                 raise DiffersError(
-                    Mismatch(board.steps, "keeper", 0, field, int(one or 0), int(other or 0))
+                    Mismatch(board.steps, "gate", 0, field, int(one or 0), int(other or 0))
                 )
         return board
 
 
-def _ask(device: Device, payload: bytes) -> Status:
+def _ask(device: BoardLearner, payload: bytes) -> GateStatus:
     reply = device.link.request(Kind.GATE, payload)
-    steps, learned, kept_at, accuracy, kept_accuracy, backs = GATE_REPLY.unpack(reply)
-    return _status(steps, learned, kept_at, accuracy, kept_accuracy, backs)
+    steps, learned, checkpoint_at, accuracy, checkpoint_accuracy, rollbacks = GATE_REPLY.unpack(
+        reply
+    )
+    return _status(steps, learned, checkpoint_at, accuracy, checkpoint_accuracy, rollbacks)
 
 
 def _judgement(reply: Reply) -> Judgement:
@@ -313,19 +318,24 @@ def _of_twin(judged: Judged) -> Judgement:
         int(judged.answer[0]),
         int(judged.margin[0]),
         bool(judged.learned[0]),
-        bool(judged.kept[0]),
-        bool(judged.back[0]),
+        bool(judged.checkpointed[0]),
+        bool(judged.rolled_back[0]),
     )
 
 
 def _status(
-    steps: int, learned: int, kept_at: int, accuracy: int, kept_accuracy: int, backs: int
-) -> Status:
-    return Status(
+    steps: int,
+    learned: int,
+    checkpoint_at: int,
+    accuracy: int,
+    checkpoint_accuracy: int,
+    rollbacks: int,
+) -> GateStatus:
+    return GateStatus(
         steps,
         learned,
-        None if kept_at == NEVER else kept_at,
+        None if checkpoint_at == NEVER else checkpoint_at,
         accuracy / FULL,
-        kept_accuracy / FULL,
-        backs,
+        checkpoint_accuracy / FULL,
+        rollbacks,
     )

@@ -36,7 +36,7 @@ _HEAD = struct.Struct("<6sHI")
 
 
 @dataclass(frozen=True)
-class State:
+class NetworkState:
     """What a device has learned, and all that is needed to go on from it.
 
     Attributes:
@@ -56,7 +56,7 @@ class State:
     physical: Mapping[str, NDArray[Any]] | None = field(default=None, compare=False)
 
 
-def save(state: State, path: str | Path) -> None:
+def save(state: NetworkState, path: str | Path) -> None:
     """Write a state; an existing file is replaced whole or not at all.
 
     Raises:
@@ -76,7 +76,7 @@ def save(state: State, path: str | Path) -> None:
     output.write_whole(path, data)
 
 
-def load(path: str | Path) -> State:
+def load(path: str | Path) -> NetworkState:
     """Read a state.
 
     Raises:
@@ -119,7 +119,7 @@ def load(path: str | Path) -> State:
         parts.append(data[at : at + size])
         at += size
     depth = len(couplings)
-    return State(config, steps, tuple(parts[:depth]), tuple(parts[depth:]), notes, physical)
+    return NetworkState(config, steps, tuple(parts[:depth]), tuple(parts[depth:]), notes, physical)
 
 
 def _arrays(

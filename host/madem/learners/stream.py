@@ -27,8 +27,10 @@ from madem.boards.link_protocol import (
 )
 from madem.data.stream_task import StreamTask, WindowSamples, number_of
 from madem.errors import LinkError, TaskError
-from madem.learners.device import Device, Progress, TwinLearner
-from madem.learners.state import State
+from madem.learners.board import BoardLearner
+from madem.learners.protocol import Progress
+from madem.learners.state import NetworkState
+from madem.learners.twin import TwinLearner
 from madem.verify.lock_step import DiffersError, LockStep, Mismatch
 from madem_emulator.twin.config import Config
 from madem_emulator.twin.features import TwinFeatures
@@ -38,7 +40,7 @@ from madem_emulator.twin.twin import Digests
 Bytes = NDArray[np.uint8]
 
 
-class Window(NamedTuple):
+class WindowReply(NamedTuple):
     """What a board made of one window.
 
     Attributes:
@@ -63,7 +65,7 @@ class Feeder:
         pipeline: what it computes.
     """
 
-    def __init__(self, device: Device, pipeline: Pipeline) -> None:
+    def __init__(self, device: BoardLearner, pipeline: Pipeline) -> None:
         """Set the pipeline up, with a fresh normalisation.
 
         Raises:
@@ -88,15 +90,15 @@ class Feeder:
         flags: int = 0,
         labels: Sequence[int] | None = None,
         rate: int = 0,
-        train: int = 1,
-    ) -> Iterator[Window]:
+        pulses_per_update: int = 1,
+    ) -> Iterator[WindowReply]:
         """Send chunks that complete a window each; gives what became of each.
 
         Args:
             number: step of the first window, or number of its prediction.
             mode, flags: see docs/reference/link.md; RESTART is set where a chunk says so.
             labels: class of each window.
-            rate, train: as in `Learner.learn`.
+            rate, pulses_per_update: as in `Learner.learn`.
         """
 
         def frames() -> Iterator[tuple[int, bytes]]:
@@ -108,21 +110,21 @@ class Feeder:
                     # Only the part that completes the window can be traced.
                     last = begin + self._room >= len(chunk.samples)
                     how = (flags if last else flags & ~Flag.TRACED) | restart
-                    head = FEED_HEAD.pack(number + i, rate, train, mode, how, label)
+                    head = FEED_HEAD.pack(number + i, rate, pulses_per_update, mode, how, label)
                     yield Kind.FEED, head + part.astype("<i2").tobytes()
                     restart = 0
 
         size = 4 if flags & Flag.OWN else 3 if flags & Flag.GATED else 1
-        for reply in self.device.link.pipeline(frames()):
+        for reply in self.device.link.request_many(frames()):
             _, windows = FEED_REPLY.unpack_from(reply)
             if not windows:
                 continue
             traced_at = FEED_REPLY.size + size
             gave = reply[FEED_REPLY.size : traced_at]
             if flags & Flag.GATED:
-                window = Window(gave[0], gave[1], gave[2])
+                window = WindowReply(gave[0], gave[1], gave[2])
             else:
-                window = Window(int.from_bytes(gave, "little"))
+                window = WindowReply(int.from_bytes(gave, "little"))
             if flags & Flag.TRACED:
                 *digests, inputs = struct.unpack_from("<5I", reply, traced_at)
                 window = window._replace(digests=Digests(*digests), inputs=inputs)
@@ -142,15 +144,15 @@ class Feeder:
         return np.frombuffer(data, np.uint8)
 
 
-class StreamDevice:
-    """A board that learns from raw streams. See `device.Learner`.
+class StreamBoard:
+    """A board that learns from raw streams. See `Learner`.
 
     Attributes:
         device: the board.
         feeder: its pipeline.
     """
 
-    def __init__(self, device: Device, task: StreamTask) -> None:
+    def __init__(self, device: BoardLearner, task: StreamTask) -> None:
         self.device = device
         self._task = task
         self.feeder = Feeder(device, task.pipeline)
@@ -166,24 +168,26 @@ class StreamDevice:
         x: Bytes,
         targets: Bytes,
         progress: Progress | None = None,
-        train: int = 1,
+        pulses_per_update: int = 1,
     ) -> Bytes:
-        """See `device.Learner.learn`."""
+        """See `Learner.learn`."""
         answers = []
         step = self.device.stats().steps
         chunks, labels = _chunks(self._task, x), targets.tolist()
-        for window in self.feeder.feed(chunks, step, Mode.LEARN, Flag.FOLLOW, labels, rate, train):
+        for window in self.feeder.feed(
+            chunks, step, Mode.LEARN, Flag.FOLLOW, labels, rate, pulses_per_update
+        ):
             answers.append(window.answer)
             if progress:
                 progress(1)
         return np.array(answers, np.uint8)
 
     def strike(self, stuck: int) -> None:
-        """See `device.Learner.strike`."""
+        """See `Learner.strike`."""
         self.device.strike(stuck)
 
     def outputs(self, x: Bytes, first: int = 0) -> Bytes:
-        """See `device.Learner.outputs`; the normalisation stays."""
+        """See `Learner.outputs`; the normalisation stays."""
         last = len(self.config.sizes) - 1
         rows = []
         for i, chunk in enumerate(_chunks(self._task, x)):
@@ -191,12 +195,12 @@ class StreamDevice:
                 rows.append(self.device.read(Memory.FREE, last))
         return np.frombuffer(b"".join(rows), np.uint8).reshape(len(x), -1)
 
-    def state(self) -> State:
-        """See `device.Learner.state`; the notes hold the pipeline and its normalisation."""
+    def state(self) -> NetworkState:
+        """See `Learner.state`; the notes hold the pipeline and its normalisation."""
         notes = _notes(self._task.pipeline, self.feeder.normalisation())
         return replace(self.device.state(), notes=notes)
 
-    def load(self, state: State) -> None:
+    def load(self, state: NetworkState) -> None:
         """Make the board what it was when the state was taken.
 
         Raises:
@@ -208,7 +212,7 @@ class StreamDevice:
 
 
 class StreamTwin:
-    """The twin in place of a board. See `device.Learner`."""
+    """The twin in place of a board. See `Learner`."""
 
     def __init__(self, config: Config, task: StreamTask) -> None:
         self.network = TwinLearner(config)
@@ -235,21 +239,21 @@ class StreamTwin:
         x: Bytes,
         targets: Bytes,
         progress: Progress | None = None,
-        train: int = 1,
+        pulses_per_update: int = 1,
     ) -> Bytes:
-        """See `device.Learner.learn`."""
-        return self.network.learn(rate, self.inputs(x, True), targets, progress, train)
+        """See `Learner.learn`."""
+        return self.network.learn(rate, self.inputs(x, True), targets, progress, pulses_per_update)
 
     def strike(self, stuck: int) -> None:
-        """See `device.Learner.strike`."""
+        """See `Learner.strike`."""
         self.network.strike(stuck)
 
     def outputs(self, x: Bytes, first: int = 0) -> Bytes:
-        """See `StreamDevice.outputs`."""
+        """See `StreamBoard.outputs`."""
         return self.network.outputs(self.inputs(x, False), first)
 
-    def state(self) -> State:
-        """See `StreamDevice.state`."""
+    def state(self) -> NetworkState:
+        """See `StreamBoard.state`."""
         features = self.features
         words = np.empty(1 + 2 * len(features.centre), "<u4")
         words[0] = features.seen
@@ -258,8 +262,8 @@ class StreamTwin:
         notes = _notes(features.pipeline, words.tobytes())
         return replace(self.network.state(), notes=notes)
 
-    def load(self, state: State) -> None:
-        """See `StreamDevice.load`."""
+    def load(self, state: NetworkState) -> None:
+        """See `StreamBoard.load`."""
         words = np.frombuffer(_noted(state, self.features.pipeline), "<u4").astype(np.int64)
         self.network.load(state)
         self.features.seen = int(words[0])
@@ -270,10 +274,10 @@ class StreamTwin:
 class StreamLockStep(LockStep):
     """Board and twin in lock step, from the raw samples on."""
 
-    def __init__(self, device: Device, task: StreamTask) -> None:
+    def __init__(self, device: BoardLearner, task: StreamTask) -> None:
         super().__init__(device)
         self._task = task
-        self._stream = StreamDevice(device, task)
+        self._stream = StreamBoard(device, task)
         self._stream_twin = StreamTwin(device.config, task)
         self._twin = self._stream_twin.network
         self._values += task.pipeline.inputs
@@ -284,7 +288,7 @@ class StreamLockStep(LockStep):
         x: Bytes,
         targets: Bytes,
         progress: Progress | None = None,
-        train: int = 1,
+        pulses_per_update: int = 1,
     ) -> Bytes:
         """See `verify.LockStep.learn`."""
         answers = np.empty(len(x), np.uint8)
@@ -293,12 +297,18 @@ class StreamLockStep(LockStep):
             step = self._twin.twin.steps
             # One at a time: the board must not go on before its memory has been compared.
             (window,) = feeder.feed(
-                [chunk], step, Mode.LEARN, Flag.FOLLOW | Flag.TRACED, labels[i:], rate, train
+                [chunk],
+                step,
+                Mode.LEARN,
+                Flag.FOLLOW | Flag.TRACED,
+                labels[i:],
+                rate,
+                pulses_per_update,
             )
             inputs = self._stream_twin.inputs(x[i : i + 1], True)[0]
             if window.inputs != zlib.crc32(inputs.tobytes()):
                 self._find_input(step, inputs)
-            trace = self._twin.twin.learn(rate, inputs, targets[i], train)
+            trace = self._twin.twin.learn(rate, inputs, targets[i], pulses_per_update)
             assert window.digests is not None
             self._compare(trace, window.answer, window.digests)
             answers[i] = window.answer
@@ -306,8 +316,8 @@ class StreamLockStep(LockStep):
                 progress(1)
         return answers
 
-    def state(self) -> State:
-        """See `StreamDevice.state`."""
+    def state(self) -> NetworkState:
+        """See `StreamBoard.state`."""
         return self._stream.state()
 
     def _predict(self, x: Bytes, first: int) -> tuple[Bytes, Bytes]:
@@ -329,11 +339,11 @@ class StreamLockStep(LockStep):
         )
 
 
-def board_of(learner: object) -> Device | None:
+def board_of(learner: object) -> BoardLearner | None:
     """The board that a learner learns on; None for a twin or a lock step."""
-    if isinstance(learner, StreamDevice):
+    if isinstance(learner, StreamBoard):
         return learner.device
-    return learner if isinstance(learner, Device) else None
+    return learner if isinstance(learner, BoardLearner) else None
 
 
 def _chunks(task: StreamTask, x: Bytes) -> list[WindowSamples]:
@@ -345,7 +355,7 @@ def _notes(pipeline: Pipeline, normalisation: bytes) -> dict[str, Any]:
     return {"pipeline": str(pipeline), "normalisation": normalisation.hex()}
 
 
-def _noted(state: State, pipeline: Pipeline) -> bytes:
+def _noted(state: NetworkState, pipeline: Pipeline) -> bytes:
     """The normalisation that a state holds for this pipeline."""
     notes = state.notes
     if notes.get("pipeline") != str(pipeline):

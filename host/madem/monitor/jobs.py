@@ -20,22 +20,23 @@ from madem.data.task import Task
 from madem.errors import MademError
 from madem.learn import session
 from madem.learn import train as learn
-from madem.learners.device import Bytes, Device, Learner, Progress
-from madem.learners.gated import CarefulDevice
-from madem.learners.state import State
+from madem.learners.board import BoardLearner
+from madem.learners.gated import GatedBoard
+from madem.learners.protocol import Bytes, Learner, Progress
+from madem.learners.state import NetworkState
 from madem.learners.stream import Feeder
 from madem.monitor.limits import Limits
 from madem.monitor.poller import Look
 from madem.monitor.run_state import SHOWN_WINDOWS, Stage, Watch
 from madem.stream import onboard_run, prequential, replay, sources
 from madem.stream.budget import budget
-from madem.stream.novelty import NoveltyDevice, recipe
+from madem.stream.novelty import NoveltyBoard, recipe
 from madem.stream.onboard import Live
 from madem.stream.onboard_run import RunOptions
 from madem.stream.sensors import Sensor
 from madem.stream.sources import Sample, Source
-from madem.stream.windows import Window
-from madem_emulator.twin.gated import Care
+from madem.stream.windows import WindowResult
+from madem_emulator.twin.gated import GateSettings
 from madem_emulator.twin.pipeline import Pipeline
 
 _WAIT_MS = 100
@@ -52,7 +53,7 @@ _MEMORY_TASK, _MEMORY_STREAM = 200, 50
 class Job(Protocol):
     """Work for a board."""
 
-    def __call__(self, device: Device, watch: Watch, limits: Limits) -> None:
+    def __call__(self, device: BoardLearner, watch: Watch, limits: Limits) -> None:
         """Work until it is done.
 
         Raises:
@@ -77,7 +78,7 @@ class LearnTask:
     settings: dict[str, Any] = field(default_factory=dict)
     pace: float | None = None
 
-    def __call__(self, device: Device, watch: Watch, limits: Limits) -> None:
+    def __call__(self, device: BoardLearner, watch: Watch, limits: Limits) -> None:
         """See `Job`."""
         task = self.task
         # Nothing could be seen, and nothing stopped, while devices behind chips are written.
@@ -110,7 +111,7 @@ class LearnTask:
 
 
 class _Watched:
-    """A learner that is looked into between pieces of its work. See `device.Learner`."""
+    """A learner that is looked into between pieces of its work. See `Learner`."""
 
     def __init__(
         self,
@@ -128,7 +129,7 @@ class _Watched:
 
     @property
     def config(self) -> Any:
-        """See `device.Learner.config`."""
+        """See `Learner.config`."""
         return self._learner.config
 
     def learn(
@@ -137,9 +138,9 @@ class _Watched:
         x: Bytes,
         targets: Bytes,
         progress: Progress | None = None,
-        train: int = 1,
+        pulses_per_update: int = 1,
     ) -> Bytes:
-        """See `device.Learner.learn`."""
+        """See `Learner.learn`."""
         self._watch.set(passes=self._watch.facts.passes + 1)
         answers: list[Bytes] = []
         begin = 0
@@ -147,7 +148,7 @@ class _Watched:
             self._limits.check(self._watch)
             began = time.monotonic()
             piece = slice(begin, begin + min(self._piece, self._most))
-            found = self._learner.learn(rate, x[piece], targets[piece], progress, train)
+            found = self._learner.learn(rate, x[piece], targets[piece], progress, pulses_per_update)
             answers.append(found)
             begin = piece.stop
             took = time.monotonic() - began
@@ -161,16 +162,16 @@ class _Watched:
         return np.concatenate(answers)
 
     def strike(self, stuck: int) -> None:
-        """See `device.Learner.strike`."""
+        """See `Learner.strike`."""
         self._learner.strike(stuck)
 
     def outputs(self, x: Bytes, first: int = 0) -> Bytes:
-        """See `device.Learner.outputs`."""
+        """See `Learner.outputs`."""
         self._limits.check(self._watch)
         return self._learner.outputs(x, first)
 
-    def state(self) -> State:
-        """See `device.Learner.state`."""
+    def state(self) -> NetworkState:
+        """See `Learner.state`."""
         return self._learner.state()
 
     def _tell(self, answers: Bytes, x: Bytes, targets: Bytes) -> None:
@@ -185,7 +186,9 @@ class _Watched:
         for i in range(max(0, len(x) - SHOWN_WINDOWS), len(x)):
             self._watch.fed(self._task.window_samples(number_of(x[i])).samples)
             self._watch.mark(
-                Window(before + i, answer=int(answers[i]), label=int(targets[i]), learned=True)
+                WindowResult(
+                    before + i, answer=int(answers[i]), label=int(targets[i]), learned=True
+                )
             )
 
 
@@ -203,11 +206,11 @@ class LearnOnTheFly:
     stream: DriftStream
     plan: learn.Recipe
     steps: tuple[int, int]
-    care: Care
+    care: GateSettings
     settings: dict[str, Any] = field(default_factory=dict)
     pace: float | None = None
 
-    def __call__(self, device: Device, watch: Watch, limits: Limits) -> None:
+    def __call__(self, device: BoardLearner, watch: Watch, limits: Limits) -> None:
         """See `Job`."""
         stream, task = self.stream, self.stream.task
         config = self.plan.settings.integers()
@@ -223,12 +226,12 @@ class LearnOnTheFly:
             rate_hz=task.rate_hz,
             names=task.feature_names,
         )
-        learner = CarefulDevice(device, task)
+        learner = GatedBoard(device, task)
         look = Look(device, watch, network=True, learns=True)
         keep = task.pipeline.window + (SHOWN_WINDOWS - 1) * task.pipeline.hop
         watch.begin(Stage.LEARNING, memory=prequential.MEMORY, keep=keep)
 
-        def each(window: Window, _: float) -> None:
+        def each(window: WindowResult, _: float) -> None:
             limits.check(watch)
             name = number_of(stream.names[window.number])
             watch.fed(task.window_samples(name).samples)
@@ -265,7 +268,7 @@ class ReplayStream:
         lines = sources.stdin_lines(sys.stdin) if self.spec == "-" else None
         return sources.open_source(self.spec, rate_hz=self.rate_hz, scale=self.scale, stdin=lines)
 
-    def __call__(self, device: Device, watch: Watch, limits: Limits) -> None:
+    def __call__(self, device: BoardLearner, watch: Watch, limits: Limits) -> None:
         """See `Job`."""
         with self.open() as source:
             saved, pipeline = replay.choose(source.channels, self.pipeline, self.load, self.novelty)
@@ -302,7 +305,9 @@ class ReplayStream:
             if chunk := cutter.add(sample):
                 yield chunk, sample
 
-    def _classify(self, device: Device, watch: Watch, pipeline: Pipeline, saved: State) -> Each:
+    def _classify(
+        self, device: BoardLearner, watch: Watch, pipeline: Pipeline, saved: NetworkState
+    ) -> Each:
         """Say which class each window is."""
         feeder = replay.classifier(device, pipeline, saved)
         names = saved.notes["classes"]
@@ -311,33 +316,33 @@ class ReplayStream:
         def each(chunk: WindowSamples, number: int, sample: Sample) -> None:
             label = names.index(sample.label) if sample.label in names else None
             for found in feeder.feed([chunk], number, Mode.PREDICT, Flag.FOLLOW):
-                watch.window(Window(number, sample.t_us / 1e6, found.answer, label=label))
+                watch.window(WindowResult(number, sample.t_us / 1e6, found.answer, label=label))
 
         return each
 
-    def _detect(self, device: Device, watch: Watch, pipeline: Pipeline) -> Each:
+    def _detect(self, device: BoardLearner, watch: Watch, pipeline: Pipeline) -> Each:
         """Learn what is usual, and say how new each window is."""
         plan = recipe(pipeline, self.seed)
         device.configure(plan.settings.integers())
-        detector = NoveltyDevice(device, pipeline)
+        detector = NoveltyBoard(device, pipeline)
         rate, usual = plan.settings.rate(), replay.Usual()
         watch.set(measure="novelty score")
 
         def each(chunk: WindowSamples, number: int, sample: Sample) -> None:
             (score,) = detector.learn(rate, [chunk])
-            window = Window(number, sample.t_us / 1e6, learned=True, score=score)
+            window = WindowResult(number, sample.t_us / 1e6, learned=True, score=score)
             watch.window(window, new=usual.judge(score))
 
         return each
 
-    def _features(self, device: Device, watch: Watch, pipeline: Pipeline) -> Each:
+    def _features(self, device: BoardLearner, watch: Watch, pipeline: Pipeline) -> Each:
         """Compute the features alone."""
         feeder = Feeder(device, pipeline)
 
         def each(chunk: WindowSamples, number: int, sample: Sample) -> None:
             for _ in feeder.feed([chunk], number, Mode.FEATURES, Flag.FOLLOW):
                 watch.set(inputs=feeder.inputs())
-                watch.window(Window(number, sample.t_us / 1e6))
+                watch.window(WindowResult(number, sample.t_us / 1e6))
 
         return each
 
@@ -354,7 +359,7 @@ class OwnSensor:
     sensor: Sensor
     options: RunOptions
 
-    def __call__(self, device: Device, watch: Watch, limits: Limits) -> None:
+    def __call__(self, device: BoardLearner, watch: Watch, limits: Limits) -> None:
         """See `Job`."""
         sensor, options = self.sensor, self.options
         onboard_run.check(sensor, options)

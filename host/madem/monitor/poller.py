@@ -11,7 +11,7 @@ import numpy as np
 
 from madem.boards.link_protocol import Memory
 from madem.learn import session
-from madem.learners.device import Device, Stats
+from madem.learners.board import BoardLearner, Stats
 from madem.monitor.limits import StoppedError, TimeIsUpError
 from madem.monitor.run_state import Bytes, Watch
 
@@ -44,7 +44,13 @@ class Look:
     """
 
     def __init__(
-        self, device: Device, watch: Watch, *, network: bool, learns: bool, chips: bool = False
+        self,
+        device: BoardLearner,
+        watch: Watch,
+        *,
+        network: bool,
+        learns: bool,
+        chips: bool = False,
     ) -> None:
         """
         Args:

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from madem.boards.link import Hello, Link
-from madem.learners.device import Stats
-from madem.stream.windows import RunningAccuracy, Window
+from madem.learners.board import Stats
+from madem.stream.windows import RunningAccuracy, WindowResult
 
 Bytes = NDArray[np.uint8]
 Event = Callable[[dict[str, Any]], None]
@@ -68,7 +68,7 @@ class Mark(NamedTuple):
     """
 
     end: int
-    window: Window
+    window: WindowResult
     new: bool = False
 
 
@@ -306,7 +306,7 @@ class Watch:
         point = Point(round(self.t_s, 3), self.facts.samples, round(value, 6))
         _append(self.facts.curve, point)
 
-    def window(self, window: Window, new: bool = False, end: int | None = None) -> None:
+    def window(self, window: WindowResult, new: bool = False, end: int | None = None) -> None:
         """A window of a stream gave something.
 
         Args:
@@ -322,7 +322,7 @@ class Watch:
         self.mark(window, new, end)
         self._say("window", **_plain(window), **({"new": True} if new else {}))
 
-    def mark(self, window: Window, new: bool = False, end: int | None = None) -> None:
+    def mark(self, window: WindowResult, new: bool = False, end: int | None = None) -> None:
         """As `window`, for a window that is counted elsewhere."""
         self._marks.append(Mark(self.facts.signal_end if end is None else end, window, new))
         self.set(marks=tuple(self._marks))
@@ -363,6 +363,7 @@ def _append(series: list[Any], value: Any) -> None:
         del series[1:-1:2]
 
 
-def _plain(window: Window) -> dict[str, Any]:
+def _plain(window: WindowResult) -> dict[str, Any]:
     """What a window says, without what it does not know."""
-    return {name: value for name, value in vars(window).items() if value is not None}
+    found = {name: value for name, value in vars(window).items() if value is not None}
+    return found | {"back": found.pop("rolled_back")}

@@ -17,7 +17,7 @@ from madem.boards.link_protocol import Flag, Mode
 from madem.data.stream_task import StreamTask, WindowSamples, number_of
 from madem.errors import TaskError
 from madem.learn.train import Recipe
-from madem.learners.device import Device
+from madem.learners.board import BoardLearner
 from madem.learners.stream import Feeder
 from madem_emulator.twin.config import Config, Settings
 from madem_emulator.twin.features import TwinFeatures
@@ -40,10 +40,10 @@ class Detector(Protocol):
         ...
 
 
-class NoveltyDevice:
+class NoveltyBoard:
     """A board, configured with a recipe's network. See `Detector`."""
 
-    def __init__(self, device: Device, pipeline: Pipeline) -> None:
+    def __init__(self, device: BoardLearner, pipeline: Pipeline) -> None:
         self._device = device
         self._feeder = Feeder(device, pipeline)
         self._scored = 0

@@ -26,17 +26,17 @@ from madem.boards.link_protocol import (
     Outcome,
 )
 from madem.errors import MademError
-from madem.learners.device import Device
+from madem.learners.board import BoardLearner
 from madem.learners.stream import Feeder
 from madem.stream.sensors import Sensor
-from madem.stream.windows import Window
+from madem.stream.windows import WindowResult
 from madem_emulator.twin.pipeline import Pipeline
 
 _WAIT_MS = 100
 """The board may keep a question waiting so long for a window: less than the link's patience."""
 
 
-class Status(NamedTuple):
+class OnboardStatus(NamedTuple):
     """Counters of a run.
 
     Attributes:
@@ -81,7 +81,7 @@ class Live:
         forgotten: windows that the board no longer remembered when it was asked for them.
     """
 
-    def __init__(self, device: Device, sensor: Sensor, pipeline: Pipeline) -> None:
+    def __init__(self, device: BoardLearner, sensor: Sensor, pipeline: Pipeline) -> None:
         self.device, self.sensor, self.pipeline = device, sensor, pipeline
         self.rate_hz = sensor.rate_hz
         self.forgotten = 0
@@ -105,19 +105,20 @@ class Live:
         return Feeder(self.device, self.pipeline)
 
     def start(
-        self, mode: int, *, rate: int = 0, train: int = 1, flags: int = 0, raw: int = 0
+        self, mode: int, *, rate: int = 0, pulses_per_update: int = 1, flags: int = 0, raw: int = 0
     ) -> None:
         """Begin a run, after `prepare`.
 
         Args:
-            mode, flags, rate, train: as in `Feeder.feed`; TRACED and RESTART are not possible.
+            mode, flags, rate, pulses_per_update: as in `Feeder.feed`; TRACED and RESTART are not
+                possible.
             raw: newest samples that the board keeps for `raw`; 0: none can be asked for.
         """
-        payload = LIVE_START.pack(LiveRequest.START, mode, flags, rate, train, raw)
+        payload = LIVE_START.pack(LiveRequest.START, mode, flags, rate, pulses_per_update, raw)
         self.device.link.request(Kind.LIVE, payload, timeout=20.0)
         self._next = self._next_raw = self.forgotten = 0
 
-    def stop(self) -> Status:
+    def stop(self) -> OnboardStatus:
         """End the run."""
         return self._ask(bytes([LiveRequest.STOP]))[0]
 
@@ -125,11 +126,11 @@ class Live:
         """What the samples from now on mean."""
         self._ask(LIVE_LABEL.pack(LiveRequest.LABEL, NO_LABEL if label is None else label))
 
-    def status(self) -> Status:
+    def status(self) -> OnboardStatus:
         """How far the run is."""
         return self._ask(LIVE_ASK.pack(LiveRequest.ASK, 0xFFFFFFFF, 0))[0]
 
-    def new(self, wait_ms: int = 0) -> tuple[Status, list[Window]]:
+    def new(self, wait_ms: int = 0) -> tuple[OnboardStatus, list[WindowResult]]:
         """Windows since the last time; waits so long for one, at most 1000 ms."""
         status, first, rows, gives = self._ask(LIVE_ASK.pack(LiveRequest.ASK, self._next, wait_ms))
         if rows:
@@ -137,7 +138,7 @@ class Live:
             self._next = first + len(rows)
         return status, [self._window(first + k, gives, *row) for k, row in enumerate(rows)]
 
-    def windows(self, seconds: float | None = None) -> Iterator[Window]:
+    def windows(self, seconds: float | None = None) -> Iterator[WindowResult]:
         """Windows as they come, for so long, or until the run ends."""
         end = None if seconds is None else time.monotonic() + seconds
         while end is None or time.monotonic() < end:
@@ -168,23 +169,25 @@ class Live:
 
     def _window(
         self, number: int, gives: int, at: int, label: int, flags: int, value: int
-    ) -> Window:
+    ) -> WindowResult:
         classes = gives == Gives.CLASSES
-        return Window(
+        return WindowResult(
             number=number,
             t_s=at / self.rate_hz,
             answer=value & 255 if classes else None,
             margin=value >> 8 & 255 if classes else None,
             label=None if label == NO_LABEL else label,
             learned=bool(flags & Outcome.LEARNED),
-            back=bool(flags & Outcome.ROLLBACK),
+            rolled_back=bool(flags & Outcome.ROLLBACK),
             score=value if gives == Gives.SCORES else None,
         )
 
-    def _ask(self, payload: bytes) -> tuple[Status, int, list[tuple[int, int, int, int]], int]:
+    def _ask(
+        self, payload: bytes
+    ) -> tuple[OnboardStatus, int, list[tuple[int, int, int, int]], int]:
         """Counters, the number of the first window told, windows, and what they give."""
         reply = self.device.link.request(Kind.LIVE, payload, timeout=20.0)
         state, *counters, first, _ = LIVE_STATUS.unpack_from(reply)
         rows = list(LIVE_WINDOW.iter_unpack(reply[LIVE_STATUS.size :]))
-        status = Status(bool(state & 1), *counters)
+        status = OnboardStatus(bool(state & 1), *counters)
         return status, first, rows, state >> 1

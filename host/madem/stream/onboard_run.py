@@ -15,18 +15,18 @@ from madem.data.files.recording import Header, Recorder, now
 from madem.errors import DeviceError, MademError
 from madem.learn import session, train
 from madem.learners import gated, state
-from madem.learners.device import Device
+from madem.learners.board import BoardLearner
 from madem.learners.stream import Feeder
 from madem.stream.budget import budget
 from madem.stream.keys import Keys
 from madem.stream.novelty import recipe as novelty_recipe
-from madem.stream.onboard import Live, RawSample, Status
+from madem.stream.onboard import Live, OnboardStatus, RawSample
 from madem.stream.prequential import LEARNING_RATE
 from madem.stream.replay import Usual, bars, choose
 from madem.stream.sensors import Sensor
-from madem.stream.windows import RunningAccuracy, Window
+from madem.stream.windows import RunningAccuracy, WindowResult
 from madem_emulator.twin.config import Settings
-from madem_emulator.twin.gated import Care
+from madem_emulator.twin.gated import GateSettings
 
 HIDDEN = 32
 """Hidden units of a network that is begun here."""
@@ -70,14 +70,14 @@ class RunOptions:
     seconds: float | None = None
     leave: bool = False
     seed: int = 1
-    care: Care | None = None
+    care: GateSettings | None = None
 
 
 @dataclass
 class _Found:
     """What came of a run."""
 
-    windows: list[Window] = field(default_factory=list)
+    windows: list[WindowResult] = field(default_factory=list)
     accuracy: RunningAccuracy = field(default_factory=RunningAccuracy)
     samples: int = 0  # that were sent
     new_at_s: list[float] = field(default_factory=list)
@@ -177,7 +177,7 @@ def check(sensor: Sensor, options: RunOptions) -> None:
         raise MademError("--save and --classes belong to a network that learns: add --learn")
 
 
-def class_names(options: RunOptions, saved: state.State | None) -> tuple[str, ...]:
+def class_names(options: RunOptions, saved: state.NetworkState | None) -> tuple[str, ...]:
     """What the network's outputs stand for; () where it has no classes.
 
     Raises:
@@ -192,7 +192,11 @@ def class_names(options: RunOptions, saved: state.State | None) -> tuple[str, ..
 
 
 def network(
-    device: Device, feeder: Feeder, saved: state.State | None, options: RunOptions, classes: int
+    device: BoardLearner,
+    feeder: Feeder,
+    saved: state.NetworkState | None,
+    options: RunOptions,
+    classes: int,
 ) -> tuple[int, int, int]:
     """Put the network on the board; mode, flags and rate of the run."""
     settings = classifier(feeder.pipeline.inputs, classes, options.seed) if classes else None
@@ -213,7 +217,7 @@ def network(
         device.configure(settings.integers())
     flags = Flag.FOLLOW
     if options.care:
-        gated.take_care(device, options.care)
+        gated.set_gate(device, options.care)
         flags |= Flag.GATED
     return Mode.LEARN, flags, settings.rate()
 
@@ -233,7 +237,7 @@ def _follow(
     recorder: Recorder | None,
     stopped: Callable[[], bool],
     say: Say,
-) -> tuple[_Found, Status]:
+) -> tuple[_Found, OnboardStatus]:
     """Ask again and again until the end."""
     found, usual = _Found(), Usual()
     status = live.status()
@@ -258,14 +262,16 @@ def _follow(
     return found, status
 
 
-def _by_hand(device: Device, keys: str, say: Say) -> None:
+def _by_hand(device: BoardLearner, keys: str, say: Say) -> None:
     """Keep a copy of the network, or go back to it, as these keys say."""
     for key in keys:
         if key == "k":
-            say(f"kept a copy after {gated.keep(device).steps} windows")
+            say(f"kept a copy after {gated.checkpoint(device).steps} windows")
         elif key == "b":
             try:
-                say(f"went back to the network after {gated.back(device).kept_at} windows")
+                say(
+                    f"went back to the network after {gated.rollback(device).checkpoint_at} windows"
+                )
             except DeviceError as error:
                 say(str(error))
 
@@ -294,7 +300,11 @@ def _take(
 
 
 def _line(
-    window: Window, classes: tuple[str, ...], accuracy: float | None, new: bool, feeder: Feeder
+    window: WindowResult,
+    classes: tuple[str, ...],
+    accuracy: float | None,
+    new: bool,
+    feeder: Feeder,
 ) -> str:
     at = f"{window.t_s:8.1f} s  "
     if window.score is not None:
@@ -329,7 +339,12 @@ def _interrupts() -> Iterator[Callable[[], bool]]:
 
 
 def _result(
-    board: str, live: Live, status: Status, found: _Found, classes: tuple[str, ...], wall: float
+    board: str,
+    live: Live,
+    status: OnboardStatus,
+    found: _Found,
+    classes: tuple[str, ...],
+    wall: float,
 ) -> dict[str, Any]:
     windows = found.windows
     answers = [classes[w.answer] for w in windows if w.answer is not None]

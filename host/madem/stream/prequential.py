@@ -19,11 +19,11 @@ from madem.data import concept_drift
 from madem.data.concept_drift import Classes, DriftStream
 from madem.data.stream_task import StreamTask
 from madem.learn import train as learn
-from madem.learners.gated import CarefulLearner
-from madem.learners.state import State
+from madem.learners.gated import GatedLearner
+from madem.learners.state import NetworkState
 from madem.learners.stream import StreamTwin
-from madem.stream.windows import RunningAccuracy, Window
-from madem_emulator.twin.gated import Care
+from madem.stream.windows import RunningAccuracy, WindowResult
+from madem_emulator.twin.gated import GateSettings
 
 MEMORY = 50
 """Windows that the running accuracy remembers."""
@@ -53,7 +53,7 @@ class Check:
 
 
 @dataclass
-class Result:
+class PrequentialResult:
     """What came of a stream.
 
     Attributes:
@@ -64,7 +64,7 @@ class Result:
         fresh: held-out accuracy of a network that learned the changed world from the beginning.
     """
 
-    windows: list[Window] = field(default_factory=list)
+    windows: list[WindowResult] = field(default_factory=list)
     running: list[float] = field(default_factory=list)
     frozen: list[float] = field(default_factory=list)
     checks: list[Check] = field(default_factory=list)
@@ -76,9 +76,9 @@ class Result:
         return sum(window.learned for window in self.windows)
 
     @property
-    def backs(self) -> int:
+    def rollbacks(self) -> int:
         """Times the learner went back to its copy."""
-        return sum(window.back for window in self.windows)
+        return sum(window.rolled_back for window in self.windows)
 
 
 def recipe(task: StreamTask, *, learning_rate: float | None = None, **choices: Any) -> learn.Recipe:
@@ -97,14 +97,14 @@ def recipe(task: StreamTask, *, learning_rate: float | None = None, **choices: A
 
 
 def run(
-    learner: CarefulLearner,
+    learner: GatedLearner,
     stream: DriftStream,
     pace: tuple[int, int],
-    care: Care,
+    care: GateSettings,
     *,
     progress: Callable[[int], None] | None = None,
-    watch: Callable[[Window, float], None] | None = None,
-) -> Result:
+    watch: Callable[[WindowResult, float], None] | None = None,
+) -> PrequentialResult:
     """Test and learn every window of a stream.
 
     Args:
@@ -116,8 +116,8 @@ def run(
         watch: called with each window and the running accuracy.
     """
     task = stream.task
-    result = Result()
-    learner.take_care(care)
+    result = PrequentialResult()
+    learner.set_gate(care)
     accuracy, frozen_accuracy = RunningAccuracy(MEMORY), RunningAccuracy(MEMORY)
     tested, frozen = StreamTwin(learner.config, task), StreamTwin(learner.config, task)
     names = stream.names
@@ -125,19 +125,21 @@ def run(
         if begin == stream.change_at:
             frozen.load(learner.state())
         block = slice(begin, end)
-        rate, train = pace
-        judged = learner.judge(rate, names[block], stream.labels[block], progress, train)
+        rate, pulses_per_update = pace
+        judged = learner.judge(
+            rate, names[block], stream.labels[block], progress, pulses_per_update
+        )
         for number, (one, label) in enumerate(
             zip(judged, stream.truth[block].tolist(), strict=True), begin
         ):
-            window = Window(
+            window = WindowResult(
                 number=number,
                 t_s=_time(task, number),
                 answer=one.answer,
                 margin=one.margin,
                 label=label,
                 learned=one.learned,
-                back=one.back,
+                rolled_back=one.rolled_back,
             )
             result.windows.append(window)
             result.running.append(accuracy.add(bool(window.right)))
@@ -234,7 +236,7 @@ def by_class(right: NDArray[np.bool_], labels: Classes, classes: int) -> tuple[f
     )
 
 
-def to_json(stream: DriftStream, result: Result, care: Care) -> dict[str, Any]:
+def to_json(stream: DriftStream, result: PrequentialResult, care: GateSettings) -> dict[str, Any]:
     """Everything that was measured."""
     checks, fresh = result.checks, result.fresh
     return {
@@ -245,7 +247,7 @@ def to_json(stream: DriftStream, result: Result, care: Care) -> dict[str, Any]:
         "care": asdict(care),
         "windows": len(result.windows),
         "learned": result.learned,
-        "backs": result.backs,
+        "backs": result.rollbacks,
         "fresh": fresh,
         "recovered_after": recovered(
             stream, [c.window for c in checks], [c.accuracy for c in checks], fresh
@@ -260,7 +262,7 @@ def to_json(stream: DriftStream, result: Result, care: Care) -> dict[str, Any]:
 
 
 def _check(
-    stream: DriftStream, state: State, tested: StreamTwin, frozen: StreamTwin, window: int
+    stream: DriftStream, state: NetworkState, tested: StreamTwin, frozen: StreamTwin, window: int
 ) -> Check:
     """Test on the held-out windows of the world as it is, each with its own normalisation."""
     features, labels = stream.tests(window - 1)

@@ -15,9 +15,9 @@ from madem.data.stream_task import WindowSamples
 from madem.errors import MademError, TaskError
 from madem.learn import session
 from madem.learners import state
-from madem.learners.device import Device
+from madem.learners.board import BoardLearner
 from madem.learners.stream import Feeder
-from madem.stream.novelty import NoveltyDevice, recipe
+from madem.stream.novelty import NoveltyBoard, recipe
 from madem.stream.sources import Sample, Source
 from madem_emulator.twin.pipeline import Pipeline, PipelineError, parse
 
@@ -120,7 +120,7 @@ def replay(
 
 def choose(
     channels: Sequence[str], pipeline: str | None, load: str | None, novelty: bool
-) -> tuple[state.State | None, Pipeline]:
+) -> tuple[state.NetworkState | None, Pipeline]:
     """The saved network, if one is to classify, and what the board is to compute.
 
     Args:
@@ -150,7 +150,7 @@ def choose(
     return saved, one
 
 
-def classifier(device: Device, pipeline: Pipeline, saved: state.State) -> Feeder:
+def classifier(device: BoardLearner, pipeline: Pipeline, saved: state.NetworkState) -> Feeder:
     """A board that has a saved network and its normalisation."""
     device.load(saved)
     feeder = Feeder(device, pipeline)
@@ -178,7 +178,7 @@ def bars(values: Iterable[float], low: float, high: float) -> str:
 
 
 def _features(
-    device: Device, pipeline: Pipeline, cutter: Cutter, samples: Iterable[Sample], say: Say
+    device: BoardLearner, pipeline: Pipeline, cutter: Cutter, samples: Iterable[Sample], say: Say
 ) -> dict[str, Any]:
     feeder = Feeder(device, pipeline)
     rows = []
@@ -195,9 +195,9 @@ def _features(
 
 
 def _classify(
-    device: Device,
+    device: BoardLearner,
     pipeline: Pipeline,
-    saved: state.State,
+    saved: state.NetworkState,
     cutter: Cutter,
     samples: Iterable[Sample],
     say: Say,
@@ -223,7 +223,7 @@ def _classify(
 
 
 def _detect(
-    device: Device,
+    device: BoardLearner,
     pipeline: Pipeline,
     seed: int,
     cutter: Cutter,
@@ -232,7 +232,7 @@ def _detect(
 ) -> dict[str, Any]:
     plan = recipe(pipeline, seed)
     device.configure(plan.settings.integers())
-    detector = NoveltyDevice(device, pipeline)
+    detector = NoveltyBoard(device, pipeline)
     rate = plan.settings.rate()
     usual = Usual()
     scores: list[int] = []

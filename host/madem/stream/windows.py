@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Window:
+class WindowResult:
     """One window of a stream, tested and perhaps learned after that.
 
     Attributes:
@@ -19,7 +19,7 @@ class Window:
             not asked for.
         label: the true class; None where it is not known.
         learned: the weights were changed by it.
-        back: the network then went back to its kept copy.
+        rolled_back: the network then went back to its checkpoint.
         score: how new the window is (docs/reference/features.md, "Novelty"); None where there are
         classes.
     """
@@ -30,7 +30,7 @@ class Window:
     margin: int | None = None
     label: int | None = None
     learned: bool = False
-    back: bool = False
+    rolled_back: bool = False
     score: int | None = None
 
     @property

@@ -15,11 +15,11 @@ from madem.data import concept_drift
 from madem.data.concept_drift import DriftStream
 from madem.data.stream_task import StreamTask, number_of
 from madem.learn import train as learn
-from madem.stream.prequential import MEMORY, Check, Result, blocks, by_class
-from madem.stream.windows import RunningAccuracy, Window
+from madem.stream.prequential import MEMORY, Check, PrequentialResult, blocks, by_class
+from madem.stream.windows import RunningAccuracy, WindowResult
 from madem_emulator.twin.config import Config
 from madem_emulator.twin.features import TwinFeatures
-from madem_emulator.twin.gated import Care, TwinKeeper
+from madem_emulator.twin.gated import GateSettings, UpdateGate
 from madem_emulator.twin.twin import Twin
 
 Bytes = NDArray[np.uint8]
@@ -43,8 +43,8 @@ def run(
     config: Config,
     seeds: Sequence[int],
     pace: tuple[int, int],
-    care: Care,
-) -> list[Result]:
+    care: GateSettings,
+) -> list[PrequentialResult]:
     """A network for each course: see `on_the_fly.run`.
 
     Args:
@@ -61,23 +61,23 @@ def run(
     labels = np.stack([course.labels for course in courses])
     truth = np.stack([course.truth for course in courses])
     twin, frozen = Twin(config, seeds), Twin(config, seeds)
-    keeper = TwinKeeper(twin, care)
-    results = [Result() for _ in courses]
+    gate = UpdateGate(twin, care)
+    results = [PrequentialResult() for _ in courses]
     memories = [RunningAccuracy(MEMORY) for _ in courses]
-    rate, train = pace
+    rate, pulses_per_update = pace
     for k, (begin, end) in enumerate(cuts):
         if begin == at:
             frozen.load_state(twin.state())
         for t in range(begin, end):
-            judged = keeper.learn(rate, stream[:, t], labels[:, t], train)
+            judged = gate.learn(rate, stream[:, t], labels[:, t], pulses_per_update)
             for b, result in enumerate(results):
-                window = Window(
+                window = WindowResult(
                     number=t,
                     answer=int(judged.answer[b]),
                     margin=int(judged.margin[b]),
                     label=int(truth[b, t]),
                     learned=bool(judged.learned[b]),
-                    back=bool(judged.back[b]),
+                    rolled_back=bool(judged.rolled_back[b]),
                 )
                 result.windows.append(window)
                 result.running.append(memories[b].add(bool(window.right)))
@@ -113,7 +113,7 @@ def fresh_levels(
     pipelines = [TwinFeatures(task.pipeline) for task in changed]
     twin = Twin(plan.settings.integers(), seeds)
     for k in range(plan.epochs):
-        rate, train = plan.pace(k)
+        rate, pulses_per_update = plan.pace(k)
         codes, targets = [], []
         for task, windows, pipeline in zip(changed, features, pipelines, strict=True):
             batch = task.feed.train_pass(k)
@@ -121,7 +121,7 @@ def fresh_levels(
             codes.append(pipeline.codes(windows[order], follow=True))
             targets.append(batch.target)
         for x, target in zip(np.stack(codes, axis=1), np.stack(targets, axis=1), strict=True):
-            twin.learn(rate, x, target, train)
+            twin.learn(rate, x, target, pulses_per_update)
     tested = [
         pipeline.codes(windows[len(task.y_train) :], follow=False)
         for task, windows, pipeline in zip(changed, features, pipelines, strict=True)

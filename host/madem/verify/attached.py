@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from madem.boards.link_protocol import CODES_GO_ON, CODES_HEAD, CodesRequest, Kind, Memory
-from madem.learners.device import Device
+from madem.learners.board import BoardLearner
 from madem.verify.lock_step import DiffersError, LockStep, Mismatch
 from madem_emulator.twin.attached import AttachedTwin, PlayError, Read, parse
 from madem_emulator.twin.twin import Digests
@@ -24,7 +24,7 @@ from madem_emulator.twin.twin import Digests
 Bytes = NDArray[np.uint8]
 
 
-class Recorded(NamedTuple):
+class RecordedSample(NamedTuple):
     """What a device says of one sample."""
 
     events: bytes
@@ -33,8 +33,13 @@ class Recorded(NamedTuple):
 
 
 def record(
-    device: Device, learns: bool, number: int, sample: Bytes, rate: int = 0, train: int = 1
-) -> Recorded:
+    device: BoardLearner,
+    learns: bool,
+    number: int,
+    sample: Bytes,
+    rate: int = 0,
+    pulses_per_update: int = 1,
+) -> RecordedSample:
     """Have one sample learned or predicted, and take what the chips said.
 
     Args:
@@ -42,13 +47,13 @@ def record(
         learns: learn it; otherwise predict it.
         number: step, or number of the prediction.
         sample: input bytes; to learn, with the target behind them.
-        rate, train: as for `Learner.learn`.
+        rate, pulses_per_update: as for `Learner.learn`.
 
     Raises:
         DeviceError: a chip does not answer.
     """
     head = CODES_HEAD.pack(
-        CodesRequest.LEARN if learns else CodesRequest.PREDICT, number, rate, train
+        CodesRequest.LEARN if learns else CodesRequest.PREDICT, number, rate, pulses_per_update
     )
     reply = device.link.request(Kind.CODES, head + sample.tobytes(), timeout=60.0)
     pieces = []
@@ -56,10 +61,10 @@ def record(
         pieces.append(reply[3:])
         asked = CODES_GO_ON.pack(CodesRequest.GO_ON, len(pieces))
         reply = device.link.request(Kind.CODES, asked, timeout=60.0)
-    return Recorded(b"".join(pieces), reply[7], reply[8:])
+    return RecordedSample(b"".join(pieces), reply[7], reply[8:])
 
 
-class RecordedLockStep(LockStep):
+class AttachedLockStep(LockStep):
     """`LockStep` for a board of chips.
 
     Attributes:
@@ -68,7 +73,7 @@ class RecordedLockStep(LockStep):
         predictions: how many more are recorded; those after them are only asked for.
     """
 
-    def __init__(self, device: Device, design: str, predictions: int = 100) -> None:
+    def __init__(self, device: BoardLearner, design: str, predictions: int = 100) -> None:
         """`device` is configured with that board design."""
         # Imported only here, because scipy takes its time.
         from madem_emulator.designs import GEOMETRIES
@@ -87,17 +92,17 @@ class RecordedLockStep(LockStep):
         x: Bytes,
         targets: Bytes,
         progress: Callable[[int], None] | None = None,
-        train: int = 1,
+        pulses_per_update: int = 1,
     ) -> Bytes:
         """See `LockStep.learn`."""
         answers = np.empty(len(x), np.uint8)
         for i, (sample, target) in enumerate(zip(x, targets, strict=True)):
             step = self.attached.steps
             whole = np.concatenate([sample, np.atleast_1d(target)]).astype(np.uint8)
-            said = record(self.device, True, step, whole, rate, train)
+            said = record(self.device, True, step, whole, rate, pulses_per_update)
             self._play(said)
             try:
-                trace = self.attached.learn(rate, sample, target, train)
+                trace = self.attached.learn(rate, sample, target, pulses_per_update)
             except PlayError as error:
                 self._compare_phases(step, self.attached.settled)
                 raise self._otherwise(step, error) from None
@@ -136,7 +141,7 @@ class RecordedLockStep(LockStep):
             found.append(free[-1][0])
         return found
 
-    def _play(self, said: Recorded) -> None:
+    def _play(self, said: RecordedSample) -> None:
         events = parse(said.events, self.attached.geometry)
         self.compared += sum(len(e.codes) if isinstance(e, Read) else 1 for e in events)
         self.attached.play(events)

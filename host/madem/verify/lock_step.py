@@ -17,8 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from madem.boards.link_protocol import Memory
-from madem.learners.device import Device, TwinLearner
-from madem.learners.state import State
+from madem.learners.board import BoardLearner
+from madem.learners.state import NetworkState
+from madem.learners.twin import TwinLearner
 from madem_emulator.twin.config import Config
 from madem_emulator.twin.twin import Digests, Trace
 
@@ -65,7 +66,7 @@ class LockStep:
         steps: training samples compared so far.
     """
 
-    def __init__(self, device: Device) -> None:
+    def __init__(self, device: BoardLearner) -> None:
         self.device = device
         self.config: Config = device.config
         self._twin = TwinLearner(device.config)
@@ -80,9 +81,9 @@ class LockStep:
         x: Bytes,
         targets: Bytes,
         progress: Callable[[int], None] | None = None,
-        train: int = 1,
+        pulses_per_update: int = 1,
     ) -> Bytes:
-        """See `device.Learner.learn`.
+        """See `Learner.learn`.
 
         Raises:
             DiffersError: at the first sample after which anything differs.
@@ -94,9 +95,11 @@ class LockStep:
 
             def follow(sample: Bytes = sample, target: Bytes = target) -> None:
                 nonlocal trace
-                trace = self._twin.twin.learn(rate, sample, target, train)
+                trace = self._twin.twin.learn(rate, sample, target, pulses_per_update)
 
-            answer, digests = self.device.learn_traced(step, rate, sample, target, train, follow)
+            answer, digests = self.device.learn_traced(
+                step, rate, sample, target, pulses_per_update, follow
+            )
             assert trace is not None
             self._compare(trace, answer, digests)
             answers[i] = answer
@@ -105,13 +108,13 @@ class LockStep:
         return answers
 
     def strike(self, stuck: int) -> None:
-        """See `device.Learner.strike`; what it did is compared with the next sample's weights."""
+        """See `Learner.strike`; what it did is compared with the next sample's weights."""
         self.device.strike(stuck)
         self._twin.strike(stuck)
         self.config = self.device.config
 
     def outputs(self, x: Bytes, first: int = 0) -> Bytes:
-        """See `device.Learner.outputs`; the device's, compared with the twin's."""
+        """See `Learner.outputs`; the device's, compared with the twin's."""
         device, twin = self._predict(x, first)
         self.compared += device.size
         for sample, unit in np.argwhere(device != twin)[:1]:
@@ -127,8 +130,8 @@ class LockStep:
             )
         return device
 
-    def state(self) -> State:
-        """See `device.Learner.state`."""
+    def state(self) -> NetworkState:
+        """See `Learner.state`."""
         return self.device.state()
 
     def _predict(self, x: Bytes, first: int) -> tuple[Bytes, Bytes]:

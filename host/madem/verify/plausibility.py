@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from madem.frontends.chips import Chips
-from madem.verify.attached import RecordedLockStep
+from madem.learners.chips import Chips
+from madem.verify.attached import AttachedLockStep
 from madem.verify.lock_step import DiffersError, Mismatch
 from madem_emulator.physical.device import DeviceModel
 from madem_emulator.plausibility.codes import READS, AlarmBudget, ImplausibleError, PlausibilityTest
@@ -22,7 +22,7 @@ class PlausibilityCheck:
     """Probes a board between samples, and tests the codes that it gives during them."""
 
     def __init__(
-        self, lock: RecordedLockStep, memristor: DeviceModel, samples: int, predictions: int
+        self, lock: AttachedLockStep, memristor: DeviceModel, samples: int, predictions: int
     ) -> None:
         """
         Args:

@@ -46,7 +46,7 @@ def train_a_little(twin: PhysicalTwin, samples: int = 30) -> None:
     rng = np.random.default_rng(1)
     for k in range(samples):
         x = rng.integers(0, 256, (len(twin.seeds), 6))
-        twin.learn(8000, x, rng.integers(0, 3, len(twin.seeds)), train=1 + k % 3)
+        twin.learn(8000, x, rng.integers(0, 3, len(twin.seeds)), pulses_per_update=1 + k % 3)
 
 
 @pytest.mark.parametrize(
@@ -131,7 +131,7 @@ def test_a_seed_gives_the_same_bits_in_any_batch() -> None:
     def run(seeds: list[int]) -> dict[int, bytes]:
         twin = PhysicalTwin(SMALL, device, seeds)
         for k in range(40):
-            twin.learn(8000, x[k], k % 3, train=1 + k % 3)
+            twin.learn(8000, x[k], k % 3, pulses_per_update=1 + k % 3)
         twin.wait(100.0)
         twin.strike(0x1000)
         twin.learn(8000, x[0], 0)

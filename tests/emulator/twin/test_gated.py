@@ -1,4 +1,4 @@
-"""Learning with care means what it says: gate, limit, running accuracy, keeping and going back."""
+"""Gated learning means what it says: gate, limit, running accuracy, keeping and going back."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from madem_emulator.twin.config import Settings
-from madem_emulator.twin.gated import FULL, NEVER, Care, TwinKeeper
+from madem_emulator.twin.gated import FULL, NEVER, GateSettings, UpdateGate
 from madem_emulator.twin.twin import Twin
 
 RATE = 6000
@@ -40,35 +40,35 @@ def test_the_free_phase_asked_for_alone_is_that_of_learning() -> None:
 
 
 def test_without_care_everything_is_learned_as_always() -> None:
-    plain, careful = twin_of(), twin_of()
-    keeper = TwinKeeper(careful, Care())
+    plain, gated = twin_of(), twin_of()
+    gate = UpdateGate(gated, GateSettings())
     for x, label in zip(*blobs(40), strict=True):
         answer = plain.learn(RATE, x, label).answer
-        assert keeper.learn(RATE, x, label).answer == answer
-    assert same(plain, careful)
-    assert keeper.learned == 40
-    assert keeper.kept_at == NEVER
+        assert gate.learn(RATE, x, label).answer == answer
+    assert same(plain, gated)
+    assert gate.learned == 40
+    assert gate.checkpoint_at == NEVER
 
 
 def test_a_window_that_is_not_learned_leaves_the_weights_and_counts() -> None:
     twin = twin_of()
     before = twin.state()
-    keeper = TwinKeeper(twin, Care(at_most=0))
+    gate = UpdateGate(twin, GateSettings(at_most=0))
     for x, label in zip(*blobs(10), strict=True):
-        keeper.learn(RATE, x, label)
+        gate.learn(RATE, x, label)
     after = twin.state()
     assert all((a == b).all() for a, b in zip(before.devices, after.devices, strict=True))
     assert after.steps == 10
-    assert keeper.learned == 0
+    assert gate.learned == 0
 
 
-@pytest.mark.parametrize("gate", [0, 30, 100])
-def test_the_gate_lets_through_what_is_wrong_or_narrow(gate: int) -> None:
-    keeper = TwinKeeper(twin_of(), Care(gate=gate))
+@pytest.mark.parametrize("threshold", [0, 30, 100])
+def test_the_gate_lets_through_what_is_wrong_or_narrow(threshold: int) -> None:
+    gate = UpdateGate(twin_of(), GateSettings(gate=threshold))
     found = set()
     for x, label in zip(*blobs(150), strict=True):
-        window = keeper.learn(RATE, x, label)
-        wrong, narrow = bool(window.answer[0] != label), bool(window.margin[0] < gate)
+        window = gate.learn(RATE, x, label)
+        wrong, narrow = bool(window.answer[0] != label), bool(window.margin[0] < threshold)
         assert window.learned[0] == (wrong or narrow)
         outputs = np.sort(window.free[-1][0].astype(int))
         assert window.margin[0] == outputs[-1] - outputs[-2]
@@ -77,26 +77,24 @@ def test_the_gate_lets_through_what_is_wrong_or_narrow(gate: int) -> None:
 
 
 def test_at_most_is_a_share_that_can_be_saved_up() -> None:
-    keeper = TwinKeeper(twin_of(), Care(at_most=20))
+    gate = UpdateGate(twin_of(), GateSettings(at_most=20))
     x, labels = blobs(400)
-    learned = [
-        bool(keeper.learn(RATE, *window).learned[0]) for window in zip(x, labels, strict=True)
-    ]
+    learned = [bool(gate.learn(RATE, *window).learned[0]) for window in zip(x, labels, strict=True)]
     assert learned[:24] == [True] * 24  # 20 saved up, and those earned meanwhile
     assert sum(learned[100:]) == 60
     assert max(sum(learned[k : k + 100]) for k in range(300)) <= 40
 
 
 def test_the_running_accuracy_is_the_mean_at_first_and_fades_then() -> None:
-    keeper = TwinKeeper(twin_of(), Care(at_most=0, fade=4))
+    gate = UpdateGate(twin_of(), GateSettings(at_most=0, fade=4))
     expected = np.zeros(1)
     rights = []
     for number, (x, label) in enumerate(zip(*blobs(60), strict=True)):
-        right = keeper.learn(RATE, x, label).answer == label
+        right = gate.learn(RATE, x, label).answer == label
         rights.append(right)
         weight = 1 / 2 ** min(number.bit_length(), 4)
         expected += weight * (right - expected)
-        assert keeper.accuracy / FULL == pytest.approx(expected, abs=16 / FULL)
+        assert gate.accuracy / FULL == pytest.approx(expected, abs=16 / FULL)
 
 
 def test_it_goes_back_after_wrong_labels() -> None:
@@ -105,44 +103,45 @@ def test_it_goes_back_after_wrong_labels() -> None:
     taught = labels.copy()
     taught[120:180] = np.random.default_rng(2).integers(0, 3, 60)
     right = []
-    for care in (Care(), Care(fade=3, drop=FULL // 5, every=70)):
-        keeper = TwinKeeper(twin_of(tuple(range(1, 9))), care)
-        answers = [keeper.learn(RATE, *window).answer for window in zip(x, taught, strict=True)]
+    for chosen in (GateSettings(), GateSettings(fade=3, drop=FULL // 5, every=70)):
+        gate = UpdateGate(twin_of(tuple(range(1, 9))), chosen)
+        answers = [gate.learn(RATE, *window).answer for window in zip(x, taught, strict=True)]
         right.append(np.mean(np.array(answers)[180:] == labels[180:, None]))
-        assert (keeper.backs >= 1).all() == bool(care.drop)
-        assert not ((keeper.kept_at > 125) & (keeper.kept_at < 185)).any()  # of nonsense
-    careless, careful = right
-    assert careful > careless + 0.05
+        assert (gate.rollbacks >= 1).all() == bool(chosen.drop)
+        nonsense = (gate.checkpoint_at > 125) & (gate.checkpoint_at < 185)
+        assert not nonsense.any()
+    ungated, gated = right
+    assert gated > ungated + 0.05
 
 
 def test_going_back_by_hand_restores_the_copy_and_empties_the_accumulators() -> None:
     twin = twin_of()
-    keeper = TwinKeeper(twin, Care())
+    gate = UpdateGate(twin, GateSettings())
     windows = list(zip(*blobs(60), strict=True))
     with pytest.raises(ValueError, match="nothing has been kept"):
-        keeper.back()
+        gate.rollback()
     for x, label in windows[:30]:
-        keeper.learn(RATE, x, label)
-    keeper.keep()
+        gate.learn(RATE, x, label)
+    gate.checkpoint()
     kept = twin.state()
     for x, label in windows[30:]:
-        keeper.learn(RATE, x, label)
+        gate.learn(RATE, x, label)
     assert any((a != b).any() for a, b in zip(kept.devices, twin.devices, strict=True))
-    keeper.back()
+    gate.rollback()
     assert all((a == b).all() for a, b in zip(kept.devices, twin.devices, strict=True))
     assert all((cells == 128).all() for cells in twin.accumulators)
-    assert (twin.steps, keeper.kept_at[0], keeper.backs[0]) == (60, 30, 1)
+    assert (twin.steps, gate.checkpoint_at[0], gate.rollbacks[0]) == (60, 30, 1)
 
 
 def test_what_got_stuck_meanwhile_stays_stuck() -> None:
     twin = twin_of()
-    keeper = TwinKeeper(twin, Care())
-    keeper.keep()
+    gate = UpdateGate(twin, GateSettings())
+    gate.checkpoint()
     for x, label in zip(*blobs(20), strict=True):
-        keeper.learn(RATE, x, label)
+        gate.learn(RATE, x, label)
     twin.strike(20000)
     learned = [devices.copy() for devices in twin.devices]
-    keeper.back()
+    gate.rollback()
     fresh = twin_of()
     fresh.strike(20000)
     assert all((a == b).all() for a, b in zip(fresh.devices, twin.devices, strict=True))
@@ -159,14 +158,14 @@ def test_what_got_stuck_meanwhile_stays_stuck() -> None:
 def test_boards_of_a_batch_decide_each_for_themselves(
     gate: int, at_most: int, drop: int, seeds: list[int]
 ) -> None:
-    care = Care(gate, at_most, fade=3, drop=drop, every=7)
-    batch = TwinKeeper(twin_of(tuple(seeds)), care)
-    alone = [TwinKeeper(twin_of((seed,)), care) for seed in seeds]
+    chosen = GateSettings(gate, at_most, fade=3, drop=drop, every=7)
+    batch = UpdateGate(twin_of(tuple(seeds)), chosen)
+    alone = [UpdateGate(twin_of((seed,)), chosen) for seed in seeds]
     for x, label in zip(*blobs(40), strict=True):
         found = batch.learn(RATE, x, label)
         for board, one in enumerate(alone):
             own = one.learn(RATE, x, label)
-            for name in ("answer", "margin", "learned", "kept", "back"):
+            for name in ("answer", "margin", "learned", "checkpointed", "rolled_back"):
                 assert getattr(own, name)[0] == getattr(found, name)[board]
     for board, one in enumerate(alone):
         for mine, theirs in zip(one.twin.devices, batch.twin.devices, strict=True):
@@ -179,4 +178,4 @@ def test_boards_of_a_batch_decide_each_for_themselves(
 )
 def test_a_setting_out_of_range_is_named(name: str, value: int) -> None:
     with pytest.raises(ValueError, match=f"^{name} is {value}, but must be from "):
-        Care(**{name: value})
+        GateSettings(**{name: value})

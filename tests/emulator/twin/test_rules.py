@@ -287,7 +287,7 @@ def test_activity_differences_point_down_the_gradient() -> None:
 def test_a_change_moves_a_device_by_the_stride(bits: int, pulses: int) -> None:
     settings = replace(TOY, weight_bits=bits)
     for rule in ON_CROSSBAR:
-        assert rule.train(settings, 1 / 15) == (pulses if rule.accumulates else 1)
+        assert rule.pulses_per_update(settings, 1 / 15) == (pulses if rule.accumulates else 1)
 
 
 @pytest.mark.parametrize("rule", ON_CROSSBAR, ids=lambda rule: rule.name)

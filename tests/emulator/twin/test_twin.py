@@ -14,7 +14,7 @@ from madem_emulator.twin import twin as twin_module
 from madem_emulator.twin.array import Memristors
 from madem_emulator.twin.competition import Competition
 from madem_emulator.twin.config import Config, Rule, Settings
-from madem_emulator.twin.twin import State, Twin
+from madem_emulator.twin.twin import Twin, TwinState
 
 from ..scalar_reference import Board, Device, Generator, Sample, crc32
 
@@ -90,16 +90,16 @@ def assert_same_weights(twin: Twin, board: Board, b: int = 0) -> None:
         assert twin.accumulators[k - 1][b].ravel().tolist() == layer.c
 
 
-def random_state(twin: Twin, seed: int) -> State:
+def random_state(twin: Twin, seed: int) -> TwinState:
     random = np.random.default_rng(seed)
-    return State(
+    return TwinState(
         steps=int(random.integers(2**31)),
         devices=[random.integers(0, 201, g.shape[1:], np.uint8) for g in twin.devices],
         accumulators=[random.integers(65, 192, c.shape[1:], np.uint8) for c in twin.accumulators],
     )
 
 
-def put(board: Board, state: State) -> None:
+def put(board: Board, state: TwinState) -> None:
     board.steps = state.steps
     for k, layer in board.layers.items():
         layer.c = state.accumulators[k - 1].ravel().tolist()
@@ -119,7 +119,7 @@ def put(board: Board, state: State) -> None:
     st.one_of(st.just(1), st.integers(1, 255)),
 )
 def test_equals_the_scalar_reference(
-    config: Config, samples_seed: int, fresh: bool, rate: int, train: int
+    config: Config, samples_seed: int, fresh: bool, rate: int, pulses_per_update: int
 ) -> None:
     random = np.random.default_rng(samples_seed)
     rate //= max(layer.scale for layer in config.layers)
@@ -138,8 +138,8 @@ def test_equals_the_scalar_reference(
             on = one_hot(target, outputs)
         else:
             target = on = random.integers(0, 2, outputs).tolist()
-        trace = twin.learn(rate, x, target, train)
-        sample = board.learn(rate, x.tolist(), on, train)
+        trace = twin.learn(rate, x, target, pulses_per_update)
+        sample = board.learn(rate, x.tolist(), on, pulses_per_update)
         assert_same_sample(twin, trace, sample)
         assert_same_weights(twin, board)
     index = int(random.integers(2**32))
@@ -148,11 +148,11 @@ def test_equals_the_scalar_reference(
 
 
 @pytest.mark.parametrize(
-    ("competition", "train"), [((), 1), ((1.3, 0, 0), 1), ((2.3, 1.6, 1.2), 1), ((), 5)]
+    ("competition", "pulses_per_update"), [((), 1), ((1.3, 0, 0), 1), ((2.3, 1.6, 1.2), 1), ((), 5)]
 )
 @pytest.mark.parametrize("rule", Rule)
 def test_equals_the_scalar_reference_over_many_pulses(
-    rule: Rule, competition: tuple[float, ...], train: int
+    rule: Rule, competition: tuple[float, ...], pulses_per_update: int
 ) -> None:
     # Nothing here divides evenly.
     chosen = Settings(
@@ -178,16 +178,16 @@ def test_equals_the_scalar_reference_over_many_pulses(
     for _ in range(50):
         x = random.integers(0, 256, (2, 6), np.uint8)
         target = random.integers(0, 3, 2)
-        trace = twin.learn(rate, x, target, train)
+        trace = twin.learn(rate, x, target, pulses_per_update)
         for b, board in enumerate(boards):
-            sample = board.learn(rate, x[b].tolist(), one_hot(target[b], 3), train)
+            sample = board.learn(rate, x[b].tolist(), one_hot(target[b], 3), pulses_per_update)
             assert_same_sample(twin, trace, sample, b)
 
     for b, board in enumerate(boards):
         assert_same_weights(twin, board, b)
         assert twin.pulses[b] == board.pulses
         # A layer that never changes would prove nothing.
-        assert board.pulses > 100 * train
+        assert board.pulses > 100 * pulses_per_update
         for k in board.layers:
             fresh = Twin(config, [seeds[b]]).devices[k - 1]
             assert np.any(fresh[0] != twin.devices[k - 1][b])
@@ -519,9 +519,9 @@ def test_wrong_arguments_are_named() -> None:
         twin.learn(16384, x, 0)
     with pytest.raises(ValueError, match="rate is 5462, but must be from 0 to 5461"):
         Twin(Settings(sizes=(4, 3, 2), rate_scale=(3, 1)).integers()).learn(5462, x, 0)
-    for train in (0, 256):
-        with pytest.raises(ValueError, match=f"train is {train}, but must be from 1 to 255"):
-            twin.learn(1, x, 0, train)
+    for pulses in (0, 256):
+        with pytest.raises(ValueError, match=f"pulses_per_update is {pulses}, but must be from 1"):
+            twin.learn(1, x, 0, pulses)
     with pytest.raises(ValueError, match="input has shape"):
         twin.learn(1, x[:3], 0)
     with pytest.raises(ValueError, match="3 classes"):

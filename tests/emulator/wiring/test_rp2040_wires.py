@@ -13,7 +13,7 @@ import serial
 
 from madem.boards.open import Board, why_no_emulated_board
 from madem.boards.repl import Repl, open_port
-from madem.learners.device import connect
+from madem.learners.board import connect
 from madem_emulator.chips.mcp4728 import Mcp4728
 from madem_emulator.designs import DESIGNS
 from madem_emulator.physical import presets
@@ -242,7 +242,10 @@ def test_learning_is_the_same_transactions_on_all_boards(
             device = connect(board, deploy_firmware=True)
             device.configure(settings.integers(), design)
             device.learn(
-                settings.rate(8.0), np.full((1, 4), 200, np.uint8), np.array([1], np.uint8), train=4
+                settings.rate(8.0),
+                np.full((1, 4), 200, np.uint8),
+                np.array([1], np.uint8),
+                pulses_per_update=4,
             )
         assert chips.misuse == []
         assert all(chip.misuse == [] for chip in chips.chips)

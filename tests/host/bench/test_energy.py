@@ -13,7 +13,7 @@ from madem.bench import energy as energy_bench
 from madem.cli import main
 from madem.data.registry import load_task
 from madem.learn import train
-from madem.learners.device import TwinLearner
+from madem.learners.twin import TwinLearner
 from madem.pictures import energy as energy_pictures
 from madem_emulator import energy
 from madem_emulator.energy import (

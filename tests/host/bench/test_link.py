@@ -66,11 +66,11 @@ def test_nine_tenths_of_a_line_with_a_small_ring_are_payload(
     ):
         request, reply = link.max_payload, link.board.max_body - FRAME_BYTES
         down.bytes = 0
-        for _ in link.pipeline([(Kind.ECHO, b"\0" + bytes(request - 1))] * 100):
+        for _ in link.request_many([(Kind.ECHO, b"\0" + bytes(request - 1))] * 100):
             pass
         assert 0.90 <= 100 * request / down.bytes <= 0.96
         up.bytes = 0
-        for _ in link.pipeline([(Kind.ECHO, ECHO_MANY.pack(ECHO_MODE_MANY, reply))] * 100):
+        for _ in link.request_many([(Kind.ECHO, ECHO_MANY.pack(ECHO_MODE_MANY, reply))] * 100):
             pass
         assert 0.90 <= 100 * reply / up.bytes <= 0.96
         # The line never waits for the board: the next request is under way meanwhile.

@@ -7,7 +7,8 @@ from madem.boards.open import open_board
 from madem.data.registry import load_task
 from madem.errors import BoardError, DeviceError, LinkError
 from madem.learn import train
-from madem.learners.device import TwinLearner, connect
+from madem.learners.board import connect
+from madem.learners.twin import TwinLearner
 from madem_emulator.twin.config import Config
 
 pytestmark = pytest.mark.needs("unix")

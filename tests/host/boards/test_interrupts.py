@@ -18,7 +18,7 @@ from madem.boards import deploy, link
 from madem.boards.link_protocol import Kind
 from madem.boards.open import Board, open_board
 from madem.boards.repl import Repl, open_port
-from madem.learners.device import Device, connect
+from madem.learners.board import BoardLearner, connect
 from madem_emulator.twin.config import Settings
 
 from ...conftest import SEED
@@ -253,7 +253,7 @@ def answers(port: serial.Serial, presses: int = 1) -> None:
     port.read_until(b">>> ")
 
 
-def busy(device: Device, port: serial.Serial, draw: random.Random) -> None:
+def busy(device: BoardLearner, port: serial.Serial, draw: random.Random) -> None:
     """Give the firmware something to do, or leave it waiting in the middle of something."""
     session, seq = device.link._session, device.link._seq
 
@@ -332,6 +332,6 @@ def test_an_interpreter_that_waits_for_itself_is_restarted_into_the_repl() -> No
 
 
 def link_payload(config: object) -> bytes:
-    from madem.learners.device import pack_config
+    from madem.learners.board import pack_config
 
     return pack_config(config)  # type: ignore[arg-type]

@@ -104,7 +104,7 @@ def test_every_request_is_executed_once_and_in_order(
     with Line(server.fd, to_board=down, to_host=up) as line:
         link, port = connect(line)
         with port:
-            replies = list(link.pipeline((Kind.LEARN, p) for p in payloads))
+            replies = list(link.request_many((Kind.LEARN, p) for p in payloads))
             assert [int.from_bytes(r, "little") for r in replies] == list(range(1, requests + 1))
             assert learned(link) == (requests, total_of(payloads))
     assert down.count + up.count > requests / 50
@@ -119,7 +119,7 @@ def test_each_kind_of_fault_alone(start_link_server: Start, kind: str) -> None:
     with Line(server.fd, to_board=faults) as line:
         link, port = connect(line)
         with port:
-            list(link.pipeline((Kind.LEARN, p) for p in payloads))
+            list(link.request_many((Kind.LEARN, p) for p in payloads))
             assert learned(link) == (80, total_of(payloads))
     assert faults.count >= 5
 
@@ -136,7 +136,7 @@ def test_long_replies_are_of_their_moment(start_link_server: Start) -> None:
                 (Kind.READ, b""),
                 (Kind.LEARN, b"d"),
             ] * 8
-            replies = list(link.pipeline(work))
+            replies = list(link.request_many(work))
     counts = [int.from_bytes(reply[:4], "little") for reply in replies]
     learns = 0
     for (kind, _), count in zip(work, counts, strict=True):
@@ -181,7 +181,7 @@ def test_a_small_ring_never_overflows_unless_the_board_overstates_it(
         link, port = connect(line)
         with port:
             work = [bytes([250]) * size for size in (238, 1, 100, 238, 238, 50, 237)]  # 250 ms each
-            assert len(list(link.pipeline((Kind.PREDICT, p) for p in work))) == len(work)
+            assert len(list(link.request_many((Kind.PREDICT, p) for p in work))) == len(work)
             assert learned(link) == (len(work), total_of(work))
     if claimed == 256:
         assert (lost[0], link.resent) == (0, 0)
@@ -236,7 +236,7 @@ def test_losses_are_noticed_without_waiting_for_a_timeout(
         link, port = connect(line)
         with port:
             work = [bytes([100, i]) for i in range(9)]
-            assert len(list(link.pipeline((Kind.PREDICT, p) for p in work))) == 9
+            assert len(list(link.request_many((Kind.PREDICT, p) for p in work))) == 9
             assert learned(link) == (9, total_of(work))
     assert link.naks == naks
     assert link.resent > 0
@@ -249,7 +249,7 @@ def test_patience_with_a_board_that_is_busy_for_long(start_link_server: Start) -
         with port:
             link._round_trip = 0.0  # so that it sends again while the board works
             work = [bytes([250, i]) for i in range(5)]
-            assert len(list(link.pipeline((Kind.PREDICT, p) for p in work))) == 5
+            assert len(list(link.request_many((Kind.PREDICT, p) for p in work))) == 5
             assert learned(link) == (5, total_of(work))
             assert link.resent > 0
 
@@ -280,7 +280,7 @@ def test_an_abandoned_pipeline_does_not_disturb_the_next_request(
     with Line(server.fd) as line:
         link, port = connect(line)
         with port:
-            for reply in link.pipeline((Kind.LEARN, bytes([i])) for i in range(100)):
+            for reply in link.request_many((Kind.LEARN, bytes([i])) for i in range(100)):
                 if reply == b"\x05\0\0\0":
                     break
             assert link.request(Kind.ECHO, b"\1still here") == b"\1still here"

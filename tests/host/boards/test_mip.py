@@ -11,7 +11,7 @@ from madem import __version__
 from madem.boards.deploy import deploy, start
 from madem.boards.open import Board
 from madem.boards.repl import open_port
-from madem.learners.device import connect
+from madem.learners.board import connect
 
 pytestmark = pytest.mark.needs("unix")
 

@@ -25,7 +25,7 @@ from madem.commands import COMMANDS, training
 from madem.data.task import Task
 from madem.learn import session
 from madem.learn import train as learn
-from madem.learners.device import Device
+from madem.learners.board import BoardLearner
 from madem.verify import lock_step
 
 pytestmark = pytest.mark.needs("unix")
@@ -205,7 +205,7 @@ def test_the_demo_learns_verifies_and_draws(madem: Run) -> None:
 @pytest.mark.usefixtures("short_demo")
 def test_the_demo_stops_at_a_difference(madem: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     class Faulty(lock_step.LockStep):
-        def __init__(self, device: Device) -> None:
+        def __init__(self, device: BoardLearner) -> None:
             device.flip(True, 9, 1, 0, 3)
             super().__init__(device)
 

@@ -12,7 +12,7 @@ from madem.errors import TaskError
 from madem.learn.report import strike_line
 from madem.learn.train import Strike, check_strike, evaluate, recipe, recover, train
 from madem.learners import state
-from madem.learners.device import TwinLearner
+from madem.learners.twin import TwinLearner
 from madem_emulator.twin.config import Settings
 
 
@@ -31,7 +31,7 @@ def test_a_struck_network_learns_on() -> None:
     assert after.metrics["accuracy"] > struck + 0.1
     assert after.samples == 2 * task.samples_per_pass == learner.twin.steps
     assert sum(seen) == task.samples_per_pass
-    assert len(after.train) == 2
+    assert len(after.train_curve) == 2
     assert learner.state().config.stuck == 13107, "a saved state knows of it"
     stuck = learner.twin._memristors.stuck
     assert stuck.mean() == pytest.approx(0.2, abs=0.02)

@@ -10,7 +10,7 @@ import pytest
 from madem.boards.link_protocol import Memory
 from madem.cli import main
 from madem.errors import DeviceError
-from madem.learners.device import Device, connect
+from madem.learners.board import BoardLearner, connect
 from madem_emulator.designs import maker8x8
 from madem_emulator.physical import presets
 from madem_emulator.twin.config import Settings
@@ -19,13 +19,15 @@ from ..conftest import board_with
 
 pytestmark = pytest.mark.needs("unix")
 
-Bench = tuple[maker8x8.Maker8x8, Device]
+Bench = tuple[maker8x8.Maker8x8, BoardLearner]
 SIZES = (10, 6, 3)  # two cards down and two across, then one
 SETTINGS = Settings(sizes=SIZES, weight_bits=7, w_max=(0.3, 0.2))
 
 
 @pytest.fixture(scope="module")
-def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+def bench(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Bench]:
     """Real firmware on a board whose chips this process holds."""
     chips = maker8x8.Maker8x8(presets.TAOX_HFOX_WU2018, seed=3)
     with board_with(chips.bus, tmp_path_factory.mktemp("flash")) as opened:
@@ -78,7 +80,7 @@ def test_pulses_go_to_the_couplings_that_change(bench: Bench) -> None:
     x = np.full((1, SIZES[0]), 200, np.uint8)
     before = weights(chips, 1).copy()
     for _ in range(60):
-        device.learn(SETTINGS.rate(8.0), x, np.array([2], np.uint8), train=4)
+        device.learn(SETTINGS.rate(8.0), x, np.array([2], np.uint8), pulses_per_update=4)
     change = (weights(chips, 1) - before).sum(axis=1)
     assert change[2] > 0.2
     assert change[2] > max(change[0], change[1])

@@ -11,7 +11,7 @@ import pytest
 from madem.cli import main
 from madem.doctor import Check
 from madem.frontends import bring_up
-from madem.learners.device import Device, connect
+from madem.learners.board import BoardLearner, connect
 from madem_emulator.designs import faults, maker8x8
 from madem_emulator.physical import presets
 from madem_emulator.physical.crossbar import Crossbar
@@ -35,7 +35,7 @@ class Changing(faults.BoardFaults):
         self._held.clear()
 
 
-Bench = tuple[maker8x8.Maker8x8, Changing, Device]
+Bench = tuple[maker8x8.Maker8x8, Changing, BoardLearner]
 
 
 @pytest.fixture(scope="module")
@@ -49,11 +49,11 @@ def bench(
         yield chips, injected, connect(opened, deploy_firmware=True)
 
 
-def steps(device: Device, card: int = 0) -> list[Check]:
+def steps(device: BoardLearner, card: int = 0) -> list[Check]:
     return list(bring_up.examine(device, "maker8x8", KIND, card))
 
 
-def failure(device: Device, card: int = 0) -> Check:
+def failure(device: BoardLearner, card: int = 0) -> Check:
     """The step that fails: the last one, and the only one."""
     found = steps(device, card)
     assert all(check.ok for check in found[:-1])

@@ -12,9 +12,9 @@ import pytest
 from madem.cli import main
 from madem.errors import DeviceError
 from madem.frontends import calibrate
-from madem.frontends.chips import Chips
-from madem.learners.device import Device, connect
-from madem.learners.state import State
+from madem.learners.board import BoardLearner, connect
+from madem.learners.chips import Chips
+from madem.learners.state import NetworkState
 from madem_emulator.designs import GEOMETRIES, maker8x8
 from madem_emulator.designs.faults import BoardFaults, parse
 from madem_emulator.physical import presets
@@ -24,7 +24,7 @@ from ..conftest import board_with
 
 pytestmark = pytest.mark.needs("unix")
 
-Bench = tuple[maker8x8.Maker8x8, Device, Path]
+Bench = tuple[maker8x8.Maker8x8, BoardLearner, Path]
 SETTINGS = Settings(sizes=(7, 4), weight_bits=7)
 HALF = 64  # pulses for half the window of the preset
 
@@ -101,7 +101,7 @@ def test_the_learner_leaves_dead_devices_alone(bench: Bench) -> None:
     assert dead.sum() == 10
     given = counted(chips)
     x = np.full((60, 7), 220, np.uint8)
-    device.learn(SETTINGS.rate(16.0), x, np.arange(60, dtype=np.uint8) % 4, train=2)
+    device.learn(SETTINGS.rate(16.0), x, np.arange(60, dtype=np.uint8) % 4, pulses_per_update=2)
     device.outputs(x[:1])
     assert given[~dead].sum() > 50
     assert given[dead].sum() == 0
@@ -129,7 +129,7 @@ def test_write_verify_leaves_dead_devices_alone(bench: Bench) -> None:
     given = counted(chips)
     config = SETTINGS.integers()
     wanted = np.random.default_rng(7).integers(30, 215, 64).astype(np.uint8).tobytes()
-    device.load(State(config, 0, (wanted,), (bytes([128]) * 32,)), "maker8x8")
+    device.load(NetworkState(config, 0, (wanted,), (bytes([128]) * 32,)), "maker8x8")
     assert device.written is not None
     assert device.written.devices == 64
     assert device.written.failed <= 4  # one pulse of this preset goes astray by 3.7 %
@@ -157,7 +157,7 @@ def learned(bench: Bench, passes: int = 8) -> float:
     centres = np.array([[1, 1, 0, 0, 0, 0, 1], [0, 0, 1, 1, 0, 0, 1], [0, 0, 0, 0, 1, 1, 1]])
     x = np.clip(200 * centres[y] + rng.normal(0, 25, (60, 7)), 0, 255).astype(np.uint8)
     for _ in range(passes):
-        device.learn(settings.rate(4.0), x, y, train=6)
+        device.learn(settings.rate(4.0), x, y, pulses_per_update=6)
     return float((device.outputs(x).argmax(axis=1) == y).mean())
 
 

@@ -7,8 +7,8 @@ import pytest
 
 from madem.boards.open import Board
 from madem.errors import DeviceError, LinkError
-from madem.frontends.chips import Chips
-from madem.learners.device import Device, connect
+from madem.learners.board import BoardLearner, connect
+from madem.learners.chips import Chips
 from madem_emulator.designs import GEOMETRIES, maker8x8
 from madem_emulator.physical import presets
 from madem_emulator.twin.config import Settings
@@ -19,7 +19,7 @@ from ..conftest import board_with
 
 pytestmark = pytest.mark.needs("unix")
 
-Bench = tuple[maker8x8.Maker8x8, Device]
+Bench = tuple[maker8x8.Maker8x8, BoardLearner]
 SETTINGS = Settings(sizes=(7, 4), weight_bits=7)
 X = np.full((1, 7), 220, np.uint8)
 Y = np.array([1], np.uint8)
@@ -60,19 +60,21 @@ def sound(bench: Bench) -> Iterator[Bench]:
     assert misuse == []
 
 
-def learn(device: Device, times: int) -> None:
+def learn(device: BoardLearner, times: int) -> None:
     for _ in range(times):
-        device.learn(SETTINGS.rate(16.0), X, Y, train=2)
+        device.learn(SETTINGS.rate(16.0), X, Y, pulses_per_update=2)
 
 
-def learn_much(chips: maker8x8.Maker8x8, device: Device, times: int) -> None:
+def learn_much(chips: maker8x8.Maker8x8, device: BoardLearner, times: int) -> None:
     """On fresh cards, with samples that leave always something to learn."""
     chips.renew(11)
     device.configure(SETTINGS.integers(), "maker8x8")
     rng = np.random.default_rng(3)
     for _ in range(times):
         x = rng.integers(0, 256, (1, 7)).astype(np.uint8)
-        device.learn(SETTINGS.rate(16.0), x, rng.integers(0, 4, 1).astype(np.uint8), train=2)
+        device.learn(
+            SETTINGS.rate(16.0), x, rng.integers(0, 4, 1).astype(np.uint8), pulses_per_update=2
+        )
 
 
 def message_of(work: Callable[[], object]) -> str:
@@ -144,7 +146,7 @@ def test_a_dip_in_a_pulse_is_told_before_the_next_one(sound: Bench) -> None:
     chips.bus.watch(maker8x8.PIN_PULSE, dip)
     many = np.repeat(X, 40, axis=0), np.repeat(Y, 40)
     with pytest.raises(DeviceError, match=r"sample \d+: MCP4728 at .* lost its settings"):
-        device.learn(SETTINGS.rate(16.0), *many, train=1)
+        device.learn(SETTINGS.rate(16.0), *many, pulses_per_update=1)
     assert sum(fired) == 1, "no pulse comes after the one in which it happened"
 
 
@@ -321,5 +323,5 @@ def test_a_reset_in_mid_update_leaves_what_the_devices_hold(bench: Bench, board:
     changed = np.count_nonzero(before != after)
     assert 1 <= changed <= 24, "the pulses up to then, and nothing else"
     for _ in range(20):
-        again.learn(SETTINGS.rate(16.0), X, Y, train=2)
+        again.learn(SETTINGS.rate(16.0), X, Y, pulses_per_update=2)
     assert again.outputs(X).argmax() == 1

@@ -11,7 +11,8 @@ from madem.boards.link_protocol import Memory
 from madem.cli import main
 from madem.errors import DeviceError
 from madem.learners import state
-from madem.learners.device import Device, State, connect
+from madem.learners.board import BoardLearner, connect
+from madem.learners.state import NetworkState
 from madem_emulator.designs import lab64x64
 from madem_emulator.physical import presets
 from madem_emulator.twin.config import Settings
@@ -20,14 +21,16 @@ from ..conftest import board_with
 
 pytestmark = pytest.mark.needs("unix")
 
-Bench = tuple[lab64x64.Lab64x64, Device]
+Bench = tuple[lab64x64.Lab64x64, BoardLearner]
 DESIGN = "lab64x64"
 SIZES = (70, 40, 3)  # two cards down and two across, then one
 SETTINGS = Settings(sizes=SIZES, weight_bits=7, w_max=(0.3, 0.2))
 
 
 @pytest.fixture(scope="module")
-def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+def bench(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Bench]:
     """Real firmware on a board whose chips this process holds."""
     chips = lab64x64.Lab64x64(presets.TAOX_HFOX_WU2018, seed=3)
     with board_with(chips.bus, tmp_path_factory.mktemp("flash")) as opened:
@@ -84,7 +87,7 @@ def test_pulses_reach_only_the_devices_that_change(bench: Bench) -> None:
     x[0, :20] = 255
     before = [conductances(chips, k) for k in (0, 1)]
     for _ in range(30):
-        device.learn(SETTINGS.rate(8.0), x, np.array([2], np.uint8), train=4)
+        device.learn(SETTINGS.rate(8.0), x, np.array([2], np.uint8), pulses_per_update=4)
     assert device.outputs(x)[0].argmax() == 2
     change = [conductances(chips, k) - old for k, old in zip((0, 1), before, strict=True)]
     assert np.abs(change[0][:, :, :20]).max() > 0.1
@@ -122,7 +125,7 @@ def test_faults_of_chips_and_lines_are_named(bench: Bench) -> None:
         chip.transfer(b"\x0e\x00\x0a", 1e6)
         chip.select(False)
     with pytest.raises(DeviceError, match="DAC81416 0 lost its settings"):
-        device.learn(SETTINGS.rate(8.0), x, y, train=4)
+        device.learn(SETTINGS.rate(8.0), x, y, pulses_per_update=4)
     device.configure(config, DESIGN)
     device.learn(SETTINGS.rate(8.0), x, y)
     chips.misuse.clear()
@@ -134,7 +137,7 @@ def test_write_verify_brings_devices_where_a_state_wants_them(bench: Bench) -> N
     config = Settings(sizes=(66, 4), weight_bits=7).integers()
     wanted = np.random.default_rng(7).integers(30, 215, (4, 2, 67)).astype(np.uint8)
     sums = (bytes([128]) * (wanted.size // 2),)
-    device.load(State(config, 77, (wanted.tobytes(),), sums), DESIGN)
+    device.load(NetworkState(config, 77, (wanted.tobytes(),), sums), DESIGN)
     assert device.stats().steps == 77
     assert device.written is not None
     assert device.written.devices == wanted.size

@@ -8,9 +8,9 @@ import pytest
 
 from madem.boards.open import Board
 from madem.errors import DeviceError, LinkError
-from madem.frontends.chips import Chips
-from madem.learners.device import Device, connect
-from madem.verify.attached import RecordedLockStep
+from madem.learners.board import BoardLearner, connect
+from madem.learners.chips import Chips
+from madem.verify.attached import AttachedLockStep
 from madem_emulator.designs import GEOMETRIES, lab64x64
 from madem_emulator.physical import presets
 from madem_emulator.twin.attached import Pulse
@@ -41,7 +41,7 @@ class Bench:
 
     def __init__(self, chips: lab64x64.Lab64x64, board: Board) -> None:
         self.chips, self.board = chips, board
-        self.device: Device = connect(board, deploy_firmware=True)
+        self.device: BoardLearner = connect(board, deploy_firmware=True)
         self.fired: list[Pulse] = []
         self.wrong: list[str] = []
         self.levels: set[tuple[float, float]] = set()
@@ -77,7 +77,7 @@ class Bench:
         pulse = Pulse(level_now > 0, on[0][0], 1, on[0][1], 1 << int(columns[0]))
         if self._again and self.fired:
             last = self.fired.pop()
-            pulse = Pulse(last.up, last.card, last.train + 1, last.rows, last.columns)
+            pulse = Pulse(last.up, last.card, last.pulses + 1, last.rows, last.columns)
         self.fired.append(pulse)
         self._again = True
         self.at_pulse()
@@ -92,15 +92,15 @@ class Bench:
             noisy = CENTRES[k] + self.rng.normal(0, 60, 70) * (CENTRES[k] > 0)
             yield np.clip(noisy, 0, 255).astype(np.uint8)[None], np.array([k], np.uint8)
 
-    def learn(self, times: int, train: int = 2) -> None:
+    def learn(self, times: int, pulses: int = 2) -> None:
         for x, y in self.samples(times):
-            self.device.learn(SETTINGS.rate(8.0), x, y, train=train)
+            self.device.learn(SETTINGS.rate(8.0), x, y, pulses_per_update=pulses)
 
-    def learn_recorded(self, times: int, said: list[Pulse], train: int = 2) -> None:
+    def learn_recorded(self, times: int, said: list[Pulse], pulses: int = 2) -> None:
         """As learn; `said` gets the pulses that the device says it gave."""
-        lock = RecordedLockStep(self.device, DESIGN)
+        lock = AttachedLockStep(self.device, DESIGN)
         for x, y in self.samples(times):
-            lock.learn(SETTINGS.rate(8.0), x, y, train=train)
+            lock.learn(SETTINGS.rate(8.0), x, y, pulses_per_update=pulses)
             said += [each for each in lock.attached.log if isinstance(each, Pulse)]
 
     def repeated(self) -> int:
@@ -146,7 +146,7 @@ def bench(running: Bench) -> Iterator[Bench]:
     running.configure()
     classes = CENTRES.astype(np.uint8), np.arange(3, dtype=np.uint8)
     for _ in range(50):
-        running.device.learn(SETTINGS.rate(4.0), *classes, train=1)
+        running.device.learn(SETTINGS.rate(4.0), *classes, pulses_per_update=1)
     assert list(running.device.outputs(classes[0]).argmax(axis=1)) == [0, 1, 2]
 
 
@@ -304,7 +304,7 @@ def test_a_dip_in_a_pulse_is_told_before_the_next_that_it_spoils(
 
     bench.at_pulse = dip
     with pytest.raises(DeviceError, match=r"DAC81416 \d lost its settings: a supply dip") as caught:
-        bench.learn(20, train=1)
+        bench.learn(20, pulses=1)
     assert "sample" in str(caught.value)
     spoilt = bench.fired[before + 1 :]
     if 8 in dacs or 4 in dacs:  # the gates' voltage, or the bit lines of all pulses here
@@ -333,7 +333,7 @@ def test_gates_that_a_dip_opened_are_closed_again_for_the_next_pulse(bench: Benc
 
     bench.at_pulse = dip
     said: list[Pulse] = []
-    bench.learn_recorded(10, said, train=1)
+    bench.learn_recorded(10, said, pulses=1)
     assert bench.fired == said != []
 
 

@@ -18,8 +18,8 @@ from madem.errors import MademError
 from madem.frontends import physical
 from madem.learn import session
 from madem.learners import state
-from madem.learners.device import TwinLearner
 from madem.learners.stream import StreamTwin
+from madem.learners.twin import TwinLearner
 from madem_emulator import presets
 from madem_emulator.physical.device import TelegraphNoise
 from madem_emulator.physical.learner import PhysicalTwin

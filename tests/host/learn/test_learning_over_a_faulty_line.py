@@ -14,7 +14,7 @@ from madem.boards import deploy, link
 from madem.boards.open import open_board
 from madem.data.registry import load_task
 from madem.learn import session, train
-from madem.learners.device import Device
+from madem.learners.board import BoardLearner
 from madem_emulator.twin.presets import PRESETS
 
 from ...conftest import SEED
@@ -59,10 +59,10 @@ def test_the_weights_are_those_of_a_clean_line(name: str, seed: int, samples: in
             hello = connection.hello(timeout=20)
             # Frames as short as those of a small board: most of them get through.
             connection._hello = dataclasses.replace(hello, max_body=256, rx_bytes=1024)
-            device = Device(connection, connection._hello)
+            device = BoardLearner(connection, connection._hello)
             learner, _ = session.prepare(device, plan, task, None)
             result = train.train(learner, task, plan, limit=samples)
-            assert (result.samples, result.train) == (samples, expected.train)
+            assert (result.samples, result.train_curve) == (samples, expected.train_curve)
             assert learner.state() == clean.state()
             assert learner.state().notes == clean.state().notes  # a stream's normalisation
             x = task.feed.x_test[:40]
@@ -83,17 +83,17 @@ def test_the_step_number_guards_what_the_link_can_not(monkeypatch: pytest.Monkey
         deploy.deploy(board)
         deploy.start(board)
         first = link.Link(board.port)
-        device = Device(first, first.hello())
+        device = BoardLearner(first, first.hello())
         device.configure(plan.settings.integers())
         device.learn(1000, batch.x[:10], batch.target[:10])
         stale = device.stats()
         second = link.Link(board.port)
-        other = Device(second, second.hello())
+        other = BoardLearner(second, second.hello())
         other._config = device.config
         assert other.hello.steps == 10
         other.learn(1000, batch.x[10:20], batch.target[10:20])
         after = other.state()
-        monkeypatch.setattr(Device, "stats", lambda self, collect=False: stale)
+        monkeypatch.setattr(BoardLearner, "stats", lambda self, collect=False: stale)
         for one, told in ((device, "serves somebody else"), (other, "number of samples: 20")):
             with pytest.raises(link.DeviceError, match=told):
                 one.learn(1000, batch.x[10:20], batch.target[10:20])

@@ -10,7 +10,7 @@ from madem.learn import session
 from madem.learn.baselines import exact_word, word_baselines
 from madem.learn.recall import LOOK, LOOKS, next_look, read_dots, recall, words_right
 from madem.learn.train import evaluate, metrics, recipe, train
-from madem.learners.device import TwinLearner
+from madem.learners.twin import TwinLearner
 from madem_emulator.twin.config import Config
 
 Bytes = NDArray[np.uint8]

@@ -8,7 +8,7 @@ from madem.data.registry import load_task
 from madem.data.task import DISTORTIONS, Task
 from madem.errors import TaskError
 from madem.learn.train import evaluate, metrics, recipe, train
-from madem.learners.state import State
+from madem.learners.state import NetworkState
 from madem_emulator.twin.config import Config, Rule
 
 Bytes = NDArray[np.uint8]
@@ -24,9 +24,14 @@ class Notebook:
         self.asked: list[tuple[int, int]] = []
 
     def learn(
-        self, rate: int, x: Bytes, targets: Bytes, progress: object = None, train: int = 1
+        self,
+        rate: int,
+        x: Bytes,
+        targets: Bytes,
+        progress: object = None,
+        pulses_per_update: int = 1,
     ) -> Bytes:
-        self.learned.append(((rate, train), x, targets))
+        self.learned.append(((rate, pulses_per_update), x, targets))
         if callable(progress):
             progress(len(x))
         return targets if targets.ndim == 1 else np.full(len(x), 3, np.uint8)
@@ -43,7 +48,7 @@ class Notebook:
     def strike(self, stuck: int) -> None:
         raise NotImplementedError
 
-    def state(self) -> State:
+    def state(self) -> NetworkState:
         raise NotImplementedError
 
 
@@ -61,7 +66,7 @@ def test_passes_rates_and_progress() -> None:
         assert np.array_equal(x, expected.x)
         assert np.array_equal(targets, expected.target)
     assert result.samples == sum(seen) == 4 * task.samples_per_pass
-    assert result.train == [1.0] * 4
+    assert result.train_curve == [1.0] * 4
     assert result.busy_us == 0
 
 
@@ -75,7 +80,7 @@ def test_a_limit_cuts_the_last_pass(limit: int, lengths: list[int]) -> None:
     result = train(notebook, task, plan, limit=limit)
     assert [len(x) for _, x, _ in notebook.learned] == lengths
     assert result.samples == sum(lengths)
-    assert result.train == [3.0] * len(lengths), "mean wrong outputs"
+    assert result.train_curve == [3.0] * len(lengths), "mean wrong outputs"
 
 
 def test_every_test_sample_is_asked_for_once_under_its_number() -> None:
@@ -132,13 +137,13 @@ def test_changes_move_as_far_with_devices_of_any_bits(bits: int) -> None:
     """A fifth of the window at first; later less, and as much more often as it takes."""
     plan = recipe(load_task("digits"), weight_bits=bits, decay=0.9)
     step = 1 / (2**bits - 1)
-    rate, train = plan.pace(0)
-    assert train * step == pytest.approx(max(0.19, step), abs=step / 2)
+    rate, pulses = plan.pace(0)
+    assert pulses * step == pytest.approx(max(0.19, step), abs=step / 2)
     assert rate == plan.settings.rate()
     for k in range(1, 20):
         later, shorter = plan.pace(k)
-        assert shorter == max(1, round(train * 0.9**k))
-        assert later * shorter == pytest.approx(rate * train * 0.9**k, rel=0.01)
+        assert shorter == max(1, round(pulses * 0.9**k))
+        assert later * shorter == pytest.approx(rate * pulses * 0.9**k, rel=0.01)
 
 
 @pytest.mark.parametrize("choice", [{"learning_rate": 100.0}, {"beta": 0.1}, {"decay": 1.0}])
@@ -147,11 +152,11 @@ def test_trains_carry_what_the_rate_can_not(choice: dict) -> None:
     plan = recipe(load_task("digits"), weight_bits=6, **choice)
     settings = plan.settings
     for k in (0, 19):
-        rate, train = plan.pace(k)
+        rate, pulses = plan.pace(k)
         assert rate <= 16383 // 2
         wanted = settings.learning_rate * plan.decay**k * 12
         unit = settings.highest_rate / (16383 // 2)
-        assert rate * train * unit == pytest.approx(wanted, rel=0.01)
+        assert rate * pulses * unit == pytest.approx(wanted, rel=0.01)
 
 
 def test_choices_replace_the_defaults_and_none_does_not() -> None:

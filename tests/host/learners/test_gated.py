@@ -9,18 +9,18 @@ from madem.data import motions
 from madem.data.stream_task import StreamTask
 from madem.errors import DeviceError
 from madem.learn import session, train
-from madem.learners.device import Device
-from madem.learners.gated import CarefulDevice, CarefulLockStep, CarefulTwin
+from madem.learners.board import BoardLearner
+from madem.learners.gated import GatedBoard, GatedLockStep, GatedTwin
 from madem.verify.lock_step import DiffersError
-from madem_emulator.twin.gated import FULL, Care
+from madem_emulator.twin.gated import FULL, GateSettings
 
 PIPELINE = "window=32 hop=16 | mean energy minmax bands:2 | norm:5"
-CARE = Care(gate=60, at_most=50, fade=3, drop=FULL // 10, every=25)
+GATE = GateSettings(gate=60, at_most=50, fade=3, drop=FULL // 10, every=25)
 RATE = 4000
 
 
 @pytest.fixture(scope="module")
-def device() -> Iterator[Device]:
+def device() -> Iterator[BoardLearner]:
     with session.open_learner("unix") as found:
         assert found is not None
         yield found
@@ -32,7 +32,7 @@ def task() -> StreamTask:
 
 
 @pytest.fixture
-def configured(device: Device, task: StreamTask) -> Device:
+def configured(device: BoardLearner, task: StreamTask) -> BoardLearner:
     device.configure(train.recipe(task, hidden=(8,), seed=3).settings.integers())
     return device
 
@@ -46,59 +46,61 @@ def stream(task: StreamTask, windows: int) -> tuple[np.ndarray, np.ndarray]:
     return x, labels
 
 
-def test_board_and_twin_judge_alike(configured: Device, task: StreamTask) -> None:
+def test_board_and_twin_judge_alike(configured: BoardLearner, task: StreamTask) -> None:
     found = []
     x, labels = stream(task, 160)
-    for learner in (CarefulDevice(configured, task), CarefulTwin(configured.config, task)):
-        learner.take_care(CARE)
+    for learner in (GatedBoard(configured, task), GatedTwin(configured.config, task)):
+        learner.set_gate(GATE)
         judged = learner.judge(RATE, x, labels)
         found.append((judged, learner.status(), learner.state(), learner.state().notes))
     assert found[0] == found[1]
     judged, status, state, _ = found[0]
     assert status.learned == sum(window.learned for window in judged) < 130
-    assert status.backs == sum(window.back for window in judged) >= 1
-    assert any(window.kept for window in judged)
+    assert status.rollbacks == sum(window.rolled_back for window in judged) >= 1
+    assert any(window.checkpointed for window in judged)
     assert state.steps == 160
 
 
-def test_lock_step_of_a_careful_run(configured: Device, task: StreamTask) -> None:
-    lock = CarefulLockStep(configured, task)
+def test_lock_step_of_a_gated_run(configured: BoardLearner, task: StreamTask) -> None:
+    lock = GatedLockStep(configured, task)
     x, labels = stream(task, 120)
-    lock.take_care(CARE)
+    lock.set_gate(GATE)
     judged = lock.judge(RATE, x, labels)
     assert {window.learned for window in judged} == {True, False}
     assert lock.steps == 120
-    kept = lock.keep()
-    assert kept.kept_at == 120
+    kept = lock.checkpoint()
+    assert kept.checkpoint_at == 120
     lock.judge(RATE, x[:8], labels[:8])
-    assert lock.back().backs == kept.backs + 1
+    assert lock.rollback().rollbacks == kept.rollbacks + 1
     assert lock.status().steps == 128
 
 
 def test_lock_step_finds_a_board_that_decides_otherwise(
-    configured: Device, task: StreamTask
+    configured: BoardLearner, task: StreamTask
 ) -> None:
-    lock = CarefulLockStep(configured, task)
+    lock = GatedLockStep(configured, task)
     x, labels = stream(task, 60)
-    lock.take_care(Care(gate=60))
-    lock._board.take_care(Care(gate=0))
+    lock.set_gate(GateSettings(gate=60))
+    lock._board.set_gate(GateSettings(gate=0))
     with pytest.raises(DiffersError):
         lock.judge(RATE, x, labels)
 
 
-def test_lock_step_finds_a_flipped_weight(configured: Device, task: StreamTask) -> None:
-    lock = CarefulLockStep(configured, task)
-    lock.take_care(Care())
+def test_lock_step_finds_a_flipped_weight(configured: BoardLearner, task: StreamTask) -> None:
+    lock = GatedLockStep(configured, task)
+    lock.set_gate(GateSettings())
     configured.flip(False, 5, 1, 40, 3)
     with pytest.raises(DiffersError) as error:
         lock.judge(RATE, *stream(task, 10))
     assert (error.value.mismatch.step, error.value.mismatch.phase) == (5, "weights")
 
 
-def test_a_board_without_a_copy_does_not_go_back(configured: Device, task: StreamTask) -> None:
-    learner = CarefulDevice(configured, task)
+def test_a_board_without_a_copy_does_not_go_back(
+    configured: BoardLearner, task: StreamTask
+) -> None:
+    learner = GatedBoard(configured, task)
     with pytest.raises(DeviceError, match="send KEEP's settings first"):
         learner.status()
-    learner.take_care(Care())
+    learner.set_gate(GateSettings())
     with pytest.raises(DeviceError, match="nothing has been kept"):
-        learner.back()
+        learner.rollback()

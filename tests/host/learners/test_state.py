@@ -15,8 +15,10 @@ from madem.boards.open import open_board
 from madem.errors import MademError
 from madem.learn.session import prepare
 from madem.learners import state
-from madem.learners.device import Learner, TwinLearner, connect
-from madem.learners.state import State
+from madem.learners.board import connect
+from madem.learners.protocol import Learner
+from madem.learners.state import NetworkState
+from madem.learners.twin import TwinLearner
 from madem_emulator.twin.config import Config, Rule, Settings
 from madem_emulator.twin.presets import PRESETS
 
@@ -69,10 +71,10 @@ notes = st.dictionaries(
 
 
 @st.composite
-def states(draw: st.DrawFn) -> State:
+def states(draw: st.DrawFn) -> NetworkState:
     config = draw(configs)
     layers = [(m + 1) * n for m, n in pairwise(config.sizes)]
-    return State(
+    return NetworkState(
         config,
         draw(st.integers(0, 2**30)),
         tuple(draw(st.binary(min_size=2 * n, max_size=2 * n)) for n in layers),
@@ -85,7 +87,7 @@ def states(draw: st.DrawFn) -> State:
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(states())
-def test_what_is_saved_is_loaded(tmp_path: Path, one: State) -> None:
+def test_what_is_saved_is_loaded(tmp_path: Path, one: NetworkState) -> None:
     path = tmp_path / "one.madem"
     state.save(one, path)
     loaded = state.load(path)

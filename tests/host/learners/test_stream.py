@@ -12,8 +12,8 @@ from madem.data.stream_task import StreamTask
 from madem.errors import TaskError
 from madem.learn import session, train
 from madem.learners import state
-from madem.learners.device import Device
-from madem.learners.stream import Feeder, StreamDevice, StreamLockStep
+from madem.learners.board import BoardLearner
+from madem.learners.stream import Feeder, StreamBoard, StreamLockStep
 from madem.verify.lock_step import DiffersError
 from madem_emulator.twin.features import TwinFeatures
 
@@ -21,7 +21,7 @@ PIPELINE = "window=32 hop=16 | mean energy minmax bands:2 | norm:5"
 
 
 @pytest.fixture(scope="module")
-def device() -> Iterator[Device]:
+def device() -> Iterator[BoardLearner]:
     with session.open_learner("unix") as found:
         assert found is not None
         yield found
@@ -36,13 +36,13 @@ def plan_of(task: StreamTask) -> train.Recipe:
     return train.recipe(task, hidden=(8,), epochs=1, seed=3)
 
 
-def test_board_and_twin_end_in_the_same_state(device: Device, task: StreamTask) -> None:
+def test_board_and_twin_end_in_the_same_state(device: BoardLearner, task: StreamTask) -> None:
     plan = plan_of(task)
     ends = []
     for board in (device, None):
         learner, _ = session.prepare(board, plan, task, None)
         result = train.train(learner, task, plan, limit=100)
-        ends.append((learner.state(), result.train, train.evaluate(learner, task)))
+        ends.append((learner.state(), result.train_curve, train.evaluate(learner, task)))
     (one, *results), (other, *others) = ends
     assert one == other
     assert one.notes == other.notes
@@ -51,12 +51,12 @@ def test_board_and_twin_end_in_the_same_state(device: Device, task: StreamTask) 
     assert one.steps == 100
 
 
-def test_small_frames_make_no_difference(device: Device, task: StreamTask) -> None:
+def test_small_frames_make_no_difference(device: BoardLearner, task: StreamTask) -> None:
     plan = plan_of(task)
     found = []
     for room in (1000, 7):
         learner, _ = session.prepare(device, plan, task, None)
-        assert isinstance(learner, StreamDevice)
+        assert isinstance(learner, StreamBoard)
         learner.feeder._room = room
         train.train(learner, task, plan, limit=24)
         found.append(learner.state())
@@ -64,7 +64,7 @@ def test_small_frames_make_no_difference(device: Device, task: StreamTask) -> No
     assert found[0].notes == found[1].notes
 
 
-def test_lock_step_agrees_and_counts(device: Device, task: StreamTask) -> None:
+def test_lock_step_agrees_and_counts(device: BoardLearner, task: StreamTask) -> None:
     plan = plan_of(task)
     device.configure(plan.settings.integers())
     lock = StreamLockStep(device, task)
@@ -75,7 +75,7 @@ def test_lock_step_agrees_and_counts(device: Device, task: StreamTask) -> None:
     assert lock.state().notes["pipeline"] == PIPELINE
 
 
-def test_lock_step_finds_a_wrong_feature(device: Device, task: StreamTask) -> None:
+def test_lock_step_finds_a_wrong_feature(device: BoardLearner, task: StreamTask) -> None:
     plan = plan_of(task)
     device.configure(plan.settings.integers())
     lock = StreamLockStep(device, task)
@@ -93,7 +93,7 @@ def test_lock_step_finds_a_wrong_feature(device: Device, task: StreamTask) -> No
     assert found.cell in (f"unit {unit}, {task.feature_names[unit]}" for unit in (14, 15))
 
 
-def test_lock_step_finds_a_flipped_weight(device: Device, task: StreamTask) -> None:
+def test_lock_step_finds_a_flipped_weight(device: BoardLearner, task: StreamTask) -> None:
     plan = plan_of(task)
     device.configure(plan.settings.integers())
     device.flip(False, 5, 1, 40, 3)
@@ -104,7 +104,7 @@ def test_lock_step_finds_a_flipped_weight(device: Device, task: StreamTask) -> N
 
 
 def test_a_saved_network_goes_on_with_its_normalisation(
-    device: Device, task: StreamTask, tmp_path: Path
+    device: BoardLearner, task: StreamTask, tmp_path: Path
 ) -> None:
     plan = plan_of(task)
     learner, _ = session.prepare(device, plan, task, None)
@@ -125,7 +125,7 @@ def test_a_saved_network_goes_on_with_its_normalisation(
         session.prepare(None, plan, task, tmp_path / "b.madem")
 
 
-def test_features_without_a_network(device: Device, task: StreamTask) -> None:
+def test_features_without_a_network(device: BoardLearner, task: StreamTask) -> None:
     feeder = Feeder(device, task.pipeline)
     twin = TwinFeatures(task.pipeline)
     for window in range(6):

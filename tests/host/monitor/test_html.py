@@ -25,7 +25,7 @@ from madem.monitor import html, svg
 from madem.monitor.fleet import Fleet, Post
 from madem.monitor.jobs import LearnTask
 from madem.monitor.run_state import Facts, Mark, Point, Stage
-from madem.stream.windows import Window
+from madem.stream.windows import WindowResult
 
 from ...conftest import CHROMIUM
 
@@ -152,7 +152,8 @@ def streamed(**others: Any) -> Facts:
     """A stream, made up."""
     random = np.random.default_rng(1)
     marks = [
-        Mark(40 + 20 * k, Window(k, answer=k % 2, label=0 if k < 6 else None)) for k in range(8)
+        Mark(40 + 20 * k, WindowResult(k, answer=k % 2, label=0 if k < 6 else None))
+        for k in range(8)
     ]
     facts = Facts(
         "qemu", "wrist.csv", "accuracy", stage=Stage.STREAMING, samples=8, worked_s=2.0, value=0.5,

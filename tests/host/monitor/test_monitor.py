@@ -30,9 +30,10 @@ from madem.data.registry import load_task
 from madem.data.stream_task import StreamTask
 from madem.errors import LinkError
 from madem.learn import session, train
-from madem.learners.device import Device, TwinLearner
-from madem.learners.gated import CarefulTwin
+from madem.learners.board import BoardLearner
+from madem.learners.gated import GatedTwin
 from madem.learners.stream import StreamTwin
+from madem.learners.twin import TwinLearner
 from madem.monitor import html
 from madem.monitor.fleet import Fleet, Post, names
 from madem.monitor.jobs import LearnTask, OwnSensor, ReplayStream
@@ -41,7 +42,7 @@ from madem.monitor.poller import Look, Pace
 from madem.monitor.run_state import Facts, Stage, Watch
 from madem.stream import prequential, sensors
 from madem.stream.onboard_run import RunOptions
-from madem_emulator.twin.gated import Care
+from madem_emulator.twin.gated import GateSettings
 from madem_emulator.twin.pipeline import parse
 from madem_emulator.twin.presets import PRESETS
 
@@ -153,8 +154,8 @@ def test_learning_on_the_fly_is_shown_window_by_window(tmp_path: Path) -> None:
         task, concept_drift.parse("swap:Walking,Running", task), before=60, after=40
     )
     plan = prequential.recipe(task, seed=1, **PRESETS["default"])
-    twin = CarefulTwin(plan.settings.integers(), stream.task)
-    twin.take_care(Care())
+    twin = GatedTwin(plan.settings.integers(), stream.task)
+    twin.set_gate(GateSettings())
     judged = twin.judge(plan.pace(0)[0], stream.names, stream.labels, None, plan.pace(0)[1])
     assert [window["answer"] for window in windows] == [one.answer for one in judged]
     assert [window["margin"] for window in windows] == [one.margin for one in judged]
@@ -396,7 +397,7 @@ def test_a_board_that_is_stopped_leaves_its_last_pictures() -> None:
 
 
 def test_a_fault_of_ours_stays_with_its_board(tmp_path: Path) -> None:
-    def broken(device: Device, watch: Watch, limits: Limits) -> None:
+    def broken(device: BoardLearner, watch: Watch, limits: Limits) -> None:
         limits.check(watch)
         watch.set(task="nothing", chip=device.hello.board)
         raise ZeroDivisionError("oops")

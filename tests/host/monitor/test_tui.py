@@ -15,7 +15,7 @@ from rich.console import Console
 
 from madem.monitor import charts, tui
 from madem.monitor.run_state import Facts, Health, Mark, Point, Stage
-from madem.stream.windows import Window
+from madem.stream.windows import WindowResult
 
 
 def facts(**others: Any) -> Facts:
@@ -39,7 +39,7 @@ def facts(**others: Any) -> Facts:
 
 def a_stream(**others: Any) -> Facts:
     random = np.random.default_rng(2)
-    marks = tuple(Mark(40 + 20 * k, Window(k, answer=k % 2, label=0)) for k in range(8))
+    marks = tuple(Mark(40 + 20 * k, WindowResult(k, answer=k % 2, label=0)) for k in range(8))
     made = facts(
         task="wrist.csv", image=None, classes=("still", "shaken"), label=0, marks=marks,
         channels=("acc x", "acc y"), rate_hz=10.0, signal_end=180,

@@ -9,7 +9,7 @@ from madem.boards.open import Board, open_board
 from madem.boards.repl import Repl
 from madem.learn import session
 from madem.learn.train import classifying
-from madem.learners.device import pack_config
+from madem.learners.board import pack_config
 from madem.learners.stream import Feeder
 from madem.stream.budget import budget, instructions_of
 from madem.stream.cost import cost

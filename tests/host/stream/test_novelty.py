@@ -11,12 +11,12 @@ from madem.data import motions
 from madem.data.stream_task import StreamTask, number_of
 from madem.errors import TaskError
 from madem.learn import session
-from madem.learners.device import Device
+from madem.learners.board import BoardLearner
 from madem.stream import novelty
 
 
 @pytest.fixture(scope="module")
-def device() -> Iterator[Device]:
+def device() -> Iterator[BoardLearner]:
     with session.open_learner("unix") as found:
         assert found is not None
         yield found
@@ -27,12 +27,12 @@ def task() -> StreamTask:
     return motions.load(1)
 
 
-def test_scores_of_the_board_are_those_of_the_twin(device: Device, task: StreamTask) -> None:
+def test_scores_of_the_board_are_those_of_the_twin(device: BoardLearner, task: StreamTask) -> None:
     plan = novelty.recipe(task.pipeline, seed=2)
     config = plan.settings.integers()
     chunks = [task.window_samples(number_of(name)) for name in task.feed.train_pass(0).x[:40]]
     device.configure(config)
-    board = novelty.NoveltyDevice(device, task.pipeline)
+    board = novelty.NoveltyBoard(device, task.pipeline)
     twin = novelty.NoveltyTwin(config, task.pipeline)
     rate = plan.settings.rate()
     assert board.learn(rate, chunks[:30]) == twin.learn(rate, chunks[:30])
@@ -40,7 +40,7 @@ def test_scores_of_the_board_are_those_of_the_twin(device: Device, task: StreamT
 
 
 @pytest.mark.slow
-def test_what_was_never_learned_is_noticed(device: Device) -> None:
+def test_what_was_never_learned_is_noticed(device: BoardLearner) -> None:
     """Each class of motions in turn is the new one; no label is used. Two seeds."""
     found: dict[str, list[float]] = {}
     for seed in (1, 2):
@@ -48,7 +48,7 @@ def test_what_was_never_learned_is_noticed(device: Device) -> None:
         plan = novelty.recipe(task.pipeline, seed)
         for name in task.class_names:
             device.configure(plan.settings.integers())
-            detector = novelty.NoveltyDevice(device, task.pipeline)
+            detector = novelty.NoveltyBoard(device, task.pipeline)
             found.setdefault(name, []).append(novelty.run(detector, task, plan, name)["auc"])
     means = {name: np.mean(values) for name, values in found.items()}
     assert np.mean(list(means.values())) > 0.88, means

@@ -25,12 +25,12 @@ from madem.boards.repl import open_port
 from madem.data.files import recording
 from madem.data.stream_task import WindowSamples
 from madem.errors import DeviceError, MademError
-from madem.learners.device import Device, connect
+from madem.learners.board import BoardLearner, connect
 from madem.learners.stream import Feeder
 from madem.stream import onboard_run, sensors
 from madem.stream.novelty import recipe as novelty_recipe
 from madem.stream.onboard import Live
-from madem.stream.windows import Window
+from madem.stream.windows import WindowResult
 from madem_emulator.designs import sensor_signals
 from madem_emulator.twin.pipeline import parse
 from madem_emulator.wiring.bus import Bus
@@ -109,7 +109,7 @@ def bench(walk: Path, tmp_path_factory: pytest.TempPathFactory) -> Bench:
 
 
 @pytest.fixture
-def device(bench: Bench) -> Iterator[Device]:
+def device(bench: Bench) -> Iterator[BoardLearner]:
     with Board("bench", open_port(bench.port)) as opened:
         device = connect(opened)
         yield device
@@ -117,7 +117,7 @@ def device(bench: Bench) -> Iterator[Device]:
 
 
 def begin(
-    device: Device,
+    device: BoardLearner,
     mode: int = Mode.LEARN,
     flags: int = Flag.FOLLOW,
     raw: int = 0,
@@ -136,9 +136,9 @@ def begin(
     return live, feeder, rate
 
 
-def take(bench: Bench, live: Live, n: int) -> list[Window]:
+def take(bench: Bench, live: Live, n: int) -> list[WindowResult]:
     """The next windows, n or a few more; no time passes before and behind them."""
-    found: list[Window] = []
+    found: list[WindowResult] = []
     hop_s = live.pipeline.hop / live.rate_hz
     end = time.monotonic() + 300
     while len(found) < n:
@@ -148,7 +148,7 @@ def take(bench: Bench, live: Live, n: int) -> list[Window]:
     return found
 
 
-def test_it_learns_what_it_measures_and_loses_nothing(bench: Bench, device: Device) -> None:
+def test_it_learns_what_it_measures_and_loses_nothing(bench: Bench, device: BoardLearner) -> None:
     line = "window=20 hop=10 | mean energy zero bands:4 | norm:6"
     live, _, _ = begin(device, sensor="mpu6050:rate=100,labels=10+11", line=line)
     windows = take(bench, live, 80)[:80]
@@ -169,11 +169,11 @@ def test_it_learns_what_it_measures_and_loses_nothing(bench: Bench, device: Devi
 
 
 def test_its_bits_are_those_of_the_same_samples_sent_by_a_host(
-    bench: Bench, device: Device
+    bench: Bench, device: BoardLearner
 ) -> None:
     """Recorded on the way, then fed: the same answers, weights and normalisation."""
     live, feeder, rate = begin(device, raw=500)
-    windows: list[Window] = []
+    windows: list[WindowResult] = []
     samples = []
     while len(windows) < 40:
         windows += take(bench, live, 1)
@@ -279,7 +279,9 @@ def test_no_sample_crosses_the_link_unless_it_is_asked_for(
         assert max(len(f.payload) for f in frames if f.kind == Kind.LIVE | 0x80) <= 56
 
 
-def test_the_sensor_overflows_when_the_board_is_kept_from_it(bench: Bench, device: Device) -> None:
+def test_the_sensor_overflows_when_the_board_is_kept_from_it(
+    bench: Bench, device: BoardLearner
+) -> None:
     """The start of a frame that does not go on: the board waits for it, and the sensor's FIFO is
     full 0.43 s later. What is lost is counted, and no window spans it."""
     live, _, _ = begin(device, Mode.PREDICT, raw=2000, sensor="mpu6050:rate=200")
@@ -305,7 +307,9 @@ def test_the_sensor_overflows_when_the_board_is_kept_from_it(bench: Bench, devic
     assert ends[jump] <= min(missing)
 
 
-def test_a_sensor_that_is_pulled_off_ends_the_run_by_name(bench: Bench, device: Device) -> None:
+def test_a_sensor_that_is_pulled_off_ends_the_run_by_name(
+    bench: Bench, device: BoardLearner
+) -> None:
     live, _, _ = begin(device)
     take(bench, live, 2)
     chip = bench.bus._i2c[0].chips[0x68]
@@ -345,7 +349,9 @@ def test_the_board_goes_on_without_a_host(bench: Bench) -> None:
         device.stop()
 
 
-def test_labels_come_from_the_host_too_and_gating_applies(bench: Bench, device: Device) -> None:
+def test_labels_come_from_the_host_too_and_gating_applies(
+    bench: Bench, device: BoardLearner
+) -> None:
     live, _, _ = begin(device, sensor="mpu6050:rate=500")
     assert all(w.label is None and not w.learned for w in take(bench, live, 3))
     live.label(1)
@@ -367,7 +373,7 @@ def test_labels_come_from_the_host_too_and_gating_applies(bench: Bench, device: 
     assert device.stats().steps >= len(judged)
 
 
-def test_novelty_without_labels(bench: Bench, device: Device) -> None:
+def test_novelty_without_labels(bench: Bench, device: BoardLearner) -> None:
     pipeline = parse("window=40 | energy", 6)
     plan = novelty_recipe(pipeline, 1)
     device.configure(plan.settings.integers())
@@ -379,7 +385,7 @@ def test_novelty_without_labels(bench: Bench, device: Device) -> None:
     assert live.stop().labelled == 0
 
 
-def test_features_alone_need_no_network(bench: Bench, device: Device) -> None:
+def test_features_alone_need_no_network(bench: Bench, device: BoardLearner) -> None:
     live = Live(device, sensors.parse(SENSOR), parse(LINE, 6))
     feeder = live.prepare()
     live.start(Mode.FEATURES, flags=Flag.FOLLOW)
@@ -387,7 +393,7 @@ def test_features_alone_need_no_network(bench: Bench, device: Device) -> None:
     assert feeder.inputs().any()
 
 
-def test_what_can_t_be_is_refused_by_name(device: Device) -> None:
+def test_what_can_t_be_is_refused_by_name(device: BoardLearner) -> None:
     live, feeder, _ = begin(device)
     chunk = WindowSamples(np.zeros((40, 6), np.int16), True)
     with pytest.raises(DeviceError, match="own sensor is feeding"):
@@ -415,7 +421,7 @@ def test_what_can_t_be_is_refused_by_name(device: Device) -> None:
         device.link.request(Kind.SOURCE, bytes([1, 0, 0, 0, 0, 4]) + b"nose")
 
 
-def test_a_new_network_ends_the_run(bench: Bench, device: Device) -> None:
+def test_a_new_network_ends_the_run(bench: Bench, device: BoardLearner) -> None:
     live, feeder, _ = begin(device)
     take(bench, live, 1)
     device.configure(onboard_run.classifier(feeder.pipeline.inputs, 2, 1).integers())
@@ -578,7 +584,7 @@ def test_what_is_wrong_is_said_in_one_line(
     assert re.search(message, said)
 
 
-def test_regions_hold_no_samples(bench: Bench, device: Device) -> None:
+def test_regions_hold_no_samples(bench: Bench, device: BoardLearner) -> None:
     """READ knows no name for the ring of samples."""
     live, _, _ = begin(device)
     take(bench, live, 2)

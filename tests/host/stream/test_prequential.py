@@ -15,12 +15,12 @@ from madem.data import concept_drift, motions
 from madem.data.concept_drift import DriftStream
 from madem.data.stream_task import StreamTask
 from madem.learn import train as learn
-from madem.learners.gated import CarefulTwin
+from madem.learners.gated import GatedTwin
 from madem.pictures.online import OnlinePanel, online_picture
 from madem.stream import prequential
-from madem.stream.prequential import Check, Result
+from madem.stream.prequential import Check, PrequentialResult
 from madem.study import prequential_batch
-from madem_emulator.twin.gated import Care
+from madem_emulator.twin.gated import GateSettings
 
 SHORT = motions.PIPELINE.replace("hop=20", "hop=30")
 
@@ -36,36 +36,40 @@ def course_of(task: StreamTask, text: str, before: int = 200, after: int = 120) 
     )
 
 
-def learn_course(stream: DriftStream, care: Care | None = None) -> tuple[CarefulTwin, Result]:
+def learn_course(
+    stream: DriftStream, care: GateSettings | None = None
+) -> tuple[GatedTwin, PrequentialResult]:
     plan = prequential.recipe(stream.task, hidden=(12,), seed=1)
-    learner = CarefulTwin(plan.settings.integers(), stream.task)
-    return learner, prequential.run(learner, stream, plan.pace(0), care or Care())
+    learner = GatedTwin(plan.settings.integers(), stream.task)
+    return learner, prequential.run(learner, stream, plan.pace(0), care or GateSettings())
 
 
 @pytest.fixture(scope="module")
-def turned(task: StreamTask) -> tuple[DriftStream, CarefulTwin, Result]:
+def turned(task: StreamTask) -> tuple[DriftStream, GatedTwin, PrequentialResult]:
     stream = course_of(task, "turn")
     return stream, *learn_course(stream)
 
 
 def test_every_window_is_tested_and_then_learned(
-    turned: tuple[DriftStream, CarefulTwin, Result],
+    turned: tuple[DriftStream, GatedTwin, PrequentialResult],
 ) -> None:
     stream, learner, result = turned
     assert [window.number for window in result.windows] == list(range(len(stream.truth)))
     assert [window.label for window in result.windows] == stream.truth.tolist()
     assert result.learned == len(stream.truth) == learner.network.twin.steps
     # Answers are those before learning: the same as of a plain stream of lessons.
-    plain = CarefulTwin(learner.config, stream.task)
-    rate, train = prequential.recipe(stream.task, hidden=(12,), seed=1).pace(0)
-    answers = plain.learn(rate, stream.names, stream.labels.astype(np.uint8), train=train)
+    plain = GatedTwin(learner.config, stream.task)
+    rate, pulses = prequential.recipe(stream.task, hidden=(12,), seed=1).pace(0)
+    answers = plain.learn(
+        rate, stream.names, stream.labels.astype(np.uint8), pulses_per_update=pulses
+    )
     assert [window.answer for window in result.windows] == answers.tolist()
     assert plain.state() == learner.state()
     assert result.windows[3].t_s == pytest.approx((40 + 3 * 30) / 10)
 
 
 def test_the_frozen_network_has_learned_nothing_since(
-    turned: tuple[DriftStream, CarefulTwin, Result],
+    turned: tuple[DriftStream, GatedTwin, PrequentialResult],
 ) -> None:
     stream, learner, result = turned
     frozen = np.array(result.frozen)
@@ -73,9 +77,11 @@ def test_the_frozen_network_has_learned_nothing_since(
     assert not np.isnan(frozen[stream.change_at :]).any()
     # By hand: the network at the change, asked for the windows after it.
     names, labels = stream.names, stream.labels.astype(np.uint8)
-    rate, train = prequential.recipe(stream.task, hidden=(12,), seed=1).pace(0)
-    at_change = CarefulTwin(learner.config, stream.task)
-    at_change.learn(rate, names[: stream.change_at], labels[: stream.change_at], train=train)
+    rate, pulses = prequential.recipe(stream.task, hidden=(12,), seed=1).pace(0)
+    at_change = GatedTwin(learner.config, stream.task)
+    at_change.learn(
+        rate, names[: stream.change_at], labels[: stream.change_at], pulses_per_update=pulses
+    )
     inputs = at_change.inputs(names[stream.change_at :], follow=True)
     right = (
         at_change.network.outputs(inputs, stream.change_at).argmax(axis=1)
@@ -88,8 +94,8 @@ def test_the_frozen_network_has_learned_nothing_since(
 def test_it_recovers_where_the_frozen_one_does_not() -> None:
     stream = course_of(motions.load(1), "swap:Standing,Walking", 320, 240)
     plan = prequential.recipe(stream.task, seed=1)
-    learner = CarefulTwin(plan.settings.integers(), stream.task)
-    result = prequential.run(learner, stream, plan.pace(0), Care())
+    learner = GatedTwin(plan.settings.integers(), stream.task)
+    result = prequential.run(learner, stream, plan.pace(0), GateSettings())
     before = [check for check in result.checks if check.window <= stream.change_at][-1]
     last = result.checks[-1]
     assert last.frozen is not None
@@ -117,7 +123,7 @@ def test_the_fresh_level_is_that_of_learning_the_changed_task(task: StreamTask) 
 
 def test_a_gate_learns_less_and_says_so(task: StreamTask) -> None:
     stream = course_of(task, "none", before=160, after=40)
-    learner, result = learn_course(stream, Care(gate=40))
+    learner, result = learn_course(stream, GateSettings(gate=40))
     assert result.learned == learner.status().learned < 160
     for window in result.windows:
         assert window.margin is not None
@@ -146,7 +152,7 @@ def test_recovered_means_near_and_staying(fresh: float, done: int, expected: int
 
 
 def test_many_at_once_are_the_same_as_one_by_one() -> None:
-    seeds, care = [1, 2], Care(gate=60, at_most=80, drop=6000, every=30)
+    seeds, care = [1, 2], GateSettings(gate=60, at_most=80, drop=6000, every=30)
     tasks = [motions.load(seed, SHORT) for seed in seeds]
     changes = [concept_drift.parse("swap", task) for task in tasks]
     streams = [course_of(task, "swap", 80, 60) for task in tasks]
@@ -155,7 +161,7 @@ def test_many_at_once_are_the_same_as_one_by_one() -> None:
     together = prequential_batch.run(streams, config, seeds, pace, care)
     for seed, stream, result in zip(seeds, streams, together, strict=True):
         alone = prequential.run(
-            CarefulTwin(replace(config, seed=seed), stream.task), stream, pace, care
+            GatedTwin(replace(config, seed=seed), stream.task), stream, pace, care
         )
         assert [replace(window, t_s=None) for window in alone.windows] == result.windows
         assert alone.running == result.running

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from madem.stream.windows import RunningAccuracy, Window
+from madem.stream.windows import RunningAccuracy, WindowResult
 
 
 @given(rights=st.lists(st.booleans(), min_size=1, max_size=60), memory=st.integers(1, 40))
@@ -25,6 +25,6 @@ def test_a_memory_of_less_than_a_window_is_refused() -> None:
 
 
 def test_a_window_without_a_label_is_neither_right_nor_wrong() -> None:
-    assert Window(0, answer=2).right is None
-    assert Window(0, answer=2, label=2).right is True
-    assert Window(0, answer=2, label=1).right is False
+    assert WindowResult(0, answer=2).right is None
+    assert WindowResult(0, answer=2, label=2).right is True
+    assert WindowResult(0, answer=2, label=1).right is False

@@ -196,7 +196,9 @@ def test_recall_is_scored_by_words_without_a_wrong_dot() -> None:
 
         pulses = np.zeros(2, np.int64)
 
-        def learn(self, rate: object, x: object, target: object, train: int = 1, /) -> None: ...
+        def learn(
+            self, rate: object, x: object, target: object, pulses_per_update: int = 1, /
+        ) -> None: ...
 
         def outputs(self, x: np.ndarray) -> np.ndarray:
             dots = task.targets(task.y_test).copy()

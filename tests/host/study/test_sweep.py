@@ -22,7 +22,7 @@ from madem.data.registry import load_task
 from madem.data.task import Task
 from madem.errors import MademError
 from madem.learn import train
-from madem.learners.device import TwinLearner
+from madem.learners.twin import TwinLearner
 from madem.pictures import sweep as sweep_pictures
 from madem.study import sweep_plan, sweep_run, sweep_table
 from madem.study.sweep_store import Outcome, Store

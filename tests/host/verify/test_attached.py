@@ -10,8 +10,8 @@ import pytest
 
 from madem.cli import main
 from madem.errors import DeviceError
-from madem.learners.device import Device, connect
-from madem.verify.attached import RecordedLockStep, record
+from madem.learners.board import BoardLearner, connect
+from madem.verify.attached import AttachedLockStep, record
 from madem.verify.lock_step import DiffersError
 from madem.verify.plausibility import PlausibilityCheck
 from madem_emulator.designs import GEOMETRIES, faults, maker8x8
@@ -23,7 +23,7 @@ from ..conftest import board_with
 
 pytestmark = pytest.mark.needs("unix")
 
-Bench = tuple[maker8x8.Maker8x8, Device]
+Bench = tuple[maker8x8.Maker8x8, BoardLearner]
 SMALL = (7, 4)
 
 
@@ -35,12 +35,12 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
         yield chips, connect(opened, deploy_firmware=True)
 
 
-def fresh(bench: Bench, settings: Settings, run: int = 0, *injected: str) -> RecordedLockStep:
+def fresh(bench: Bench, settings: Settings, run: int = 0, *injected: str) -> AttachedLockStep:
     """A network on cards that nobody has used."""
     chips, device = bench
     chips.renew(run, faults.BoardFaults(faults.parse(each) for each in injected))
     device.configure(settings.integers(), "maker8x8")
-    return RecordedLockStep(device, "maker8x8")
+    return AttachedLockStep(device, "maker8x8")
 
 
 def samples(settings: Settings, count: int, run: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -66,7 +66,7 @@ def test_the_digital_side_is_replayed_bit_by_bit(bench: Bench, settings: Setting
     lock = fresh(bench, settings)
     x, y = samples(settings, 30)
     x[::4, :8] = 0  # a block of lines without voltage is not read
-    answers = lock.learn(settings.rate(6.0), x, y, train=3)
+    answers = lock.learn(settings.rate(6.0), x, y, pulses_per_update=3)
     lock.outputs(x[:5])
     assert lock.steps == 30
     assert lock.attached.pulses[0] > 50
@@ -106,7 +106,7 @@ def other_pulse(events: list[Read | Pulse]) -> None:
     at = next(n for n, event in enumerate(events) if isinstance(event, Pulse))
     pulse = events[at]
     assert isinstance(pulse, Pulse)
-    events[at] = Pulse(not pulse.up, pulse.card, pulse.train, pulse.rows, pulse.columns)
+    events[at] = Pulse(not pulse.up, pulse.card, pulse.pulses, pulse.rows, pulse.columns)
 
 
 @pytest.mark.parametrize(
@@ -176,7 +176,7 @@ def found_in_run(bench: Bench, run: int, count: int, *injected: str) -> str | No
     x, y = samples(settings, count, run)
     try:
         watch.probe()
-        lock.learn(settings.rate(4.0), x, y, train=5)
+        lock.learn(settings.rate(4.0), x, y, pulses_per_update=5)
         lock.outputs(x[:20])
         watch.probe()
     except DiffersError as error:

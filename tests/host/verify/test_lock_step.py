@@ -17,7 +17,8 @@ from madem.boards.link_protocol import Memory
 from madem.boards.open import open_board
 from madem.data.registry import load_task
 from madem.learn import train
-from madem.learners.device import Device, TwinLearner, connect
+from madem.learners.board import BoardLearner, connect
+from madem.learners.twin import TwinLearner
 from madem.verify.lock_step import DiffersError, LockStep, Mismatch, cell_name
 from madem_emulator.twin.config import Config, Rule, Settings
 from madem_emulator.twin.presets import PRESETS
@@ -30,7 +31,7 @@ RATE = 3000
 
 
 @pytest.fixture(scope="module")
-def device() -> Iterator[Device]:
+def device() -> Iterator[BoardLearner]:
     with open_board("unix") as board:
         yield connect(board)
 
@@ -40,7 +41,7 @@ def harsh() -> Config:
     return Settings(**every, competition=(2.0, 0.0), rate_scale=(1, 2)).integers()
 
 
-def lock_step(device: Device, config: Config | None = None) -> LockStep:
+def lock_step(device: BoardLearner, config: Config | None = None) -> LockStep:
     device.configure(config or harsh())
     return LockStep(device)
 
@@ -63,7 +64,7 @@ def difference(lock: LockStep, count: int, rate: int = RATE) -> Mismatch:
 
 
 @pytest.mark.parametrize("name", TASKS)
-def test_no_mismatch_in_a_few_hundred_samples(device: Device, name: str) -> None:
+def test_no_mismatch_in_a_few_hundred_samples(device: BoardLearner, name: str) -> None:
     task = load_task(name, samples_per_pass=150)
     plan = train.recipe(task, epochs=2)
     device.configure(plan.settings.integers())
@@ -98,7 +99,7 @@ def test_no_mismatch_in_two_thousand_samples_with_all_noise(
     ("layer", "unit", "bit"), [(1, 0, 0), (1, 4, 7), (2, 0, 3), (2, 3, 0), (2, 2, 6)]
 )
 def test_a_flipped_state_is_found_where_it_is(
-    device: Device, step: int, layer: int, unit: int, bit: int
+    device: BoardLearner, step: int, layer: int, unit: int, bit: int
 ) -> None:
     lock = lock_step(device)
     device.flip(True, step, layer, unit, bit)
@@ -126,7 +127,7 @@ def test_a_flipped_state_is_found_where_it_is(
 )
 @pytest.mark.parametrize("bit", [0, 7])
 def test_a_flipped_weight_is_found_where_it_is(
-    device: Device, step: int, layer: int, offset: int, cell: str, bit: int
+    device: BoardLearner, step: int, layer: int, offset: int, cell: str, bit: int
 ) -> None:
     lock = lock_step(device)
     device.flip(False, step, layer, offset, bit)
@@ -143,7 +144,9 @@ def test_a_flipped_weight_is_found_where_it_is(
         (2, 15, "accumulator, word line 3, bit line 2"),
     ],
 )
-def test_a_changed_accumulator_is_found(device: Device, layer: int, offset: int, cell: str) -> None:
+def test_a_changed_accumulator_is_found(
+    device: BoardLearner, layer: int, offset: int, cell: str
+) -> None:
     lock = lock_step(device)
     run(lock, 5)
     cells = bytearray(device.read(Memory.ACCUMULATORS, layer))
@@ -154,7 +157,7 @@ def test_a_changed_accumulator_is_found(device: Device, layer: int, offset: int,
     assert difference(lock, 5, rate=0) == Mismatch(5, "weights", layer, cell, was + 1, was)
 
 
-def test_a_wrong_step_number_would_be_refused_not_compared(device: Device) -> None:
+def test_a_wrong_step_number_would_be_refused_not_compared(device: BoardLearner) -> None:
     lock = lock_step(device)
     run(lock, 3)
     device.learn(RATE, np.zeros((1, 6), np.uint8), np.zeros(1, np.uint8))
@@ -162,7 +165,7 @@ def test_a_wrong_step_number_would_be_refused_not_compared(device: Device) -> No
         run(lock, 1)
 
 
-def test_a_difference_in_a_prediction_is_found(device: Device) -> None:
+def test_a_difference_in_a_prediction_is_found(device: BoardLearner) -> None:
     lock = lock_step(device)
     run(lock, 3)
     # Bit line 2 of the output layer as strong as can be, or off, whatever it was.
@@ -192,7 +195,7 @@ def test_a_difference_in_a_prediction_is_found(device: Device) -> None:
     [({"beta": 200}, "plus"), ({"rule": Rule.ONE_SIDED}, "minus"), ({"t_free": 2}, "free")],
 )
 def test_the_first_phase_that_differs_is_named(
-    device: Device, twin_has: dict[str, object], phase: str
+    device: BoardLearner, twin_has: dict[str, object], phase: str
 ) -> None:
     lock = lock_step(device)
     changes: dict = twin_has
@@ -205,10 +208,10 @@ def test_the_first_phase_that_differs_is_named(
 
 
 def test_wrong_answers_and_wrong_digests_are_differences_too(
-    device: Device, monkeypatch: pytest.MonkeyPatch
+    device: BoardLearner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Should the device's reply be wrong and its memory right."""
-    ask = Device.learn_traced
+    ask = BoardLearner.learn_traced
     for wrong_answer, phase in ((1, "answer"), (0, "digest")):
         lock = lock_step(device)
 
@@ -216,14 +219,14 @@ def test_wrong_answers_and_wrong_digests_are_differences_too(
             answer, digests = ask(*args)  # type: ignore[arg-type]
             return answer + wrong, digests if wrong else digests._replace(plus=digests.plus ^ 1)
 
-        monkeypatch.setattr(Device, "learn_traced", lie)
+        monkeypatch.setattr(BoardLearner, "learn_traced", lie)
         found = difference(lock, 1)
         assert (found.step, found.phase) == (0, phase)
         assert found.device - found.twin == wrong_answer
         monkeypatch.undo()
 
 
-def test_cells_have_names(device: Device) -> None:
+def test_cells_have_names(device: BoardLearner) -> None:
     config = harsh()
     assert cell_name(config, Memory.MINUS, 2, 3) == "unit 3"
     assert cell_name(config, Memory.ACCUMULATORS, 2, 5) == "accumulator, bias line, bit line 0"

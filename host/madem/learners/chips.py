@@ -15,7 +15,7 @@ from madem.boards.link_protocol import (
     CalibrateRequest,
     Kind,
 )
-from madem.learners.device import Device
+from madem.learners.board import BoardLearner
 from madem_emulator.twin.attached import Geometry
 
 Floats = NDArray[np.float64]
@@ -45,7 +45,7 @@ class Counts(NamedTuple):
 class Chips:
     """The chips of a configured board."""
 
-    def __init__(self, device: Device, geometry: Geometry) -> None:
+    def __init__(self, device: BoardLearner, geometry: Geometry) -> None:
         self._device = device
         self.geometry = geometry
 

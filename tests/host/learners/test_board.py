@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from madem.boards.link_protocol import Kind, Memory
 from madem.boards.open import open_board
 from madem.errors import DeviceError, LinkError
-from madem.learners.device import Device, TwinLearner, connect, pack_config
-from madem.learners.state import State
+from madem.learners.board import BoardLearner, connect, pack_config
+from madem.learners.state import NetworkState
+from madem.learners.twin import TwinLearner
 from madem_emulator.twin.config import Config, Rule, Settings
 from madem_emulator.twin.presets import PRESETS
 
@@ -25,7 +26,7 @@ RATE = 3000
 
 
 @pytest.fixture(scope="module")
-def device() -> Iterator[Device]:
+def device() -> Iterator[BoardLearner]:
     with open_board("unix") as board:
         yield connect(board)
 
@@ -45,7 +46,7 @@ def samples(config: Config, count: int, seed: int = 0) -> tuple[Bytes, Bytes]:
     return x, random.integers(0, 2, (count, outputs), np.uint8)
 
 
-def trained(device: Device, count: int = 6) -> tuple[Config, State]:
+def trained(device: BoardLearner, count: int = 6) -> tuple[Config, NetworkState]:
     """The device after a few samples, as most tests find it."""
     config = harsh((6, 5, 4))
     device.configure(config)
@@ -59,7 +60,9 @@ def trained(device: Device, count: int = 6) -> tuple[Config, State]:
 @pytest.mark.parametrize("rule", Rule, ids=lambda rule: rule.name.lower())
 @pytest.mark.parametrize("sizes", [(7, 3), (5, 9, 4), (6, 8, 7, 5)], ids=str)
 @pytest.mark.parametrize("one_hot", [True, False], ids=["class", "on-off"])
-def test_equals_the_twin(device: Device, rule: Rule, sizes: tuple[int, ...], one_hot: bool) -> None:
+def test_equals_the_twin(
+    device: BoardLearner, rule: Rule, sizes: tuple[int, ...], one_hot: bool
+) -> None:
     # Seeds that use all 32 bits, converters and units that do too.
     config = harsh(
         sizes, 0xDEADBEEF - len(sizes), rule=rule, one_hot=one_hot, beta=0.7, weight_bits=6,
@@ -71,8 +74,8 @@ def test_equals_the_twin(device: Device, rule: Rule, sizes: tuple[int, ...], one
     assert device.state() == twin.state()
     x, targets = samples(config, 30)
     for train in (1, 4):
-        answers = device.learn(RATE, x, targets, train=train)
-        assert (answers == twin.learn(RATE, x, targets, train=train)).all()
+        answers = device.learn(RATE, x, targets, pulses_per_update=train)
+        assert (answers == twin.learn(RATE, x, targets, pulses_per_update=train)).all()
     after = device.state()
     assert after == twin.state()
     assert after.steps == 60
@@ -81,7 +84,7 @@ def test_equals_the_twin(device: Device, rule: Rule, sizes: tuple[int, ...], one
     assert device.state() == after, "predictions change nothing"
 
 
-def test_traced_samples_equal_the_twin_in_every_digest(device: Device) -> None:
+def test_traced_samples_equal_the_twin_in_every_digest(device: BoardLearner) -> None:
     config = harsh((6, 8, 7, 5))
     device.configure(config)
     twin = TwinLearner(config).twin
@@ -107,7 +110,7 @@ def test_traced_samples_equal_the_twin_in_every_digest(device: Device) -> None:
 
 
 @pytest.mark.parametrize("what", ["state", "weight"])
-def test_a_flip_is_the_same_on_device_and_twin(device: Device, what: str) -> None:
+def test_a_flip_is_the_same_on_device_and_twin(device: BoardLearner, what: str) -> None:
     config = harsh((6, 5, 4))
     device.configure(config)
     twin = TwinLearner(config)
@@ -120,7 +123,7 @@ def test_a_flip_is_the_same_on_device_and_twin(device: Device, what: str) -> Non
     assert device.state() == twin.state() != clean.state()
 
 
-def test_a_new_configuration_forgets_the_flip_and_the_steps(device: Device) -> None:
+def test_a_new_configuration_forgets_the_flip_and_the_steps(device: BoardLearner) -> None:
     config, _ = trained(device)
     device.flip(False, 7, 1, 0, 7)
     device.configure(config)
@@ -131,7 +134,7 @@ def test_a_new_configuration_forgets_the_flip_and_the_steps(device: Device) -> N
     assert device.state() == twin.state()
 
 
-def test_progress_counts_every_sample_once(device: Device) -> None:
+def test_progress_counts_every_sample_once(device: BoardLearner) -> None:
     config = harsh((6, 5, 4))
     device.configure(config)
     seen: list[int] = []
@@ -142,7 +145,7 @@ def test_progress_counts_every_sample_once(device: Device) -> None:
 # --- memory --------------------------------------------------------------------------------------
 
 
-def test_read_write_and_digest(device: Device) -> None:
+def test_read_write_and_digest(device: BoardLearner) -> None:
     config, before = trained(device)
     for k in (1, 2):
         cells = (config.sizes[k - 1] + 1) * config.sizes[k]
@@ -159,7 +162,7 @@ def test_read_write_and_digest(device: Device) -> None:
     assert after.steps == before.steps
 
 
-def test_memory_that_fills_many_frames(device: Device) -> None:
+def test_memory_that_fills_many_frames(device: BoardLearner) -> None:
     config = harsh((300, 40, 3))
     device.configure(config)
     data = np.random.default_rng(1).integers(0, 201, 2 * 301 * 40, np.uint8).tobytes()
@@ -168,7 +171,7 @@ def test_memory_that_fills_many_frames(device: Device) -> None:
     assert device.state().devices[1] == TwinLearner(config).state().devices[1]
 
 
-def test_stats_count_steps_and_time(device: Device) -> None:
+def test_stats_count_steps_and_time(device: BoardLearner) -> None:
     device.stats()
     began = time.monotonic()
     config, _ = trained(device, 10)
@@ -182,7 +185,7 @@ def test_stats_count_steps_and_time(device: Device) -> None:
     assert collected.heap_free >= busy.heap_free
 
 
-def test_configure_tells_how_the_network_fits(device: Device) -> None:
+def test_configure_tells_how_the_network_fits(device: BoardLearner) -> None:
     fit = device.configure(harsh((6, 5, 4), stuck=0))
     assert fit.stuck == 0
     assert 3 * 59 < fit.heap_used < 20_000
@@ -193,16 +196,16 @@ def test_configure_tells_how_the_network_fits(device: Device) -> None:
 
 
 def test_a_state_that_does_not_arrive_is_noticed(
-    device: Device, monkeypatch: pytest.MonkeyPatch
+    device: BoardLearner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, state = trained(device)
-    write = Device.write
+    write = BoardLearner.write
 
-    def lossy(self: Device, which: Memory, layer: int, data: bytes) -> None:
+    def lossy(self: BoardLearner, which: Memory, layer: int, data: bytes) -> None:
         if (which, layer) != (Memory.ACCUMULATORS, 2):
             write(self, which, layer, data)
 
-    monkeypatch.setattr(Device, "write", lossy)
+    monkeypatch.setattr(BoardLearner, "write", lossy)
     with pytest.raises(LinkError, match="does not hold what was written: try again"):
         device.load(state)
     monkeypatch.undo()
@@ -213,7 +216,7 @@ def test_a_state_that_does_not_arrive_is_noticed(
 # --- refusals ------------------------------------------------------------------------------------
 
 
-def refused(device: Device, kind: int, payload: bytes) -> DeviceError:
+def refused(device: BoardLearner, kind: int, payload: bytes) -> DeviceError:
     with pytest.raises(DeviceError) as caught:
         device.link.request(kind, payload)
     assert "\n" not in str(caught.value)
@@ -221,7 +224,7 @@ def refused(device: Device, kind: int, payload: bytes) -> DeviceError:
 
 
 @pytest.mark.parametrize("step", [0, 5, 7, 6 + 2**16, 2**32 - 1])
-def test_a_sample_of_another_step_is_refused(device: Device, step: int) -> None:
+def test_a_sample_of_another_step_is_refused(device: BoardLearner, step: int) -> None:
     _, before = trained(device, 6)
     error = refused(device, Kind.LEARN, struct.pack("<IHBB", step, RATE, 1, 0) + bytes(7))
     assert error.code == 5
@@ -229,8 +232,8 @@ def test_a_sample_of_another_step_is_refused(device: Device, step: int) -> None:
     assert device.state() == before
 
 
-def learn_payload(*body: int, rate: int = RATE, train: int = 1) -> bytes:
-    return struct.pack("<IHBB", 6, rate, train, 0) + bytes(body)
+def learn_payload(*body: int, rate: int = RATE, pulses_per_update: int = 1) -> bytes:
+    return struct.pack("<IHBB", 6, rate, pulses_per_update, 0) + bytes(body)
 
 
 BAD = [
@@ -243,7 +246,7 @@ BAD = [
     (Kind.LEARN, learn_payload(0, 0, 0, 0, 0, 0, 4), 2),
     (Kind.LEARN, learn_payload(*[1] * 7, *[0] * 6, 255), 2),
     (Kind.LEARN, learn_payload(*[1] * 7, rate=16384), 2),
-    (Kind.LEARN, learn_payload(*[1] * 7, train=0), 2),
+    (Kind.LEARN, learn_payload(*[1] * 7, pulses_per_update=0), 2),
     (Kind.PREDICT, b"", 2),
     *((Kind.STRIKE, payload, 2) for payload in (b"", b"\xff", b"\0\0", b"\xff\xff\xff")),
     (Kind.PREDICT, struct.pack("<IB", 0, 1), 2),
@@ -282,7 +285,7 @@ BAD = [
     ("kind", "payload", "code"), BAD, ids=[f"{kind}-{data.hex()}" for kind, data, _ in BAD]
 )
 def test_a_bad_request_is_refused_and_changes_nothing(
-    device: Device, kind: int, payload: bytes, code: int
+    device: BoardLearner, kind: int, payload: bytes, code: int
 ) -> None:
     config, before = trained(device, 6)
     assert refused(device, kind, payload).code == code
@@ -335,14 +338,14 @@ BAD_CONFIGURATIONS = {
 
 @pytest.mark.parametrize("payload", BAD_CONFIGURATIONS.values(), ids=BAD_CONFIGURATIONS.keys())
 def test_a_bad_configuration_is_refused_and_the_learner_stays(
-    device: Device, payload: bytes
+    device: BoardLearner, payload: bytes
 ) -> None:
     _, before = trained(device)
     assert refused(device, Kind.CONFIGURE, payload).code == 2
     assert device.state() == before
 
 
-def test_a_rate_is_limited_by_the_largest_scale(device: Device) -> None:
+def test_a_rate_is_limited_by_the_largest_scale(device: BoardLearner) -> None:
     device.configure(harsh((6, 5, 4), rate_scale=(1, 4)))
     before = device.state()
     sample = struct.pack("<IHBB", 0, 4096, 1, 0) + bytes(7)
@@ -351,7 +354,7 @@ def test_a_rate_is_limited_by_the_largest_scale(device: Device) -> None:
     device.link.request(Kind.LEARN, struct.pack("<IHBB", 0, 4095, 1, 0) + bytes(7))
 
 
-def test_the_good_configuration_of_those_tests_is_good(device: Device) -> None:
+def test_the_good_configuration_of_those_tests_is_good(device: BoardLearner) -> None:
     device.link.request(Kind.CONFIGURE, GOOD)
     assert device.stats().steps == 0
 
@@ -367,7 +370,7 @@ def test_nothing_but_a_configuration_before_the_first() -> None:
         trained(fresh)
 
 
-def test_a_strike_equals_the_twin_and_is_in_its_state(device: Device) -> None:
+def test_a_strike_equals_the_twin_and_is_in_its_state(device: BoardLearner) -> None:
     config = harsh((6, 5, 4))
     device.configure(config)
     twin = TwinLearner(config)
@@ -390,7 +393,7 @@ def test_a_strike_equals_the_twin_and_is_in_its_state(device: Device) -> None:
     assert device.state() == twin.state()
 
 
-def test_a_sample_that_no_frame_of_the_board_holds(device: Device) -> None:
+def test_a_sample_that_no_frame_of_the_board_holds(device: BoardLearner) -> None:
     config, before = trained(device)
     x, targets = samples(config, 1)
     hello = device.link._hello

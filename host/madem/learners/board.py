@@ -1,18 +1,12 @@
-"""The learner on the other end of a link, as an object.
-
-`Learner` is what `learn` and `verify` work with; `Device` is real firmware
-behind a link, `TwinLearner` the desktop twin alone.
-"""
+"""Firmware behind a link, as a learner: `connect` makes it from an open board."""
 
 from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from madem import __version__
 from madem.boards import capacity, deploy, link
@@ -36,14 +30,10 @@ from madem.boards.link_protocol import (
 )
 from madem.boards.open import Board
 from madem.errors import DeviceError, LinkError, MademError
-from madem.learners.state import State
+from madem.learners.protocol import Bytes, Progress
+from madem.learners.state import NetworkState
 from madem_emulator.twin.config import Config
-from madem_emulator.twin.twin import Digests, Twin
-from madem_emulator.twin.twin import State as TwinState
-
-Bytes = NDArray[np.uint8]
-Progress = Callable[[int], None]
-"""Called with the number of samples just done."""
+from madem_emulator.twin.twin import Digests
 
 _KEPT = 56
 """Samples a LEARN frame may hold, so that the board can keep its reply for a repetition."""
@@ -88,51 +78,7 @@ class Written:
     """Devices that did not come within the tolerance."""
 
 
-class Learner(Protocol):
-    """A network that can be trained and asked."""
-
-    @property
-    def config(self) -> Config: ...
-
-    def learn(
-        self,
-        rate: int,
-        x: Bytes,
-        targets: Bytes,
-        progress: Progress | None = None,
-        train: int = 1,
-    ) -> Bytes:
-        """Train on samples in order.
-
-        Args:
-            rate: the integer RATE of docs/reference/arithmetic.md.
-            x: DAC codes, (samples, features).
-            targets: class of each sample (samples,) or on/off outputs (samples, outputs).
-            progress: called with the number of samples just learned.
-            train: TRAIN, the pulses of one change.
-
-        Returns:
-            The answer of each sample's free phase before it was learned, (samples,): the
-            predicted class, or the number of wrong outputs.
-        """
-        ...
-
-    def strike(self, stuck: int) -> None:
-        """Have more devices stuck from now on: STUCK of docs/reference/arithmetic.md, which only
-        rises.
-        """
-        ...
-
-    def outputs(self, x: Bytes, first: int = 0) -> Bytes:
-        """Free activities of the output layer, (samples, outputs); `first` numbers the noise."""
-        ...
-
-    def state(self) -> State:
-        """All that learning has changed."""
-        ...
-
-
-class Device:
+class BoardLearner:
     """Firmware behind a link. Made by `connect`."""
 
     def __init__(self, connection: link.Link, hello: link.Hello) -> None:
@@ -183,7 +129,7 @@ class Device:
         x: Bytes,
         targets: Bytes,
         progress: Progress | None = None,
-        train: int = 1,
+        pulses_per_update: int = 1,
     ) -> Bytes:
         """See `Learner.learn`."""
         samples = _with_targets(x, targets)
@@ -195,11 +141,13 @@ class Device:
         def frames() -> Iterator[tuple[int, bytes]]:
             for start in starts:
                 chunk = samples[start : start + room]
-                payload = LEARN_HEAD.pack(head + start, rate, train, 0) + chunk.tobytes()
+                payload = (
+                    LEARN_HEAD.pack(head + start, rate, pulses_per_update, 0) + chunk.tobytes()
+                )
                 yield Kind.LEARN, payload
 
         answers = []
-        for reply in self.link.pipeline(frames()):
+        for reply in self.link.request_many(frames()):
             answers.append(reply[4:])
             if progress:
                 progress(len(reply) - 4)
@@ -220,7 +168,7 @@ class Device:
         rate: int,
         x: Bytes,
         target: Bytes,
-        train: int,
+        pulses_per_update: int,
         meanwhile: Callable[[], None],
     ) -> tuple[int, Digests]:
         """Train on one sample; returns its answer and its digests.
@@ -231,10 +179,10 @@ class Device:
         self._check_room((self.link.max_payload - LEARN_HEAD.size) // len(sample))
 
         def frames() -> Iterator[tuple[int, bytes]]:
-            yield Kind.LEARN, LEARN_HEAD.pack(step, rate, train, 1) + sample.tobytes()
+            yield Kind.LEARN, LEARN_HEAD.pack(step, rate, pulses_per_update, 1) + sample.tobytes()
             meanwhile()  # the link asks for a next frame once this one is on its way
 
-        (reply,) = self.link.pipeline(frames())
+        (reply,) = self.link.request_many(frames())
         return reply[4], Digests(*struct.unpack_from("<4I", reply, 5))
 
     def outputs(self, x: Bytes, first: int = 0) -> Bytes:
@@ -254,7 +202,7 @@ class Device:
                 chunk = x[start : start + room]
                 yield Kind.PREDICT, PREDICT_HEAD.pack(first + start, 1) + chunk.tobytes()
 
-        data = b"".join(self.link.pipeline(frames()))
+        data = b"".join(self.link.request_many(frames()))
         return np.frombuffer(data, np.uint8).reshape(len(x), wide)
 
     def read(self, which: Memory, layer: int, offset: int = 0, count: int | None = None) -> bytes:
@@ -267,7 +215,7 @@ class Device:
                 part = min(room, offset + count - at)
                 yield Kind.READ, MEMORY_HEAD.pack(which, layer, at, part)
 
-        return b"".join(self.link.pipeline(frames()))
+        return b"".join(self.link.request_many(frames()))
 
     def write(self, which: Memory, layer: int, data: bytes) -> None:
         """Overwrite one layer's devices or accumulators."""
@@ -278,7 +226,7 @@ class Device:
                 part = data[at : at + room]
                 yield Kind.WRITE, MEMORY_HEAD.pack(which, layer, at, len(part)) + part
 
-        for _ in self.link.pipeline(frames()):
+        for _ in self.link.request_many(frames()):
             pass
 
     def digest(self, which: Memory, layer: int, offset: int, count: int) -> int:
@@ -294,10 +242,10 @@ class Device:
         """Have the device flip one bit of an activity or a weight at a step, to test a check."""
         self.link.request(Kind.FLIP, FLIP.pack(state, step, layer, index, bit))
 
-    def state(self) -> State:
+    def state(self) -> NetworkState:
         """See `Learner.state`."""
         layers = range(1, len(self.config.sizes))
-        return State(
+        return NetworkState(
             self.config,
             self.stats().steps,
             tuple(self.read(Memory.DEVICES, k) for k in layers),
@@ -306,7 +254,7 @@ class Device:
 
     def load(
         self,
-        state: State,
+        state: NetworkState,
         design: str = "",
         progress: Callable[[int], None] = lambda devices: None,
     ) -> None:
@@ -372,67 +320,7 @@ class Device:
             )
 
 
-class TwinLearner:
-    """The desktop twin in place of a board."""
-
-    def __init__(self, config: Config) -> None:
-        self.config = config
-        self.twin = Twin(config)
-
-    def learn(
-        self,
-        rate: int,
-        x: Bytes,
-        targets: Bytes,
-        progress: Progress | None = None,
-        train: int = 1,
-    ) -> Bytes:
-        """See `Learner.learn`."""
-        answers = np.empty(len(x), np.uint8)
-        for i, (sample, target) in enumerate(zip(x, targets, strict=True)):
-            answers[i] = self.twin.learn(rate, sample, target, train).answer[0]
-            if progress:
-                progress(1)
-        return answers
-
-    def strike(self, stuck: int) -> None:
-        """See `Learner.strike`."""
-        self.twin.strike(stuck)
-        self.config = self.twin.config
-
-    def outputs(self, x: Bytes, first: int = 0) -> Bytes:
-        """See `Learner.outputs`."""
-        return self.twin.predict_many(first, x)[-1][0]
-
-    def state(self) -> State:
-        """See `Learner.state`."""
-        found = self.twin.state()
-        return State(
-            self.config,
-            found.steps,
-            tuple(part.tobytes() for part in found.devices),
-            tuple(part.tobytes() for part in found.accumulators),
-            physical=found.physical,
-        )
-
-    def load(self, state: State) -> None:
-        """See `Device.load`."""
-        self.config = state.config
-        if type(self.twin) is Twin:  # one of physical devices is the right one already
-            self.twin = Twin(state.config)
-        shapes = [part.shape for part in self.twin.devices]
-        cells = [part.shape for part in self.twin.accumulators]
-        self.twin.load_state(
-            TwinState(
-                state.steps,
-                [_array(b, s) for b, s in zip(state.devices, shapes, strict=True)],
-                [_array(b, s) for b, s in zip(state.accumulators, cells, strict=True)],
-                state.physical,
-            )
-        )
-
-
-def connect(board: Board, deploy_firmware: bool | None = None) -> Device:
+def connect(board: Board, deploy_firmware: bool | None = None) -> BoardLearner:
     """Reach the firmware on a board, starting it when it does not run.
 
     Args:
@@ -459,11 +347,11 @@ def connect(board: Board, deploy_firmware: bool | None = None) -> Device:
             f"{board.name} runs firmware {hello.firmware}, this is madem {__version__}:"
             f" run `madem deploy --board {board.name}`"
         )
-    return Device(connection, hello)
+    return BoardLearner(connection, hello)
 
 
 def pack_config(config: Config, design: str = "") -> bytes:
-    """The payload of CONFIGURE in docs/reference/link.md; `design` as for `Device.configure`."""
+    """The payload of CONFIGURE in docs/reference/link.md; `design` as for `configure`."""
     c = config
     head = CONFIGURE_HEAD.pack(
         CONFIGURE_FORMAT, len(c.layers), c.one_hot, c.rule, c.t_free, c.t_nudge, c.beta,
@@ -487,7 +375,3 @@ def _with_targets(x: Bytes, targets: Bytes) -> Bytes:
     """Samples as they go over the link: input bytes, then class or on/off bytes."""
     targets = targets.reshape(len(x), -1)
     return np.ascontiguousarray(np.concatenate([x, targets], axis=1), np.uint8)
-
-
-def _array(data: bytes, shape: tuple[int, ...]) -> Bytes:
-    return np.frombuffer(data, np.uint8).reshape(shape).copy()
