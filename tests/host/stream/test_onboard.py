@@ -81,7 +81,7 @@ class Clock:
         """That much, from now on."""
         self.until = self._bus.now() + seconds
 
-    def skip(self, seconds: float) -> None:
+    def jump(self, seconds: float) -> None:
         """That much at once: the board has no time to look."""
         self._time = self._bus.now() + seconds
 
@@ -287,7 +287,7 @@ def test_the_sensor_overflows_when_the_board_is_kept_from_it(
     live, _, _ = begin(device, Mode.PREDICT, raw=2000, sensor="mpu6050:rate=200")
     before = take(bench, live, 5)
     device.link._port.write(b"\0")
-    bench.clock.skip(0.6)
+    bench.clock.jump(0.6)
     device.link._port.write(link.RELEASE)
     windows = take(bench, live, 10)
     samples = live.raw()
