@@ -7,6 +7,7 @@ from typing import Any
 
 from madem import output
 from madem.commands.terminal import Terminal
+from madem.data.files.judge import ReadOptions
 from madem.data.registry import load_task
 from madem.data.stream_task import StreamTask
 from madem.errors import TaskError
@@ -26,7 +27,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
         args.task,
         seed=args.seed if args.seed is not None else 1,
         test_fraction=args.split,
-        target=args.target,
+        options=ReadOptions(label=args.target),
         pipeline=args.pipeline,
         source=args.source,
     )

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from madem import output
 from madem.commands.terminal import Terminal
+from madem.data.files.judge import ReadOptions
 from madem.data.registry import load_task
 from madem.errors import MademError
 from madem.study import sweep_plan, sweep_table
@@ -65,7 +66,11 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
     """Train every point; 1 if none could be trained."""
     _check(args)
     task = load_task(
-        args.task, seed=args.seed, test_fraction=args.split, target=args.target, words=args.words
+        args.task,
+        seed=args.seed,
+        test_fraction=args.split,
+        options=ReadOptions(label=args.target),
+        words=args.words,
     )
     given = {name: getattr(args, name.replace("-", "_")) for name in sweep_plan.AXES}
     plan = sweep_plan.make_plan(

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from madem.commands.terminal import Terminal
+from madem.data.files.judge import ReadOptions
 from madem.data.registry import load_task
 from madem.data.task import Task
 from madem.errors import TaskError
@@ -37,7 +38,7 @@ def make_plan(args: argparse.Namespace) -> tuple[Task, learn.Recipe]:
         args.task,
         seed=args.seed,
         test_fraction=args.split,
-        target=args.target,
+        options=ReadOptions(label=args.target),
         words=args.words,
         pipeline=args.pipeline,
         source=args.source,

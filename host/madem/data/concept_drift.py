@@ -8,11 +8,11 @@ and of which classes there are (`new`, `classes`, `rare`), and a `gradual` one.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from madem.data.files.counts import saturated
 from madem.data.stream_task import Segment, StreamTask
 from madem.errors import TaskError
 from madem_emulator.twin.features import TwinFeatures
@@ -76,9 +76,9 @@ class Change:
         if self.kind in ("turn", "gradual"):
             samples = turned(samples, 90 * amount)
         if self.kind in ("gain", "gradual"):
-            samples = _counts(samples * (1 - 0.5 * amount))
+            samples = saturated(samples * (1 - 0.5 * amount), 1.0)
         if self.kind == "gradual":
-            samples = _counts(samples + _OFFSET * amount)
+            samples = saturated(samples + _OFFSET * amount, 1.0)
         if self.kind == "swap" and label in self.classes:
             label = self.classes[1 - self.classes.index(label)]
         return Segment(samples, label)
@@ -268,12 +268,7 @@ def turned(samples: NDArray[np.int16], degrees: float) -> NDArray[np.int16]:
     found = samples.astype(float)
     found[:, 0::3] = x * np.cos(angle) - y * np.sin(angle)
     found[:, 1::3] = x * np.sin(angle) + y * np.cos(angle)
-    return _counts(found)
-
-
-def _counts(values: NDArray[np.floating[Any]]) -> NDArray[np.int16]:
-    """As a 16-bit sensor gives them, saturated."""
-    return np.clip(np.rint(values), -32768, 32767).astype(np.int16)
+    return saturated(found, 1.0)
 
 
 def _cut(task: StreamTask, segment: Segment) -> list[Segment]:

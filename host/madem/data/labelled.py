@@ -1,25 +1,27 @@
-"""Labelled streams in files: a recording, or a CSV or NPZ file in the order of time."""
+"""Tasks made of a user's labelled stream: rows that follow one another in time."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from madem.data import tabular
-from madem.data.files import recording
-from madem.errors import TaskError
+from madem.data.files.counts import fitting, saturated
+from madem.data.files.judge import Samples
+from madem.data.split import split_groups
+from madem.data.stream_task import Segment, StreamTask, parse_pipeline, stream_task
+from madem.data.tabular import check_classes
 
 
-class Piece(NamedTuple):
+class LabelledSpan(NamedTuple):
     """Rows begin…end − 1 of a stream: without a gap and of one label.
 
     Attributes:
         begin, end: rows.
-        label: an index into the stream's class_names.
+        label: an index into the samples' class_names.
     """
 
     begin: int
@@ -27,84 +29,91 @@ class Piece(NamedTuple):
     label: int
 
 
-class Stream(NamedTuple):
-    """A labelled stream.
+def labelled_task(
+    name: str, samples: Samples, pipeline: str, *, seed: int, test_fraction: float
+) -> StreamTask:
+    """A task of a labelled stream.
 
-    Attributes:
-        values: float64 (samples, channels), unlabelled samples included.
-        pieces: the labelled stretches.
-        class_names: labels.
-        channel_names: of the columns.
-        rate_hz: nominal samples a second; None where the file does not say.
-        scale: units per count, (channels,), if the values are counts in these units; else None.
-    """
-
-    values: NDArray[np.float64]
-    pieces: list[Piece]
-    class_names: tuple[str, ...]
-    channel_names: tuple[str, ...]
-    rate_hz: float | None
-    scale: NDArray[np.float64] | None
-
-
-def read(path: Path, target: str | int | None = None) -> Stream:
-    """Read a labelled stream.
+    The test part is what the file says; else whole groups, or whole recordings of one class each
+    where there are several for each class; else the last share in time of each labelled span:
+    what comes later is predicted from what came before. Values that are no counts are scaled so
+    that the largest of a channel in the training part is a quarter of the range.
 
     Args:
-        path: a recording of madem, or a .csv or .npz file.
-        target: label column or array of a .csv or .npz; see `datafile.read_data_file`.
+        name: of the task.
+        samples: as they were read, a series.
+        pipeline: what a board computes from them.
+        seed: of the order in which segments come, and of the recordings that are held out.
+        test_fraction: share of the test part, between 0 and 1.
 
     Raises:
-        TaskError: the file can't be used.
+        TaskError: the labels can't be used, or segments are too short for the pipeline.
     """
-    if recording.is_recording(path):
-        if target not in (None, "label"):
-            raise TaskError(f"{path} is a recording: its labels are in the column label")
-        return _from_recording(path)
-    if path.suffix.lower() not in tabular.SUFFIXES:
-        raise TaskError(f"{path} is neither a recording nor a .csv or .npz file")
-    data = tabular.read_data_file(path, target)
-    changes = np.flatnonzero(np.diff(data.y)) + 1
-    return Stream(
-        data.x,
-        _pieces(changes, data.y),
-        data.class_names,
-        data.feature_names,
-        rate_hz=None,
-        scale=None,
+    check_classes(samples)
+    train, test, told = _parts(samples, spans(samples), seed, test_fraction)
+    scale = samples.scale
+    if scale is None:
+        scale = fitting(np.concatenate([samples.x[s.begin : s.end] for s in train]))
+    segments = [
+        [Segment(saturated(samples.x[s.begin : s.end], scale), s.label) for s in part]
+        for part in (train, test)
+    ]
+    return stream_task(
+        name,
+        parse_pipeline(pipeline, len(samples.feature_names)),
+        *segments,
+        seed=seed,
+        class_names=samples.class_names,
+        channel_names=samples.feature_names,
+        scale=scale,
+        rate_hz=samples.judgement.rate_hz,
+        test_fraction=test_fraction,
+        reading=replace(samples.judgement, test=told),
     )
 
 
-def _from_recording(path: Path) -> Stream:
-    try:
-        found = recording.read(path)
-    except recording.RecordingError as error:
-        raise TaskError(str(error)) from None
-    class_names = tuple(sorted(set(found.labels) - {""}))
-    if len(class_names) < 2:
-        raise TaskError(f"{path} has {len(class_names)} labels; a task needs 2 or more")
-    labels = np.array([class_names.index(name) if name else -1 for name in found.labels])
-    breaks = np.diff(labels) != 0
-    rate = found.header.rate_hz
-    if rate:
-        breaks |= np.diff(found.t_us) > recording.GAP * 1e6 / rate
-    units = found.header.units_per_count or (1.0,) * len(found.header.channels)
-    scale = np.array(units)
-    return Stream(
-        found.samples.astype(np.float64) * scale,
-        _pieces(np.flatnonzero(breaks) + 1, labels),
-        class_names,
-        found.header.channels,
-        rate,
-        scale,
-    )
-
-
-def _pieces(changes: NDArray[np.int64], labels: NDArray[np.int64]) -> list[Piece]:
-    """The stretches between changes that have a label."""
-    bounds = [0, *changes.tolist(), len(labels)]
+def spans(samples: Samples) -> list[LabelledSpan]:
+    """The labelled rows, cut where they do not join on or the label changes."""
+    labels = np.where(np.isnan(samples.x).any(axis=1), -1, samples.y)
+    breaks = ~samples.joins
+    breaks[1:] |= np.diff(labels) != 0
+    bounds = [*np.flatnonzero(breaks).tolist(), len(labels)]
     return [
-        Piece(begin, end, int(labels[begin]))
+        LabelledSpan(begin, end, int(labels[begin]))
         for begin, end in pairwise(bounds)
         if labels[begin] >= 0
     ]
+
+
+def _parts(
+    samples: Samples, found: Sequence[LabelledSpan], seed: int, test_fraction: float
+) -> tuple[list[LabelledSpan], list[LabelledSpan], str]:
+    """The spans for training and for the test, and how they were chosen."""
+    if samples.test is not None:
+        tested = {k for k, span in enumerate(found) if samples.test[span.begin]}
+        told = "as the file says"
+    elif samples.groups is not None or _has_recordings_of_each_class(samples, found):
+        by = samples.recording if samples.groups is None else samples.groups
+        labels, groups = np.array([(span.label, by[span.begin]) for span in found]).T
+        tested = set(
+            split_groups(labels, groups, test_fraction, seed, samples.class_names).test.tolist()
+        )
+        what = "recordings" if samples.groups is None else "groups"
+        told = f"{len({groups[k] for k in tested})} whole {what}, drawn"
+    else:
+        train, test = [], []
+        for span in found:
+            cut = span.begin + round((span.end - span.begin) * (1 - test_fraction))
+            train.append(span._replace(end=cut))
+            test.append(span._replace(begin=cut))
+        return train, test, f"the last {test_fraction:.0%} of each of {len(found)} labelled spans"
+    parts = [[span for k, span in enumerate(found) if (k in tested) == side] for side in (0, 1)]
+    return parts[0], parts[1], told
+
+
+def _has_recordings_of_each_class(samples: Samples, found: Sequence[LabelledSpan]) -> bool:
+    """Whether each recording is of one class, and each class has two or more."""
+    pairs = {(int(samples.recording[span.begin]), span.label) for span in found}
+    recordings = {recording for recording, _ in pairs}
+    classes = [label for _, label in pairs]
+    return len(recordings) == len(pairs) and all(classes.count(label) > 1 for label in set(classes))

@@ -11,12 +11,12 @@ import importlib.util
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from madem.data import labelled
-from madem.data.stream_task import Segment, StreamTask, counts, stream_task
+from madem.data.files.counts import saturated
+from madem.data.files.read import read
+from madem.data.labelled import spans
+from madem.data.stream_task import Segment, StreamTask, parse_pipeline, stream_task
 from madem.errors import TaskError
-from madem_emulator.twin.pipeline import Pipeline, PipelineError, parse
 
 RATE_HZ = 10.0
 CHANNELS = ("acc x", "acc y", "acc z", "gyro x", "gyro y", "gyro z")
@@ -36,114 +36,24 @@ def load(seed: int, pipeline: str | None = None) -> StreamTask:
     Raises:
         TaskError: the data are not installed, or the pipeline can't be.
     """
-    chosen = _pipeline(pipeline, len(CHANNELS))
+    chosen = parse_pipeline(pipeline or PIPELINE, len(CHANNELS))
     folder = _folder()
-    parts = [read_ts(folder / f"BasicMotions_{part}.ts") for part in ("TRAIN", "TEST")]
-    class_names = tuple(sorted(set(parts[0][1])))
     scale = np.full(len(CHANNELS), SCALE)
-    train, test = (
-        [
-            Segment(counts(recording, scale), class_names.index(label))
-            for recording, label in zip(*part, strict=True)
-        ]
+    parts = [read(folder / f"BasicMotions_{part}.ts", learn=True) for part in ("TRAIN", "TEST")]
+    segments = [
+        [Segment(saturated(part.x[s.begin : s.end], scale), s.label) for s in spans(part)]
         for part in parts
-    )
+    ]
     return stream_task(
         "motions",
         chosen,
-        train,
-        test,
+        *segments,
         seed=seed,
-        class_names=class_names,
+        class_names=parts[0].class_names,
         channel_names=CHANNELS,
         scale=scale,
         rate_hz=RATE_HZ,
     )
-
-
-def load_source(
-    path: Path,
-    pipeline: str | None,
-    target: str | int | None,
-    seed: int,
-    test_fraction: float,
-) -> StreamTask:
-    """The same task from a labelled stream of the user's own.
-
-    Of each labelled segment the last share in time is for the test: what comes later is predicted
-    from what came before. Values that are no counts are scaled so that the largest of a channel
-    in the training part is a quarter of the range.
-
-    Args:
-        path: a recording of madem, or a CSV or NPZ file whose rows follow one another in time.
-        pipeline: another pipeline than `PIPELINE`.
-        target: the label column or array; default: the last column, `label` in a recording.
-        seed: of the order in which segments come.
-        test_fraction: the share.
-
-    Raises:
-        TaskError: the file, its labels or the pipeline can't be used.
-    """
-    if not 0 < test_fraction < 1:
-        raise TaskError(f"the test fraction must be between 0 and 1, not {test_fraction}")
-    stream = labelled.read(path, target)
-    chosen = _pipeline(pipeline, stream.values.shape[1])
-    parts: tuple[list[labelled.Piece], list[labelled.Piece]] = ([], [])
-    for piece in stream.pieces:
-        cut = piece.begin + round((piece.end - piece.begin) * (1 - test_fraction))
-        parts[0].append(piece._replace(end=cut))
-        parts[1].append(piece._replace(begin=cut))
-    scale = stream.scale
-    if scale is None:
-        largest = np.max(
-            [abs(stream.values[p.begin : p.end]).max(axis=0) for p in parts[0]], axis=0
-        )
-        scale = np.where(largest > 0, largest, 1.0) / 8192
-    train, test = (
-        [Segment(counts(stream.values[p.begin : p.end], scale), p.label) for p in part]
-        for part in parts
-    )
-    return stream_task(
-        path.name,
-        chosen,
-        train,
-        test,
-        seed=seed,
-        class_names=stream.class_names,
-        channel_names=stream.channel_names,
-        scale=scale,
-        rate_hz=stream.rate_hz,
-        test_fraction=test_fraction,
-    )
-
-
-def read_ts(path: Path) -> tuple[list[NDArray[np.float64]], list[str]]:
-    """Recordings, float64 (samples, channels), and their labels, from a file of the archive.
-
-    After the line `@data`, each line is one recording: channels separated by `:`, the values of a
-    channel by `,`, and the label behind the last channel.
-
-    Raises:
-        TaskError: the file is not of this format.
-    """
-    recordings, labels = [], []
-    try:
-        lines = path.read_text().splitlines()
-        begin = [line.strip().lower() for line in lines].index("@data") + 1
-        for line in filter(None, lines[begin:]):
-            *channels, label = line.split(":")
-            recordings.append(np.array([np.fromstring(c, sep=",") for c in channels]).T)
-            labels.append(label.strip())
-    except (OSError, ValueError):
-        raise TaskError(f"{path} is not a time-series file that madem can read") from None
-    return recordings, labels
-
-
-def _pipeline(text: str | None, channels: int) -> Pipeline:
-    try:
-        return parse(text or PIPELINE, channels)
-    except PipelineError as error:
-        raise TaskError(str(error)) from None
 
 
 def _folder() -> Path:

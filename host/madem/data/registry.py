@@ -6,19 +6,22 @@ from pathlib import Path
 
 from madem.data import motions, word_task
 from madem.data.digits import digits_task
-from madem.data.tabular import SUFFIXES, read_data_file
-from madem.data.task import Task, data_task
+from madem.data.files.judge import ReadOptions
+from madem.data.files.read import KINDS, is_source, read
+from madem.data.labelled import labelled_task
+from madem.data.tabular import table_task
+from madem.data.task import Task
 from madem.errors import TaskError
 
 _TASKS = (*word_task.NAMES, "digits", "motions")
 
 
 def load_task(
-    name_or_path: str | Path,
+    name_or_path: str | Path | Sequence[str | Path],
     *,
     seed: int = 1,
     test_fraction: float = 0.2,
-    target: str | int | None = None,
+    options: ReadOptions | None = None,
     words: str | Path | Sequence[str] | None = None,
     distortion: float | tuple[float, float] = word_task.TRAIN_DISTORTION,
     samples_per_pass: int = word_task.SAMPLES_PER_PASS,
@@ -27,20 +30,22 @@ def load_task(
     source: str | Path | None = None,
     labels: bool = True,
 ) -> Task:
-    """Make a task: "braille", "braille-words", "digits", "motions", or a .csv or .npz file.
+    """Make a task: "braille", "braille-words", "digits", "motions", or one's own data.
 
     Args:
-        name_or_path: a task's name or a data file.
+        name_or_path: a task's name, or a file or folder of samples, or several; see
+            docs/guide/data.md.
         seed: of everything random.
         test_fraction: of the samples of a data task that are kept for the test.
-        target: a data file's label column or array; see `tabular.read_data_file`.
+        options: one's own data: what is not to be judged.
         words: word tasks: a file with one word a line, or the words.
         distortion: word tasks, training: probability of a dot to be flipped, or a range from
             which it is drawn for each sample.
         samples_per_pass: word tasks: samples in a pass.
         draws: word tasks: distorted copies of each word in a test set.
-        pipeline: motions: what the board computes from the samples; see docs/reference/features.md.
-        source: motions: a labelled recording in place of the task's own.
+        pipeline: motions, one's own data: what the board computes from samples that follow one
+            another in time; see docs/reference/features.md.
+        source: motions: a labelled stream in place of the task's own.
         labels: braille: words have labels beside their dots, see `Task.label_lines`.
 
     Raises:
@@ -48,39 +53,36 @@ def load_task(
     """
     if seed < 0:
         raise TaskError(f"the seed must be 0 or more, not {seed}")
-    name = str(name_or_path)
-    is_file = Path(name).suffix.lower() in SUFFIXES
-    if not is_file and name not in _TASKS:
-        raise TaskError(_unknown(name))
-    if name == "motions":
-        return _motions(seed, test_fraction, target, pipeline, source)
-    if pipeline is not None or source is not None:
-        raise TaskError(f"a pipeline and a source are for the task motions, not for {name}")
-    if target is not None and not is_file:
-        raise TaskError(f"a target column can only be chosen for a data file, not for {name}")
+    several = not isinstance(name_or_path, str | Path)
+    name = "several files" if several else str(name_or_path)
+    own = source if name == "motions" else None if name in _TASKS else name_or_path
+    if source is not None and name != "motions":
+        raise TaskError(f"a source is for the task motions, not for {name}")
     if words is not None and name not in word_task.NAMES:
         raise TaskError(f"other words can only be given for {' and '.join(word_task.NAMES)}")
-
+    if own is not None:
+        if not several and source is None and not is_source(name):
+            raise TaskError(_unknown(name))
+        if not 0 < test_fraction < 1:
+            raise TaskError(f"the test fraction must be between 0 and 1, not {test_fraction}")
+        if source is not None and pipeline is None:
+            pipeline = motions.PIPELINE
+        return _own(own, seed, test_fraction, options, pipeline)
+    if options not in (None, ReadOptions()):
+        raise TaskError(f"how a file is read can only be chosen for one's own, not for {name}")
+    if name == "motions":
+        return motions.load(seed, pipeline)
+    if pipeline is not None:
+        raise TaskError(f"a pipeline is for streams, not for {name}")
     if name in word_task.NAMES:
         return word_task.word_task(name, seed, words, distortion, samples_per_pass, draws, labels)
     if not 0 < test_fraction < 1:
         raise TaskError(f"the test fraction must be between 0 and 1, not {test_fraction}")
-    if name == "digits":
-        return digits_task(seed, test_fraction)
-    data = read_data_file(Path(name), target)
-    return data_task(
-        Path(name).name,
-        data.x,
-        data.y,
-        data.class_names,
-        data.feature_names,
-        seed=seed,
-        test_fraction=test_fraction,
-    )
+    return digits_task(seed, test_fraction)
 
 
 def _unknown(name: str) -> str:
-    known = f"{', '.join(_TASKS)}, or a file ending in {' or '.join(SUFFIXES)}"
+    known = f"{', '.join(_TASKS)}, or {KINDS}"
     if Path(name).exists():
         return f"can't learn from {name}: a task is one of {known}"
     close = difflib.get_close_matches(name, _TASKS, 1)
@@ -88,15 +90,19 @@ def _unknown(name: str) -> str:
     return f"unknown task {name!r}: {hint}known are {known}"
 
 
-def _motions(
+def _own(
+    source: str | Path | Sequence[str | Path],
     seed: int,
     test_fraction: float,
-    target: str | int | None,
+    options: ReadOptions | None,
     pipeline: str | None,
-    source: str | Path | None,
 ) -> Task:
-    if source is not None:
-        return motions.load_source(Path(source), pipeline, target, seed, test_fraction)
-    if target is not None:
-        raise TaskError("a target column can only be chosen for a --source, not for motions")
-    return motions.load(seed, pipeline)
+    """A task of the user's own samples: of a stream if there is a pipeline or they are judged to
+    be one, else of a table."""
+    samples = read(source, options, learn=True, series=True if pipeline else None)
+    name = Path(samples.table.name).name
+    if not samples.judgement.series:
+        return table_task(name, samples, seed=seed, test_fraction=test_fraction)
+    return labelled_task(
+        name, samples, pipeline or motions.PIPELINE, seed=seed, test_fraction=test_fraction
+    )

@@ -12,15 +12,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from madem.data.files.judge import Judgement
 from madem.data.task import Batch, Scaling, Task
 from madem.errors import TaskError
 from madem_emulator.twin.features import TwinFeatures
-from madem_emulator.twin.pipeline import Pipeline
+from madem_emulator.twin.pipeline import Pipeline, PipelineError, parse
 
 Samples = NDArray[np.int16]
 
@@ -135,6 +136,7 @@ def stream_task(
     scale: NDArray[np.float64],
     rate_hz: float | None = None,
     test_fraction: float | None = None,
+    reading: Judgement | None = None,
 ) -> StreamTask:
     """A task of these segments.
 
@@ -186,9 +188,17 @@ def stream_task(
         channel_names=channel_names,
         rate_hz=rate_hz,
         scale=scale,
+        reading=reading,
     )
 
 
-def counts(values: NDArray[Any], scale: NDArray[np.float64]) -> Samples:
-    """Values (samples, channels) as the counts of a 16-bit sensor of this scale, saturated."""
-    return np.clip(np.rint(values / scale), -32768, 32767).astype(np.int16)
+def parse_pipeline(text: str, channels: int) -> Pipeline:
+    """The pipeline that a line of text stands for, of samples with so many channels.
+
+    Raises:
+        TaskError: it can't be read so.
+    """
+    try:
+        return parse(text, channels)
+    except PipelineError as error:
+        raise TaskError(str(error)) from None

@@ -11,13 +11,14 @@ Everything drawn depends only on the seed and on what is asked for, never on wha
 before: pass 7 is the same whether or not passes 0 to 6 were taken.
 """
 
-import math
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from madem.data.files.judge import Judgement
+from madem.data.split import Parts, split
 from madem.errors import TaskError
 
 DISTORTIONS = (0.10, 0.15, 0.20, 0.25, 0.30, 0.35, 0.40)
@@ -29,7 +30,7 @@ FULL_SCALE = 255
 """The largest DAC code."""
 
 # Independent random streams of one seed.
-_SPLIT, _ORDER, _TRAIN, _TEST, _LABELS = range(5)
+_ORDER, _TRAIN, _TEST, _LABELS = range(1, 5)  # 0 is that of split.py
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,6 +101,7 @@ class Task:
         label_lines: inputs that carry one word's label, behind the dots; then every word has an
             output of its own behind the dots, too. 0: words have no labels.
         image_shape: (rows, columns) if a sample is a picture, else None.
+        reading: how the user's file was understood, else None.
     """
 
     name: str
@@ -122,6 +124,7 @@ class Task:
     draws: int | None = None
     label_lines: int = 0
     image_shape: tuple[int, int] | None = None
+    reading: Judgement | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         for array in (self.x_train, self.y_train, self.x_test, self.y_test, self.patterns):
@@ -236,6 +239,8 @@ class Task:
             facts["test_distortions"] = list(self.test_distortions)
             facts["draws"] = self.draws
             facts["label_lines"] = self.label_lines
+        if self.reading is not None:
+            facts["file"] = self.reading.to_json()
         return facts
 
     def _random(self, stream: int, index: int) -> np.random.Generator:
@@ -255,33 +260,6 @@ def distortion_key(p: float) -> str:
     return f"{p:.2f}"
 
 
-def split(
-    y: NDArray[np.int64], test_fraction: float, seed: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Indices of the training and of the test samples, in ascending order.
-
-    Stratified: each class gives its share to the test set, to the nearest sample that lets the
-    sum come out right, and keeps at least one sample on either side.
-
-    Args:
-        y: class of each sample, (samples,), each class at least twice.
-        test_fraction: between 0 and 1; the test set is rounded up.
-        seed: the same seed gives the same split.
-    """
-    counts = np.bincount(y)
-    share = counts * test_fraction
-    quota = np.floor(share + 1e-9).astype(np.int64)
-    missing = math.ceil(share.sum() - 1e-9) - quota.sum()
-    quota[np.argsort(quota - share, kind="stable")[:missing]] += 1
-    quota = np.clip(quota, 1, counts - 1)
-
-    random = np.random.default_rng([seed, _SPLIT])
-    test = np.zeros(len(y), bool)
-    for label, size in enumerate(quota):
-        test[random.permutation(np.flatnonzero(y == label))[:size]] = True
-    return np.flatnonzero(~test), np.flatnonzero(test)
-
-
 def data_task(
     name: str,
     x: NDArray[np.float64],
@@ -291,8 +269,10 @@ def data_task(
     *,
     seed: int,
     test_fraction: float,
+    parts: Parts | None = None,
     scaling: Scaling | None = None,
     image_shape: tuple[int, int] | None = None,
+    reading: Judgement | None = None,
 ) -> Task:
     """A task of samples that are split into a training and a test set.
 
@@ -303,10 +283,12 @@ def data_task(
         class_names, feature_names: in the order of the classes and of the columns.
         seed: of the split and of the order.
         test_fraction: share of the test set, between 0 and 1.
+        parts: the training and the test samples; default: drawn, stratified.
         scaling: from values to DAC codes; default: fitted to the training set.
         image_shape: (rows, columns) if a sample is a picture.
+        reading: how the file was understood, if it is one's own.
     """
-    train, test = split(y, test_fraction, seed)
+    train, test = parts or split(y, test_fraction, seed)
     scaling = scaling or Scaling.fit(x[train])
     return Task(
         name=name,
@@ -325,4 +307,5 @@ def data_task(
         samples_per_pass=len(train),
         test_fraction=test_fraction,
         image_shape=image_shape,
+        reading=reading,
     )

@@ -23,7 +23,8 @@ from rich import box
 from rich.table import Table
 
 from madem.data.registry import load_task
-from madem.data.task import Task, split
+from madem.data.split import split
+from madem.data.task import Task
 from madem.errors import MademError, TaskError
 from madem.learn import train as learn
 from madem_emulator.twin.config import Settings

@@ -10,8 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from madem.data import braille
+from madem.data.files.judge import ReadOptions
 from madem.data.registry import load_task
-from madem.data.task import DISTORTIONS, LABELLED, Scaling, Task, distortion_key, split
+from madem.data.split import split
+from madem.data.task import DISTORTIONS, LABELLED, Scaling, Task, distortion_key
 from madem.data.word_task import LABEL_LINES, SAMPLES_PER_PASS, TRAIN_DISTORTION
 from madem.errors import TaskError
 
@@ -155,7 +157,9 @@ def test_pass_is_the_training_set_in_a_new_order(digits: Task) -> None:
 
 
 def test_file_task(tmp_path: Path) -> None:
-    task = load_task(str(iris_like(tmp_path)), test_fraction=0.3, target="kind", seed=4)
+    task = load_task(
+        str(iris_like(tmp_path)), test_fraction=0.3, options=ReadOptions(label="kind"), seed=4
+    )
 
     assert task.name == "flowers.csv"
     assert task.class_names == ("a", "b")
@@ -340,13 +344,13 @@ def test_distortion_key() -> None:
     ("name", "options", "message"),
     [
         ("brail", {}, r"unknown task 'brail': did you mean braille\? known are braille, braille-w"),
-        ("xyz", {}, r"unknown task 'xyz': known are .*motions, or a file ending in \.csv or \.npz"),
+        ("xyz", {}, r"unknown task 'xyz': known are .*motions, or a recording, a file"),
         ("none.csv", {}, r"no such file: none\.csv"),
         ("digits", {"test_fraction": 0.0}, r"test fraction must be between 0 and 1, not 0\.0"),
         ("digits", {"test_fraction": 1.0}, r"test fraction must be between"),
         ("digits", {"test_fraction": math.nan}, r"test fraction must be between"),
         ("digits", {"seed": -1}, r"the seed must be 0 or more"),
-        ("digits", {"target": "y"}, r"target column can only be chosen for a data file"),
+        ("digits", {"options": ReadOptions(label="y")}, r"how a file is read can only be"),
         ("digits", {"words": ["a", "b"]}, r"other words can only be given for braille and brail"),
         ("braille", {"words": ["a"]}, r"at least two different words"),
         ("braille", {"distortion": 0.6}, r"training distortion must be from 0 to 0\.5"),

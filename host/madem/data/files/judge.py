@@ -97,7 +97,7 @@ class Judgement:
         groups: values of the column of groups; 0: there is none.
         gaps: places where samples of a recording are missing.
         missing: rows in which values are missing.
-        test_rows: rows that the file itself keeps for the test.
+        test: what is kept for the test; "" before that is chosen.
         left_out: columns that are no features, and why.
         notes: what else to tell.
     """
@@ -114,7 +114,7 @@ class Judgement:
     groups: int
     gaps: int
     missing: int
-    test_rows: int
+    test: str
     left_out: Mapping[str, str]
     notes: tuple[str, ...]
 
@@ -139,8 +139,8 @@ class Judgement:
         found.append(f"{what}s: {listed_names([_range(f) for f in self.features])}")
         if self.groups:
             found.append(f"groups: {self.groups}")
-        if self.test_rows:
-            found.append(f"for the test: {self.test_rows:,} rows, as the file says")
+        if self.test:
+            found.append(f"for the test: {self.test}")
         if self.left_out:
             found.append(
                 "left out: " + "; ".join(f"{name} ({why})" for name, why in self.left_out.items())
@@ -266,7 +266,7 @@ def judge(
         groups=0 if groups is None else int(groups.max()) + 1,
         gaps=int(np.count_nonzero(inner & ~joins & ~missing)),
         missing=int(missing.sum()),
-        test_rows=0 if test is None else int(test.sum()),
+        test="" if test is None else f"{int(test.sum()):,} rows, as the file says",
         left_out={called[k]: reason for k, reason in sorted(left_out.items())},
         notes=tuple(printable(note) for note in notes),
     )

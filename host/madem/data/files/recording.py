@@ -327,7 +327,7 @@ def _parse(path: Path, data: bytes) -> Recording:
         samples=samples,
         labels=labels,
         cut_bytes=len(data) - end,
-        cut_rows=data.count(b"\n", end) + (not data.endswith(b"\n")),
+        cut_rows=sum(bool(row) and row[:1] != b"#" for row in data[end:].split(b"\n")),
         has_blocks=blocks is not None,
     )
 

@@ -78,7 +78,7 @@ def test_a_file_cut_anywhere_keeps_its_whole_blocks(tmp_path: Path, data: st.Dat
     cut.write_bytes(whole[:at])
 
     found = read(cut)
-    kept = whole[:at].count(b"\n", begin) - whole[:at].count(b"# block")
+    kept = sum(not line.startswith(b"#") for line in whole[begin:at].split(b"\n")[:-1])
 
     assert kept - len(found.t_us) < BLOCK_ROWS + 1
     assert len(found.t_us) in (64, 128, 192, 202) if found.has_blocks else len(found.t_us) <= 64

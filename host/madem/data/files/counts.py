@@ -1,0 +1,83 @@
+"""Samples in their units as the counts of a 16-bit sensor, and how many saturate."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from madem.data.files.judge import Samples
+from madem.errors import TaskError
+
+LOWEST, HIGHEST = -32768, 32767
+_LARGEST = 8192
+"""Count of a channel's largest value where the scale is fitted to it: a quarter of the range."""
+
+
+class Counts(NamedTuple):
+    """Samples as counts.
+
+    Attributes:
+        values: int16 (samples, channels); 0 where missing.
+        scale: units per count of each channel, float64 (channels,); None: counts have no unit.
+        fitted: the scale is neither the file's nor the user's.
+        clipped: samples of which a channel saturates, bool (samples,).
+    """
+
+    values: NDArray[np.int16]
+    scale: NDArray[np.float64] | None
+    fitted: bool
+    clipped: NDArray[np.bool_]
+
+
+def as_counts(samples: Samples, scale: Sequence[float] | None = None) -> Counts:
+    """Counts of samples: in the user's scale, else the file's own; whole numbers of 16 bits are
+    counts already; for anything else a scale is fitted to each channel.
+
+    Args:
+        samples: as they were read.
+        scale: units per count, one for all channels or one for each.
+
+    Raises:
+        TaskError: there is not a scale for each channel.
+    """
+    x = np.where(np.isnan(samples.x), 0.0, samples.x)
+    fitted = False
+    if scale is not None:
+        chosen = per_channel(scale, samples.feature_names)
+    elif samples.scale is not None:
+        chosen = samples.scale
+    elif np.all(x == np.rint(x)) and np.all((x >= LOWEST) & (x <= HIGHEST)):
+        return Counts(x.astype(np.int16), None, False, np.zeros(len(x), bool))
+    else:
+        chosen, fitted = fitting(x), True
+    clipped = np.abs(saturated(x, chosen) - x / chosen) >= 1
+    return Counts(saturated(x, chosen), chosen, fitted, np.any(clipped, axis=1))
+
+
+def per_channel(scale: Sequence[float], channels: Sequence[str]) -> NDArray[np.float64]:
+    """A scale for each channel.
+
+    Raises:
+        TaskError: there are neither one nor as many as channels.
+    """
+    if len(scale) not in (1, len(channels)):
+        raise TaskError(
+            f"--scale has {len(scale)} values, but there are {len(channels)} channels:"
+            f" {', '.join(channels)}"
+        )
+    return np.broadcast_to(np.array(scale, np.float64), (len(channels),)).copy()
+
+
+def fitting(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The scale, (channels,), with which the largest of each channel of x, (samples, channels),
+    is a quarter of the range."""
+    largest = np.abs(x).max(axis=0)
+    return np.where(largest > 0, largest, 1.0) / _LARGEST
+
+
+def saturated(x: NDArray[Any], scale: NDArray[np.float64] | float) -> NDArray[np.int16]:
+    """Values as the counts of a 16-bit sensor of this scale."""
+    return np.clip(np.rint(x / scale), LOWEST, HIGHEST).astype(np.int16)
