@@ -301,6 +301,24 @@ class Pipeline:
             return 0
         return 1 + (samples - left) // (place[2 * _HOP] | place[2 * _HOP + 1] << 8)
 
+    def accepts(self, source, first, offset, count):
+        """Whether source[first:] can be `count` bytes of `state` from `offset` on.
+
+        Numbers that no stream leads to would not fit the words of `compute`. Byte by byte, as
+        pieces may come one after the other.
+        """
+        for i in range(count):
+            place = offset + i
+            if place & 3 == 3:
+                most = 0
+            elif place & 3 == 2:
+                most = 127 if place > 3 else 0
+            else:
+                continue
+            if source[first + i] > most:
+                return False
+        return True
+
     def push(self, source, at):
         """Take the sample at source[at:], 16 bits a channel; 1 when a window is whole."""
         return _push(self._ring, self._place, source, at)
