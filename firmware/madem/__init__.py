@@ -1,21 +1,24 @@
-"""What a program of one's own may ask for; docs/reference/device.md. Loaded when it does."""
+"""What a program of one's own may ask for: docs/reference/device.md.
+
+Each is loaded when it is first called, so the firmware that only serves the link hardly pays.
+"""
 
 __version__ = "0.1.0"
 
 
 def load(path):
-    from . import library_network
+    from . import library_network as library
 
-    return library_network.load(path)
-
-
-def Network(sizes, names=None, seed=1):
-    from . import library_network
-
-    return library_network.fresh(sizes, names, seed)
+    return library.load(path)
 
 
-def pipeline(line, channels=1):
-    from . import library_pipeline
+def Network(*given, **named):
+    from . import library_network as library
 
-    return library_pipeline.pipeline(line, channels)
+    return library.fresh(*given, **named)
+
+
+def pipeline(*given, **named):
+    from . import library_pipeline as library
+
+    return library.pipeline(*given, **named)

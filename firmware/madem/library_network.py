@@ -348,7 +348,7 @@ class Network:
             self.dots = bytearray(outputs - words)
 
 
-def fresh(sizes, names, seed):
+def fresh(sizes, names=None, seed=1):
     """A network that learns classes.
 
     Args:
