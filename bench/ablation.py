@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from madem.study import compare
+from madem.study import compare_plan, compare_run
 from madem_emulator.twin.rules import RULES
 
 CHOICES: tuple[tuple[str, str, dict[str, Any]], ...] = (
@@ -26,10 +26,10 @@ CHOICES: tuple[tuple[str, str, dict[str, Any]], ...] = (
 def main() -> None:
     """Train and test each, and print the mean and the spread in per cent."""
     for task, name, changed in CHOICES:
-        plan = compare.make_plan(task, rules=["centred"])
+        plan = compare_plan.plan_comparison(task, rules=["centred"])
         settings = replace(plan.recipe.settings, **changed)
-        rate = compare.rate_at(plan.rates["centred"], settings.weight_bits)
-        cell = compare.train(RULES["centred"], plan, settings, [rate] * len(plan.seeds))
+        rate = compare_plan.rate_at(plan.rates["centred"], settings.weight_bits)
+        cell = compare_run.train_cell(RULES["centred"], plan, settings, [rate] * len(plan.seeds))
         reads = RULES["centred"].reads(settings.integers())
         print(
             f"{task:8} {name:22} {100 * cell.mean:5.1f} ± {100 * cell.spread:.1f}  {reads} reads",

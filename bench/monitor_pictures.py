@@ -49,7 +49,7 @@ def flight() -> LearnOnTheFly:
     )
     plan = prequential.recipe(task, seed=1)
     return LearnOnTheFly(
-        stream, plan, plan.pace(0), GateSettings(), {"preset": "default", "bits": 4}
+        stream, plan, plan.schedule(0), GateSettings(), {"preset": "default", "bits": 4}
     )
 
 

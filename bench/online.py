@@ -100,7 +100,7 @@ def _learn(
         for rate in args.rate:
             plan = prequential.recipe(tasks[0], learning_rate=rate)
             config = plan.settings.integers()
-            results = prequential_batch.run(streams, config, seeds, plan.pace(0), care)
+            results = prequential_batch.run(streams, config, seeds, plan.schedule(0), care)
             for result, level in zip(results, fresh, strict=True):
                 result.fresh = level
             yield care, rate, list(zip(streams, results, strict=True))

@@ -28,7 +28,10 @@ plan = learn.recipe(task, weight_bits=6, epochs=4)
 
 def teach(twin: PhysicalTwin, first: int, last: int, samples: int | None = None) -> None:
     for k in range(first, last):
-        batch, (rate, pulses_per_update) = task.train_pass(k), plan.pace(min(k, plan.epochs - 1))
+        batch, (rate, pulses_per_update) = (
+            task.train_pass(k),
+            plan.schedule(min(k, plan.epochs - 1)),
+        )
         for x, target in zip(batch.x[:samples], batch.target[:samples], strict=True):
             twin.learn(rate, x, target, pulses_per_update)
 

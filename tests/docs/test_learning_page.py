@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from madem.study import compare
+from madem.study import compare_plan
 from madem_emulator.twin.rules import RULES
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -45,7 +45,7 @@ def table(first_cell: str) -> list[dict[str, str]]:
 @pytest.mark.parametrize("task", TABLES)
 def test_the_table_of_a_task_is_its_csv_file(task: str) -> None:
     figures = published(task)
-    config = compare.make_plan(task).recipe.settings.integers()
+    config = compare_plan.plan_comparison(task).recipe.settings.integers()
     rows = table(TABLES[task])
     assert [NAMES[row["name"]] for row in rows] == list(RULES)
     for row in rows:
@@ -87,6 +87,6 @@ def test_what_a_choice_bought_is_the_difference_in_the_csv_files() -> None:
 @pytest.mark.parametrize("task", TABLES)
 def test_the_figures_were_made_with_the_learning_rates_of_the_command(task: str) -> None:
     for (over, value, name), row in published(task).items():
-        bits = int(value) if over == "bits" else compare.DEFAULT_BITS
-        rate = compare.rate_at(compare.RATES[task][name], bits)
+        bits = int(value) if over == "bits" else compare_plan.DEFAULT_BITS
+        rate = compare_plan.rate_at(compare_plan.RATES[task][name], bits)
         assert float(row["rate"]) == pytest.approx(rate, rel=1e-4)

@@ -15,7 +15,8 @@ from pathlib import Path
 from madem import output
 from madem.commands.terminal import Terminal
 from madem.errors import MademError
-from madem.study import compare
+from madem.study import compare_plan, compare_run, compare_table
+from madem_emulator.twin.rules import RULES
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -26,10 +27,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--rules",
         type=lambda text: text.split(","),
         metavar="A,B…",
-        help=f"of {', '.join(compare.RULES)} (all)",
+        help=f"of {', '.join(RULES)} (all)",
     )
     parser.add_argument(
-        "--over", default="all", choices=(*compare.LIMITS, "all"), help="what is varied (all)"
+        "--over", default="all", choices=(*compare_plan.LIMITS, "all"), help="what is varied (all)"
     )
     parser.add_argument("--seeds", type=int, metavar="N", help="devices of each rule (5)")
     parser.add_argument("--epochs", type=int, help="passes (digits 4, braille-words 10, braille 4)")
@@ -64,7 +65,7 @@ def _workers(args: argparse.Namespace) -> int:
 
 def run(args: argparse.Namespace, terminal: Terminal) -> int:
     """Train every rule under every limit; save the table and the picture."""
-    plan = compare.make_plan(
+    plan = compare_plan.plan_comparison(
         args.task, rules=args.rules, over=args.over, seeds=args.seeds, epochs=args.epochs,
         quick=args.quick,
     )  # fmt: skip
@@ -72,15 +73,15 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
     output.check_folder(out)
     workers = _workers(args)
     if args.tune:
-        plan = compare.tuned(plan, terminal.progress, workers)
-    result = compare.run(plan, terminal.progress, workers)
-    output.write_json(args.json, compare.to_json(result))
-    for table in compare.tables(result):
+        plan = compare_run.tuned(plan, terminal.progress, workers)
+    result = compare_run.compare_rules(plan, terminal.progress, workers)
+    output.write_json(args.json, compare_table.to_json(result))
+    for table in compare_table.tables(result):
         terminal.say(table)
     name = f"compare-{Path(plan.task.name).stem}"
     csv_file = out / f"{name}.csv"
-    output.write_whole(csv_file, compare.to_csv(result).encode())
+    output.write_whole(csv_file, compare_table.to_csv(result).encode())
     terminal.saved(csv_file)
     if result.on_device:
-        terminal.saved(compare.save_picture(result, out / f"{name}.png"))
+        terminal.saved(compare_table.save_picture(result, out / f"{name}.png"))
     return 0

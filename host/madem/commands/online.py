@@ -223,7 +223,7 @@ def _windows(text: str | None) -> tuple[int, int]:
 
 def _pace(plan: train.Recipe) -> tuple[int, int]:
     try:
-        return plan.pace(0)
+        return plan.schedule(0)
     except ValueError as error:
         raise TaskError(str(error)) from None
 

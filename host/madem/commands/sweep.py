@@ -73,7 +73,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
         words=args.words,
     )
     given = {name: getattr(args, name.replace("-", "_")) for name in sweep_plan.AXES}
-    plan = sweep_plan.make_plan(
+    plan = sweep_plan.plan_sweep(
         task, {name: text for name, text in given.items() if text is not None},
         devices=args.seeds, seed=args.seed, epochs=args.epochs, frontend=args.frontend,
     )  # fmt: skip
@@ -97,7 +97,9 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
         try:
             with terminal.progress(f"sweeping {task.name}", len(keys)) as advance:
                 advance(len(known))
-                sweep_run.run(plan, store, advance, workers=args.workers, scheduler=args.scheduler)
+                sweep_run.run_sweep(
+                    plan, store, advance, workers=args.workers, scheduler=args.scheduler
+                )
         except KeyboardInterrupt:
             done = len(keys & set(store.outcomes))
             _save(plan, store, args, terminal)
@@ -116,7 +118,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
 
 
 def _save(
-    plan: sweep_plan.Plan, store: Store, args: argparse.Namespace, terminal: Terminal
+    plan: sweep_plan.SweepPlan, store: Store, args: argparse.Namespace, terminal: Terminal
 ) -> None:
     for table in sweep_table.tables(plan, store.outcomes, args.goal):
         terminal.say(table)
@@ -147,7 +149,7 @@ def _installed(name: str) -> bool:
     return True
 
 
-def _summary(plan: sweep_plan.Plan) -> str:
+def _summary(plan: sweep_plan.SweepPlan) -> str:
     return (
         f"{len(plan.points):,} points: {len(plan.conditions):,} combinations,"
         f" devices of each: {plan.devices}, passes: {plan.epochs}"

@@ -50,8 +50,8 @@ class Recipe:
     design: str = ""
     """Board of chips that holds the weights; "": the emulated front end."""
 
-    def pace(self, k: int) -> tuple[int, int]:
-        """RATE and TRAIN of pass k.
+    def schedule(self, k: int) -> tuple[int, int]:
+        """The learning rate of pass k, and how many pulses one change is made of.
 
         The learning rate counts changes of the first pass's stride. When the stride falls, more
         of the shorter changes make up for it; where RATE ends, trains stay as long as it takes.
@@ -183,7 +183,7 @@ def recipe(
         raise TaskError(f"stride is {stride}, but must be from 0 to 1")
     plan = Recipe(result, epochs, decay, stride, stride_decay)
     try:
-        plan.pace(0)
+        plan.schedule(0)
     except ValueError as error:
         raise TaskError(str(error)) from None
     return plan
@@ -213,7 +213,7 @@ def train(
         n = len(batch.x) if limit is None else min(len(batch.x), limit - result.samples)
         if n <= 0:
             break
-        rate, pulses_per_update = plan.pace(k)
+        rate, pulses_per_update = plan.schedule(k)
         x, target = batch.x[:n], batch.target[:n]
         answers = learner.learn(rate, x, target, progress, pulses_per_update)
         result.samples += n

@@ -82,7 +82,7 @@ class PrequentialResult:
 
 
 def recipe(task: StreamTask, *, learning_rate: float | None = None, **choices: Any) -> learn.Recipe:
-    """How an endless stream is learned: at one pace, that of `Recipe.pace(0)`, in single pulses.
+    """How an endless stream is learned: always as `Recipe.schedule(0)` says, in single pulses.
 
     Args:
         task: gives the sizes of the input and output layers.

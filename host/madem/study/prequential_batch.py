@@ -113,7 +113,7 @@ def fresh_levels(
     pipelines = [TwinFeatures(task.pipeline) for task in changed]
     twin = Twin(plan.settings.integers(), seeds)
     for k in range(plan.epochs):
-        rate, pulses_per_update = plan.pace(k)
+        rate, pulses_per_update = plan.schedule(k)
         codes, targets = [], []
         for task, windows, pipeline in zip(changed, features, pipelines, strict=True):
             batch = task.feed.train_pass(k)

@@ -38,9 +38,9 @@ class Axis:
 
     Attributes:
         label: for tables and pictures.
-        setting: the argument of `learn.recipe`; empty for `preset`.
-        parse: text to a value.
-        ranges: `low:high:count` may stand for evenly spaced values.
+        setting: the argument of `train.recipe` that it changes; empty for `preset`.
+        parse: makes a value of its text.
+        ranges: a user may write `low:high:count` for evenly spaced values.
     """
 
     label: str
@@ -87,7 +87,11 @@ _ONLY = {"nonlinearity-set": EMULATED, "nonlinearity-reset": EMULATED, "wire-res
 
 
 def values(name: str, text: str) -> tuple[Value, ...]:
-    """The values of an axis, from what a user writes: `2,4,8`, `0:0.05:6`, or both mixed.
+    """Read the values of an axis as a user writes them: `2,4,8`, `0:0.05:6`, or both mixed.
+
+    Args:
+        name: of the axis, a key of `AXES`.
+        text: the values.
 
     Raises:
         MademError: a value can't be read, or appears twice.
@@ -144,7 +148,7 @@ class Point:
 
 
 @dataclass(frozen=True, eq=False)
-class Plan:
+class SweepPlan:
     """A whole sweep.
 
     Attributes:
@@ -189,7 +193,7 @@ class Plan:
         ]
 
     def recipe(self, condition: Sequence[tuple[str, Value]], seed: int) -> train.Recipe:
-        """How a point is learned.
+        """How the network of a point is made and trained; see the function `recipe`.
 
         Raises:
             TaskError: the condition is out of range; the message names it.
@@ -209,7 +213,14 @@ def recipe(
     seed: int,
     frontend: str = EMULATED,
 ) -> train.Recipe:
-    """What `madem learn --board twin` would do with these settings.
+    """How `madem learn --board twin` would make and train a network with these settings.
+
+    Args:
+        task: what is learned.
+        condition: value by name of the axis.
+        epochs: training passes.
+        seed: of the devices and of the first weights.
+        frontend: one of `FRONTENDS`.
 
     Raises:
         TaskError: a setting is out of range, or not one of this front end; the message names it.
@@ -237,7 +248,7 @@ def recipe(
 
 
 def wires(condition: Sequence[tuple[str, Value]]) -> Wires | None:
-    """The lines of a condition; None where they have no resistance.
+    """The array's wires under a condition; None where they have no resistance.
 
     Raises:
         ValueError: the resistance is negative.
@@ -246,7 +257,7 @@ def wires(condition: Sequence[tuple[str, Value]]) -> Wires | None:
     return Wires(word_segment=ohms, bit_segment=ohms) if ohms else None
 
 
-def make_plan(
+def plan_sweep(
     task: Task,
     axes: Mapping[str, str],
     *,
@@ -254,8 +265,8 @@ def make_plan(
     seed: int = 1,
     epochs: int | None = None,
     frontend: str = EMULATED,
-) -> Plan:
-    """A sweep from what a person asks for.
+) -> SweepPlan:
+    """Plan a sweep from what a person asks for.
 
     Args:
         task: what is learned.
@@ -275,7 +286,7 @@ def make_plan(
     if epochs < 1:
         raise MademError(f"--epochs is {epochs}, but must be 1 or more")
     found = {name: values(name, text) for name, text in axes.items()}
-    plan = Plan(task, found, devices, seed, epochs, frontend)
+    plan = SweepPlan(task, found, devices, seed, epochs, frontend)
     count = devices * int(np.prod([len(found) for found in plan.axes.values()], dtype=float))
     if count > MAX_POINTS:
         raise MademError(

@@ -19,7 +19,7 @@ from madem.data.task import Task
 from madem.errors import MademError, TaskError
 from madem.learn import train as learn
 from madem.learn.recall import look_until_it_stays, words_right
-from madem.study.sweep_plan import Plan, Point, Value, recipe, wires
+from madem.study.sweep_plan import Point, SweepPlan, Value, recipe, wires
 from madem.study.sweep_store import Outcome, Store
 from madem_emulator.twin.twin import Twin
 
@@ -31,8 +31,15 @@ PASSES_APART = 1_000_000
 
 
 @dataclass(frozen=True)
-class Job:
-    """Devices of one condition, which one worker trains together."""
+class SweepJob:
+    """Devices of one condition, which one worker trains together.
+
+    Attributes:
+        condition: value by axis.
+        keys, seeds: of each device's point.
+        epochs: training passes.
+        frontend: one of `sweep_plan.FRONTENDS`.
+    """
 
     condition: tuple[tuple[str, Value], ...]
     keys: tuple[str, ...]
@@ -41,15 +48,23 @@ class Job:
     frontend: str
 
 
-def jobs(plan: Plan, points: Sequence[Point], workers: int = 1) -> list[Job]:
-    """Put points of the same condition together, at most BATCH at a time, and no more than gives
-    every worker something to do."""
+def jobs(plan: SweepPlan, points: Sequence[Point], workers: int = 1) -> list[SweepJob]:
+    """Put points of the same condition together, to be trained at once.
+
+    Args:
+        plan: the sweep.
+        points: of it, those that are to be trained.
+        workers: that share the work: each shall have something to do.
+
+    Returns:
+        Batches of at most `BATCH` points.
+    """
     size = max(1, min(BATCH, -(-len(points) // workers)))
     by_condition: dict[tuple[tuple[str, Value], ...], list[Point]] = {}
     for point in points:
         by_condition.setdefault(point.condition, []).append(point)
     return [
-        Job(
+        SweepJob(
             condition,
             tuple(p.key for p in part),
             tuple(p.seed for p in part),
@@ -71,11 +86,18 @@ def _parts(points: Sequence[Point], size: int) -> Iterator[Sequence[Point]]:
     return (points[i : i + size] for i in range(0, len(points), size))
 
 
-def train(task: Task, job: Job) -> list[Outcome]:
+def train(task: Task, job: SweepJob) -> list[Outcome]:
     """Train and test the devices of a job; one that can't be trained is an outcome too.
 
     Every device has its own seed, noise and order of samples, and gives the same result in any
-    job.
+    batch.
+
+    Args:
+        task: what is learned.
+        job: the devices.
+
+    Returns:
+        What came of each, in the job's order.
     """
     began = time.perf_counter()
     try:
@@ -90,12 +112,12 @@ def train(task: Task, job: Job) -> list[Outcome]:
     ]
 
 
-def _train(task: Task, job: Job) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _train(task: Task, job: SweepJob) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     plan = recipe(task, job.condition, job.epochs, job.seeds[0], job.frontend)
     config = plan.settings.integers()
     twin = _twin(plan, job.condition, job.seeds)
     for k in range(plan.epochs):
-        rate, pulses = plan.pace(k)
+        rate, pulses = plan.schedule(k)
         passes = [task.train_pass(PASSES_APART * seed + k) for seed in job.seeds]
         x = np.stack([batch.x for batch in passes], axis=1)
         target = np.stack([batch.target for batch in passes], axis=1)
@@ -125,8 +147,15 @@ def _twin(plan: learn.Recipe, condition: Sequence[tuple[str, Value]], seeds: Seq
     return PhysicalTwin(config, plan.device, seeds, wires(condition))
 
 
-def estimate(plan: Plan, workers: int) -> float:
-    """Seconds that the sweep will take, from a few samples of its first and its last condition.
+def estimate(plan: SweepPlan, workers: int) -> float:
+    """Estimate a sweep's time from a few samples of its first and its last condition.
+
+    Args:
+        plan: the sweep.
+        workers: that share it.
+
+    Returns:
+        Seconds.
 
     Raises:
         TaskError: neither can be trained.
@@ -136,7 +165,7 @@ def estimate(plan: Plan, workers: int) -> float:
         size = _at_once(condition, min(plan.devices, BATCH))
         with contextlib.suppress(TaskError):
             how = plan.recipe(condition, 0)
-            rate, pulses = how.pace(0)
+            rate, pulses = how.schedule(0)
             twin = _twin(how, condition, range(size))
             batch = plan.task.train_pass(0)
             began = time.perf_counter()
@@ -151,14 +180,14 @@ def estimate(plan: Plan, workers: int) -> float:
 
 
 def cores() -> int:
-    """How many workers run here by default."""
+    """Workers that run on this machine unless a number is given: its cores."""
     from dask.system import CPU_COUNT
 
     return CPU_COUNT
 
 
-def run(
-    plan: Plan,
+def run_sweep(
+    plan: SweepPlan,
     store: Store,
     progress: Callable[[int], None],
     *,
@@ -209,7 +238,7 @@ def run(
 
 
 def same(data: Any) -> Any:
-    """What a worker is given to keep for the jobs that share it."""
+    """Give back the data: what a worker keeps for all jobs that share it is a job of its own."""
     return data
 
 

@@ -21,14 +21,14 @@ _FORMAT = 1
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a point.
+    """The result of a point.
 
     Attributes:
         key: of the point.
-        score: share of the test set that is right; None if the point failed.
-        pulses: per coupling in the whole training; None if the point failed.
-        error: why it failed, else empty.
-        seconds: that a worker spent on it. Not reproducible, so in no table.
+        score: share of the test set that is right, 0…1; None if the point failed.
+        pulses: to each coupling in the whole training, in the mean; None if the point failed.
+        error: why it failed; "" if it did not.
+        seconds: that a worker spent on it. Not reproducible, so it is in no table.
     """
 
     key: str
@@ -50,7 +50,7 @@ class Store:
 
         Args:
             path: in a folder that exists.
-            context: `Plan.context`: results of another one are refused.
+            context: `SweepPlan.context`: results of another one are refused.
             what: says to a person what the sweep is.
 
         Raises:

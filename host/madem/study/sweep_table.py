@@ -1,4 +1,4 @@
-"""What a sweep has found: its table as Parquet and CSV, yields, and how much each axis matters."""
+"""The results of a sweep: a table as Parquet and CSV, yields, and how much each axis matters."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from rich.table import Table
 
 from madem import output
 from madem.learn.report import wilson
-from madem.study.sweep_plan import AXES, Plan, Value
+from madem.study.sweep_plan import AXES, SweepPlan, Value
 from madem.study.sweep_store import Outcome
 
 
@@ -25,9 +25,10 @@ class Level:
     """All devices that share one value of one axis, whatever their other axes are.
 
     Attributes:
-        scores: of those that could be trained.
-        devices: that were tried; one that failed is not good enough.
-        passed: that reached the goal.
+        value: of the axis.
+        scores: of the devices that could be trained, 0…1, float64.
+        devices: how many were tried; one that failed counts as not good enough.
+        passed: how many reached the goal.
     """
 
     value: Value
@@ -37,6 +38,7 @@ class Level:
 
     @property
     def mean(self) -> float:
+        """Mean of the scores; NaN without any."""
         return float(self.scores.mean()) if len(self.scores) else float("nan")
 
     @property
@@ -46,16 +48,16 @@ class Level:
 
     @property
     def fraction(self) -> float:
-        """The yield."""
+        """The yield: the share of the devices that reached the goal; NaN without devices."""
         return self.passed / self.devices if self.devices else float("nan")
 
 
-def measure(plan: Plan) -> str:
-    """What a score is."""
+def measure(plan: SweepPlan) -> str:
+    """Name of what a score measures."""
     return "accuracy" if plan.task.kind == "classify" else "exact words"
 
 
-def rows(plan: Plan, outcomes: Mapping[str, Outcome]) -> list[dict[str, Any]]:
+def rows(plan: SweepPlan, outcomes: Mapping[str, Outcome]) -> list[dict[str, Any]]:
     """The table: a row for each point that is known, in the plan's order.
 
     The same plan gives the same rows, whoever computed them and in whatever order.
@@ -74,8 +76,19 @@ def rows(plan: Plan, outcomes: Mapping[str, Outcome]) -> list[dict[str, Any]]:
     ]
 
 
-def levels(plan: Plan, table: Sequence[Mapping[str, Any]], goal: float) -> dict[str, list[Level]]:
-    """By axis that is varied: its values, with all devices that have them and are known."""
+def levels(
+    plan: SweepPlan, table: Sequence[Mapping[str, Any]], goal: float
+) -> dict[str, list[Level]]:
+    """Group the devices by each axis that has several values.
+
+    Args:
+        plan: the sweep.
+        table: rows as `rows` gives them.
+        goal: score from which a device is good enough, 0…1.
+
+    Returns:
+        By name of the axis, a level for each of its values, in the plan's order.
+    """
     found = {}
     for name, values in plan.axes.items():
         if len(values) < 2:
@@ -90,13 +103,13 @@ def levels(plan: Plan, table: Sequence[Mapping[str, Any]], goal: float) -> dict[
 
 
 def effect(axis: Sequence[Level]) -> float:
-    """How far the mean score goes over the values of an axis."""
+    """The effect of an axis: its highest less its lowest mean score, 0…1."""
     means = [level.mean for level in axis if len(level.scores)]
     return max(means) - min(means) if means else 0.0
 
 
-def to_csv(plan: Plan, table: Sequence[Mapping[str, Any]]) -> bytes:
-    """The table; what failed has no score and an error."""
+def to_csv(plan: SweepPlan, table: Sequence[Mapping[str, Any]]) -> bytes:
+    """The table as CSV; a device that failed has no score, but an error."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     names = _columns(plan)
@@ -107,8 +120,8 @@ def to_csv(plan: Plan, table: Sequence[Mapping[str, Any]]) -> bytes:
     return out.getvalue().encode()
 
 
-def to_parquet(plan: Plan, table: Sequence[Mapping[str, Any]]) -> bytes:
-    """The same table, with the plan in the file's metadata."""
+def to_parquet(plan: SweepPlan, table: Sequence[Mapping[str, Any]]) -> bytes:
+    """The table as a Parquet file's bytes, with the plan in the metadata."""
     import pyarrow as pa
     from pyarrow import parquet
 
@@ -131,16 +144,16 @@ def to_parquet(plan: Plan, table: Sequence[Mapping[str, Any]]) -> bytes:
     return sink.getvalue()
 
 
-def _columns(plan: Plan) -> list[str]:
+def _columns(plan: SweepPlan) -> list[str]:
     return [*plan.axes, "device", "seed", "score", "pulses_per_coupling", "error"]
 
 
-def path(plan: Plan, folder: Path, suffix: str) -> Path:
-    """Where a sweep's file of that kind is."""
+def path(plan: SweepPlan, folder: Path, suffix: str) -> Path:
+    """The path of a sweep's file in a folder, by its suffix without the dot."""
     return folder / f"sweep-{Path(plan.task.name).stem}.{suffix}"
 
 
-def save(plan: Plan, outcomes: Mapping[str, Outcome], goal: float, folder: Path) -> list[Path]:
+def save(plan: SweepPlan, outcomes: Mapping[str, Outcome], goal: float, folder: Path) -> list[Path]:
     """Write the table as Parquet and CSV, and the picture if anything was varied.
 
     Raises:
@@ -176,8 +189,8 @@ def save(plan: Plan, outcomes: Mapping[str, Outcome], goal: float, folder: Path)
     return written
 
 
-def tables(plan: Plan, outcomes: Mapping[str, Outcome], goal: float) -> list[Table]:
-    """For people: each axis with its values, the one that matters most first."""
+def tables(plan: SweepPlan, outcomes: Mapping[str, Outcome], goal: float) -> list[Table]:
+    """A table for a terminal: each axis with its values, the one that matters most first."""
     table = rows(plan, outcomes)
     found = Table(
         title=f"{plan.task.name}, passes: {plan.epochs}; yield: {100 * goal:g} % or better",
@@ -217,8 +230,8 @@ def show(value: Value) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def to_json(plan: Plan, outcomes: Mapping[str, Outcome], goal: float) -> dict[str, Any]:
-    """The plan, what each value gives, and every row."""
+def to_json(plan: SweepPlan, outcomes: Mapping[str, Outcome], goal: float) -> dict[str, Any]:
+    """The whole sweep, for `--json`: plan, levels of each axis, and every row."""
     table = rows(plan, outcomes)
     everything = _everything(table, goal)
     return {

@@ -40,7 +40,7 @@ def test_a_struck_network_learns_on() -> None:
 def test_learning_on_has_the_pace_of_the_middle() -> None:
     plan = recipe(load_task("digits"), weight_bits=6)
     on = replace(plan, epochs=5, earlier=10)
-    assert [on.pace(k) for k in range(5)] == [plan.pace(k) for k in range(10, 15)]
+    assert [on.schedule(k) for k in range(5)] == [plan.schedule(k) for k in range(10, 15)]
 
 
 @pytest.mark.parametrize(

@@ -137,11 +137,11 @@ def test_changes_move_as_far_with_devices_of_any_bits(bits: int) -> None:
     """A fifth of the window at first; later less, and as much more often as it takes."""
     plan = recipe(load_task("digits"), weight_bits=bits, decay=0.9)
     step = 1 / (2**bits - 1)
-    rate, pulses = plan.pace(0)
+    rate, pulses = plan.schedule(0)
     assert pulses * step == pytest.approx(max(0.19, step), abs=step / 2)
     assert rate == plan.settings.rate()
     for k in range(1, 20):
-        later, shorter = plan.pace(k)
+        later, shorter = plan.schedule(k)
         assert shorter == max(1, round(pulses * 0.9**k))
         assert later * shorter == pytest.approx(rate * pulses * 0.9**k, rel=0.01)
 
@@ -152,7 +152,7 @@ def test_trains_carry_what_the_rate_can_not(choice: dict) -> None:
     plan = recipe(load_task("digits"), weight_bits=6, **choice)
     settings = plan.settings
     for k in (0, 19):
-        rate, pulses = plan.pace(k)
+        rate, pulses = plan.schedule(k)
         assert rate <= 16383 // 2
         wanted = settings.learning_rate * plan.decay**k * 12
         unit = settings.highest_rate / (16383 // 2)

@@ -274,7 +274,7 @@ def test_a_resumed_run_has_the_settings_of_its_state(tmp_path: Path) -> None:
     assert plan.settings.highest_rate == chosen.highest_rate
     assert plan.settings.rate(plan.settings.highest_rate) == 16383 // 9
     assert plan.settings.rate(0.2) == chosen.rate(0.2) != recipe(task).settings.rate(0.2)
-    assert plan.pace(3) == choice.pace(3)
+    assert plan.schedule(3) == choice.schedule(3)
     with pytest.raises(MademError, match="60 inputs and 9 outputs, braille needs 96 and 69"):
         prepare(None, recipe(load_task("braille")), load_task("braille"), tmp_path / "it")
 

@@ -156,7 +156,7 @@ def test_learning_on_the_fly_is_shown_window_by_window(tmp_path: Path) -> None:
     plan = prequential.recipe(task, seed=1, **PRESETS["default"])
     twin = GatedTwin(plan.settings.integers(), stream.task)
     twin.set_gate(GateSettings())
-    judged = twin.judge(plan.pace(0)[0], stream.names, stream.labels, None, plan.pace(0)[1])
+    judged = twin.judge(plan.schedule(0)[0], stream.names, stream.labels, None, plan.schedule(0)[1])
     assert [window["answer"] for window in windows] == [one.answer for one in judged]
     assert [window["margin"] for window in windows] == [one.margin for one in judged]
     assert [window["label"] for window in windows] == stream.truth.tolist()

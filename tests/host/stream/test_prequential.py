@@ -41,7 +41,7 @@ def learn_course(
 ) -> tuple[GatedTwin, PrequentialResult]:
     plan = prequential.recipe(stream.task, hidden=(12,), seed=1)
     learner = GatedTwin(plan.settings.integers(), stream.task)
-    return learner, prequential.run(learner, stream, plan.pace(0), care or GateSettings())
+    return learner, prequential.run(learner, stream, plan.schedule(0), care or GateSettings())
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +59,7 @@ def test_every_window_is_tested_and_then_learned(
     assert result.learned == len(stream.truth) == learner.network.twin.steps
     # Answers are those before learning: the same as of a plain stream of lessons.
     plain = GatedTwin(learner.config, stream.task)
-    rate, pulses = prequential.recipe(stream.task, hidden=(12,), seed=1).pace(0)
+    rate, pulses = prequential.recipe(stream.task, hidden=(12,), seed=1).schedule(0)
     answers = plain.learn(
         rate, stream.names, stream.labels.astype(np.uint8), pulses_per_update=pulses
     )
@@ -77,7 +77,7 @@ def test_the_frozen_network_has_learned_nothing_since(
     assert not np.isnan(frozen[stream.change_at :]).any()
     # By hand: the network at the change, asked for the windows after it.
     names, labels = stream.names, stream.labels.astype(np.uint8)
-    rate, pulses = prequential.recipe(stream.task, hidden=(12,), seed=1).pace(0)
+    rate, pulses = prequential.recipe(stream.task, hidden=(12,), seed=1).schedule(0)
     at_change = GatedTwin(learner.config, stream.task)
     at_change.learn(
         rate, names[: stream.change_at], labels[: stream.change_at], pulses_per_update=pulses
@@ -95,7 +95,7 @@ def test_it_recovers_where_the_frozen_one_does_not() -> None:
     stream = course_of(motions.load(1), "swap:Standing,Walking", 320, 240)
     plan = prequential.recipe(stream.task, seed=1)
     learner = GatedTwin(plan.settings.integers(), stream.task)
-    result = prequential.run(learner, stream, plan.pace(0), GateSettings())
+    result = prequential.run(learner, stream, plan.schedule(0), GateSettings())
     before = [check for check in result.checks if check.window <= stream.change_at][-1]
     last = result.checks[-1]
     assert last.frozen is not None
@@ -157,7 +157,7 @@ def test_many_at_once_are_the_same_as_one_by_one() -> None:
     changes = [concept_drift.parse("swap", task) for task in tasks]
     streams = [course_of(task, "swap", 80, 60) for task in tasks]
     plan = prequential.recipe(tasks[0], hidden=(6,))
-    config, pace = plan.settings.integers(), plan.pace(0)
+    config, pace = plan.settings.integers(), plan.schedule(0)
     together = prequential_batch.run(streams, config, seeds, pace, care)
     for seed, stream, result in zip(seeds, streams, together, strict=True):
         alone = prequential.run(

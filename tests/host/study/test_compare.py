@@ -19,7 +19,7 @@ from madem.cli import main
 from madem.data.registry import load_task
 from madem.learn import train as learn
 from madem.pictures import rules as rules_pictures
-from madem.study import compare
+from madem.study import compare_plan, compare_run
 from madem_emulator.twin.rules import RULES
 from madem_emulator.twin.twin import Twin
 
@@ -37,7 +37,7 @@ def toy(tmp_path: Path) -> str:
 
 
 @contextmanager
-def no_bar(_what: str, _total: int) -> Iterator[compare.Progress]:
+def no_bar(_what: str, _total: int) -> Iterator[compare_run.Progress]:
     yield lambda _n: None
 
 
@@ -124,9 +124,9 @@ def test_quick_run_on_the_digits(tmp_path: Path) -> None:
 
 
 def test_centred_cells_are_the_twin_to_the_bit(toy: str) -> None:
-    plan = compare.make_plan(toy, rules=["centred"], over="bits", seeds=2, epochs=2)
+    plan = compare_plan.plan_comparison(toy, rules=["centred"], over="bits", seeds=2, epochs=2)
     plan = replace(plan, rates={"centred": (1.0, 2.0, 4.0)})
-    cells = compare.run(plan, no_bar).cells
+    cells = compare_run.compare_rules(plan, no_bar).cells
 
     task = plan.task
     for bits, rate in ((2, 1.0), (4, 2.0), (8, 4.0)):
@@ -146,22 +146,22 @@ def test_centred_cells_are_the_twin_to_the_bit(toy: str) -> None:
 
 def test_any_number_of_workers_gives_the_same_cells(toy: str) -> None:
     """Bit for bit, the ceiling in floats too; the bar gets the same samples."""
-    plan = compare.make_plan(toy, rules=["centred", "backprop"], over="bits", quick=True)
+    plan = compare_plan.plan_comparison(toy, rules=["centred", "backprop"], over="bits", quick=True)
     told: list[int] = []
 
     @contextmanager
-    def bar(_what: str, total: int) -> Iterator[compare.Progress]:
+    def bar(_what: str, total: int) -> Iterator[compare_run.Progress]:
         told.append(total)
         yield lambda n: told.append(-n)
 
-    found = [compare.run(plan, bar, workers).cells for workers in (1, 2)]
+    found = [compare_run.compare_rules(plan, bar, workers).cells for workers in (1, 2)]
     assert list(found[0].items()) == list(found[1].items())
     assert sum(told) == 0
 
 
 def test_each_limit_reaches_the_device(toy: str) -> None:
-    plan = compare.make_plan(toy, rules=["centred"], epochs=1, seeds=3)
-    cells = compare.run(plan, no_bar).cells
+    plan = compare_plan.plan_comparison(toy, rules=["centred"], epochs=1, seeds=3)
+    cells = compare_run.compare_rules(plan, no_bar).cells
     default = cells["bits", 4, "centred"]
     assert cells["noise", 0.01, "centred"] == cells["faults", 0.0, "centred"] == default
     others = {key: cell for key, cell in cells.items() if cell != default}
@@ -174,8 +174,8 @@ def test_published_figures_are_what_the_command_gives() -> None:
     # The fastest two cells of docs/figures; whoever changes the device has to run it all again.
     with (Path(__file__).parents[3] / "docs/figures/compare-digits.csv").open() as file:
         published = {(r["over"], r["value"], r["rule"]): r for r in csv.DictReader(file)}
-    plan = compare.make_plan("digits", rules=["dfa", "backprop"], over="bits", seeds=1)
-    cells = compare.run(replace(plan, limits={"bits": (4,)}), no_bar).cells
+    plan = compare_plan.plan_comparison("digits", rules=["dfa", "backprop"], over="bits", seeds=1)
+    cells = compare_run.compare_rules(replace(plan, limits={"bits": (4,)}), no_bar).cells
     for (key, value, name), cell in cells.items():
         expected = float(published[key, str(value), name]["seed_1"])
         # Floats may round otherwise on another computer.
@@ -183,7 +183,7 @@ def test_published_figures_are_what_the_command_gives() -> None:
 
 
 def test_recall_is_scored_by_words_without_a_wrong_dot() -> None:
-    plan = compare.make_plan("braille", rules=["centred"], quick=True)
+    plan = compare_plan.plan_comparison("braille", rules=["centred"], quick=True)
     task = plan.task
     assert (
         plan.recipe.settings
@@ -209,32 +209,32 @@ def test_recall_is_scored_by_words_without_a_wrong_dot() -> None:
             return outputs
 
     samples = len(task.x_test)
-    assert samples == 7 * 9 * compare.WORD_DRAWS
+    assert samples == 7 * 9 * compare_plan.WORD_DRAWS
     expected = [1 - len(range(0, samples, 3)) / samples, 1]
-    assert compare.score(Memory(), task).tolist() == pytest.approx(expected)  # type: ignore
+    assert compare_run.score(Memory(), task).tolist() == pytest.approx(expected)  # type: ignore
 
 
 def test_learning_rates_between_the_tuned_bits() -> None:
-    assert compare.rate_at((1.0, 4.0, 16.0), 4) == pytest.approx(4)
-    assert compare.rate_at((1.0, 4.0, 16.0), 3) == pytest.approx(2)
-    assert compare.rate_at((1.0, 4.0, 16.0), 6) == pytest.approx(8)
-    assert compare.rate_at((0.03,), 6) == 0.03
+    assert compare_plan.rate_at((1.0, 4.0, 16.0), 4) == pytest.approx(4)
+    assert compare_plan.rate_at((1.0, 4.0, 16.0), 3) == pytest.approx(2)
+    assert compare_plan.rate_at((1.0, 4.0, 16.0), 6) == pytest.approx(8)
+    assert compare_plan.rate_at((0.03,), 6) == 0.03
 
 
 # --- the learning rates ------------------------------------------------------------------------
 
 
 def test_kept_rates_are_of_the_grid_that_was_tried() -> None:
-    for rates in compare.RATES.values():
+    for rates in compare_plan.RATES.values():
         assert set(rates) == set(RULES)
         for name, chosen in rates.items():
             assert set(chosen) <= set(RULES[name].rates)
-            assert len(chosen) == (len(compare.TUNED_BITS) if RULES[name].on_crossbar else 1)
+            assert len(chosen) == (len(compare_plan.TUNED_BITS) if RULES[name].on_crossbar else 1)
 
 
 def test_data_tasks_are_tuned_on_training_samples_only() -> None:
     task = load_task("digits")
-    trial = compare.validation_task(task)
+    trial = compare_run.validation_task(task)
     own = {x.tobytes() for x in task.x_train}
     assert {x.tobytes() for x in (*trial.x_train, *trial.x_test)} == own
     assert len(trial.x_train) + len(trial.x_test) == len(task.x_train)
@@ -242,8 +242,8 @@ def test_data_tasks_are_tuned_on_training_samples_only() -> None:
 
 
 def test_word_tasks_are_tuned_on_words_of_their_own() -> None:
-    task = compare.make_plan("braille-words").task
-    trial = compare.validation_task(task)
+    task = compare_plan.plan_comparison("braille-words").task
+    trial = compare_run.validation_task(task)
     assert len(trial.x_test) == len(trial.y_test) == 3 * task.samples_per_pass
     assert task.patterns is not None
     # A dot is flipped with p = 0.3; another word would be half different.
@@ -254,25 +254,25 @@ def test_word_tasks_are_tuned_on_words_of_their_own() -> None:
 
 
 def test_recall_is_tuned_on_words_of_its_own() -> None:
-    task = compare.make_plan("braille").task
-    trial = compare.validation_task(task)
+    task = compare_plan.plan_comparison("braille").task
+    trial = compare_run.validation_task(task)
     assert task.patterns is not None
     flipped = (trial.x_test > 0) != task.patterns[trial.y_test]
     assert flipped.mean() == pytest.approx(0.3, abs=0.01)
 
 
 def test_tuning_finds_the_rate_that_is_best_on_the_validation_set(toy: str) -> None:
-    plan = compare.make_plan(toy, rules=["centred", "backprop"], epochs=1)
-    found = compare.tune(plan, no_bar)
-    task = compare.validation_task(plan.task)
-    trial = replace(plan, task=task, seeds=compare._TUNE_SEEDS)
+    plan = compare_plan.plan_comparison(toy, rules=["centred", "backprop"], epochs=1)
+    found = compare_run.tune(plan, no_bar)
+    task = compare_run.validation_task(plan.task)
+    trial = replace(plan, task=task, seeds=compare_run._TUNE_SEEDS)
     settings = replace(plan.recipe.settings, weight_bits=4)
     rule = RULES["centred"]
-    means = [compare.train(rule, trial, settings, [rate] * 3).mean for rate in rule.rates]
+    means = [compare_run.train_cell(rule, trial, settings, [rate] * 3).mean for rate in rule.rates]
     assert found["centred"][1] == rule.rates[int(np.argmax(means))]
     assert len(set(means)) > 1
     assert len(found["backprop"]) == 1
-    assert compare.tuned(plan, no_bar).rates == found
+    assert compare_run.tuned(plan, no_bar).rates == found
 
 
 # --- the picture -------------------------------------------------------------------------------

@@ -48,7 +48,7 @@ def task(toy: Path) -> Task:
     return load_task(toy)
 
 
-def trained(plan: sweep_plan.Plan, size: int = 16) -> dict[str, Outcome]:
+def trained(plan: sweep_plan.SweepPlan, size: int = 16) -> dict[str, Outcome]:
     """Outcomes without Dask, in batches of a size."""
     found = []
     for job in sweep_run.jobs(plan, plan.points, -(-len(plan.points) // size)):
@@ -98,7 +98,7 @@ def test_values_that_cannot_be_read(name: str, text: str, message: str) -> None:
 
 
 def test_points_are_all_combinations_with_all_devices(task: Task) -> None:
-    plan = sweep_plan.make_plan(task, {"bits": "2,4", "stuck": "0,0.1,0.2"}, devices=4)
+    plan = sweep_plan.plan_sweep(task, {"bits": "2,4", "stuck": "0,0.1,0.2"}, devices=4)
     assert len(plan.points) == 2 * 3 * 4
     assert len({(point.condition, point.device) for point in plan.points}) == 24
     assert len({point.key for point in plan.points}) == 24
@@ -106,23 +106,23 @@ def test_points_are_all_combinations_with_all_devices(task: Task) -> None:
 
 
 def test_a_point_does_not_depend_on_what_else_is_swept(task: Task) -> None:
-    small = sweep_plan.make_plan(task, {"bits": "4", "stuck": "0.1"}, devices=2)
-    large = sweep_plan.make_plan(task, {"stuck": "0,0.1", "bits": "2,4"}, devices=5)
+    small = sweep_plan.plan_sweep(task, {"bits": "4", "stuck": "0.1"}, devices=2)
+    large = sweep_plan.plan_sweep(task, {"stuck": "0,0.1", "bits": "2,4"}, devices=5)
     known = {point.key: point.seed for point in large.points}
     assert all(known[point.key] == point.seed for point in small.points)
-    other = sweep_plan.make_plan(task, {"bits": "4", "stuck": "0.1"}, devices=2, seed=2)
+    other = sweep_plan.plan_sweep(task, {"bits": "4", "stuck": "0.1"}, devices=2, seed=2)
     assert not {point.seed for point in other.points} & set(known.values())
 
 
 def test_context_tells_what_must_not_be_mixed(task: Task, toy: Path) -> None:
-    plan = sweep_plan.make_plan(task, {"bits": "4"})
+    plan = sweep_plan.plan_sweep(task, {"bits": "4"})
     others = [
-        sweep_plan.make_plan(task, {"bits": "4"}, epochs=9),
-        sweep_plan.make_plan(task, {"bits": "4"}, seed=9),
-        sweep_plan.make_plan(load_task(toy, test_fraction=0.3), {"bits": "4"}),
+        sweep_plan.plan_sweep(task, {"bits": "4"}, epochs=9),
+        sweep_plan.plan_sweep(task, {"bits": "4"}, seed=9),
+        sweep_plan.plan_sweep(load_task(toy, test_fraction=0.3), {"bits": "4"}),
     ]
     assert len({plan.context, *(other.context for other in others)}) == 4
-    assert sweep_plan.make_plan(task, {"bits": "2"}, devices=9).context == plan.context
+    assert sweep_plan.plan_sweep(task, {"bits": "2"}, devices=9).context == plan.context
 
 
 def test_settings_reach_the_device(task: Task) -> None:
@@ -137,20 +137,20 @@ def test_settings_reach_the_device(task: Task) -> None:
 
 
 def test_a_point_is_what_learning_on_the_twin_gives(task: Task) -> None:
-    plan = sweep_plan.make_plan(task, {"bits": "3"}, devices=3, epochs=2)
+    plan = sweep_plan.plan_sweep(task, {"bits": "3"}, devices=3, epochs=2)
     outcomes = trained(plan)
     for point in plan.points:
         recipe = plan.recipe(point.condition, point.seed)
         learner = TwinLearner(recipe.settings.integers())
         for k in range(2):
             batch = task.train_pass(sweep_run.PASSES_APART * point.seed + k)
-            rate, pulses = recipe.pace(k)
+            rate, pulses = recipe.schedule(k)
             learner.learn(rate, batch.x, batch.target, None, pulses)
         assert outcomes[point.key].score == train.evaluate(learner, task)["accuracy"]
 
 
 def test_batches_do_not_change_a_point(task: Task) -> None:
-    plan = sweep_plan.make_plan(task, {"bits": "2,4"}, devices=5, epochs=1)
+    plan = sweep_plan.plan_sweep(task, {"bits": "2,4"}, devices=5, epochs=1)
     whole, single = trained(plan, 16), trained(plan, 1)
     assert len(whole) == 10
     assert all(same(whole[key], single[key]) for key in whole)
@@ -159,7 +159,7 @@ def test_batches_do_not_change_a_point(task: Task) -> None:
 
 def test_words_are_scored_by_whole_words() -> None:
     task = load_task("braille", draws=1, samples_per_pass=30)
-    plan = sweep_plan.make_plan(task, {"bits": "4"}, devices=1, epochs=1)
+    plan = sweep_plan.plan_sweep(task, {"bits": "4"}, devices=1, epochs=1)
     (outcome,) = trained(plan).values()
     assert outcome.error == ""
     assert outcome.score is not None
@@ -168,7 +168,7 @@ def test_words_are_scored_by_whole_words() -> None:
 
 
 def test_a_point_that_fails_is_an_outcome(task: Task) -> None:
-    plan = sweep_plan.Plan(task, {"bits": (4, 9)}, devices=2, seed=1, epochs=1)
+    plan = sweep_plan.SweepPlan(task, {"bits": (4, 9)}, devices=2, seed=1, epochs=1)
     outcomes = trained(plan)
     table = sweep_table.rows(plan, outcomes)
     assert [bool(row["error"]) for row in table] == [False, False, True, True]
@@ -180,7 +180,7 @@ def test_a_point_that_fails_is_an_outcome(task: Task) -> None:
 
 def test_physical_devices_are_learned_as_learn_does(task: Task) -> None:
     preset = "taox_hfox_wu2018"
-    plan = sweep_plan.make_plan(
+    plan = sweep_plan.plan_sweep(
         task, {"preset": preset, "wire-resistance": "0,5"}, devices=2, epochs=1, frontend="physical"
     )
     outcomes = trained(plan)
@@ -194,7 +194,7 @@ def test_physical_devices_are_learned_as_learn_does(task: Task) -> None:
     learner = TwinLearner(recipe.settings.integers())
     learner.twin = PhysicalTwin(learner.config, recipe.device)
     batch = task.train_pass(sweep_run.PASSES_APART * point.seed)
-    learner.learn(recipe.pace(0)[0], batch.x, batch.target, None, recipe.pace(0)[1])
+    learner.learn(recipe.schedule(0)[0], batch.x, batch.target, None, recipe.schedule(0)[1])
     assert outcomes[point.key].score == train.evaluate(learner, task)["accuracy"]
     assert outcomes[point.key].pulses == learner.twin.pulses[0] / learner.config.couplings
     wired = outcomes[plan.points[2].key]
@@ -204,7 +204,7 @@ def test_physical_devices_are_learned_as_learn_does(task: Task) -> None:
 def test_batches_do_not_change_a_physical_point(task: Task) -> None:
     """Bit for bit, with every sort of noise that a preset has, so that workers don't matter."""
     presets = "cmo_hfox_2025,hfox_neurram_2022,taox_hfox_wu2018"
-    plan = sweep_plan.make_plan(
+    plan = sweep_plan.plan_sweep(
         task, {"preset": presets, "stuck": "0.1"}, devices=5, epochs=1, frontend="physical"
     )
     assert [len(job.keys) for job in sweep_run.jobs(plan, plan.points)] == [5, 5, 5]
@@ -216,7 +216,7 @@ def test_batches_do_not_change_a_physical_point(task: Task) -> None:
 
 def test_devices_behind_wires_make_a_job_each(task: Task) -> None:
     axes = {"preset": "taox_hfox_wu2018", "wire-resistance": "0,5"}
-    plan = sweep_plan.make_plan(task, axes, devices=3, epochs=1, frontend="physical")
+    plan = sweep_plan.plan_sweep(task, axes, devices=3, epochs=1, frontend="physical")
     assert [len(job.keys) for job in sweep_run.jobs(plan, plan.points)] == [3, 1, 1, 1]
 
 
@@ -267,7 +267,9 @@ def test_store_refuses_another_sweep_and_damage(tmp_path: Path) -> None:
 
 
 def test_levels_and_effect(task: Task) -> None:
-    plan = sweep_plan.Plan(task, {"bits": (2, 4), "stuck": (0.0,)}, devices=2, seed=1, epochs=1)
+    plan = sweep_plan.SweepPlan(
+        task, {"bits": (2, 4), "stuck": (0.0,)}, devices=2, seed=1, epochs=1
+    )
     scores = iter([0.5, 0.7, 0.9, 1.0])
     outcomes = {p.key: Outcome(p.key, next(scores), 1.0, "", 0.0) for p in plan.points}
     found = sweep_table.levels(plan, sweep_table.rows(plan, outcomes), goal=0.7)
@@ -316,7 +318,7 @@ def test_one_worker_and_two_give_the_same_table(
         assert (one / name).read_bytes() == (two / name).read_bytes()
 
     # It is the table of the points trained right here.
-    plan = sweep_plan.make_plan(task, {"bits": "2,4", "read-noise": "0,0.1"}, devices=3, epochs=2)
+    plan = sweep_plan.plan_sweep(task, {"bits": "2,4", "read-noise": "0,0.1"}, devices=3, epochs=2)
     expected = sweep_table.rows(plan, trained(plan))
     found = json.loads(report.read_text())
     assert found["rows"] == expected
@@ -384,7 +386,7 @@ def test_a_killed_sweep_resumes_without_repeating(toy: Path, task: Task, tmp_pat
     assert lines(file)[: len(kept)] == kept
     keys = [json.loads(line)["key"] for line in lines(file)[1:]]
     assert len(keys) == len(set(keys)) == 14
-    plan = sweep_plan.make_plan(task, {"bits": "2:8:7"}, devices=2, epochs=8)
+    plan = sweep_plan.plan_sweep(task, {"bits": "2:8:7"}, devices=2, epochs=8)
     expected = sweep_table.to_csv(plan, sweep_table.rows(plan, trained(plan)))
     assert (tmp_path / "sweep-toy.csv").read_bytes() == expected
 
@@ -404,7 +406,7 @@ def test_ctrl_c_keeps_what_is_finished_and_says_how_to_go_on(toy: Path, tmp_path
 
 @pytest.mark.slow
 def test_a_cluster_by_its_address_and_failing_points(task: Task, tmp_path: Path) -> None:
-    plan = sweep_plan.Plan(task, {"bits": (4, 9)}, devices=2, seed=1, epochs=1)
+    plan = sweep_plan.SweepPlan(task, {"bits": (4, 9)}, devices=2, seed=1, epochs=1)
     finished: list[int] = []
     cluster_options: dict = {"dashboard_address": None}
     with (
@@ -412,10 +414,10 @@ def test_a_cluster_by_its_address_and_failing_points(task: Task, tmp_path: Path)
         Store(tmp_path / NAME, plan.context, "toy") as store,
     ):
         address: str = cluster.scheduler_address  # type: ignore[attr-defined]
-        sweep_run.run(plan, store, finished.append, scheduler=address)
+        sweep_run.run_sweep(plan, store, finished.append, scheduler=address)
         outcomes = dict(store.outcomes)
         # Those that failed, and only those, are tried again.
-        sweep_run.run(plan, store, finished.append, scheduler=address)
+        sweep_run.run_sweep(plan, store, finished.append, scheduler=address)
     assert sum(finished) == 4 + 2
     expected = trained(plan)
     assert all(same(outcomes[key], expected[key]) for key in expected)
@@ -424,7 +426,7 @@ def test_a_cluster_by_its_address_and_failing_points(task: Task, tmp_path: Path)
 
 @pytest.mark.slow
 def test_a_scheduler_that_goes_away_is_told(task: Task, tmp_path: Path) -> None:
-    plan = sweep_plan.make_plan(task, {"bits": "2:8:7"}, devices=2, epochs=3)
+    plan = sweep_plan.plan_sweep(task, {"bits": "2:8:7"}, devices=2, epochs=3)
     options: dict = {"dashboard_address": None}
     cluster = LocalCluster(n_workers=1, threads_per_worker=1, **options)
     address: str = cluster.scheduler_address  # type: ignore[attr-defined]
@@ -436,7 +438,7 @@ def test_a_scheduler_that_goes_away_is_told(task: Task, tmp_path: Path) -> None:
         Store(tmp_path / NAME, plan.context, "toy") as store,
         pytest.raises(MademError, match="the scheduler has gone"),
     ):
-        sweep_run.run(plan, store, close, scheduler=address)
+        sweep_run.run_sweep(plan, store, close, scheduler=address)
     assert 2 <= len(store.outcomes) < 14
 
 
