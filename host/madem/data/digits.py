@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from madem.data.task import Scaling, Task, data_task
+from madem.data.scaling import Scaling
+from madem.data.task import Task, data_task
 
 
 def digits_task(seed: int, test_fraction: float) -> Task:
@@ -20,6 +21,6 @@ def digits_task(seed: int, test_fraction: float) -> Task:
         seed=seed,
         test_fraction=test_fraction,
         # All pixels share one range, and some are never lit.
-        scaling=Scaling(np.zeros(64), np.full(64, 16.0), fitted=False),
+        scaling=Scaling.between(np.zeros(64), np.full(64, 16.0)),
         image_shape=(8, 8),
     )

@@ -18,7 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from madem.data.files.judge import Judgement
-from madem.data.task import Batch, Scaling, Task
+from madem.data.scaling import Scaling
+from madem.data.task import Batch, Task
 from madem.errors import TaskError
 from madem_emulator.twin.features import TwinFeatures
 from madem_emulator.twin.pipeline import Pipeline, PipelineError, parse
@@ -178,7 +179,7 @@ def stream_task(
         y_train=windows[0].astype(np.int64),
         x_test=np.concatenate(codes[len(train) :]),
         y_test=windows[1].astype(np.int64),
-        scaling=Scaling(np.zeros(inputs), np.full(inputs, 255.0), fitted=False),
+        scaling=Scaling.between(np.zeros(inputs), np.full(inputs, 255.0)),
         clipped=0,
         samples_per_pass=len(windows[0]),
         test_fraction=test_fraction,

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from madem.data.files.judge import Judgement
+from madem.data.scaling import FULL_SCALE, Scaling
 from madem.data.split import Parts, split
 from madem.errors import TaskError
 
@@ -26,42 +27,9 @@ DISTORTIONS = (0.10, 0.15, 0.20, 0.25, 0.30, 0.35, 0.40)
 
 LABELLED = 0.2
 """Share of the training samples that come with their word's label."""
-FULL_SCALE = 255
-"""The largest DAC code."""
 
 # Independent random streams of one seed.
 _ORDER, _TRAIN, _TEST, _LABELS = range(1, 5)  # 0 is that of split.py
-
-
-@dataclass(frozen=True, eq=False)
-class Scaling:
-    """The line from a feature's value to its DAC code: low -> 0, high -> 255, clipped outside.
-
-    Attributes:
-        low, high: float64 (features,), in the units of the data.
-        fitted: True if low and high are the least and greatest of the training set,
-            False if they are known beforehand.
-    """
-
-    low: NDArray[np.float64]
-    high: NDArray[np.float64]
-    fitted: bool
-
-    @classmethod
-    def fit(cls, x_train: NDArray[np.float64]) -> "Scaling":
-        """The scaling that spreads each training feature over all codes."""
-        return cls(x_train.min(axis=0), x_train.max(axis=0), fitted=True)
-
-    def codes(self, x: ArrayLike) -> NDArray[np.uint8]:
-        """DAC codes of values (samples, features). A feature without range gives 0."""
-        span = self.high - self.low
-        share = np.clip(np.asarray(x, float) - self.low, 0, span) / np.where(span > 0, span, 1)
-        return np.rint(share * FULL_SCALE).astype(np.uint8)
-
-    def clipped(self, x: ArrayLike) -> int:
-        """How many of these values lie outside and are clipped."""
-        x = np.asarray(x, float)
-        return int(np.count_nonzero((x < self.low) | (x > self.high)))
 
 
 class Batch(NamedTuple):
@@ -228,10 +196,11 @@ class Task:
         }
         if self.patterns is None:
             facts["test_fraction"] = self.test_fraction
+            low, high = self.scaling.range()
             facts["scaling"] = {
                 "fitted_on": "training set" if self.scaling.fitted else "known range",
-                "low": self.scaling.low.tolist(),
-                "high": self.scaling.high.tolist(),
+                "low": low.tolist(),
+                "high": high.tolist(),
                 "test_values_clipped": self.clipped,
             }
         else:

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from madem.data import braille
+from madem.data.scaling import Scaling
 from madem.data.tabular import MAX_CLASSES, MAX_FEATURES
-from madem.data.task import DISTORTIONS, Scaling, Task
+from madem.data.task import DISTORTIONS, Task
 from madem.errors import TaskError
 
 NAMES = ("braille", "braille-words")
@@ -75,7 +76,7 @@ def word_task(
         y_train=np.arange(len(words)),
         x_test=np.empty((0, n_features), np.uint8),
         y_test=np.empty(0, np.int64),
-        scaling=Scaling(np.zeros(n_features), np.ones(n_features), fitted=False),
+        scaling=Scaling.between(np.zeros(n_features), np.ones(n_features)),
         clipped=0,
         samples_per_pass=samples_per_pass,
         patterns=patterns,

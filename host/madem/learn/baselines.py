@@ -13,7 +13,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from madem.data.task import FULL_SCALE, Task, distortion_key
+from madem.data.scaling import FULL_SCALE
+from madem.data.task import Task, distortion_key
 from madem.errors import TaskError
 
 FIXED_POINT_STEPS = 100

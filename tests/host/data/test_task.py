@@ -13,7 +13,7 @@ from madem.data import braille
 from madem.data.files.judge import ReadOptions
 from madem.data.registry import load_task
 from madem.data.split import split
-from madem.data.task import DISTORTIONS, LABELLED, Scaling, Task, distortion_key
+from madem.data.task import DISTORTIONS, LABELLED, Task, distortion_key
 from madem.data.word_task import LABEL_LINES, SAMPLES_PER_PASS, TRAIN_DISTORTION
 from madem.errors import TaskError
 
@@ -37,36 +37,6 @@ def iris_like(folder: Path, samples: int = 30) -> Path:
 # --- scaling -----------------------------------------------------------------------------------
 
 
-def test_scaling_reaches_both_ends_clips_and_rounds() -> None:
-    scaling = Scaling.fit(np.array([[0.0, -5.0], [10.0, 5.0]]))
-
-    codes = scaling.codes([[0, -5], [10, 5], [5, 0], [-1, 99], [0.02, 4.99]])
-
-    assert codes.tolist() == [[0, 0], [255, 255], [128, 128], [0, 255], [1, 255]]
-    assert scaling.clipped([[0, -5], [10, 5], [-1, 99]]) == 2
-
-
-def test_feature_that_is_constant_in_the_training_part_gives_zero() -> None:
-    scaling = Scaling.fit(np.array([[3.0, 0.0], [3.0, 1.0]]))
-
-    assert scaling.codes([[3, 0], [7, 1]]).tolist() == [[0, 0], [0, 255]]
-
-
-@given(
-    st.lists(st.floats(-1e300, 1e300), min_size=2, max_size=20),
-    st.floats(-1e300, 1e300),
-)
-def test_scaling_is_monotonic_and_never_leaves_the_codes(train: list[float], other: float) -> None:
-    scaling = Scaling.fit(np.array(train)[:, None])
-
-    values = np.sort([*train, other])
-    codes = scaling.codes(values[:, None]).ravel().astype(int)
-
-    assert np.all(np.diff(codes) >= 0)
-    if max(train) > min(train):
-        assert scaling.codes([[min(train)], [max(train)]]).ravel().tolist() == [0, 255]
-
-
 def test_scaling_knows_only_the_training_set(tmp_path: Path) -> None:
     # The largest value is put into the test set, whichever sample that is.
     path = iris_like(tmp_path)
@@ -78,7 +48,7 @@ def test_scaling_knows_only_the_training_set(tmp_path: Path) -> None:
     task = load_task(path)
 
     assert task.scaling.fitted
-    assert task.scaling.high.max() <= 1
+    assert task.scaling.range()[1].max() <= 1
     assert task.x_test[0].tolist() == [255, 0]
     assert task.clipped >= 2
     assert task.x_train.min(axis=0).tolist() == [0, 0]
@@ -168,7 +138,7 @@ def test_file_task(tmp_path: Path) -> None:
     facts = json.loads(json.dumps(task.describe()))
     assert facts["seed"] == 4
     assert facts["test_fraction"] == 0.3
-    assert facts["scaling"]["low"] == task.scaling.low.tolist()
+    assert facts["scaling"]["low"] == task.scaling.range()[0].tolist()
     assert facts["scaling"]["fitted_on"] == "training set"
 
 

@@ -1,0 +1,96 @@
+"""New data held against what was taught: columns and classes by their names, or a refusal."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from madem.data.files.judge import Samples
+from madem.data.files.table import listed_names
+from madem.data.scaling import Scaling
+from madem.errors import TaskError
+
+
+@dataclass(frozen=True, eq=False)
+class Taught:
+    """What a network was taught with, for data that come later.
+
+    Attributes:
+        names, units: of the columns or channels in the network's order; a unit "" is not known.
+        class_names: in the order of the outputs.
+        scaling: of a table's columns; None: of a stream.
+        scale: units per count of a stream's channels, float64 (channels,); None: of a table.
+    """
+
+    names: tuple[str, ...]
+    units: tuple[str, ...]
+    class_names: tuple[str, ...]
+    scaling: Scaling | None = None
+    scale: NDArray[np.float64] | None = None
+
+
+def matched(samples: Samples, taught: Taught, labelled: bool = True) -> Samples:
+    """The samples with the columns that were taught, in that order, and the classes likewise.
+
+    Args:
+        samples: as a file was read. Columns that were not taught are passed over; where the file
+            names none, their number has to be right.
+        taught: what they have to fit.
+        labelled: match the classes as well.
+
+    Raises:
+        TaskError: a column is missing or has another unit, or a label is no class; the message
+            names both sides.
+    """
+    order = _order(samples, taught)
+    judgement = replace(
+        samples.judgement,
+        features=tuple(
+            samples.judgement.features[at]._replace(name=name)
+            for at, name in zip(order, taught.names, strict=True)
+        ),
+    )
+    found = replace(samples, x=samples.x[:, order], judgement=judgement)
+    if not labelled or not samples.class_names:
+        return found
+    unknown = [name for name in samples.class_names if name not in taught.class_names]
+    if unknown:
+        raise TaskError(
+            f"{samples.table.name} has the label{'s' * (len(unknown) > 1)}"
+            f" {listed_names([repr(name) for name in unknown])}, the network knows"
+            f" {listed_names(taught.class_names) or 'no names of classes'}"
+        )
+    places = np.array([taught.class_names.index(name) for name in samples.class_names])
+    return replace(
+        found,
+        y=np.where(samples.y >= 0, places[samples.y], -1),
+        class_names=taught.class_names,
+    )
+
+
+def _order(samples: Samples, taught: Taught) -> list[int]:
+    """The column of the samples that each taught one is."""
+    file, there = samples.table.name, samples.feature_names
+    if not samples.table.has_names:
+        if len(there) != len(taught.names):
+            raise TaskError(
+                f"{file} has {len(there)} columns without names, the network takes"
+                f" {len(taught.names)}: {listed_names(taught.names)}"
+            )
+        return list(range(len(there)))
+    missing = [name for name in taught.names if name not in there]
+    if missing:
+        raise TaskError(
+            f"{file} has no column {listed_names([repr(name) for name in missing])}: the network"
+            f" was taught with {listed_names(taught.names)}, the file has {listed_names(there)}"
+        )
+    order = [there.index(name) for name in taught.names]
+    for name, unit, at in zip(taught.names, taught.units, order, strict=True):
+        if unit and samples.units[at] and unit != samples.units[at]:
+            raise TaskError(
+                f"column {name!r} of {file} is in {samples.units[at]}, the network was taught with"
+                f" {unit}: convert it, or say --units if only the name of the unit differs"
+            )
+    return order
