@@ -1,6 +1,6 @@
 """What a board makes of a stream of samples: a pipeline, declared in one line.
 
-    window=40 hop=20 | mean energy zero minmax bands:8 | norm:6
+    window=40 hop=20 | mean energy zero minmax bands:8 | norm:6 follow
 
 docs/reference/features.md says what each word means; `parse` reads the line, `Pipeline` holds it.
 """
@@ -32,6 +32,8 @@ class Pipeline:
         mean, energy, zero, minmax: whether the features of these names are taken.
         bands: how many frequency bands are taken, 0…transform/2.
         norm: log2 of the windows over which the running normalisation averages, 0…12.
+        follow: whether the normalisation follows the stream in use, too; otherwise it stays as it
+            was when the network had learned.
     """
 
     channels: int
@@ -43,6 +45,7 @@ class Pipeline:
     minmax: bool = False
     bands: int = 0
     norm: int = 6
+    follow: bool = False
 
     def __post_init__(self) -> None:
         _check("channels", self.channels, 1, MAX_CHANNELS)
@@ -97,15 +100,16 @@ class Pipeline:
     def __str__(self) -> str:
         words = [word for word in ("mean", "energy", "zero", "minmax") if getattr(self, word)]
         words += [f"bands:{self.bands}"] * bool(self.bands)
-        return f"window={self.window} hop={self.hop} | {' '.join(words)} | norm:{self.norm}"
+        last = f"norm:{self.norm}" + " follow" * self.follow
+        return f"window={self.window} hop={self.hop} | {' '.join(words)} | {last}"
 
 
 def parse(text: str, channels: int) -> Pipeline:
     """Read a pipeline for samples of so many channels.
 
     Args:
-        text: `window=W hop=H | FEATURES | norm:K`; hop (default: the window) and the last part
-            (default: norm:6) may be left out.
+        text: `window=W hop=H | FEATURES | norm:K follow`; hop (default: the window), `follow` and
+            the last part (default: norm:6) may be left out.
 
     Raises:
         PipelineError: a word that does not belong there or a number out of range.
@@ -125,16 +129,18 @@ def parse(text: str, channels: int) -> Pipeline:
     if "window" not in values:
         raise PipelineError(f"the pipeline {text!r} has no window=W")
     values.setdefault("hop", values["window"])
-    flags = {name: bool(values.pop(name, 0)) for name in ("mean", "energy", "zero", "minmax")}
+    flags = {
+        name: bool(values.pop(name, 0)) for name in ("mean", "energy", "zero", "minmax", "follow")
+    }
     return Pipeline(channels, **values, **flags)
 
 
 _WORDS = (
     r"(window|hop)=(\d+)",
     r"(mean|energy|zero|minmax)|(bands):(\d+)",
-    r"(norm):(\d+)",
+    r"(follow)|(norm):(\d+)",
 )
-_EXPECTED = ("window=W or hop=H", "mean, energy, zero, minmax or bands:N", "norm:K")
+_EXPECTED = ("window=W or hop=H", "mean, energy, zero, minmax or bands:N", "norm:K or follow")
 
 
 def _word(word: str, place: int) -> tuple[str, int]:

@@ -11,6 +11,8 @@ COMMANDS = {
     "deploy": "put the firmware on a board",
     "learn": "stream samples, learn on the device, evaluate",
     "verify": "the same in lock step with the twin",
+    "show": "what a saved network is",
+    "export": "a saved network as integers, or as the file that a board loads",
     "stream": "sensor data to or from a board, recorded or live",
     "monitor": "boards at work: signal, features, activities, weights, accuracy and health",
     "compare": "learning rules against each other on emulated devices",

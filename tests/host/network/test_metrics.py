@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import metrics as judge
 
-from madem.learn import metrics
+from madem.network import metrics
 
 
 @st.composite

@@ -1,0 +1,79 @@
+"""Write a saved network as integers for other programs, or as the file that a board loads.
+
+For example:
+    madem export gestures.madem --out gestures.npz      weights and settings as arrays
+    madem export gestures.madem --board gestures.madem  without what only a desktop reads
+
+docs/reference/arithmetic.md says what is computed with the integers.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+from dataclasses import asdict
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+
+from madem import output
+from madem.commands.show import described
+from madem.commands.terminal import Terminal
+from madem.errors import MademError
+from madem.network import file
+from madem.network.network import Network, TableInputs
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Which network, and into which files."""
+    parser.add_argument("network", metavar="NET", help="a network saved by madem (.madem)")
+    parser.add_argument("--out", metavar="FILE.npz", help="write its integers as NumPy arrays")
+    parser.add_argument("--board", metavar="FILE", help="write the file that a board loads")
+
+
+def run(args: argparse.Namespace, terminal: Terminal) -> int:
+    """Write what is asked for."""
+    if args.out is None and args.board is None:
+        raise MademError("say what to write: --out FILE.npz (arrays) or --board FILE (for a board)")
+    network = file.load(args.network)
+    for path in (args.out, args.board):
+        if path is not None and Path(path).resolve() == Path(args.network).resolve():
+            raise MademError(f"{path} is the network itself: choose another name")
+    if args.out is not None:
+        output.write_whole(args.out, integers(network))
+        terminal.saved(Path(args.out))
+    if args.board is not None:
+        output.write_whole(args.board, file.pack(network, board=True))
+        terminal.saved(Path(args.board))
+    output.write_json(args.json, described(network))
+    return 0
+
+
+def integers(network: Network) -> bytes:
+    """An .npz file of a network's integers.
+
+    Returns:
+        Its bytes. `P1`, `N1`, `C1` … are the devices and accumulators of weight layer 1 …, uint8
+        (bit lines, word lines + 1), the bias line last; `config` all integers of
+        docs/reference/arithmetic.md as JSON; `classes` the names; of a table `column_names`,
+        `low`, `high`, `decimals` and `origin`.
+    """
+    state = network.state
+    arrays: dict[str, np.ndarray] = {
+        "config": np.array(json.dumps(asdict(state.config))),
+        "classes": np.array(network.classes, np.str_),
+    }
+    for k, (m, n) in enumerate(pairwise(state.config.sizes)):
+        pairs = np.frombuffer(state.devices[k], np.uint8).reshape(n, 2, m + 1)
+        arrays[f"P{k + 1}"], arrays[f"N{k + 1}"] = pairs[:, 0], pairs[:, 1]
+        arrays[f"C{k + 1}"] = np.frombuffer(state.accumulators[k], np.uint8).reshape(n, m + 1)
+    if isinstance(network.inputs, TableInputs):
+        scaling = network.inputs.scaling
+        arrays["column_names"] = np.array(network.inputs.names, np.str_)
+        for name in ("low", "high", "decimals", "origin"):
+            arrays[name] = getattr(scaling, name)
+    data = io.BytesIO()
+    np.savez(data, allow_pickle=False, **arrays)
+    return data.getvalue()

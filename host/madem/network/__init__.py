@@ -1,0 +1,1 @@
+"""A network as a thing: its integers, what goes in and what comes out, and its file."""

@@ -1,0 +1,184 @@
+"""What a network is: integers, names, units, scaling, classes, and how it came about."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from madem.data.match import Taught
+from madem.data.scaling import Scaling
+from madem.errors import TaskError
+from madem.learners.state import NetworkState
+
+
+@dataclass(frozen=True)
+class Column:
+    """One input that is a column of a table.
+
+    Attributes:
+        name: as in the data.
+        unit: of its values; "" where it is not known.
+        decimals, low, high, origin: see `Scaling`.
+    """
+
+    name: str
+    unit: str
+    decimals: int
+    low: int
+    high: int
+    origin: float = 0.0
+
+
+@dataclass(frozen=True)
+class Channel:
+    """One channel of a stream.
+
+    Attributes:
+        name, unit: as for a `Column`.
+        scale: units per count of the samples that the board is sent.
+    """
+
+    name: str
+    unit: str
+    scale: float
+
+
+@dataclass(frozen=True)
+class TableInputs:
+    """Inputs that are the columns of a table, in their order."""
+
+    columns: tuple[Column, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the columns."""
+        return tuple(column.name for column in self.columns)
+
+    @property
+    def scaling(self) -> Scaling:
+        """From values (samples, columns) to DAC codes."""
+        columns = self.columns
+        return Scaling(
+            np.array([column.low for column in columns], np.int64),
+            np.array([column.high for column in columns], np.int64),
+            np.array([column.decimals for column in columns], np.int64),
+            np.array([column.origin for column in columns], np.float64),
+            fitted=True,
+        )
+
+    @classmethod
+    def of(
+        cls, scaling: Scaling, names: Sequence[str], units: Sequence[str] | None = None
+    ) -> TableInputs:
+        """The columns of these names with this scaling."""
+        units = units or [""] * len(names)
+        return cls(
+            tuple(
+                Column(name, unit, int(d), int(low), int(high), float(origin))
+                for name, unit, d, low, high, origin in zip(
+                    names,
+                    units,
+                    scaling.decimals,
+                    scaling.low,
+                    scaling.high,
+                    scaling.origin,
+                    strict=True,
+                )
+            )
+        )
+
+
+@dataclass(frozen=True)
+class StreamInputs:
+    """Inputs that a board computes from a stream of samples.
+
+    Attributes:
+        channels: of a sample.
+        pipeline: the line of docs/reference/features.md.
+        normalisation: its state, as READ of docs/reference/link.md gives it.
+        rate_hz: samples a second; None where it is not known.
+    """
+
+    channels: tuple[Channel, ...]
+    pipeline: str
+    normalisation: bytes
+    rate_hz: float | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the channels."""
+        return tuple(channel.name for channel in self.channels)
+
+
+@dataclass(frozen=True)
+class WordInputs:
+    """Inputs that are the dots of a word in Braille, and lines that carry its label.
+
+    Attributes:
+        label_lines: inputs for each word's label; 0: none.
+    """
+
+    label_lines: int
+
+
+Inputs = TableInputs | StreamInputs | WordInputs
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network that can be used, saved and taught on.
+
+    Attributes:
+        state: its integers.
+        classes: names of the outputs, or of the words; () where nobody said.
+        inputs: what goes in; None where nobody said.
+        notes: what else is told of it, ready for JSON: "label" (name of the label), "training",
+            "test", "preset", "frontend".
+    """
+
+    state: NetworkState
+    classes: tuple[str, ...] = ()
+    inputs: Inputs | None = None
+    notes: dict[str, Any] = field(default_factory=dict, compare=False)
+
+    @property
+    def recalls(self) -> bool:
+        """Whether it gives back words; otherwise it tells classes apart."""
+        return not self.state.config.one_hot
+
+    @property
+    def pipeline(self) -> str:
+        """What a board computes from a stream; "" of a network that takes none."""
+        return self.inputs.pipeline if isinstance(self.inputs, StreamInputs) else ""
+
+    @property
+    def taught(self) -> Taught:
+        """What new data have to fit.
+
+        Raises:
+            TaskError: it is not known what the inputs are, or they are no columns.
+        """
+        if isinstance(self.inputs, TableInputs):
+            columns = self.inputs.columns
+            return Taught(
+                self.inputs.names,
+                tuple(column.unit for column in columns),
+                self.classes,
+                scaling=self.inputs.scaling,
+            )
+        if isinstance(self.inputs, StreamInputs):
+            channels = self.inputs.channels
+            return Taught(
+                self.inputs.names,
+                tuple(channel.unit for channel in channels),
+                self.classes,
+                scale=np.array([channel.scale for channel in channels]),
+            )
+        if isinstance(self.inputs, WordInputs):
+            raise TaskError("the network was taught with words in Braille, not with columns")
+        raise TaskError(
+            "the network does not know its columns: it was saved by an older madem; learn it again"
+        )
