@@ -47,7 +47,8 @@ def parse_size(text: str, least: int, most: int) -> int:
 
     Args:
         text: such as `65536`, `64K` or `2M`.
-        least, most: bytes that are allowed.
+        least: bytes that it must be.
+        most: bytes that it may be.
 
     Returns:
         Bytes.

@@ -127,7 +127,8 @@ class Interpreter:
 
         Args:
             programs: names of those to run; one that is not on the flash is left out.
-            stdin, stdout: descriptors.
+            stdin: descriptor that it reads from.
+            stdout: descriptor that it writes to.
         """
         calls = [f" execfile({name!r})" for name in programs if (self._flash / name).is_file()]
         start = self._mount + (_RUN.format(programs="\n".join(calls)) if calls else "")

@@ -49,7 +49,8 @@ class PendingPulses:
 
         Args:
             array: that they belong to.
-            rows, columns: where they are, (devices,) each; all different.
+            rows: of each device, (devices,).
+            columns: of each device, (devices,); no device comes twice.
             signs: 1 is SET, −1 is RESET, (devices,).
         """
         self.lines_changed()

@@ -1,5 +1,7 @@
-"""Energy and time of one training sample: memristor arrays of several designs, the microcontroller
-that runs the firmware, and a processor that does backprop.
+"""Energy and time of one training sample, on arrays and on processors.
+
+There are memristor arrays of several designs, the microcontroller that runs the firmware, and a GPU
+and a CPU that do backprop.
 
 Every constant is a field that carries its unit and its source (`constants` lists them): a
 publication or file that anyone can read, or the command or test here that measures it. Where

@@ -257,9 +257,9 @@ class Accumulators(Model):
 
 @dataclass(frozen=True)
 class Coincidence(Model):
-    """The weight change in the array itself: a device is pulsed where a pulsed row meets a pulsed
-    column, and no coupling has a memory beside its devices.
+    """The weight change in the array itself: no coupling has a memory beside its devices.
 
+    A device is pulsed where a pulsed row meets a pulsed column.
     With a and b the activities of the two nudged phases, a_i a_j − b_i b_j is half of
     (a_i − b_i)(a_j + b_j) + (a_i + b_i)(a_j − b_j): outer products of what each unit knows, hence
     four slots of pulses (two products, two signs). Selector transistors keep the other devices

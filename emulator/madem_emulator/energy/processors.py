@@ -1,5 +1,6 @@
-"""Energy and time of one training sample on processors: the microcontroller that runs the firmware,
-and a GPU and a CPU that do backprop.
+"""Energy and time of one training sample on processors.
+
+There are the microcontroller that runs the firmware, and a GPU and a CPU that do backprop.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Every check of input, in one place: bad input raises one `ValueError` that names the field."""
+"""Checks of input, all in one place: bad input raises one `ValueError` that names the field."""
 
 from __future__ import annotations
 
@@ -13,31 +13,72 @@ Flags = NDArray[np.bool_]
 
 
 def need(ok: bool, name: str, value: object, must: str) -> None:
-    """Raise a ValueError saying what `name` is and what it must be, unless `ok`."""
+    """Refuse a value.
+
+    Args:
+        ok: the value is fine: do nothing.
+        name: of the argument or field.
+        value: as the message shows it.
+        must: what it must be, in words.
+
+    Raises:
+        ValueError: says what it is and what it must be.
+    """
     if not ok:
         raise ValueError(f"{name} is {value}, but must be {must}")
 
 
 def number(name: str, value: float, low: float = 0.0, high: float = math.inf) -> None:
-    """A finite number from low to high, both included."""
+    """Check that a value is a finite number.
+
+    Args:
+        name: of the argument or field.
+        value: to check.
+        low: the least that is allowed.
+        high: the most that is allowed.
+
+    Raises:
+        ValueError: it is not.
+    """
     ok = isinstance(value, int | float | np.number) and low <= value <= high
     bounds = f"{low:g} or more" if high == math.inf else f"from {low:g} to {high:g}"
     need(ok and math.isfinite(value), name, value, f"a number {bounds}")
 
 
 def fraction(name: str, value: float) -> None:
-    """A number from 0 to 1."""
+    """Check that a value is a number from 0 to 1: see `number`."""
     number(name, value, 0.0, 1.0)
 
 
 def count(name: str, value: int, low: int = 1) -> None:
-    """A whole number, `low` or more."""
+    """Check that a value is a whole number.
+
+    Args:
+        name: of the argument or field.
+        value: to check.
+        low: the least that is allowed.
+
+    Raises:
+        ValueError: it is not.
+    """
     ok = isinstance(value, int | np.integer) and not isinstance(value, bool) and value >= low
     need(ok, name, value, f"a whole number of {low} or more")
 
 
 def array(name: str, value: ArrayLike, shape: tuple[int, ...]) -> Floats:
-    """A finite float array that broadcasts to `shape`."""
+    """Check that a value is an array of finite numbers.
+
+    Args:
+        name: of the argument.
+        value: to check.
+        shape: that it must broadcast to.
+
+    Returns:
+        The value as an array, not broadcast.
+
+    Raises:
+        ValueError: it is not.
+    """
     try:
         result = np.asarray(value, dtype=np.float64)
     except (TypeError, ValueError):
@@ -52,7 +93,7 @@ def array(name: str, value: ArrayLike, shape: tuple[int, ...]) -> Floats:
 
 
 def signals(name: str, value: ArrayLike, shape: tuple[int, ...]) -> Floats:
-    """Numbers from −1 to 1, broadcast to `shape`."""
+    """Check that values are numbers from −1 to 1: see `array`, but broadcast to `shape`."""
     result = np.asarray(value, dtype=np.float64)
     if result.shape != shape:
         result = np.broadcast_to(array(name, result, shape), shape)
@@ -63,14 +104,14 @@ def signals(name: str, value: ArrayLike, shape: tuple[int, ...]) -> Floats:
 
 
 def conductances(name: str, value: ArrayLike, shape: tuple[int, ...]) -> Floats:
-    """Finite conductances of 0 S or more that broadcast to `shape`."""
+    """Check that values are conductances of 0 S or more: see `array`."""
     result = array(name, value, shape)
     need(bool((result >= 0).all()), name, f"negative ({result.min():g} S)", "0 S or more")
     return result
 
 
 def whole(name: str, value: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.int64]:
-    """Whole numbers that broadcast to `shape`."""
+    """Check that values are whole numbers: see `array`; returns them as integers."""
     numbers = array(name, value, shape)
     result = numbers.astype(np.int64)
     need(bool((result == numbers).all()), name, "fractional", "whole numbers")
@@ -78,7 +119,19 @@ def whole(name: str, value: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.int
 
 
 def positions(name: str, index: tuple[ArrayLike, ...], shape: tuple[int, ...]) -> NDArray[np.intp]:
-    """Positions in a flattened array of that shape, (n,), of an index with an entry per axis."""
+    """Check that an index names devices of an array, all different.
+
+    Args:
+        name: of the argument.
+        index: an array (devices,) for each axis of the shape.
+        shape: of the array.
+
+    Returns:
+        Positions in the flattened array, (devices,).
+
+    Raises:
+        ValueError: it does not.
+    """
     try:
         at = np.ravel_multi_index(tuple(np.atleast_1d(np.asarray(i)) for i in index), shape)
     except (TypeError, ValueError):
@@ -92,11 +145,21 @@ def positions(name: str, index: tuple[ArrayLike, ...], shape: tuple[int, ...]) -
 def voltages(
     name: str, value: ArrayLike, batch: tuple[int, ...], lines: int, limit: float
 ) -> Floats:
-    """Line voltages: finite, within ±limit, of shape (*batch, lines), (*batch, vectors, lines) or
-    (lines,), the last for all arrays of the batch.
+    """Check voltages of lines.
+
+    Args:
+        name: of the argument.
+        value: volts, (*batch, lines), (*batch, vectors, lines), or (lines,) for all arrays of the
+            batch.
+        batch: shape of the batch.
+        lines: how many lines an array has.
+        limit: volts that no line may exceed, either way.
 
     Returns:
-        float (*batch, lines) or (*batch, vectors, lines).
+        Volts, (*batch, lines) or (*batch, vectors, lines).
+
+    Raises:
+        ValueError: they have another shape, are not finite, or exceed the limit.
     """
     v = np.asarray(value, dtype=np.float64)
     depth = len(batch)
@@ -116,7 +179,20 @@ def voltages(
 
 
 def terminals(name: str, value: ArrayLike, lines: int, limit: float) -> Floats:
-    """Voltages of terminals within ±limit or NaN, of shape (lines,); at least one is a voltage."""
+    """Check voltages of terminals.
+
+    Args:
+        name: of the argument.
+        value: volts, (lines,); NaN: floating. At least one is a voltage.
+        lines: how many terminals there are.
+        limit: volts that no terminal may exceed, either way.
+
+    Returns:
+        The voltages as an array.
+
+    Raises:
+        ValueError: they are not like that.
+    """
     v = np.asarray(value, dtype=np.float64)
     need(v.shape == (lines,), f"the shape of {name}", v.shape, f"({lines},)")
     held = np.abs(v[~np.isnan(v)])

@@ -1,4 +1,4 @@
-"""What stands between codes and currents: DAC, sense amplifier, ADC, and their imperfections.
+"""DAC, sense amplifier and ADC, which stand between codes and currents, with their imperfections.
 
 A converter's static errors are drawn once, from its seed; its noise anew for every conversion.
 """
@@ -20,7 +20,12 @@ Codes = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Conversion:
-    """Data of a DAC or an ADC. 2^bits codes stand for equally spaced values from low to high."""
+    """Data of a DAC or an ADC: 2^bits codes stand for equally spaced voltages from low to high.
+
+    >>> dac = Dac(Conversion(bits=2, low=0.0, high=0.3))
+    >>> dac.convert([0, 1, 3])
+    array([0. , 0.1, 0.3])
+    """
 
     bits: int
     """Resolution, 1…16."""
@@ -70,11 +75,17 @@ class _Converter:
     """A DAC or ADC with its static errors.
 
     Attributes:
-        data: what it is.
+        data: range, resolution and errors.
         conversions: how many it has made.
     """
 
     def __init__(self, data: Conversion, *, seed: int = 1) -> None:
+        """Draw the static errors.
+
+        Args:
+            data: range, resolution and errors.
+            seed: of the static errors and of the noise, 0 or more.
+        """
         checks.count("seed", seed, 0)
         self.data = data
         self.conversions = 0
@@ -90,11 +101,25 @@ class _Converter:
         self._straight = not (data.dnl or data.inl)
 
     def value(self, codes: ArrayLike) -> Floats:
-        """Volts that codes stand for, without errors."""
+        """Voltages that codes stand for, without errors.
+
+        Args:
+            codes: of any shape.
+
+        Returns:
+            Volts, of that shape.
+        """
         return self.data.low + self.data.step * np.asarray(codes, np.float64)
 
     def code(self, volts: ArrayLike) -> Codes:
-        """The codes that stand for these volts best, without errors; beyond the range its ends."""
+        """Codes that stand for voltages best, without errors.
+
+        Args:
+            volts: of any shape.
+
+        Returns:
+            Codes, of that shape; beyond the range its ends.
+        """
         position = (np.asarray(volts, np.float64) - self.data.low) / self.data.step
         return np.clip(np.rint(position), 0, self.data.top).astype(np.int64)
 
@@ -103,10 +128,20 @@ class _Converter:
 
 
 class Dac(_Converter):
-    """Codes to volts."""
+    """A DAC: codes to volts."""
 
     def convert(self, codes: ArrayLike) -> Floats:
-        """Volts of the shape of the codes; codes beyond the range give its ends."""
+        """Convert codes, with all errors.
+
+        Args:
+            codes: whole numbers of any shape; those beyond the range give its ends.
+
+        Returns:
+            Volts, of that shape.
+
+        Raises:
+            ValueError: they are no whole numbers.
+        """
         codes = np.asarray(codes)
         checks.need(codes.dtype.kind in "iu", "codes", codes.dtype, "whole numbers")
         self.conversions += codes.size
@@ -115,10 +150,17 @@ class Dac(_Converter):
 
 
 class Adc(_Converter):
-    """Volts to codes."""
+    """An ADC: volts to codes."""
 
     def convert(self, volts: ArrayLike) -> Codes:
-        """Codes of the shape of the volts; volts beyond the range give the first or last code."""
+        """Convert voltages, with all errors.
+
+        Args:
+            volts: of any shape; those beyond the range give the first or the last code.
+
+        Returns:
+            Codes, of that shape.
+        """
         volts = np.asarray(volts, np.float64)
         self.conversions += volts.size
         seen = volts * (1 + self.data.gain_error) + self.data.offset + self._noise(volts.shape)
@@ -132,7 +174,7 @@ class Adc(_Converter):
 
 @dataclass(frozen=True)
 class SenseAmplifier:
-    """Currents to volts: a transimpedance amplifier on every line, with switched gains."""
+    """A transimpedance amplifier on every line, with switched gains: currents to volts."""
 
     gains: tuple[float, ...]
     """Transimpedances in ohms, rising. One vector is read with the largest of them that keeps all
@@ -161,7 +203,15 @@ class SenseAmplifier:
             checks.number(name, getattr(self, name))
 
     def convert(self, currents: Floats, rng: np.random.Generator) -> Amplified:
-        """Volts for currents in amperes, (…, lines)."""
+        """Amplify currents, with all errors.
+
+        Args:
+            currents: amperes, (…, lines).
+            rng: for the noise.
+
+        Returns:
+            Voltages and the gain of each vector.
+        """
         seen = currents + self.offset
         if self.noise:
             seen = seen + self.noise * rng.standard_normal(currents.shape)

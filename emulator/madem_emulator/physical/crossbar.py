@@ -2,52 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from madem_emulator.physical import checks, write_drop
+from madem_emulator.physical import checks
 from madem_emulator.physical.checks import Flags, Floats
+from madem_emulator.physical.counters import Counters
 from madem_emulator.physical.device import DeviceModel
 from madem_emulator.physical.device_array import DeviceArray
 from madem_emulator.physical.electrics import Electrics
 from madem_emulator.physical.presets import IDEAL
+from madem_emulator.physical.pulse_worth import Cell, PulseWorth
 from madem_emulator.physical.terminals import terminal_currents
 from madem_emulator.physical.wires import Wires
 
-Cell = Literal["1T1R", "1R"]
-
-
-@dataclass
-class Counters:
-    """What a crossbar has done since it was made: the quantities that time and energy follow from.
-
-    All are summed over the batch.
-    """
-
-    reads: int = 0
-    """Vectors read, forward and transposed."""
-    device_reads: int = 0
-    """Devices that took part in reads: vectors times devices of the array."""
-    set_pulses: float = 0.0
-    """SET pulses that devices received, half-selected ones counted by their strength."""
-    reset_pulses: float = 0.0
-    """RESET pulses, likewise."""
-    read_time: float = 0.0
-    """Seconds spent reading, one vector after another, arrays of a batch at the same time."""
-    write_time: float = 0.0
-    """Seconds of pulses, one after another except where they were given in parallel."""
-    read_energy: float = 0.0
-    """Joules dissipated in the devices by reads: Σ g V² · read_time, wires and curvature of the
-    I–V curve left out."""
-    write_energy: float = 0.0
-    """Joules dissipated in the devices by pulses: Σ g V² · width, with g before the pulses."""
-
 
 class WriteReport(NamedTuple):
-    """What `Crossbar.write_verify` did.
+    """Result of `Crossbar.write_verify`.
 
     Attributes:
         pulses: pulses that each device got, int (*batch, rows, columns).
@@ -63,13 +36,30 @@ class WriteReport(NamedTuple):
 
 
 class Crossbar:
-    """rows × columns devices, or a batch of independent such arrays.
+    """An array of rows × columns devices, or a batch of independent such arrays.
 
     Word lines are rows, bit lines are columns; the device at (i, j) joins word line i to bit line
     j. All random numbers come from one generator: the same seed and the same calls give the same
     bits.
 
+    Reads multiply by the matrix of conductances, in either direction:
+
+    >>> from madem_emulator import Crossbar, presets
+    >>> array = Crossbar(2, 3, presets.IDEAL)
+    >>> array.program([[10e-6, 20e-6, 30e-6], [40e-6, 50e-6, 60e-6]])
+    >>> array.read([0.1, 0.2])  # volts on the word lines; amperes from the bit lines
+    array([9.0e-06, 1.2e-05, 1.5e-05])
+    >>> array.read_transposed([0.1, 0.0, 0.0])  # through the same devices, backward
+    array([1.e-06, 4.e-06])
+
     Attributes:
+        rows, columns: size of one array.
+        batch: shape of the batch, () for one array.
+        device: the kind of device.
+        cell: "1T1R" or "1R".
+        wires: resistances of the lines, or None.
+        read_time: seconds that a read holds its voltages.
+        rng: generator of all random numbers.
         counters: what was done so far.
     """
 
@@ -86,20 +76,19 @@ class Crossbar:
         pulses_lose: bool = False,
         read_time: float = 1e-6,
     ) -> None:
-        """All devices begin at their g_min.
+        """Make an array with all devices at their g_min.
 
         Args:
-            rows, columns: size of one array, 1 or more.
-            device: what kind of device; `presets` has published ones.
+            rows: word lines of one array, 1 or more.
+            columns: bit lines of one array, 1 or more.
+            device: the kind of device; `presets` has published ones.
             seed: of the generator, 0 or more.
             batch: shape of a batch of independent arrays; () for one array.
             cell: "1T1R", a transistor at every device, or "1R", none: then pulses disturb the
                 devices that share a line with the selected one (`PulseResponse.half_select`).
             wires: resistances of the lines, their drivers and sense amplifiers; None: none.
-            pulses_lose: pulses lose voltage in the wires, as reads do; otherwise they reach the
-                devices at full voltage. A pulse of v times its amplitude is worth h^(2 − 2 v)
-                pulses, with h the device's `PulseResponse.half_select`: exponential in the
-                voltage, through what a pulse of half the amplitude is worth.
+            pulses_lose: pulses lose voltage in the wires, as reads do (`pulse_worth`); otherwise
+                they reach the devices at full voltage.
             read_time: seconds that a read holds its voltages.
 
         Raises:
@@ -115,13 +104,9 @@ class Crossbar:
         checks.need(isinstance(device, DeviceModel), "device", device, "a preset or DeviceModel")
         self.rows, self.columns, self.batch = rows, columns, tuple(batch)
         self.device, self.cell, self.wires, self.read_time = device, cell, wires, read_time
-        if pulses_lose:
-            checks.need(wires is not None, "wires", wires, "given where pulses lose voltage")
-            half = device.pulses.half_select
-            checks.need(half > 0, "half_select", half, "above 0 where pulses lose voltage")
-        self.pulses_lose = pulses_lose
         self.counters = Counters()
         self.rng = np.random.Generator(np.random.SFC64(seed))
+        self._worth = PulseWorth(device, cell, wires, pulses_lose)
         self._devices = DeviceArray(device, (*self.batch, rows, columns), self.rng)
         self._electrics: Electrics | None = None
         self._seen_changes = -1
@@ -146,7 +131,7 @@ class Crossbar:
 
     @property
     def stuck(self) -> NDArray[np.bool_]:
-        """Which devices never change: bool (*batch, rows, columns)."""
+        """Mask of the devices that never change: bool (*batch, rows, columns)."""
         return self._devices.stuck
 
     # Reading
@@ -161,10 +146,11 @@ class Crossbar:
         Returns:
             Currents in amperes, (*batch, columns) or (*batch, vectors, columns). Every vector has
             read noise of its own.
+
+        Raises:
+            ValueError: the voltages have another shape, or reach too high.
         """
-        limit = self.device.max_read_voltage
-        v = checks.voltages("voltages", voltages, self.batch, self.rows, limit)
-        return self._sense(v, transposed=False)
+        return self._read(voltages, self.rows, transposed=False)
 
     def read_transposed(self, voltages: ArrayLike) -> Floats:
         """Drive the bit lines, sense the word lines, through the same devices.
@@ -174,22 +160,32 @@ class Crossbar:
 
         Returns:
             Currents in amperes, (*batch, rows) or (*batch, vectors, rows).
-        """
-        limit = self.device.max_read_voltage
-        v = checks.voltages("voltages", voltages, self.batch, self.columns, limit)
-        return self._sense(v, transposed=True)
 
-    def _sense(self, v: Floats, transposed: bool) -> Floats:
+        Raises:
+            ValueError: the voltages have another shape, or reach too high.
+        """
+        return self._read(voltages, self.columns, transposed=True)
+
+    def _read(self, voltages: ArrayLike, lines: int, transposed: bool) -> Floats:
+        limit = self.device.max_read_voltage
+        v = checks.voltages("voltages", voltages, self.batch, lines, limit)
         electrics = self._now()
         currents = electrics.read(v, transposed, self.rng)
-        self._count_read(v, electrics, transposed)
+
+        many = v.ndim > len(self.batch) + 1
+        seconds = self.read_time * (v.shape[-2] if many else 1)
+        sums = electrics.line_sums(transposed)
+        power = v * v * (sums[..., None, :] if many else sums)
+        joules = self.read_time * float(np.add.reduce(power, axis=None))
+        self.counters.add_reads(v.size // lines, self.rows * self.columns, seconds, joules)
+        self._devices.elapse_traps(seconds)
         return currents
 
     def read_terminals(self, word: ArrayLike, bit: ArrayLike) -> tuple[Floats, Floats]:
         """Hold terminals at any voltages or let them float: sneak paths, half-voltage schemes.
 
         Exact, with the wires' driver resistance at the word lines and sense resistance at the bit
-        lines. One array, and devices of linear I–V curve, only.
+        lines. For one array of devices with a linear I–V curve.
 
         Args:
             word: volts at the word lines' terminals, (rows,); NaN: floating.
@@ -197,6 +193,9 @@ class Crossbar:
 
         Returns:
             Currents into the array in amperes at both, (rows,) and (columns,); 0 where floating.
+
+        Raises:
+            ValueError: the array is a batch, the I–V curve is bent, or a voltage reaches too high.
         """
         checks.need(not self.batch, "batch", self.batch, "() for read_terminals")
         linear = self.device.nonlinearity.is_linear
@@ -207,9 +206,7 @@ class Crossbar:
         ]
         g = self._now().noisy(self.rng)
         result = terminal_currents(self.wires or Wires(), g, *held)
-        self.counters.reads += 1
-        self.counters.device_reads += g.size
-        self.counters.read_time += self.read_time
+        self.counters.add_reads(1, g.size, self.read_time)
         self._devices.elapse_traps(self.read_time)
         return result
 
@@ -223,19 +220,6 @@ class Crossbar:
             self._seen_changes = devices.changes
         return self._electrics
 
-    def _count_read(self, v: Floats, electrics: Electrics, transposed: bool) -> None:
-        counters = self.counters
-        many = v.ndim > len(self.batch) + 1
-        vectors = v.size // v.shape[-1]
-        spent = self.read_time * (v.shape[-2] if many else 1)
-        counters.reads += vectors
-        counters.device_reads += vectors * self.rows * self.columns
-        counters.read_time += spent
-        sums = electrics.line_sums(transposed)
-        power = v * v * (sums[..., None, :] if many else sums)
-        counters.read_energy += self.read_time * float(np.add.reduce(power, axis=None))
-        self._devices.elapse_traps(spent)
-
     # Writing
 
     def program(self, targets: ArrayLike) -> None:
@@ -243,6 +227,9 @@ class Crossbar:
 
         Args:
             targets: in siemens, within the device's window; what broadcasts to the shape.
+
+        Raises:
+            ValueError: a target is outside the window.
         """
         self._devices.program(self._in_window(targets))
 
@@ -253,43 +240,49 @@ class Crossbar:
 
         Args:
             counts: whole numbers that broadcast to the shape; above 0 SET, below 0 RESET.
+
+        Raises:
+            ValueError: they are no whole numbers or don't broadcast.
         """
         numbers = np.broadcast_to(checks.whole("counts", counts, self.shape), self.shape)
         amount, is_set = np.abs(numbers).astype(np.float64), numbers > 0
         one_by_one = float(amount.sum(axis=(-1, -2)).max())
-        if not self._disturbs:
-            if self.pulses_lose:
-                amount *= self._worth_alone()
-            self._give(amount, is_set, one_by_one)
+        if not self._worth.disturbs:
+            self._give(amount * self._worth.alone(self._devices.g), is_set, one_by_one)
             return
         for polarity in (is_set, ~is_set):
             full = amount * polarity
             on_row = full.sum(-1, keepdims=True) - full
             on_column = full.sum(-2, keepdims=True) - full
             direction = np.broadcast_to(polarity is is_set, self.shape)
-            whole, half_row, half_column = self._worth_half_scheme()
+            whole, half_row, half_column = self._worth.half_scheme(self._devices.g)
             self._give(full * whole + on_row * half_row + on_column * half_column, direction, 0.0)
         self.counters.write_time += one_by_one * self.device.pulses.width
 
     def pulse_devices(self, index: tuple[ArrayLike, ...], counts: ArrayLike) -> None:
-        """Give pulses to some devices, all different, one after another: `pulse` for few devices.
+        """Give pulses to some devices, one after another: `pulse` for few devices.
 
         Args:
-            index: as for numpy, one array for each axis of the shape.
-            counts: whole numbers but 0, of the shape of the indices; above 0 SET, below 0 RESET.
+            index: as for numpy, one array (devices,) for each axis of the shape; all different.
+            counts: whole numbers but 0, (devices,); above 0 SET, below 0 RESET.
+
+        Raises:
+            ValueError: a device is outside the array or named twice, or a count is no such number.
         """
         at = checks.positions("index", index, self.shape)
         numbers = np.broadcast_to(checks.whole("counts", counts, at.shape), at.shape)
         checks.need(bool(np.all(numbers)), "counts", "0 for some device", "other than 0")
-        if self._disturbs:
+        if self._worth.disturbs:
             all_counts = np.zeros(self.shape, np.int64)
             all_counts.reshape(-1)[at] = numbers
             self.pulse(all_counts)
             return
         amount, is_set = np.abs(numbers).astype(np.float64), numbers > 0
-        if self.pulses_lose:
-            amount = amount * self._worth_alone().reshape(-1)[at]
-        self._add_pulses(amount, is_set, self._devices.g.reshape(-1)[at], float(amount.sum()))
+        g = self._devices.g
+        if self._worth.loses:
+            amount = amount * self._worth.alone(g).reshape(-1)[at]
+        pulses = self.device.pulses
+        self.counters.add_pulses(pulses, amount, is_set, g.reshape(-1)[at], float(amount.sum()))
         self._devices.pulse_some(at, amount, is_set)
 
     def pulse_block(self, rows: ArrayLike, columns: ArrayLike, count: int) -> None:
@@ -298,21 +291,18 @@ class Crossbar:
         In a 1R array the devices on only one selected line are half-selected.
 
         Args:
-            rows: bool (*batch, rows), the selected word lines.
-            columns: bool (*batch, columns).
+            rows: the selected word lines, bool (*batch, rows).
+            columns: the selected bit lines, bool (*batch, columns).
             count: number of pulses; above 0 SET, below 0 RESET.
+
+        Raises:
+            ValueError: a mask has another shape, or the count is no whole number.
         """
         r = checks.array("rows", rows, (*self.batch, self.rows)) != 0
         c = checks.array("columns", columns, (*self.batch, self.columns)) != 0
         number = int(checks.whole("count", count, ()))
-        both, one = r[..., :, None] & c[..., None, :], r[..., :, None] ^ c[..., None, :]
-        pulsed = both | one if self._disturbs else both
-        worth = both + self.device.pulses.half_select * one
-        if self.wires and self.pulses_lose:
-            drive = (r[..., :, None] + c[..., None, :].astype(np.float64)) / 2
-            g = self._devices.g if self.cell == "1R" else self._devices.g * both
-            worth = self._worth(write_drop.together(self.wires, g, drive * pulsed))
-        amount = np.broadcast_to(abs(number) * worth * pulsed, self.shape)
+        worth = self._worth.block(self._devices.g, r, c)
+        amount = np.broadcast_to(abs(number) * worth, self.shape)
         self._give(amount, np.broadcast_to(number > 0, self.shape), abs(number))
 
     def update(self, rows: ArrayLike, columns: ArrayLike, pulses: int = 31) -> NDArray[np.int8]:
@@ -330,6 +320,9 @@ class Crossbar:
 
         Returns:
             The pulses that each device got, above 0 SET, below 0 RESET: (*batch, rows, columns).
+
+        Raises:
+            ValueError: an argument has another shape or is out of range.
         """
         x = checks.signals("rows", rows, (*self.batch, self.rows))
         d = checks.signals("columns", columns, (*self.batch, self.columns))
@@ -342,8 +335,8 @@ class Crossbar:
         amount = number.astype(np.float64)
         sign = _signs(x)[..., :, None] * _signs(d)[..., None, :]
         is_set = sign > 0
-        whole, half = self._worth_in_trains(x, d)
-        if not self._disturbs:
+        whole, half = self._worth.trains(self._devices.g, x, d)
+        if not self._worth.disturbs:
             self._give(amount * whole, is_set, pulses)
         else:
             # With SET and RESET in phases of their own, a device sees the pulses of one of its
@@ -371,6 +364,11 @@ class Crossbar:
         Every round reads all devices, one by one, at the read voltage, with read noise, and gives
         a pulse in the right direction to each that is off.
 
+        >>> array = Crossbar(2, 2, IDEAL)
+        >>> report = array.write_verify(30e-6, tolerance=1e-6)
+        >>> report.rounds, report.pulses.tolist(), bool(report.failed.any())
+        (74, [[73, 73], [73, 73]], False)
+
         Args:
             targets: in siemens, within the device's window; what broadcasts to the shape.
             tolerance: in siemens, above 0.
@@ -378,7 +376,10 @@ class Crossbar:
             pulses: what a device gets in a round while it is off.
 
         Returns:
-            A `WriteReport`.
+            What it took and what is left.
+
+        Raises:
+            ValueError: an argument is out of range.
         """
         target = np.broadcast_to(self._in_window(targets), self.shape)
         checks.number("tolerance", tolerance)
@@ -403,12 +404,10 @@ class Crossbar:
     def _verify(self) -> Floats:
         """Noisy conductances in siemens of all devices, read one by one at the read voltage."""
         g = self._now().one_by_one(self.rng, self.cell == "1R")
-        counters, devices = self.counters, self.rows * self.columns
-        counters.reads += g.size
-        counters.device_reads += g.size
-        counters.read_time += self.read_time * devices
-        counters.read_energy += self.read_time * self.device.read_voltage**2 * float(g.sum())
-        self._devices.elapse_traps(self.read_time * devices)
+        seconds = self.read_time * (self.rows * self.columns)
+        joules = self.read_time * self.device.read_voltage**2 * float(g.sum())
+        self.counters.add_reads(g.size, 1, seconds, joules)
+        self._devices.elapse_traps(seconds)
         return g
 
     # Time
@@ -418,53 +417,15 @@ class Crossbar:
 
         Args:
             seconds: above 0.
+
+        Raises:
+            ValueError: it is not.
         """
         checks.number("seconds", seconds)
         checks.need(seconds > 0, "seconds", seconds, "above 0")
         self._devices.wait(float(seconds))
 
     # Helpers
-
-    def _worth(self, share: Floats) -> Floats:
-        """Pulses that one pulse is worth of which this share of the amplitude arrives."""
-        return self.device.pulses.half_select ** (2 - 2 * share)
-
-    def _worth_alone(self) -> Floats:
-        """The same for each device while it is the only one that conducts."""
-        assert self.wires is not None
-        way = write_drop.resistances(self.wires, self.rows, self.columns)
-        return self._worth(write_drop.alone(way, self._devices.g))
-
-    def _worth_half_scheme(self) -> tuple[Floats | float, Floats | float, Floats | float]:
-        """The same for the selected device, and for those on its word line and its bit line."""
-        half = self.device.pulses.half_select
-        if not (self.wires and self.pulses_lose):
-            return 1.0, half, half
-        scheme = write_drop.half_scheme(self.wires, self._devices.g)
-        return (
-            self._worth(scheme.selected), self._worth(scheme.word / 2), self._worth(scheme.bit / 2)
-        )  # fmt: skip
-
-    def _worth_in_trains(self, x: Floats, d: Floats) -> tuple[Floats | float, Floats | float]:
-        """The same for pulses that coincide in a random train and for those that don't.
-
-        Of voltage they lose what the mean current of all devices takes, instead of that of each
-        slot of the train.
-        """
-        half = self.device.pulses.half_select
-        if not (self.wires and self.pulses_lose):
-            return 1.0, half
-        x, d = np.abs(x)[..., :, None], np.abs(d)[..., None, :]
-        if self.cell == "1R":
-            g, drive = self._devices.g, (x + d) / 2
-        else:
-            g, drive = self._devices.g * x * d, np.ones(self.shape)
-        lost = drive - write_drop.together(self.wires, g, drive)
-        return self._worth(1 - lost), self._worth(0.5 * (1 - lost))
-
-    @property
-    def _disturbs(self) -> bool:
-        return self.cell == "1R" and self.device.pulses.half_select > 0
 
     def _in_window(self, targets: ArrayLike) -> Floats:
         g = checks.conductances("targets", targets, self.shape)
@@ -477,19 +438,8 @@ class Crossbar:
 
     def _give(self, amount: Floats, is_set: Flags, slots: float) -> None:
         """Pulse all devices, and count it; `slots` pulse widths pass."""
-        self._add_pulses(amount, is_set, self._devices.g, slots)
+        self.counters.add_pulses(self.device.pulses, amount, is_set, self._devices.g, slots)
         self._devices.pulse(amount, is_set)
-
-    def _add_pulses(self, amount: Floats, is_set: Flags, g: Floats, slots: float) -> None:
-        pulses, counters = self.device.pulses, self.counters
-        upward = amount * is_set
-        total, up = float(amount.sum()), float(upward.sum())
-        charge, charge_up = float(np.vdot(amount, g)), float(np.vdot(upward, g))
-        counters.set_pulses += up
-        counters.reset_pulses += total - up
-        counters.write_time += slots * pulses.width
-        spent = pulses.voltage_set**2 * charge_up + pulses.voltage_reset**2 * (charge - charge_up)
-        counters.write_energy += spent * pulses.width
 
 
 def _signs(values: Floats) -> NDArray[np.int8]:

@@ -1,7 +1,7 @@
-"""What a memristive device does: a dataclass for each concern, all ideal by default.
+"""The behaviour of a memristive device: a dataclass for each imperfection, all ideal by default.
 
 SI units throughout: siemens, volts, seconds, ohms. The *window* of a device is g_max − g_min.
-Every concern can be switched on alone (`DeviceModel.only`) or off alone (`DeviceModel.without`).
+Each can be switched on alone (`DeviceModel.only`) or off alone (`DeviceModel.without`).
 """
 
 from __future__ import annotations
@@ -26,7 +26,12 @@ def _polynomial(x: Floats, coefficients: tuple[float, ...]) -> Floats:
 
 @dataclass(frozen=True)
 class Polynomial:
-    """Σ c_i (g / reference)^i, held at 0 from below: a published fit over conductance."""
+    """A published fit over conductance: Σ c_i (g / reference)^i, held at 0 from below.
+
+    >>> sigma = Polynomial((1e-6, 2e-6), reference=10e-6)
+    >>> sigma(np.array([0.0, 10e-6]))
+    array([1.e-06, 3.e-06])
+    """
 
     coefficients: tuple[float, ...]
     """c_0, c_1, … in siemens."""
@@ -34,7 +39,14 @@ class Polynomial:
     """Conductance that the fit is normalised by, in siemens."""
 
     def __call__(self, g: Floats) -> Floats:
-        """Value in siemens at conductances g in siemens, of any shape."""
+        """Evaluate the fit.
+
+        Args:
+            g: conductances in siemens, of any shape.
+
+        Returns:
+            Siemens, of that shape.
+        """
         return np.maximum(_polynomial(g / self.reference, self.coefficients), 0.0)
 
 
@@ -156,11 +168,14 @@ class ReadNoise:
         checks.need(self.t_read > 0, "t_read", self.t_read, "above 0 s")
 
     def variance(self, g: Floats, observed: float) -> Floats:
-        """σ² in S², of the shape of g.
+        """Variance of the read noise.
 
         Args:
-            g: conductances in siemens.
+            g: conductances in siemens, of any shape.
             observed: t of `flicker`, in seconds.
+
+        Returns:
+            σ² in S², of the shape of g.
         """
         result = (self.relative * g) ** 2 + self.absolute**2
         if self.flicker and observed > self.t_read:
@@ -210,7 +225,15 @@ class LogDrift:
     """Growth of σ in siemens per factor e of time."""
 
     def moments(self, t: Floats, target: Floats) -> tuple[Floats, Floats]:
-        """Mean shift and σ in siemens after times t in seconds; `target` sets the shape."""
+        """Mean and spread of the relaxation.
+
+        Args:
+            t: seconds since programming, of any shape.
+            target: conductances in siemens that were programmed; only their shape counts.
+
+        Returns:
+            Mean shift and σ in siemens, of the targets' shape.
+        """
         log = np.log(np.maximum(t, 1.0))
         return self.mean_slope * log, self.sigma + self.sigma_slope * log + 0.0 * target
 
@@ -235,7 +258,15 @@ class Relaxation:
         checks.need(len(self.times) == len(self.sigmas), "relaxation", both, "as many as times")
 
     def moments(self, t: Floats, target: Floats) -> tuple[Floats, Floats]:
-        """Mean shift and σ in siemens after times t in seconds, for targets of the same shape."""
+        """Mean and spread of the relaxation.
+
+        Args:
+            t: seconds since programming, of any shape.
+            target: conductances in siemens that were programmed, of that shape.
+
+        Returns:
+            Mean shift and σ in siemens, of that shape.
+        """
         log = np.log(np.clip(t, self.times[0], self.times[-1]))
         total = self.sigmas[0](target) ** 2
         programmed = total
@@ -249,7 +280,7 @@ class Relaxation:
 
 @dataclass(frozen=True)
 class Retention:
-    """What becomes of a conductance that nobody touches."""
+    """Change of a conductance that nobody touches."""
 
     drift: LogDrift | Relaxation | None = None
     """None: it stays."""
@@ -300,7 +331,14 @@ class Nonlinearity:
         return not (self.second or self.third or self.relative_third)
 
     def coefficients(self, g: Floats) -> tuple[Floats, Floats]:
-        """a2 and a3 at conductances g in siemens, of the shape of g."""
+        """Coefficients of the curve.
+
+        Args:
+            g: conductances in siemens, of any shape.
+
+        Returns:
+            a2 in A/V² and a3 in A/V³, of the shape of g.
+        """
         log = np.log10(np.clip(g, self.g_low, self.g_high))
         a2 = _polynomial(log, self.second)
         return a2, _polynomial(log, self.third) + self.relative_third * g
@@ -308,7 +346,17 @@ class Nonlinearity:
 
 @dataclass(frozen=True)
 class DeviceModel:
-    """A kind of device: its conductance window, and how it departs from the ideal."""
+    """A kind of device: its conductance window, and how it departs from the ideal.
+
+    >>> from madem_emulator import presets
+    >>> device = presets.TAOX_HFOX_WU2018
+    >>> device.cycle_to_cycle.step, device.states.levels
+    (0.037, 128)
+    >>> device.only("states").cycle_to_cycle.step
+    0.0
+    >>> device.without("states").states.levels is None
+    True
+    """
 
     name: str
     g_min: float
@@ -346,16 +394,26 @@ class DeviceModel:
         return self.g_max - self.g_min
 
     def only(self, *concerns: str) -> DeviceModel:
-        """This device with these imperfections and no other.
+        """Copy the device with these imperfections and no other.
 
         Args:
-            concerns: names of `CONCERNS`. The curvature of the pulse response counts as one
+            *concerns: names of `CONCERNS`. The curvature of the pulse response counts as one
                 (`pulses`); without it the response is linear, in as many pulses.
+
+        Raises:
+            ValueError: there is no such name.
         """
         return self.without(*(name for name in CONCERNS if name not in _known(concerns)))
 
     def without(self, *concerns: str) -> DeviceModel:
-        """This device with these imperfections made ideal; the others stay."""
+        """Copy the device with these imperfections made ideal; the others stay.
+
+        Args:
+            *concerns: names of `CONCERNS`, as for `only`.
+
+        Raises:
+            ValueError: there is no such name.
+        """
         ideal: dict[str, Any] = {name: CONCERNS[name]() for name in _known(concerns)}
         if "pulses" in ideal:
             ideal["pulses"] = replace(

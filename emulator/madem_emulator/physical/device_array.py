@@ -1,4 +1,4 @@
-"""An array of simulated devices: their traits, pulses, programming, and what time does to them."""
+"""Simulated devices in an array: their traits, pulses, programming, and what time does to them."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class _Polarity:
     def make(
         cls, start: Floats, span: Floats, pulses: float, curvature: Floats, size: Floats
     ) -> _Polarity:
-        """Of devices that need `pulses` from `start` over `span` (negative: downward)."""
+        """Fit devices that need `pulses` from `start` over `span` (negative: downward)."""
         curvature = np.where(np.abs(curvature) < _LINEAR, _LINEAR, curvature)
         return cls(start - span / np.expm1(-curvature), curvature / pulses * size)
 
@@ -49,12 +49,22 @@ class DeviceArray:
     """Devices of one kind, in an array of any shape.
 
     Attributes:
-        g: conductances in siemens, float64 (…, rows, columns). Change them through the methods.
-        changes: counts the changes of g, for those who keep something derived from it.
+        device: the kind.
+        shape: of the array.
+        g: conductances in siemens, of that shape. Change them through the methods.
+        low, high: ends of each device's own window in siemens, of that shape.
+        changes: number of changes of g, for those who keep something derived from it.
         elapsed: seconds since the devices were last programmed.
     """
 
     def __init__(self, device: DeviceModel, shape: tuple[int, ...], rng: RandomSource) -> None:
+        """Make devices at their g_min, each with traits of its own.
+
+        Args:
+            device: the kind.
+            shape: of the array, such as (*batch, rows, columns).
+            rng: draws everything that is random.
+        """
         self.device = device
         self.shape = shape
         self.changes = 0
@@ -94,11 +104,15 @@ class DeviceArray:
 
     @property
     def stuck(self) -> NDArray[np.bool_]:
-        """Which devices never change: bool of the devices' shape."""
+        """Mask of the devices that never change: bool, of the devices' shape."""
         return np.zeros(self.shape, bool) if self._stuck is None else self._stuck.copy()
 
     def strike(self, share: float) -> None:
-        """Let a share of the devices that still change get stuck, half of them at either end."""
+        """Let devices get stuck, half of them at either end of their window.
+
+        Args:
+            share: of the devices that still change, 0 to 1.
+        """
         lot = self._rng.random(self.shape)
         struck = (lot < share) & ~self.stuck
         high = struck & (lot < share / 2)
@@ -112,7 +126,7 @@ class DeviceArray:
         self.low[high], self.high[low] = self.high[high], self.low[low]
 
     def state(self) -> dict[str, NDArray[Any]]:
-        """All that has changed since the devices were made, by name; copies."""
+        """Copy all that has changed since the devices were made, by name."""
         found: dict[str, NDArray[Any]] = {
             "g": self.g, "low": self.low, "high": self.high, "stuck": self.stuck,
             "elapsed": np.array(self.elapsed),
@@ -124,7 +138,10 @@ class DeviceArray:
         return {name: array.copy() for name, array in found.items()}
 
     def set_state(self, state: Mapping[str, NDArray[Any]]) -> None:
-        """Go on from a `state` of devices that were made alike.
+        """Go on from a state.
+
+        Args:
+            state: from `state` of devices that were made alike.
 
         Raises:
             ValueError: they were not.
@@ -144,22 +161,37 @@ class DeviceArray:
         self.changes += 1
 
     def seen(self) -> Floats:
-        """Conductances as a read sees them now, traps included: float64 of the devices' shape."""
+        """Conductances in siemens as a read sees them, traps included; of the devices' shape."""
         return self._traps.seen(self.g) if self._traps else self.g
 
     def noise_variance(self, g: Floats) -> Floats | None:
-        """σ² of the read noise in S² at conductances g, or None when there is none."""
+        """Variance of the read noise.
+
+        Args:
+            g: conductances in siemens, of any shape.
+
+        Returns:
+            σ² in S², of the shape of g; None when there is no noise.
+        """
         noise = self.device.read_noise
         if not (noise.relative or noise.absolute or noise.flicker):
             return None
         return noise.variance(g, max(self.elapsed, 1.0))
 
     def assign(self, g: Floats) -> None:
-        """Take these conductances as they are; stuck devices keep theirs."""
+        """Take conductances as they are; stuck devices keep theirs.
+
+        Args:
+            g: siemens; what broadcasts to the devices' shape.
+        """
         self._replace(np.broadcast_to(g, self.shape), self._targets(g))
 
     def program(self, target: Floats) -> None:
-        """Bring every device to about its target, with the device's `ProgrammingError`."""
+        """Bring every device to about its target, with the device's `ProgrammingError`.
+
+        Args:
+            target: siemens; what broadcasts to the devices' shape.
+        """
         device = self.device
         target = self._targets(target)
         if device.states.levels is not None:
@@ -191,8 +223,9 @@ class DeviceArray:
         """Give pulses to some devices, all different.
 
         Args:
-            at: positions in the flattened array, (n,).
-            amount, is_set: as for `pulse`, (n,).
+            at: positions in the flattened array, (devices,).
+            amount: as for `pulse`, (devices,).
+            is_set: as for `pulse`, (devices,).
         """
 
         def here(values: Floats) -> Floats:
@@ -208,7 +241,11 @@ class DeviceArray:
         self.changes += 1
 
     def wait(self, seconds: float) -> None:
-        """Let time pass: conductances drift and traps jump."""
+        """Let time pass: conductances drift and traps jump.
+
+        Args:
+            seconds: above 0.
+        """
         self.elapsed += seconds
         self.elapse_traps(seconds)
         if self._relaxing:
@@ -218,7 +255,11 @@ class DeviceArray:
         self.changes += 1
 
     def elapse_traps(self, seconds: float) -> None:
-        """Let only the telegraph noise go on, as during reads."""
+        """Let only the telegraph noise go on, as during reads.
+
+        Args:
+            seconds: 0 or more.
+        """
         if self._traps:
             self._traps.elapse(seconds, self._rng)
             self.changes += 1

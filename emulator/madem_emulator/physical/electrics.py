@@ -1,4 +1,4 @@
-"""How an array of given conductances answers voltages: I–V curve, read noise, wires together."""
+"""Currents of an array of given conductances: I–V curve, read noise and wires together."""
 
 from __future__ import annotations
 
@@ -25,12 +25,14 @@ class Electrics:
         wires: Wires | None,
         known: bool,
     ) -> None:
-        """Args:
-        g: in siemens, (*batch, rows, columns).
-        variance: of the read noise of every device, in S², or None.
-        device: for its I–V curve.
-        wires: None: without resistance.
-        known: these conductances will be read many times.
+        """Get ready for reads.
+
+        Args:
+            g: in siemens, (*batch, rows, columns).
+            variance: of the read noise of every device, in S², of that shape; None: no noise.
+            device: for its I–V curve.
+            wires: resistances of the lines; None: none.
+            known: these conductances will be read many times.
         """
         self.g = g
         self._variance = variance
@@ -41,12 +43,15 @@ class Electrics:
         self._sums: dict[bool, Floats] = {}
 
     def read(self, v: Floats, transposed: bool, rng: np.random.Generator) -> Floats:
-        """Currents of the sensed lines in amperes.
+        """Currents of the sensed lines.
 
         Args:
             v: volts of the driven lines, (*batch, lines) or (*batch, vectors, lines).
             transposed: the bit lines are driven, else the word lines.
             rng: for the read noise, drawn for each vector anew.
+
+        Returns:
+            Amperes, (*batch, sensed lines) or (*batch, vectors, sensed lines).
         """
         if self._wired:
             return self._read_wired(self._wired, v, transposed, rng)
@@ -98,7 +103,15 @@ class Electrics:
         return device.sum(axis=-1 if transposed else -2)
 
     def noisy(self, rng: np.random.Generator, vectors: int | None = None) -> Floats:
-        """Conductances with read noise of 0 S or more: (*batch, [vectors,] rows, columns)."""
+        """Conductances with read noise, 0 S or more.
+
+        Args:
+            rng: for the read noise.
+            vectors: how many readings, each with noise of its own; None: one.
+
+        Returns:
+            Siemens, (*batch, [vectors,] rows, columns).
+        """
         g = self.g if vectors is None else self.g[..., None, :, :]
         if self._variance is None:
             return g
@@ -116,7 +129,7 @@ class Electrics:
                 switched off by their transistors.
 
         Returns:
-            In siemens, (*batch, rows, columns).
+            Siemens, (*batch, rows, columns).
         """
         g = self.noisy(rng)
         if self._wires is None:
@@ -129,7 +142,14 @@ class Electrics:
         return g / (1 + g * (word + bit[:, None]))
 
     def line_sums(self, transposed: bool) -> Floats:
-        """Sum of the conductances on each driven line, in siemens: (*batch, lines)."""
+        """Sums of the conductances on each driven line.
+
+        Args:
+            transposed: the bit lines are driven, else the word lines.
+
+        Returns:
+            Siemens, (*batch, lines).
+        """
         if transposed not in self._sums:
             self._sums[transposed] = self.g.sum(axis=-2 if transposed else -1)
         return self._sums[transposed]

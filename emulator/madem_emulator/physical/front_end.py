@@ -14,11 +14,11 @@ from madem_emulator.physical.crossbar import Crossbar
 
 
 class Reading(NamedTuple):
-    """What the digital side knows after a read.
+    """A read as the digital side knows it.
 
     Attributes:
         codes: of the ADC, (…, lines).
-        amperes: what they stand for with the gain that was used, (…, lines).
+        amperes: currents that the codes stand for with the gain that was used, (…, lines).
     """
 
     codes: Codes
@@ -44,12 +44,17 @@ class FrontEnd:
         *,
         lines_per_adc: int = 1,
     ) -> None:
-        """Args:
-        crossbar: read within the DAC's range, which must be one that its device allows.
-        dac: of every driven line.
-        amplifier: of every sensed line.
-        adc: of the sensed lines.
-        lines_per_adc: sensed lines that one ADC converts one after another.
+        """Connect the parts.
+
+        Args:
+            crossbar: the array.
+            dac: of every driven line; its range must be one that the devices allow.
+            amplifier: of every sensed line.
+            adc: of the sensed lines.
+            lines_per_adc: sensed lines that one ADC converts one after another.
+
+        Raises:
+            ValueError: the DAC reaches beyond the devices' `max_read_voltage`.
         """
         checks.count("lines_per_adc", lines_per_adc)
         allowed = crossbar.device.max_read_voltage
@@ -62,11 +67,25 @@ class FrontEnd:
         self._lines_per_adc = lines_per_adc
 
     def forward(self, codes: ArrayLike) -> Reading:
-        """Drive the word lines with codes, (*batch, [vectors,] rows); sense the bit lines."""
+        """Drive the word lines, sense the bit lines.
+
+        Args:
+            codes: of the DACs, (*batch, [vectors,] rows).
+
+        Returns:
+            Codes and amperes of the bit lines, (*batch, [vectors,] columns).
+        """
         return self._read(codes, transposed=False)
 
     def transposed(self, codes: ArrayLike) -> Reading:
-        """Drive the bit lines with codes, (*batch, [vectors,] columns); sense the word lines."""
+        """Drive the bit lines, sense the word lines.
+
+        Args:
+            codes: of the DACs, (*batch, [vectors,] columns).
+
+        Returns:
+            Codes and amperes of the word lines, (*batch, [vectors,] rows).
+        """
         return self._read(codes, transposed=True)
 
     def _read(self, codes: ArrayLike, transposed: bool) -> Reading:

@@ -1,5 +1,6 @@
-"""Random numbers for many networks at once, each from generators of its own: what a network draws
-does not depend on which others learn beside it.
+"""Random numbers for many networks at once, each from generators of its own.
+
+What a network draws does not depend on which others learn beside it.
 """
 
 from __future__ import annotations
@@ -26,7 +27,11 @@ class Generators:
     """
 
     def __init__(self, seeds: Sequence[int]) -> None:
-        """Two generators for each seed, one for each kind of number."""
+        """Make two generators for each network, one for each kind of number.
+
+        Args:
+            seeds: one for each network.
+        """
         pairs = [np.random.SeedSequence(int(seed)).spawn(2) for seed in seeds]
         normal, uniform = (
             [np.random.Generator(np.random.SFC64(source)) for source in sources]
@@ -36,7 +41,10 @@ class Generators:
         self._uniform = _Pool(uniform, [generator.random for generator in uniform])
 
     def state(self) -> NDArray[np.uint64]:
-        """Where both generators of a single network are, to go on from there later: (2, 6).
+        """State of both generators of a single network, to go on from there later.
+
+        Returns:
+            Words, (2, 6).
 
         Raises:
             ValueError: there are several networks.
@@ -44,24 +52,43 @@ class Generators:
         return np.stack([pool.state() for pool in (self._normal, self._uniform)])
 
     def set_state(self, state: NDArray[np.uint64]) -> None:
-        """Go on from a `state`."""
+        """Go on from a state.
+
+        Args:
+            state: from `state`, (2, 6).
+        """
         for pool, words in zip((self._normal, self._uniform), state, strict=True):
             pool.set_state(words)
 
     def standard_normal(self, shape: tuple[int, ...]) -> Floats:
-        """Normal numbers, (B, …)."""
+        """Draw normal numbers.
+
+        Args:
+            shape: (B, …).
+        """
         return self._normal.block(shape)
 
     def random(self, shape: tuple[int, ...]) -> Floats:
-        """Uniform numbers from 0 to 1, (B, …)."""
+        """Draw uniform numbers from 0 to 1.
+
+        Args:
+            shape: (B, …).
+        """
         return self._uniform.block(shape)
 
     def standard_normal_of(self, networks: Numbers) -> Floats:
-        """A normal number for each entry, from the network that it names; they rise. (n,)."""
+        """Draw normal numbers for some networks.
+
+        Args:
+            networks: for each number the network that draws it, (n,), rising.
+
+        Returns:
+            (n,).
+        """
         return self._normal.some(networks)
 
     def random_of(self, networks: Numbers) -> Floats:
-        """A uniform number for each entry, likewise."""
+        """Draw uniform numbers for some networks: as `standard_normal_of`."""
         return self._uniform.some(networks)
 
 
@@ -69,10 +96,15 @@ RandomSource = Generators | np.random.Generator
 
 
 def normals_at(rng: RandomSource, at: Numbers, shape: tuple[int, ...]) -> Floats:
-    """Normal numbers for positions in a flattened array of that shape, (n,).
+    """Draw a normal number for some items of an array.
 
     Args:
-        at: positions, those of one network (first axis) before those of the next.
+        rng: one generator, or those of the networks that the array's first axis counts.
+        at: positions in the flattened array, (n,), those of one network before those of the next.
+        shape: of the array.
+
+    Returns:
+        (n,).
     """
     if isinstance(rng, Generators):
         return rng.standard_normal_of(at // math.prod(shape[1:]))
@@ -80,7 +112,7 @@ def normals_at(rng: RandomSource, at: Numbers, shape: tuple[int, ...]) -> Floats
 
 
 def uniforms_at(rng: RandomSource, at: Numbers, shape: tuple[int, ...]) -> Floats:
-    """Uniform numbers from 0 to 1, likewise."""
+    """Draw a uniform number from 0 to 1 for some items of an array: as `normals_at`."""
     if isinstance(rng, Generators):
         return rng.random_of(at // math.prod(shape[1:]))
     return rng.random(len(at))

@@ -1,5 +1,7 @@
-"""Published devices, each with its source. What a source does not give is ideal, or said to be
-declared by us: then it is a plausible choice, and no measurement.
+"""Published devices, each with its source.
+
+Numbers that a source does not give are ideal, or said to be declared by us: then they are a
+plausible choice, and no measurement.
 """
 
 from __future__ import annotations
@@ -156,7 +158,14 @@ ALL = {
 
 
 def get(name: str) -> DeviceModel:
-    """The preset of that name; a ValueError lists them when there is none."""
+    """Look a preset up.
+
+    Args:
+        name: such as `taox_hfox_wu2018`.
+
+    Raises:
+        ValueError: there is none of that name; the message lists them.
+    """
     if name not in ALL:
         raise ValueError(f"preset is {name}, but must be one of {', '.join(ALL)}")
     return ALL[name]

@@ -1,5 +1,6 @@
-"""An array between any voltages at its terminals, some of them floating: sneak paths and half
-voltages. Nodal analysis of the whole resistor network, wires as in `wires`.
+"""An array between any voltages at its terminals, some floating: sneak paths and half voltages.
+
+Nodal analysis of the whole resistor network, wires as in `wires`.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ def terminal_currents(wires: Wires, g: Floats, word: Floats, bit: Floats) -> tup
         bit: of the bit lines' terminals, (columns,).
 
     Returns:
-        In amperes, (rows,) and (columns,); 0 where floating.
+        Amperes, (rows,) and (columns,); 0 where floating.
     """
     rows, columns = g.shape
     words, word_parts = _lines(rows, columns, wires.word_segment, wires.driver, first=0)

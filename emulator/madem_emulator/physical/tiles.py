@@ -14,14 +14,19 @@ from madem_emulator.physical.crossbar import Crossbar
 
 
 class TiledCrossbar:
-    """rows × columns devices on as many arrays as they need.
+    """A matrix of rows × columns devices on as many arrays as it needs.
 
     Tiles of the same word lines are driven together; currents of the same bit lines are read one
     tile at a time and added after conversion, that is, without loss here. The last tiles are
     smaller.
 
+    >>> [[tile.shape for tile in row] for row in TiledCrossbar(5, 3, tile=(4, 2)).tiles]
+    [[(4, 2), (4, 1)], [(1, 2), (1, 1)]]
+
     Attributes:
         tiles: the arrays, a list of tile rows.
+        rows, columns: of the whole matrix.
+        batch: shape of the batch, () for one matrix.
     """
 
     def __init__(
@@ -33,11 +38,18 @@ class TiledCrossbar:
         seed: int = 1,
         **options: Any,
     ) -> None:
-        """Args:
-        rows, columns: of the whole matrix.
-        args, options: of `Crossbar`, from `device` on.
-        tile: rows and columns of one array.
-        seed: the arrays get seeds of their own from it.
+        """Make the arrays, with all devices at their g_min.
+
+        Args:
+            rows: of the whole matrix.
+            columns: of the whole matrix.
+            *args: of `Crossbar`, from `device` on.
+            tile: rows and columns of one array.
+            seed: the arrays get seeds of their own from it.
+            **options: of `Crossbar`.
+
+        Raises:
+            ValueError: an argument is out of range; the message names it.
         """
         for name, size in (("rows", rows), ("columns", columns)):
             checks.count(name, size)
@@ -67,7 +79,7 @@ class TiledCrossbar:
 
     @property
     def conductances(self) -> Floats:
-        """As of `Crossbar`, and likewise to be assigned."""
+        """As `Crossbar.conductances`, and likewise to be assigned."""
         result = np.empty(self.shape)
         for tile, r, c in self._each():
             result[..., r, c] = tile.conductances

@@ -28,7 +28,7 @@ they together, is worth its time."""
 
 
 class WiredArray:
-    """Arrays of fixed conductances in their wires: what reads of them give.
+    """Arrays of fixed conductances in their wires.
 
     Attributes:
         wires: the resistances.
@@ -36,10 +36,13 @@ class WiredArray:
     """
 
     def __init__(self, wires: Wires, g: Floats, known: bool) -> None:
-        """Args:
-        wires: the resistances.
-        g: conductances in siemens, (*batch, rows, columns).
-        known: g will be read many times, so that the transfer matrix is worth its time at once.
+        """Get ready for reads.
+
+        Args:
+            wires: the resistances.
+            g: conductances in siemens, (*batch, rows, columns).
+            known: g will be read many times, so that the transfer matrix is worth its time at
+                once.
         """
         self.g = g
         self.wires = wires
@@ -47,11 +50,14 @@ class WiredArray:
         self._transfer: dict[bool, Floats] = {}
 
     def currents(self, v: Floats, transposed: bool) -> Floats:
-        """Currents of the sensed lines in amperes, without read noise.
+        """Currents of the sensed lines, without read noise.
 
         Args:
-            v: voltages of the driven lines, (*batch, lines) or (*batch, vectors, lines).
+            v: volts of the driven lines, (*batch, lines) or (*batch, vectors, lines).
             transposed: the bit lines are driven, else the word lines.
+
+        Returns:
+            Amperes, (*batch, sensed lines) or (*batch, vectors, sensed lines).
         """
         batch = self.g.ndim - 2
         single = v.ndim == batch + 1
@@ -65,19 +71,28 @@ class WiredArray:
         return result[..., 0, :] if single else result
 
     def noisy_currents(self, v: Floats, g: Floats, transposed: bool) -> Floats:
-        """The same with other conductances for each vector.
+        """Currents of the sensed lines, with other conductances for each vector.
 
         Args:
-            v: (*batch, vectors, lines).
-            g: in siemens, broadcasts to (*batch, vectors, rows, columns).
+            v: volts of the driven lines, (*batch, vectors, lines).
+            g: siemens; what broadcasts to (*batch, vectors, rows, columns).
+            transposed: the bit lines are driven, else the word lines.
+
+        Returns:
+            Amperes, (*batch, vectors, sensed lines).
         """
         drive = v[..., None, :] if transposed else v[..., :, None]
         device = solve(self.wires, g, drive, transposed)
         return device.sum(axis=-1 if transposed else -2)
 
     def transfer(self, transposed: bool) -> Floats:
-        """Currents of the sensed lines for 1 V on each driven one, in siemens:
-        (*batch, driven lines, sensed lines).
+        """Currents of the sensed lines for 1 V on each driven one.
+
+        Args:
+            transposed: the bit lines are driven, else the word lines.
+
+        Returns:
+            Siemens, (*batch, driven lines, sensed lines).
         """
         if transposed not in self._transfer:
             self._transfer[transposed] = self._make_transfer(transposed)
@@ -95,15 +110,23 @@ class WiredArray:
 
 
 def solve(wires: Wires, g: Floats, drive: Floats, transposed: bool) -> Floats:
-    """Currents of all devices in amperes by conjugate gradients, (…, rows, columns).
+    """Currents of all devices, by conjugate gradients.
 
     With I = √g y the equations are (1 + √g (Rw ⊕ Rb) √g) y = √g drive, symmetric and positive
     definite. Wires take little of the voltage in any array that is of use, so that nearly all
     eigenvalues are near 1 and few iterations are needed.
 
     Args:
-        g: in siemens, (…, rows, columns).
-        drive: voltages between the terminals of each device's lines, broadcasts to g's shape.
+        wires: the resistances.
+        g: siemens, (…, rows, columns).
+        drive: volts between the terminals of each device's lines; what broadcasts to g's shape.
+        transposed: the bit lines are driven, else the word lines.
+
+    Returns:
+        Amperes, (…, rows, columns).
+
+    Raises:
+        ValueError: the wires take nearly all of the voltage.
     """
     word, bit = _lines(wires, g.shape, transposed)
     root = np.sqrt(g)
@@ -143,9 +166,17 @@ def solve_nonlinear(
     """Currents of all devices whose current is no multiple of their voltage, by Newton's method.
 
     Args:
-        curve: current in amperes and differential conductance in siemens of all devices for their
-            voltages, all (…, rows, columns).
-        drive: voltages between the terminals of each device's lines, (…, rows, columns).
+        wires: the resistances.
+        curve: gives current in amperes and differential conductance in siemens of all devices for
+            their voltages, all (…, rows, columns).
+        drive: volts between the terminals of each device's lines, (…, rows, columns).
+        transposed: the bit lines are driven, else the word lines.
+
+    Returns:
+        Amperes, (…, rows, columns).
+
+    Raises:
+        ValueError: the curve falls, or the wires take nearly all of the voltage.
     """
     word, bit = _lines(wires, drive.shape, transposed)
     voltage = drive
@@ -167,16 +198,20 @@ def solve_nonlinear(
 
 
 def transfer(wires: Wires, g: Floats, transposed: bool) -> Floats:
-    """Currents into the bit lines' terminals for 1 V on each word line: (rows, columns), siemens.
+    """Currents into the bit lines' terminals for 1 V on each word line.
 
     Direct elimination, word line by word line. The part of the array above a crossing row acts on
     the bit lines there as currents a V − Y B, with B their voltages; one more word line adds to a
     and Y, one more row of segments divides both by 1 + r Y.
 
     Args:
-        g: one array, (rows, columns).
+        wires: the resistances.
+        g: siemens of one array, (rows, columns).
         transposed: only which resistance is at which terminal; the bit lines' currents are given
             in either case, and by reciprocity they are the word lines' for 1 V on each bit line.
+
+    Returns:
+        Siemens, (rows, columns).
     """
     rows, columns = g.shape
     near, far = _word_line_profiles(

@@ -1,8 +1,8 @@
-"""What share of a pulse's amplitude reaches the devices behind lines that have resistance.
+"""The share of a pulse's amplitude that reaches devices behind lines that have resistance.
 
 Both ends of a pulse are driven, so that `Wires.driver` is at every terminal. Devices are taken as
-linear, with the conductance they have before the pulse. Of that, what is said to be exact is the
-solution of the resistor network.
+linear, with the conductance they have before the pulse; "exact" means the solution of that
+resistor network.
 """
 
 from __future__ import annotations
@@ -18,11 +18,15 @@ from madem_emulator.physical.wires import Wires
 
 
 class HalfScheme(NamedTuple):
-    """An array without transistors whose selected word line is at +½ of the amplitude, its
-    selected bit line at −½, and all others at 0: twice what each device sees of either line alone,
-    (*batch, rows, columns). Together they are exact for the selected device, (word + bit) / 2; one
-    on a selected line sees half of that line's, but for what the other line puts on it by way of
-    neighbours, which is left out.
+    """Shares of the amplitude in an array without transistors.
+
+    The selected word line is at +½ of the amplitude, the selected bit line at −½, all others at 0.
+    For the selected device (word + bit) / 2 is exact. A device on one selected line sees half of
+    that line's share; what the other line puts on it by way of neighbours is left out.
+
+    Attributes:
+        word, bit: twice what each device sees of its word line or its bit line alone, of the
+            amplitude: (*batch, rows, columns).
     """
 
     word: Floats
@@ -30,19 +34,36 @@ class HalfScheme(NamedTuple):
 
     @property
     def selected(self) -> Floats:
-        """Share of the amplitude at each device when it is the selected one."""
+        """Share of the amplitude at each device when it is selected: (*batch, rows, columns)."""
         return (self.word + self.bit) / 2
 
 
 def resistances(wires: Wires, rows: int, columns: int) -> Floats:
-    """Ohms between the terminals of a device's two lines and the device, (rows, columns)."""
+    """Resistances between the terminals of a device's two lines and the device.
+
+    Args:
+        wires: resistances in ohms.
+        rows: word lines of the array.
+        columns: bit lines of the array.
+
+    Returns:
+        Ohms, (rows, columns).
+    """
     word = wires.driver + wires.word_segment * np.arange(1, columns + 1)
     bit = wires.driver + wires.bit_segment * np.arange(rows, 0, -1)
     return word + bit[:, None]
 
 
 def alone(resistance: Floats, g: Floats) -> Floats:
-    """Share at a device that is pulsed while all other transistors are off: exact."""
+    """Share at a device that is pulsed while all other transistors are off: exact.
+
+    Args:
+        resistance: from `resistances`, (rows, columns).
+        g: siemens, (*batch, rows, columns).
+
+    Returns:
+        Shares of the amplitude, (*batch, rows, columns).
+    """
     return 1 / (1 + g * resistance)
 
 
@@ -52,6 +73,9 @@ def half_scheme(wires: Wires, g: Floats) -> HalfScheme:
     Args:
         wires: resistances in ohms.
         g: siemens, (*batch, rows, columns).
+
+    Returns:
+        Shares of the amplitude.
     """
     rows, columns = g.shape[-2:]
     driven = _driven_at_both_ends(wires)
@@ -75,6 +99,9 @@ def together(wires: Wires, g: Floats, drive: Floats) -> Floats:
         wires: resistances in ohms.
         g: siemens, (*batch, rows, columns); 0 where the transistor is off.
         drive: voltage between the terminals of each device's lines, over the amplitude.
+
+    Returns:
+        Shares of the amplitude, (*batch, rows, columns).
     """
     driven = _driven_at_both_ends(wires)
     current = solve(driven, g, drive, transposed=False)

@@ -107,7 +107,8 @@ class I2cBits:
         """Change what the board does with the wires.
 
         Args:
-            scl, sda: let the wire go, else hold it low.
+            scl: let SCL go, else hold it low.
+            sda: let SDA go, else hold it low.
         """
         before = self._scl, self._sda
         self._scl, self._sda = scl, sda

@@ -11,7 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from madem_emulator import Crossbar, DeviceModel, presets
-from madem_emulator.physical.crossbar import Cell
 from madem_emulator.physical.device import (
     CycleToCycle,
     DeviceToDevice,
@@ -21,6 +20,7 @@ from madem_emulator.physical.device import (
     ReadNoise,
     TelegraphNoise,
 )
+from madem_emulator.physical.pulse_worth import Cell
 
 IDEAL = presets.IDEAL
 BENT = replace(

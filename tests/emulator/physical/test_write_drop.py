@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from madem_emulator import Crossbar, presets
 from madem_emulator.physical import write_drop
-from madem_emulator.physical.crossbar import Cell
 from madem_emulator.physical.device import DeviceModel, PulseResponse
+from madem_emulator.physical.pulse_worth import Cell
 from madem_emulator.physical.wires import Wires
 
 from ..spice import device_voltages
