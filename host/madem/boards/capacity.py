@@ -1,4 +1,4 @@
-"""How much of a board's heap a network takes, worked out before a board is asked.
+"""How much of a board's heap networks and pipelines take, worked out before a board is asked.
 
 MicroPython's heap gives memory in blocks of four machine words (MICROPY_BYTES_PER_GC_BLOCK
 in its py/mpconfig.h), and each object that holds bytes takes one block beside its content.
@@ -7,7 +7,9 @@ in its py/mpconfig.h), and each object that holds bytes takes one block beside i
 from collections.abc import Sequence
 from itertools import pairwise
 
+from madem.boards.catalogue import BoardType
 from madem.boards.deploy import Form
+from madem_emulator.twin.pipeline import Pipeline
 
 # Heap that a chip needs beside its network, in bytes: what MicroPython and the firmware keep
 # (frozen 7.2 KB, compiled 25.2 KB), or what compiling the source takes for a while; and 3.5 KB
@@ -18,6 +20,9 @@ FIRMWARE_BYTES: dict[Form, int] = {"frozen": 10_700, "mpy": 28_700, "source": 80
 # each weight layer adds to them; by word size. Measured: see tests/host/boards/test_capacity.py.
 _OBJECT_BLOCKS = {32: 56, 64: 54}
 _LAYER_BLOCKS = {32: 17, 64: 14}
+
+_MOST_UNITS = 1024
+"""Of a layer (docs/reference/arithmetic.md)."""
 
 
 def buffers(sizes: Sequence[int]) -> list[int]:
@@ -59,3 +64,20 @@ def heap_bytes(sizes: Sequence[int], form: Form) -> int:
         form: how the board has the firmware.
     """
     return FIRMWARE_BYTES[form] + network_bytes(sizes)
+
+
+def most_hidden_units(kind: BoardType) -> int:
+    """The largest N for which a network 64-N-10, as for `digits`, fits beside the compiled
+    firmware of a kind of board; 0: none does."""
+    fitting = 0
+    for units in range(1, _MOST_UNITS + 1):
+        if not kind.viper or heap_bytes((64, units, 10), "mpy") > kind.heap:
+            break
+        fitting = units
+    return fitting
+
+
+def pipeline_bytes(pipeline: Pipeline) -> int:
+    """Bytes of the buffers of a pipeline; the heads of its objects take about 0.5 KB more."""
+    p = pipeline
+    return 2 * p.channels * p.window + 4 * p.window + 12 * p.features + 14

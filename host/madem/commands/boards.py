@@ -18,7 +18,7 @@ from rich import box
 from rich.table import Table
 
 from madem import output
-from madem.boards import estimates
+from madem.boards import capacity, timing
 from madem.boards.catalogue import BOARD_TYPES, BoardType
 from madem.boards.open import list_boards, open_board
 from madem.commands.terminal import Terminal
@@ -82,10 +82,10 @@ def known_tables() -> list[Table]:
     wired = _table("board", "I2C: scl sda", "SPI: sck mosi miso", "ADC", "architecture")
     flashed = _table("board", "flashed by", "official build")
     for kind in BOARD_TYPES:
-        units = estimates.most_hidden_units(kind)
+        units = capacity.most_hidden_units(kind)
         able.add_row(
             *(kind.name, kind.title, f"{kind.clock_hz / 1e6:.0f}", f"{kind.heap // 1000} KB"),
-            *((f"{1000 * estimates.sample_seconds(kind):.1f} ms", str(units)) if units else "--"),
+            *((f"{1000 * timing.sample_seconds(kind):.1f} ms", str(units)) if units else "--"),
         )
         wired.add_row(kind.name, " ".join(kind.i2c), " ".join(kind.spi), kind.adc, kind.mpy_arch)
         flashed.add_row(kind.name, " ".join(kind.methods), kind.download or "-")
@@ -94,8 +94,8 @@ def known_tables() -> list[Table]:
 
 def _figures(kind: BoardType) -> dict[str, Any]:
     return asdict(kind) | {
-        "estimated_sample_us": round(1e6 * estimates.sample_seconds(kind)),
-        "estimated_most_hidden_units": estimates.most_hidden_units(kind),
+        "estimated_sample_us": round(1e6 * timing.sample_seconds(kind)),
+        "estimated_most_hidden_units": capacity.most_hidden_units(kind),
     }
 
 

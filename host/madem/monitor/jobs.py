@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from madem.boards.link_protocol import Flag, Mode
+from madem.boards.timing import stream_load
 from madem.data.concept_drift import DriftStream
 from madem.data.stream_task import StreamTask, WindowSamples, number_of
 from madem.data.task import Task
@@ -29,7 +30,6 @@ from madem.monitor.limits import Limits
 from madem.monitor.poller import Look
 from madem.monitor.run_state import SHOWN_WINDOWS, Stage, Watch
 from madem.stream import onboard_run, prequential, replay, sources
-from madem.stream.budget import budget
 from madem.stream.novelty import NoveltyBoard, recipe
 from madem.stream.onboard import Live
 from madem.stream.onboard_run import RunOptions
@@ -372,13 +372,13 @@ class OwnSensor:
         mode, flags, rate = onboard_run.network(device, feeder, saved, options, len(classes))
         learns = mode == Mode.LEARN
         sizes = device.config.sizes if mode else ()
-        costs = budget(pipeline, live.rate_hz, sizes, learns=learns, bus_s=sensor.bus_s)
+        load = stream_load(pipeline, live.rate_hz, sizes, learns=learns, bus_s=sensor.bus_s)
         watch.set(
             task=sensor.spec,
             measure="novelty score" if options.novelty else "accuracy" if classes else "",
             settings={
                 "pipeline": str(pipeline),
-                "load of a Cortex-M3 at 48 MHz": f"{100 * costs.load:.0f} %",
+                "load of a Cortex-M3 at 48 MHz": f"{100 * load.share:.0f} %",
             },
             channels=sensor.channels,
             rate_hz=live.rate_hz,

@@ -11,13 +11,13 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from madem.boards.link_protocol import Flag, Mode
+from madem.boards.timing import stream_load
 from madem.data.files.recording import Header, Recorder, now
 from madem.errors import DeviceError, MademError
 from madem.learn import session, train
 from madem.learners import gated, state
 from madem.learners.board import BoardLearner
 from madem.learners.stream import Feeder
-from madem.stream.budget import budget
 from madem.stream.keys import Keys
 from madem.stream.novelty import recipe as novelty_recipe
 from madem.stream.onboard import Live, OnboardStatus, RawSample
@@ -130,8 +130,10 @@ def run(board: str, sensor: Sensor, options: RunOptions, say: Say) -> dict[str, 
             by_hand = "  k keep a copy  b go back to it" if options.care else ""
             say(f"keys: {pairs}  0 none{by_hand}; Ctrl-C ends")
         sizes = device.config.sizes if mode else ()
-        costs = budget(pipeline, live.rate_hz, sizes, learns=mode == Mode.LEARN, bus_s=sensor.bus_s)
-        say(costs.verdict())
+        load = stream_load(
+            pipeline, live.rate_hz, sizes, learns=mode == Mode.LEARN, bus_s=sensor.bus_s
+        )
+        say(load.verdict())
         stopped = stack.enter_context(_interrupts())
         began = time.monotonic()
         live.start(mode, rate=rate, flags=flags, raw=room)
@@ -146,8 +148,8 @@ def run(board: str, sensor: Sensor, options: RunOptions, say: Say) -> dict[str, 
             }  # fmt: skip
             state.save(replace(device.state(), notes=notes), options.save)
     return _result(board, live, status, found, classes, wall) | {
-        "load": costs.load,
-        "keeps_up": costs.keeps_up,
+        "load": load.share,
+        "keeps_up": load.keeps_up,
     }
 
 

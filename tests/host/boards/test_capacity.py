@@ -6,10 +6,12 @@ from madem.boards import capacity
 from madem.boards.open import open_board
 from madem.data.registry import load_task
 from madem.errors import BoardError, DeviceError, LinkError
-from madem.learn import train
+from madem.learn import session, train
 from madem.learners.board import connect
+from madem.learners.stream import Feeder
 from madem.learners.twin import TwinLearner
 from madem_emulator.twin.config import Config
+from madem_emulator.twin.pipeline import Pipeline, parse
 
 pytestmark = pytest.mark.needs("unix")
 
@@ -83,3 +85,19 @@ def test_a_network_that_is_too_large_is_refused_with_both_sizes(heap: str) -> No
         free = device.stats(collect=True).heap_free
     assert f"it needs {-(-needed // 1024)} KB, {free // 1024} KB are free" in str(caught.value)
     assert str(caught.value).endswith("use fewer or smaller hidden layers")
+
+
+@pytest.mark.parametrize(
+    "pipeline",
+    [parse("window=40 hop=20 | energy", 2), parse("window=256 | mean energy minmax bands:9", 6)],
+    ids=str,
+)
+def test_bytes_are_those_that_a_board_takes(pipeline: Pipeline) -> None:
+    with session.open_learner("unix") as device:
+        assert device is not None
+        Feeder(device, pipeline)  # with it comes the code
+        heap = [device.stats(collect=True).heap_free]
+        Feeder(device, parse("window=8 | mean", 1))
+        heap.append(device.stats(collect=True).heap_free)
+    least = capacity.pipeline_bytes(parse("window=8 | mean", 1))
+    assert heap[1] - heap[0] == pytest.approx(capacity.pipeline_bytes(pipeline) - least, abs=600)

@@ -10,15 +10,13 @@ Exits with 1 where the board does not keep up.
 from __future__ import annotations
 
 import argparse
-from dataclasses import asdict
 from typing import Any
 
 from madem import output
+from madem.boards import capacity, timing
 from madem.commands import values
 from madem.commands.terminal import Terminal
 from madem.errors import MademError
-from madem.stream.budget import budget, instructions_of
-from madem.stream.cost import cost
 from madem_emulator.twin.pipeline import Pipeline, PipelineError, parse
 
 
@@ -46,7 +44,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, terminal: Terminal) -> int:
     """Say what it costs; 1 when a board does not keep up."""
     pipeline = _parse(args.pipeline, args.channels)
-    found = cost(pipeline)
+    heap, counts = capacity.pipeline_bytes(pipeline), timing.pipeline_instructions(pipeline)
     sizes = (pipeline.inputs, *args.layers) if args.layers else ()
     if args.learn and not sizes:
         raise MademError("--learn costs what the network takes: say --layers 32,4")
@@ -54,23 +52,25 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
         "pipeline": str(pipeline),
         "channels": args.channels,
         "inputs": pipeline.inputs,
-        **asdict(found),
+        "heap_bytes": heap,
+        "instructions_per_sample": counts.per_sample,
+        "instructions_per_window": counts.per_window,
     }
     terminal.say(
         f"{pipeline} of {args.channels} channels: {pipeline.inputs} inputs,"
-        f" {found.heap_bytes:,} bytes, {found.instructions_per_sample:,} instructions a sample,"
-        f" {found.instructions_per_window:,} a window"
+        f" {heap:,} bytes, {counts.per_sample:,} instructions a sample,"
+        f" {counts.per_window:,} a window"
     )
     if sizes:
         result["layers"] = list(sizes)
-        result["instructions_of_the_network"] = instructions_of(sizes, args.learn)
+        result["instructions_of_the_network"] = timing.network_instructions(sizes, args.learn)
         terminal.say(
             f"{'-'.join(map(str, sizes))}: {result['instructions_of_the_network']:,} instructions"
             f" to {'learn' if args.learn else 'predict'} a window"
         )
     if args.rate:
-        total = budget(pipeline, args.rate, sizes, learns=args.learn)
-        result |= {"load": total.load, "keeps_up": total.keeps_up}
+        total = timing.stream_load(pipeline, args.rate, sizes, learns=args.learn)
+        result |= {"load": total.share, "keeps_up": total.keeps_up}
         terminal.say(total.verdict())
     output.write_json(args.json, result)
     return 0 if result.get("keeps_up", True) else 1

@@ -1,4 +1,4 @@
-"""The cost of a pipeline, told beforehand, is what a Cortex-M3 then takes."""
+"""The load of pipelines and networks, told beforehand, is what a Cortex-M3 then takes."""
 
 from collections.abc import Iterator
 
@@ -7,18 +7,15 @@ import pytest
 from madem.boards import deploy
 from madem.boards.open import Board, open_board
 from madem.boards.repl import Repl
-from madem.learn import session
+from madem.boards.timing import network_instructions, pipeline_instructions, stream_load
 from madem.learn.train import classifying
 from madem.learners.board import pack_config
-from madem.learners.stream import Feeder
-from madem.stream.budget import budget, instructions_of
-from madem.stream.cost import cost
 from madem_emulator.twin.config import Settings
-from madem_emulator.twin.pipeline import Pipeline, parse
+from madem_emulator.twin.pipeline import parse
 
 _COUNT = """
 from time import ticks_cpu, ticks_diff
-from madem.features import Pipeline
+from madem.stream_features import Pipeline
 def count():
     p = Pipeline({shape})
     d = bytearray({width})
@@ -66,10 +63,10 @@ def test_instructions_are_those_of_a_cortex_m3(counting: Board, line: str) -> No
     code = _COUNT.format(shape=shape, width=2 * p.channels, window=p.window)
     with Repl(counting.port, counting.name) as repl:
         push, compute = map(int, repl.exec(code).split())
-    expected = cost(p)
+    expected = pipeline_instructions(p)
     # 25 MHz ticks of 64 ns instructions: madem_emulator/qemu_board.py.
-    assert push * 5 / 8 / 100 == pytest.approx(expected.instructions_per_sample, rel=0.1)
-    assert compute * 5 / 8 == pytest.approx(expected.instructions_per_window, rel=0.1)
+    assert push * 5 / 8 / 100 == pytest.approx(expected.per_sample, rel=0.1)
+    assert compute * 5 / 8 == pytest.approx(expected.per_window, rel=0.1)
 
 
 _COUNT_LIVE = """
@@ -118,9 +115,9 @@ def test_the_live_loop_s_instructions_are_as_planned(counting: Board) -> None:
         repl.exec(_COUNT_LIVE)
         for channels in (1, 6):
             sample, look = (int(n) * 5 / 8 / 50 for n in repl.exec(f"count({channels})").split())
-            planned = budget(parse("window=200 | mean", channels), 100)
+            planned = stream_load(parse("window=200 | mean", channels), 100)
             assert sample == pytest.approx(planned.sample, rel=0.15)
-            assert look == pytest.approx(planned.looks / channels, rel=0.15)
+            assert look == pytest.approx(planned.polls / channels, rel=0.15)
 
 
 _COUNT_NETWORK = """
@@ -162,34 +159,18 @@ def test_the_network_s_instructions_are_as_planned(counting: Board, sizes: tuple
     with Repl(counting.port, counting.name) as repl:
         repl.exec(_COUNT_NETWORK)
         tested, changed = map(int, repl.exec(f"count({payload!r}, {settings.rate()})").split())
-    assert tested * 5 / 8 == pytest.approx(instructions_of(sizes, False), rel=0.1)
-    assert (tested + changed) * 5 / 8 == pytest.approx(instructions_of(sizes, True), rel=0.2)
+    assert tested * 5 / 8 == pytest.approx(network_instructions(sizes, False), rel=0.1)
+    assert (tested + changed) * 5 / 8 == pytest.approx(network_instructions(sizes, True), rel=0.2)
 
 
 def test_a_stream_that_is_too_fast_is_said_so() -> None:
     pipeline = parse("window=40 hop=20 | energy bands:4", 6)
-    slow = budget(pipeline, 100, (60, 32, 4), learns=True)
+    slow = stream_load(pipeline, 100, (60, 32, 4), learns=True)
     assert slow.keeps_up
     assert "keeps up at 100 Hz: busy" in slow.verdict()
-    fast = budget(pipeline, 10 * slow.highest_rate_hz, (60, 32, 4), learns=True)
-    assert fast.load == pytest.approx(8.0)
+    fast = stream_load(pipeline, 10 * slow.highest_rate_hz, (60, 32, 4), learns=True)
+    assert fast.share == pytest.approx(8.0)
     assert not fast.keeps_up
     assert "can't keep up" in fast.verdict()
     # Rows on a slow bus count too: 1 ms each at 900 Hz.
-    assert not budget(pipeline, 900, bus_s=1e-3).keeps_up
-
-
-@pytest.mark.parametrize(
-    "pipeline",
-    [parse("window=40 hop=20 | energy", 2), parse("window=256 | mean energy minmax bands:9", 6)],
-    ids=str,
-)
-def test_bytes_are_those_that_a_board_takes(pipeline: Pipeline) -> None:
-    with session.open_learner("unix") as device:
-        assert device is not None
-        Feeder(device, pipeline)  # with it comes the code
-        heap = [device.stats(collect=True).heap_free]
-        Feeder(device, parse("window=8 | mean", 1))
-        heap.append(device.stats(collect=True).heap_free)
-    least = cost(parse("window=8 | mean", 1)).heap_bytes
-    assert heap[1] - heap[0] == pytest.approx(cost(pipeline).heap_bytes - least, abs=600)
+    assert not stream_load(pipeline, 900, bus_s=1e-3).keeps_up
