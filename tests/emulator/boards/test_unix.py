@@ -93,7 +93,7 @@ def alive(pid: int) -> bool:
 
 
 def wait_until_gone(pids: list[int]) -> None:
-    end = time.monotonic() + 120
+    end = time.monotonic() + 600
     while any(map(alive, pids)):
         assert time.monotonic() < end, "left a process behind"
         time.sleep(0.01)

@@ -52,7 +52,7 @@ def started(*words: str) -> Iterator[subprocess.Popen[bytes]]:
 
 def wait_for(condition: Callable[[], bool], of: subprocess.Popen[bytes] | None = None) -> None:
     """Until something holds, as long as the process that it is about has not ended."""
-    end = time.monotonic() + 120
+    end = time.monotonic() + 600
     while not condition():
         if of is not None and of.poll() is not None:
             pytest.fail(f"ended with {of.returncode}: {of.communicate()}")

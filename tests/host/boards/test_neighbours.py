@@ -173,7 +173,7 @@ def test_each_says_when_the_other_has_the_port(served: str) -> None:
 
 
 def wait_until_it_holds(process: subprocess.Popen[bytes], port: str) -> None:
-    end = time.monotonic() + 120
+    end = time.monotonic() + 600
     while process.poll() is None and time.monotonic() < end:
         for descriptor in Path(f"/proc/{process.pid}/fd").iterdir():
             with contextlib.suppress(OSError):

@@ -52,7 +52,7 @@ class Shell:
         self._seen = ""
 
     def until(self, text: str) -> None:
-        end = time.monotonic() + 120
+        end = time.monotonic() + 600
         while text not in self._seen:
             ready, _, _ = select.select([self._terminal], [], [], end - time.monotonic())
             assert ready, f"{text!r} did not come, but {self._seen!r}"

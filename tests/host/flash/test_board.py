@@ -26,7 +26,7 @@ def test_a_board_without_a_repl_gets_the_1200_baud_touch() -> None:
 
 def test_a_board_with_a_repl_is_asked_there(unix_board: UnixBoard) -> None:
     board.enter_bootloader(unix_board.path, runs_micropython=True)
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 600
     while not unix_board.asked_for_bootloader():
         assert time.monotonic() < deadline
         time.sleep(0.01)

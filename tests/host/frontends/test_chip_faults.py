@@ -1,5 +1,6 @@
 """Faults of the maker board's chips, buses and supply: a clear message or a clean continuation."""
 
+import time
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -308,6 +309,7 @@ def test_a_reset_in_mid_update_leaves_what_the_devices_hold(bench: Bench, board:
         pulses.append(level)
         if sum(pulses) == 3:
             board.port.write(b"\x03")  # Ctrl-C
+            time.sleep(0.5)  # it arrives before the chips answer again
 
     chips.bus.watch(maker8x8.PIN_PULSE, stop)
     many = np.hstack([np.repeat(X, 50, axis=0), np.full((50, 1), 2, np.uint8)])

@@ -1,6 +1,7 @@
 """Faults of the lab board's chips, buses and supply: a message or a clean continuation."""
 
 import re
+import time
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -346,6 +347,7 @@ def test_a_reset_in_mid_update_leaves_what_the_devices_hold(bench: Bench) -> Non
     def stop() -> None:
         if len(bench.fired) == fired + 3:
             bench.board.port.write(b"\x03")  # Ctrl-C
+            time.sleep(0.5)  # it arrives before the chips answer again
 
     bench.at_pulse = stop
     many = np.hstack([np.repeat(CENTRES[:1], 50, axis=0), np.full((50, 1), 2)]).astype(np.uint8)

@@ -117,7 +117,7 @@ class Browser:
             self._process.wait()
 
     def _read(self) -> dict[str, Any]:
-        end = time.monotonic() + 120
+        end = time.monotonic() + 600
         while b"\0" not in self._buffer:
             assert select.select([self._from], [], [], max(0.0, end - time.monotonic()))[0]
             data = os.read(self._from, 1 << 16)
