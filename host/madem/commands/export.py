@@ -1,8 +1,8 @@
 """Write a saved network as integers for other programs, or as the file that a board loads.
 
 For example:
-    madem export gestures.madem --out gestures.npz      weights and settings as arrays
-    madem export gestures.madem --board gestures.madem  without what only a desktop reads
+    madem export gestures.madem --out gestures.npz      # weights and settings as arrays
+    madem export gestures.madem --board gestures.madem  # without what only a desktop reads
 
 docs/reference/arithmetic.md says what is computed with the integers.
 """
