@@ -24,9 +24,9 @@ ENOUGH = 0.8
 
 ESTIMATED_SIZES = (64, 32, 10)
 """The network whose training sample is estimated for all kinds of boards: that of `digits`."""
-_VIPER = 1.7
+_VIPER = 416 / 245
 """Instructions of a training sample where the inner loops are viper, over those where they are
-Thumb assembler: 416,000 over 245,000 for the network above."""
+Thumb assembler: both in thousands, for the network above."""
 _OTHER_CYCLES = 1.6
 """Cycles an instruction on other processors: between 1.7, measured for a Cortex-M0+ (29 cycles
 where a Cortex-M3 needs 17 instructions), and what a Cortex-M4 needs when its program comes from
@@ -81,7 +81,8 @@ def network_instructions(sizes: Sequence[int], learns: bool) -> int:
 def sample_seconds(kind: BoardType) -> float:
     """Seconds that a kind of board needs for a training sample of `ESTIMATED_SIZES`, estimated."""
     slower = 1.0 if kind.mpy_arch.startswith("armv") else _VIPER
-    return network_instructions(ESTIMATED_SIZES, True) * slower * _OTHER_CYCLES / kind.clock_hz
+    counted = round(network_instructions(ESTIMATED_SIZES, True), -3)  # the fit is no finer
+    return counted * slower * _OTHER_CYCLES / kind.clock_hz
 
 
 @dataclass(frozen=True)
