@@ -1,5 +1,5 @@
-"""What tests share: the link's test server behind a pty, a board that stays behind, and one with
-chips.
+"""What tests share: the link's test server behind a pty, a board that stays behind, one with
+chips, and the time of its sensor.
 """
 
 import contextlib
@@ -9,10 +9,11 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 import tty
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -83,3 +84,34 @@ def board_with(bus: Bus, flash: Path) -> Iterator[Board]:
     threading.Thread(target=board.run, args=([],), daemon=True).start()
     with Board("unix", open_port(board.port)) as opened:
         yield opened
+
+
+class SensorClock:
+    """The time of an MPU6050: it passes while a test lets it, and while the FIFO has room.
+
+    So a board that waits for a busy computer loses nothing. It begins to pass when the board
+    looks at the sensor.
+    """
+
+    def __init__(self, bus: Bus) -> None:
+        self.until = 0.0
+        self._bus = bus
+        self._chip: Any = bus._i2c[0].chips[0x68]
+        self._time, self._seen = bus.now(), time.monotonic()
+        bus.clock = self
+
+    def __call__(self) -> float:
+        now = time.monotonic()
+        passed, self._seen = now - self._seen, now
+        if len(self._chip._fifo) < 256:
+            # Of 1024 bytes; 20 ms are 120 more.
+            self._time = max(self._time, min(self._time + min(passed, 0.02), self.until))
+        return self._time
+
+    def let_pass(self, seconds: float) -> None:
+        """That much, from now on."""
+        self.until = self._bus.now() + seconds
+
+    def jump(self, seconds: float) -> None:
+        """That much at once: the board has no time to look."""
+        self._time = self._bus.now() + seconds

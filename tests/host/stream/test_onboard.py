@@ -35,6 +35,8 @@ from madem_emulator.designs import sensor_signals
 from madem_emulator.twin.pipeline import parse
 from madem_emulator.wiring.bus import Bus
 
+from ..conftest import SensorClock
+
 pytestmark = pytest.mark.needs("unix")
 
 LINE = "window=40 hop=20 | mean energy zero bands:4 | norm:6"
@@ -56,40 +58,10 @@ def walk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-class Clock:
-    """The sensor's time: it passes while a test lets it, and while the sensor's FIFO has room.
-
-    So a board that waits for a busy computer loses nothing.
-    """
-
-    def __init__(self, bus: Bus) -> None:
-        self.until = 0.0
-        self._bus = bus
-        self._chip: Any = bus._i2c[0].chips[0x68]
-        self._time, self._seen = bus.now(), time.monotonic()
-        bus.clock = self
-
-    def __call__(self) -> float:
-        now = time.monotonic()
-        passed, self._seen = now - self._seen, now
-        if len(self._chip._fifo) < 256:
-            # Of 1024 bytes; 20 ms are 120 more.
-            self._time = max(self._time, min(self._time + min(passed, 0.02), self.until))
-        return self._time
-
-    def let_pass(self, seconds: float) -> None:
-        """That much, from now on."""
-        self.until = self._bus.now() + seconds
-
-    def jump(self, seconds: float) -> None:
-        """That much at once: the board has no time to look."""
-        self._time = self._bus.now() + seconds
-
-
 class Bench(NamedTuple):
     bus: Bus
     port: str
-    clock: Clock
+    clock: SensorClock
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +72,7 @@ def bench(walk: Path, tmp_path_factory: pytest.TempPathFactory) -> Bench:
 
     bus = Bus()
     sensor_signals.wire(f"mpu6050+{walk}", bus)
-    clock = Clock(bus)
+    clock = SensorClock(bus)
     board = UnixBoard(find_micropython(), tmp_path_factory.mktemp("flash"), bus=bus)
     threading.Thread(target=board.run, args=([],), daemon=True).start()
     with Board("bench", open_port(board.port)) as opened:
