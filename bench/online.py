@@ -14,6 +14,8 @@ import argparse
 import csv
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +25,11 @@ from madem.data import concept_drift, motions
 from madem.data.concept_drift import DriftStream
 from madem.errors import MademError
 from madem.learn import train
+from madem.learners.gated import GatedTwin
 from madem.pictures import style
 from madem.pictures.online import OnlinePanel, online_picture
 from madem.stream import prequential
 from madem.stream.prequential import PrequentialResult
-from madem.study import prequential_batch
 from madem_emulator.twin.gated import EVERYTHING, FULL, GateSettings
 
 
@@ -43,7 +45,7 @@ def main() -> int:
                 print(_line(rows[-1], first=len(rows) == 1), flush=True)
                 panels.append(_panel(care, found))
     except MademError as error:
-        print(f"on_the_fly: {error}", file=sys.stderr)
+        print(f"online: {error}", file=sys.stderr)
         return 2
     if args.csv:
         _write(Path(args.csv), rows)
@@ -65,6 +67,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--rollback", type=_numbers, default=[0], metavar="X,X…", help="(0: none)")
     parser.add_argument("--rate", type=_numbers, default=[6], metavar="R,R…", help="(6)")
     parser.add_argument("--pipeline", metavar="LINE", help="other features than the task's own")
+    parser.add_argument("--workers", type=int, metavar="N", help="processes (one for each core)")
     parser.add_argument("--csv", metavar="FILE", help="write the accuracies here")
     parser.add_argument("--plot", metavar="FILE", help="draw them here")
     return parser.parse_args()
@@ -74,12 +77,14 @@ def _numbers(text: str) -> list[float]:
     return [float(part) for part in text.split(",")]
 
 
-def _cares(args: argparse.Namespace) -> list[GateSettings]:
+def _settings(args: argparse.Namespace) -> list[tuple[GateSettings, float]]:
+    """Every gate that is asked for, with every learning rate."""
     return [
-        GateSettings(gate=int(gate), at_most=int(most), drop=round(FULL * points / 100))
+        (GateSettings(gate=int(gate), at_most=int(most), drop=round(FULL * points / 100)), rate)
         for gate in args.gate
         for most in args.at_most
         for points in args.rollback
+        for rate in args.rate
     ]
 
 
@@ -87,23 +92,28 @@ def _learn(
     args: argparse.Namespace, change: str
 ) -> Iterator[tuple[GateSettings, float, list[tuple[DriftStream, PrequentialResult]]]]:
     """Of each setting the streams and what came of them, a seed after the other."""
-    seeds = list(range(1, args.seeds + 1))
-    tasks = [motions.load(seed, args.pipeline) for seed in seeds]
-    changes = [concept_drift.parse(change, task) for task in tasks]
-    after = args.after + concept_drift.DURATION.get(changes[0].kind, 0)
-    streams = [
-        concept_drift.drift_stream(task, what, before=args.before, after=after)
-        for task, what in zip(tasks, changes, strict=True)
-    ]
-    fresh = prequential_batch.fresh_levels(tasks, changes, train.recipe(tasks[0]), seeds)
-    for care in _cares(args):
-        for rate in args.rate:
-            plan = prequential.recipe(tasks[0], learning_rate=rate)
-            config = plan.settings.integers()
-            results = prequential_batch.run(streams, config, seeds, plan.schedule(0), care)
-            for result, level in zip(results, fresh, strict=True):
-                result.fresh = level
-            yield care, rate, list(zip(streams, results, strict=True))
+    with ProcessPoolExecutor(args.workers) as workers:
+        found = list(workers.map(partial(_learn_seed, args, change), range(1, args.seeds + 1)))
+    for k, (gate, rate) in enumerate(_settings(args)):
+        yield gate, rate, [(stream, results[k]) for stream, results in found]
+
+
+def _learn_seed(
+    args: argparse.Namespace, change: str, seed: int
+) -> tuple[DriftStream, list[PrequentialResult]]:
+    """A seed's stream, and what came of it with each setting."""
+    task = motions.load(seed, args.pipeline)
+    what = concept_drift.parse(change, task)
+    after = args.after + concept_drift.DURATION.get(what.kind, 0)
+    stream = concept_drift.drift_stream(task, what, before=args.before, after=after)
+    fresh = prequential.fresh_level(task, what, train.recipe(task, seed=seed))
+    results = []
+    for gate, rate in _settings(args):
+        plan = prequential.recipe(task, learning_rate=rate, seed=seed)
+        learner = GatedTwin(plan.settings.integers(), stream.task)
+        results.append(prequential.run(learner, stream, plan.schedule(0), gate))
+        results[-1].fresh = fresh
+    return stream, results
 
 
 def _row(

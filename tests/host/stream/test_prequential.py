@@ -1,7 +1,6 @@
 """Learning through a change: the runner, what it measures, and the command."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -19,7 +18,6 @@ from madem.learners.gated import GatedTwin
 from madem.pictures.online import OnlinePanel, online_picture
 from madem.stream import prequential
 from madem.stream.prequential import Check, PrequentialResult
-from madem.study import prequential_batch
 from madem_emulator.twin.gated import GateSettings
 
 SHORT = motions.PIPELINE.replace("hop=20", "hop=30")
@@ -149,29 +147,6 @@ def test_recovered_means_near_and_staying(fresh: float, done: int, expected: int
     stream: Any = SimpleNamespace(change_done=done)
     windows, accuracy = zip(*CHECKS, strict=True)
     assert prequential.recovered(stream, windows, accuracy, fresh) == expected
-
-
-def test_many_at_once_are_the_same_as_one_by_one() -> None:
-    seeds, care = [1, 2], GateSettings(gate=60, at_most=80, drop=6000, every=30)
-    tasks = [motions.load(seed, SHORT) for seed in seeds]
-    changes = [concept_drift.parse("swap", task) for task in tasks]
-    streams = [course_of(task, "swap", 80, 60) for task in tasks]
-    plan = prequential.recipe(tasks[0], hidden=(6,))
-    config, pace = plan.settings.integers(), plan.schedule(0)
-    together = prequential_batch.run(streams, config, seeds, pace, care)
-    for seed, stream, result in zip(seeds, streams, together, strict=True):
-        alone = prequential.run(
-            GatedTwin(replace(config, seed=seed), stream.task), stream, pace, care
-        )
-        assert [replace(window, t_s=None) for window in alone.windows] == result.windows
-        assert alone.running == result.running
-        assert alone.frozen[stream.change_at :] == result.frozen[stream.change_at :]
-        assert alone.checks == result.checks
-    few = learn.recipe(tasks[0], hidden=(6,), epochs=2)
-    levels = prequential_batch.fresh_levels(tasks, changes, few, seeds)
-    for task, what, seed, level in zip(tasks, changes, seeds, levels, strict=True):
-        one = replace(few, settings=replace(few.settings, seed=seed))
-        assert level == prequential.fresh_level(task, what, one)
 
 
 def test_forgetting_by_hand() -> None:
