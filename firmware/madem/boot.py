@@ -13,6 +13,7 @@ def run():
     gc.threshold(1024)
     for name in (
         "kernels",
+        "link_protocol",
         "link",
         "link_crc",
         "frontend_emulated",

@@ -5,20 +5,26 @@ to devices that are dead, and counts them. docs/hardware/calibration.md has the 
 import struct
 from array import array
 
+from micropython import const
+
 from . import link_crc
 
 FILE = "madem.cal"
-_MAGIC = b"madem.cal\1"
+_CALIBRATION_MAGIC = const(b"madem.cal\1")
+_CALIBRATION_SHIFT = const(14)  # log2 of a gain of 1
 
 
 def check(data):
     """The design's name, and where the cards begin. OSError: the file is damaged."""
     state = bytearray(4)
-    if data[: len(_MAGIC)] == _MAGIC and len(data) > len(_MAGIC) + 5:
+    if (
+        data[: len(_CALIBRATION_MAGIC)] == _CALIBRATION_MAGIC
+        and len(data) > len(_CALIBRATION_MAGIC) + 5
+    ):
         link_crc.update(state, data, 0, len(data) - 4)
         if state == data[-4:]:
-            at = len(_MAGIC) + 1 + data[len(_MAGIC)]
-            return data[len(_MAGIC) + 1 : at].decode(), at
+            at = len(_CALIBRATION_MAGIC) + 1 + data[len(_CALIBRATION_MAGIC)]
+            return data[len(_CALIBRATION_MAGIC) + 1 : at].decode(), at
     raise OSError("madem.cal is damaged: run madem calibrate")
 
 
@@ -105,7 +111,10 @@ class Board:
                 if dead >> line & 1:
                     out[line] = self._driven * self._middle // 255
                 else:
-                    out[line] = out[line] * gains[line] + 0x2000 >> 14
+                    out[line] = (
+                        out[line] * gains[line] + (1 << _CALIBRATION_SHIFT - 1)
+                        >> _CALIBRATION_SHIFT
+                    )
 
     def sense_rows(self, card, out):
         self.raw.sense_rows(card, out)
@@ -121,7 +130,10 @@ class Board:
                 if dead >> line & 1:
                     out[line] = 0
                 else:
-                    out[line] = (out[line] * gains[line] + 0x2000 >> 14) + missing
+                    out[line] = (
+                        out[line] * gains[line] + (1 << _CALIBRATION_SHIFT - 1)
+                        >> _CALIBRATION_SHIFT
+                    ) + missing
 
     def pulse(self, card, rows, columns, up, train):
         if card not in self._cards:

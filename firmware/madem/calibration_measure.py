@@ -8,17 +8,20 @@ import os
 import struct
 from array import array
 
-from . import calibration_apply
-from .link_server import reason
+from micropython import const
 
-_CALIBRATE = 17
+from . import calibration_apply, link_protocol
 
-_MEASURE = 0
-_PULSE = 1
-_STORE = 2
-_KEEP = 3
-_FORGET = 4
-_COUNTS = 5
+_CALIBRATE_MEASURE = const(0)
+_CALIBRATE_PULSE = const(1)
+_CALIBRATE_STORE = const(2)
+_CALIBRATE_KEEP = const(3)
+_CALIBRATE_FORGET = const(4)
+_CALIBRATE_COUNTS = const(5)
+_CALIBRATE_MEASURE_LAYOUT = const("<BHBBhBB")
+_CALIBRATE_PULSE_LAYOUT = const("<BHBB")
+_CALIBRATE_STORE_LAYOUT = const("<BI")
+_CALIBRATE_COUNTS_REPLY_LAYOUT = const("<II")
 
 _NEW = calibration_apply.FILE + ".new"
 
@@ -29,25 +32,25 @@ def serve(server):
     body = bytes(lk.body[lk.start : lk.end])
     front = server.learner.network.front
     try:
-        lk.reply(_CALIBRATE, _do(body, front.board, lk.out, lk.start))
+        lk.reply(_do(body, front.board, lk.out, lk.start))
     except (ValueError, IndexError):
-        lk.error(2, "a calibration request that can't be used")
+        lk.refuse("a calibration request that can't be used")
     except OSError as e:
-        lk.error(8, reason(e))
+        lk.error(link_protocol.FRONT_END, link_protocol.reason(e))
 
 
 def _do(body, board, out, at):
     """Carry it out; the length of what is said at out[at:]."""
     what = body[0]
-    if what == _MEASURE:
-        _, card, columns, line, level, reads, raw = struct.unpack("<BHBBhBB", body)
+    if what == _CALIBRATE_MEASURE:
+        _, card, columns, line, level, reads, raw = struct.unpack(_CALIBRATE_MEASURE_LAYOUT, body)
         if raw:
             board = getattr(board, "raw", board)
         if card >= board.CARDS or not reads or abs(level) > 255:
             raise ValueError
         return _measure(board, card, columns, line, level, reads, out, at)
-    if what == _PULSE:
-        card, up, train = struct.unpack_from("<HBB", body, 1)
+    if what == _CALIBRATE_PULSE:
+        _, card, up, train = struct.unpack_from(_CALIBRATE_PULSE_LAYOUT, body)
         rows = (board.ROWS + 7) >> 3
         if card >= board.CARDS or not train or len(body) != 5 + rows + ((board.COLUMNS + 7) >> 3):
             raise ValueError
@@ -56,22 +59,22 @@ def _do(body, board, out, at):
         column_mask = int.from_bytes(body[5 + rows :], "little")
         board.pulse(card, row_mask, column_mask, up, train)
         board.rest()
-    elif what == _STORE:
-        offset = struct.unpack_from("<I", body, 1)[0]
+    elif what == _CALIBRATE_STORE:
+        offset = struct.unpack_from(_CALIBRATE_STORE_LAYOUT, body)[1]
         with open(_NEW, "r+b" if offset else "wb") as file:
             file.seek(offset)
             file.write(body[5:])
-    elif what == _KEEP:
+    elif what == _CALIBRATE_KEEP:
         with open(_NEW, "rb") as file:
             calibration_apply.check(file.read())
         _replace(_NEW, calibration_apply.FILE)
-    elif what == _FORGET:
+    elif what == _CALIBRATE_FORGET:
         try:
             os.remove(calibration_apply.FILE)
         except OSError:
             pass  # there is none
-    elif what == _COUNTS:
-        struct.pack_into("<II", out, at, *board.counts())
+    elif what == _CALIBRATE_COUNTS:
+        struct.pack_into(_CALIBRATE_COUNTS_REPLY_LAYOUT, out, at, *board.counts())
         return 8
     else:
         raise ValueError

@@ -7,28 +7,35 @@ while the sample is worked on: each request but the first asks for the next piec
 
 import struct
 
+from micropython import const
+
 from . import frontend_emulated, kernels
-from .link_server import now, put_u32, reason, since
+from . import link_protocol as protocol
+from .link_protocol import reason, u16
 
-_CODES = 18
+_CODES_GO_ON = const(0)
+_CODES_LEARN = const(1)
+_CODES_PREDICT = const(2)
+_CODES_HEAD_LAYOUT = const("<BIHB")
+_CODES_PIECE_LAYOUT = const("<BH")
+_CODES_EVENT_LAYOUT = const("<BH")
+_CODES_REPLY_LAYOUT = const("<BHIB")
 
-_GO_ON = 0
-_LEARN = 1
-_PREDICT = 2
+# Events: kind u8, card u16, then codes i16 of every line, or of pulses the train u8 and two masks.
+_EVENT_COLUMNS = const(0)
+_EVENT_ROWS = const(1)
+_EVENT_RESET = const(2)
+_EVENT_SET = const(3)
 
-# Records: kind u8, card u16, then codes i16 of every line, or of pulses the train u8 and two masks.
-_COLUMNS = 0
-_ROWS = 1
-_RESET = 2
-
-_HEAD = 3  # of a piece: last u8, number u16
+_HEAD = const(3)  # of a piece: last u8, number u16
 
 
 class Recorder:
     """Stands before the board of an attached front end while one sample is worked on."""
 
-    def __init__(self, server):
+    def __init__(self, server, kind):
         self._server = server
+        self._kind = kind  # of the requests for pieces
         self._link = server.link
         self._front = server.learner.network.front
         self._board = self._front.board
@@ -45,17 +52,17 @@ class Recorder:
 
     def sense_columns(self, card, out):
         self._board.sense_columns(card, out)
-        self._put(_COLUMNS, card, out, 2 * len(out))
+        self._put(_EVENT_COLUMNS, card, out, 2 * len(out))
 
     def sense_rows(self, card, out):
         self._board.sense_rows(card, out)
-        self._put(_ROWS, card, out, 2 * len(out))
+        self._put(_EVENT_ROWS, card, out, 2 * len(out))
 
     def pulse(self, card, rows, columns, up, train):
         self._board.pulse(card, rows, columns, up, train)
         said = bytes((train,)) + rows.to_bytes(self._rows, "little")
         said += columns.to_bytes(self._columns, "little")
-        self._put(_RESET + bool(up), card, said, len(said))
+        self._put(_EVENT_SET if up else _EVENT_RESET, card, said, len(said))
 
     def serve(self):
         """Answer a CODES request that begins a sample: what u8, number u32, rate u16, train u8,
@@ -65,25 +72,25 @@ class Recorder:
         learner = server.learner
         net = learner.network
         body = bytes(lk.body[lk.start : lk.end])  # its place is needed for the next request
-        what = body[0] if body else _GO_ON
-        learns = what == _LEARN
-        if not (learns or what == _PREDICT) or len(body) != 8 + server.sample_size(learns):
-            lk.error(2, "not one sample")
+        what = body[0] if body else _CODES_GO_ON
+        learns = what == _CODES_LEARN
+        if not (learns or what == _CODES_PREDICT) or len(body) != 8 + server.sample_size(learns):
+            lk.refuse("not one sample")
             return
-        number, rate, train = struct.unpack_from("<IHB", body, 1)
+        _, number, rate, train = struct.unpack_from(_CODES_HEAD_LAYOUT, body)
         if learns:
             target = 8 + net.sizes[0]
             if number != learner.steps:
-                lk.error(5, str(learner.steps))
+                lk.error(protocol.STEP_MISMATCH, str(learner.steps))
                 return
             if not train or rate * max(learner.scales) > 16383:
-                lk.error(2, "a train of no pulses, or a rate above 16383")
+                lk.refuse("a train of no pulses, or a rate above 16383")
                 return
             if net.one_hot and body[target] >= net.sizes[-1]:
-                lk.error(2, "a class that has no output")
+                lk.refuse("a class that has no output")
                 return
             net.set_targets(body, target)
-        began = now()
+        began = server.now()
         self._front.board = self
         try:
             if learns:
@@ -93,27 +100,24 @@ class Recorder:
                 net.settle_free(body, 8)
         except OSError as e:
             if not self._unasked:
-                lk.error(8, "sample %d: %s" % (number, reason(e)))
+                lk.error(protocol.FRONT_END, "sample %d: %s" % (number, reason(e)))
             return
         finally:
             self._front.board = self._board
-        server.busy_us += since(began)
+        server.worked(began)
         if self._unasked:
             return
         self._flush(0)
         if not self._unasked:
             out, at = lk.out, lk.start
-            out[at] = 1
-            out[at + 1] = self._piece & 255
-            out[at + 2] = self._piece >> 8
-            put_u32(out, at + 3, learner.steps)
-            out[at + 7] = net.answer() if learns or net.one_hot else 0
+            answer = net.answer() if learns or net.one_hot else 0
+            struct.pack_into(_CODES_REPLY_LAYOUT, out, at, 1, self._piece, learner.steps, answer)
             if learns:
                 server.trace(at + 8)
-                lk.reply(_CODES, 24)
+                lk.reply(24)
             else:
                 server.trace_phase(net.free, at + 8)
-                lk.reply(_CODES, 12)
+                lk.reply(12)
 
     def _put(self, kind, card, data, count):
         if self._unasked:
@@ -122,9 +126,7 @@ class Recorder:
         if self._unasked:
             return
         buffer, at = self._buffer, self._fill
-        buffer[at] = kind
-        buffer[at + 1] = card & 255
-        buffer[at + 2] = card >> 8
+        struct.pack_into(_CODES_EVENT_LAYOUT, buffer, at, kind, card)
         kernels.load(buffer, at + 3, count, data, 0, 255)
         self._fill = at + 3 + count
 
@@ -134,19 +136,18 @@ class Recorder:
         if n == _HEAD or needed and n + needed <= len(self._buffer):
             return
         lk = self._link
-        self._buffer[1] = self._piece & 255
-        self._buffer[2] = self._piece >> 8
+        struct.pack_into(_CODES_PIECE_LAYOUT, self._buffer, 0, 0, self._piece)
         asked = self._piece
         while asked == self._piece:  # again, if the line lost it
             kernels.load(lk.out, lk.start, n, self._buffer, 0, 255)
-            lk.reply(_CODES, n)
+            lk.reply(n)
             kind = lk.receive()
             body, at = lk.body, lk.start
-            if kind != _CODES:
+            if kind != self._kind:
                 # The sample is finished all the same, so that the weights are those of a step.
                 self._unasked = True
                 self.waiting = kind
                 return
-            asked = body[at + 1] | body[at + 2] << 8 if body[at] == _GO_ON else 0
+            asked = u16(body, at + 1) if body[at] == _CODES_GO_ON else 0
         self._piece += 1
         self._fill = _HEAD

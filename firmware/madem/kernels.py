@@ -13,23 +13,23 @@ OFFSET = const(32768)  # a reading or nudge u is stored in 32 bits as u + OFFSET
 _A = const(30903)  # multiplier of the generator
 
 # A device's traits, in 32-bit words.
-SET_FACTOR = const(0)
-RESET_FACTOR = const(1)
-TOP = const(2)
+_SET_FACTOR = const(0)
+_RESET_FACTOR = const(1)
+_TOP = const(2)
 STUCK = const(3)
 FIRST = const(4)
 TRAIT_WORDS = const(5)
 
 # The crossbar's seed and imperfections, in 32-bit words. NL_* are stored + OFFSET.
-SEED = const(0)
-STEP = const(1)
-NL_SET = const(2)
-NL_RESET = const(3)
-C2C = const(4)
-D_STEP = const(5)
-D_TOP = const(6)
+_SEED = const(0)
+_STEP = const(1)
+_NL_SET = const(2)
+_NL_RESET = const(3)
+_C2C = const(4)
+_D_STEP = const(5)
+_D_TOP = const(6)
 STUCK_SHARE = const(7)
-INIT = const(8)
+_INIT = const(8)
 
 STREAM_DEVICE = const(1)
 
@@ -50,7 +50,7 @@ def device_words(seed, step, nl_set, nl_reset, c2c, d_step, d_top, stuck, init):
 @micropython.viper
 def seed(rng: ptr32, device: ptr32, stream: int, index: int):
     """Start the generator `rng[0]` for a stream and an index below 2**31."""
-    x = int(device[SEED])
+    x = int(device[_SEED])
     w = stream
     k = 6
     while k:
@@ -124,12 +124,12 @@ def load(s: ptr8, at: int, count: int, source: ptr8, first: int, mask: int):
 
 
 @micropython.viper
-def choose(targets: ptr8, count: int, source: ptr8, first: int, high: int, low: int):
-    """Target activities from on/off bytes."""
+def select(targets: ptr8, count: int, source: ptr8, first: int, least: int, high: int, low: int):
+    """`count` target activities: `high` where source[first:] is at least `least`, else `low`."""
     i = 0
     while i < count:
         t = low
-        if source[first + i]:
+        if source[first + i] >= least:
             t = high
         targets[i] = t
         i += 1
@@ -188,27 +188,27 @@ def traits(t: ptr32, device: ptr32):
         x = _A * (x & 0xFFFF) + (x >> 16)
         z += (x & 255) + ((x >> 8) & 255)
         if k < 2:
-            f = 256 + ((z * int(device[D_STEP])) >> 8)
+            f = 256 + ((z * int(device[_D_STEP])) >> 8)
             if f < 51:
                 f = 51
             if f > 511:
                 f = 511
             t[k] = f
         elif k == 2:
-            f = 200 + ((z * int(device[D_TOP])) >> 8)
+            f = 200 + ((z * int(device[_D_TOP])) >> 8)
             if f < 50:
                 f = 50
             if f > 255:
                 f = 255
-            t[TOP] = f
+            t[_TOP] = f
         else:
-            f = 100 + ((z * int(device[INIT])) >> 8)
+            f = 100 + ((z * int(device[_INIT])) >> 8)
             if f < 0:
                 f = 0
-            if f > int(t[TOP]):
-                f = int(t[TOP])
+            if f > int(t[_TOP]):
+                f = int(t[_TOP])
             if int(t[STUCK]):
-                f = (int(t[STUCK]) - 1) * int(t[TOP])
+                f = (int(t[STUCK]) - 1) * int(t[_TOP])
             t[FIRST] = f
         k += 1
 
@@ -245,19 +245,19 @@ def pulse_pairs(
                 continue
             old = g[offset]
             if up:
-                bend = (int(settings[NL_SET]) - OFFSET) * (100 - old)
-                d = int(traits_of[SET_FACTOR])
+                bend = (int(settings[_NL_SET]) - OFFSET) * (100 - old)
+                d = int(traits_of[_SET_FACTOR])
             else:
-                bend = (int(settings[NL_RESET]) - OFFSET) * (old - 100)
-                d = int(traits_of[RESET_FACTOR])
+                bend = (int(settings[_NL_RESET]) - OFFSET) * (old - 100)
+                d = int(traits_of[_RESET_FACTOR])
             bend = 256 + (bend >> 6)
             if bend < 26:
                 bend = 26
             if bend > 511:
                 bend = 511
-            d = (int(settings[STEP]) * d) >> 4
+            d = (int(settings[_STEP]) * d) >> 4
             d = (d * bend) >> 8
-            d = (d * (256 + ((z * int(settings[C2C])) >> 8))) >> 8
+            d = (d * (256 + ((z * int(settings[_C2C])) >> 8))) >> 8
             d = (d + (x & 255)) >> 8
             if up:
                 old += d
@@ -265,7 +265,7 @@ def pulse_pairs(
                 old -= d
             if old < 0:
                 old = 0
-            if old > int(traits_of[TOP]):
-                old = int(traits_of[TOP])
+            if old > int(traits_of[_TOP]):
+                old = int(traits_of[_TOP])
             g[offset] = old
     rng[0] = x

@@ -11,11 +11,11 @@ from micropython import const
 
 from . import frontend_emulated, kernels, kernels_select
 
-CENTRED = 0  # nudged toward the target against nudged away from it
-ONE_SIDED = 1  # nudged toward the target against free
-CLAMPED = 2  # held at the target against free
+_CENTRED = const(0)  # nudged toward the target against nudged away from it
+_ONE_SIDED = const(1)  # nudged toward the target against free
+_CLAMPED = const(2)  # held at the target against free
 
-_STREAM_UPDATE = 3
+_STREAM_UPDATE = const(3)
 
 # Offsets into the work of inner.change, in bytes.
 _RATE = const(16)
@@ -38,7 +38,7 @@ class Learner:
         self.layers = len(sizes) - 1
         self.accumulators = [bytearray((sizes[k] + 1) * sizes[k + 1]) for k in range(self.layers)]
         for cells in self.accumulators:  # filled in place: there may be no room for a second one
-            kernels.choose(cells, len(cells), cells, 0, 128, 128)
+            kernels.select(cells, len(cells), cells, 0, 0, 128, 128)
         # inner.change: where the layer's units are, and the rest of its work.
         self._places = [
             struct.pack("<4I", network.at[k], sizes[k], sizes[k + 1], network.at[k + 1])
@@ -70,12 +70,12 @@ class Learner:
         """The second half: the two conditions compared, and the couplings changed."""
         network = self.network
         plus, minus = network.plus, network.minus
-        if self.rule == CLAMPED:
+        if self.rule == _CLAMPED:
             network.settle_clamped(plus)
         else:
             network.aim()
             network.settle_nudged(plus, 1)
-        if self.rule == CENTRED:
+        if self.rule == _CENTRED:
             network.settle_nudged(minus, -1)
         else:
             kernels.load(minus, 0, len(minus), network.free, 0, 255)

@@ -13,22 +13,23 @@ import sys
 import micropython
 from micropython import const
 
-from . import link_crc
+from . import link_crc, link_protocol
+from .link_protocol import KEPT_REPLY, u16
+
+HELLO = 1  # the kind that begins a session; the others are in link_server.py
 
 _VERSION = const(1)
-_HELLO = const(1)
-_ECHO = const(10)
 _REPLY = const(0x80)
 _NAK = const(0xFE)
-_ERROR = const(0xFF)
-_INTERNAL = const(7)
-_WRONG_SESSION = const(6)
+_REFUSAL = const(0xFF)
+_FRAME_HEAD_LAYOUT = const("<HBBHH")
+_HELLO_REPLY_LAYOUT = const("<BHBHIIB")
+_ECHO_MODE_MANY = const(2)
 
 _HEAD = const(8)  # body bytes before the payload
-_FRAME = const(12)  # body bytes beside the payload: header and CRC
+_FRAME_BYTES = const(12)  # body bytes beside the payload: header and CRC
 _BLOCK = const(62)  # bytes behind one mask
 _PIECE = const(32)  # most bytes asked for in one read; the host's release run is longer
-_KEEP = const(60)  # longest reply payload that is kept for a repeated request
 _SLOT = const(64)  # a kept reply: kind, payload length (255: not kept), 2 spare, payload
 
 # Receiver state, 16-bit cells: 0 next byte of the piece, 1 bytes in the piece,
@@ -36,7 +37,7 @@ _SLOT = const(64)  # a kept reply: kind, payload length (255: not kept), 2 spare
 # 4 bytes left in the block, 5 mask, 6 longest body, 7 a NAK has been sent.
 _NAKED = const(14)  # byte offset of cell 7
 
-_SOUND = b"\x1c\xdf\x44\x21"  # CRC-32 of anything followed by its own CRC-32
+_SOUND = const(b"\x1c\xdf\x44\x21")  # CRC-32 of anything followed by its own CRC-32
 
 
 @micropython.viper
@@ -172,10 +173,10 @@ class Link:
                     self.idle()
                 if self._read(self._piece, n) != n:
                     raise EOFError
-            elif n == 0 and self._crc(body, body[0] | body[1] << 8) == _SOUND:
-                kind = self._sort(body[2], body[4] | body[5] << 8, body[6] | body[7] << 8)
+            elif n == 0 and self._crc(body, u16(body, 0)) == _SOUND:
+                kind = self._sort(body[2], u16(body, 4), u16(body, 6))
                 if kind >= 0:
-                    self.end = (body[0] | body[1] << 8) - 4
+                    self.end = u16(body, 0) - 4
                     return kind
             else:
                 self._nak()
@@ -186,9 +187,9 @@ class Link:
         if kind >= _REPLY:  # our own voice, on a line that echoes
             return -1
         if session != self._session:
-            if kind != _HELLO:
-                self.out[_HEAD] = _WRONG_SESSION
-                self._send(_ERROR, 1, session, seq)
+            if kind != HELLO:
+                self.out[_HEAD] = link_protocol.WRONG_SESSION
+                self._send(_REFUSAL, 1, session, seq)
                 return -1
             self._session = session
             self._next = seq
@@ -202,13 +203,13 @@ class Link:
             if self._done < self.window:
                 self._done += 1
             # What a repetition is told, should there never be a reply.
-            kept[slot] = _ERROR
+            kept[slot] = _REFUSAL
             kept[slot + 1] = 1
-            kept[slot + 4] = _INTERNAL
-        elif back > self._done or kept[slot + 1] > _KEEP and kept[slot] != kind | _REPLY:
+            kept[slot + 4] = link_protocol.INTERNAL
+        elif back > self._done or kept[slot + 1] > KEPT_REPLY and kept[slot] != kind | _REPLY:
             self._nak()
             return -1
-        elif kept[slot + 1] <= _KEEP:
+        elif kept[slot + 1] <= KEPT_REPLY:
             _copy(self.out, _HEAD, kept, slot + 4, kept[slot + 1])
             self._send(kept[slot], kept[slot + 1], session, seq)
             kind = -1
@@ -231,8 +232,8 @@ class Link:
     def _send(self, kind, n, session, seq):
         out = self.out
         wire = self._wire
-        n += _FRAME
-        struct.pack_into("<HBBHH", out, 0, n, kind, self.window, session, seq)
+        n += _FRAME_BYTES
+        struct.pack_into(_FRAME_HEAD_LAYOUT, out, 0, n, kind, self.window, session, seq)
         _copy(out, n - 4, self._crc(out, n - 4), 0, 4)
         at = 0
         while at < n:
@@ -244,20 +245,24 @@ class Link:
                 self._write(wire, length + 2)
             at += length
 
-    def reply(self, kind, n):
-        """Answer the request of this kind with out[8:8 + n].
+    def reply(self, n):
+        """Answer the request with out[8:8 + n].
 
         Up to 60 bytes are kept for a repeated request. A kind with longer
         replies must be harmless to execute twice.
         """
-        self._reply(kind | _REPLY, n)
+        self._reply(self.body[2] | _REPLY, n)
 
     def error(self, code, text):
         """Refuse the request. text: str, ASCII; 59 characters arrive."""
-        n = min(len(text), _KEEP - 1)
+        n = min(len(text), KEPT_REPLY - 1)
         self.out[_HEAD] = code
         _copy(self.out, _HEAD + 1, text, 0, n)
-        self._reply(_ERROR, n + 1)
+        self._reply(_REFUSAL, n + 1)
+
+    def refuse(self, text):
+        """Refuse the request for its payload."""
+        self.error(link_protocol.BAD_PAYLOAD, text)
 
     def _reply(self, kind, n):
         if (self._seq + 1) & 0xFFFF == self._next:  # else an old one, executed again
@@ -265,7 +270,7 @@ class Link:
             slot = self._slot
             kept[slot] = kind
             kept[slot + 1] = 255
-            if n <= _KEEP:
+            if n <= KEPT_REPLY:
                 kept[slot + 1] = n
                 _copy(kept, slot + 4, self.out, _HEAD, n)
         self._send(kind, n, self._session, self._seq)
@@ -279,7 +284,7 @@ class Link:
         gc.collect()
         bits = 64 if sys.maxsize >> 31 else 32
         struct.pack_into(
-            "<BHBHIIB",
+            _HELLO_REPLY_LAYOUT,
             self.out,
             _HEAD,
             _VERSION,
@@ -296,20 +301,20 @@ class Link:
             self.out[n] = length
             _copy(self.out, n + 1, text, 0, length)
             n += length + 1
-        self.reply(_HELLO, n - _HEAD)
+        self.reply(n - _HEAD)
 
     def echo(self):
         """Answer an ECHO: nothing, the payload, or as many bytes as it asks for."""
         body = self.body
         n = self.end - _HEAD
         mode = body[_HEAD] if n else 0
-        if mode == 2 and n == 3:
-            n = body[_HEAD + 1] | body[_HEAD + 2] << 8
-            if n > self.max_body - _FRAME:
-                self.error(2, "too long")
+        if mode == _ECHO_MODE_MANY and n == 3:
+            n = u16(body, _HEAD + 1)
+            if n > self.max_body - _FRAME_BYTES:
+                self.refuse("too long")
                 return
         elif mode:
             _copy(self.out, _HEAD, body, _HEAD, n)
         else:
             n = 0
-        self.reply(_ECHO, n)
+        self.reply(n)

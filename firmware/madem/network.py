@@ -62,10 +62,10 @@ class Network:
         """Take the target at source[first:]: a class number, or a byte for each output."""
         n = self.sizes[-1]
         if self.one_hot:
-            kernels.choose(self.targets, n, self._silence, 0, self.high, self.low)
+            kernels.select(self.targets, n, self._silence, 0, 1, self.high, self.low)
             self.targets[source[first]] = self.high
         else:
-            kernels.choose(self.targets, n, source, first, self.high, self.low)
+            kernels.select(self.targets, n, source, first, 1, self.high, self.low)
 
     def answer(self):
         """The predicted class, or how many outputs differ from the targets."""

@@ -9,13 +9,13 @@ import struct
 import micropython
 from micropython import const
 
-MEAN = const(1)
-ENERGY = const(2)
-ZERO = const(4)
-MINMAX = const(8)
+_FEATURE_MEAN = const(1)
+_FEATURE_ENERGY = const(2)
+_FEATURE_ZERO = const(4)
+_FEATURE_MINMAX = const(8)
 
 _OFFSET = const(32768)  # of a sample and of a feature in 16 bits
-_CENTRE = const(4194304)  # of a running centre in 32 bits
+_CENTRE_OFFSET = const(4194304)  # of a running centre in 32 bits
 
 # round(127 cos(2 pi j / 64)) + 128
 _WAVE = bytes(
@@ -132,16 +132,16 @@ def _analyse(
         d[i] = v + 4096
         power += v * v
         i += 1
-    if flags & MEAN:
+    if flags & _FEATURE_MEAN:
         out[at] = mean
         at += 1
-    if flags & ENERGY:
+    if flags & _FEATURE_ENERGY:
         out[at] = int(level(power // window, h)) + _OFFSET
         at += 1
-    if flags & ZERO:
+    if flags & _FEATURE_ZERO:
         out[at] = crossings + _OFFSET
         at += 1
-    if flags & MINMAX:
+    if flags & _FEATURE_MINMAX:
         out[at] = low
         out[at + 1] = high
     return h + 11
@@ -216,7 +216,7 @@ def _encode(raw: ptr16, state: ptr32, codes: ptr8, count: int, follow: int, norm
     i = 0
     while i < count:
         f = (raw[i] - _OFFSET) << 6
-        centre = int(state[2 * i + 1]) - _CENTRE
+        centre = int(state[2 * i + 1]) - _CENTRE_OFFSET
         spread = int(state[2 * i + 2])
         if follow:
             centre += (f - centre) >> shift
@@ -224,7 +224,7 @@ def _encode(raw: ptr16, state: ptr32, codes: ptr8, count: int, follow: int, norm
             if v < 0:
                 v = 0 - v
             spread += (v - spread) >> shift
-            state[2 * i + 1] = centre + _CENTRE
+            state[2 * i + 1] = centre + _CENTRE_OFFSET
             state[2 * i + 2] = spread
         if spread < 64:
             spread = 64
@@ -261,7 +261,13 @@ class Pipeline:
         while self.transform > window:
             self.transform >>= 1
         each = bands
-        for flag in (MEAN, ENERGY, ZERO, MINMAX, MINMAX):
+        for flag in (
+            _FEATURE_MEAN,
+            _FEATURE_ENERGY,
+            _FEATURE_ZERO,
+            _FEATURE_MINMAX,
+            _FEATURE_MINMAX,
+        ):
             if flags & flag:
                 each += 1
         if (
@@ -282,7 +288,7 @@ class Pipeline:
         self.codes = bytearray(2 * self.features)
         self.state = bytearray(4 + 8 * self.features)
         for i in range(self.features):
-            struct.pack_into("<I", self.state, 4 + 8 * i, _CENTRE)
+            struct.pack_into("<I", self.state, 4 + 8 * i, _CENTRE_OFFSET)
         self._ring = bytearray(2 * channels * window)
         self._place = bytearray(10)
         struct.pack_into("<5H", self._place, 0, channels, window, hop, 0, window)

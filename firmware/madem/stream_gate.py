@@ -1,34 +1,31 @@
 """Learn with care: only what is worth it, and go back when learning made things worse.
 
-docs/guide/online.md, "In integers", is what this computes. Imported when the first KEEP of
+docs/guide/online.md, "In integers", is what this computes. Imported when the first GATE of
 docs/reference/link.md comes; a board that learns every window never loads it.
 """
 
 import gc
 import struct
 
-from . import frontend_emulated, kernels
-from .stream_feed import margin_of
+from micropython import const
 
-KEEP = 19
-_SETTINGS = 0
-_KEEP_NOW = 1
-_BACK_NOW = 2
-_ASK = 3
+from . import frontend_emulated, kernels, stream_feed
+from . import link_protocol as protocol
 
-_BAD_PAYLOAD = 2
-_NOT_CONFIGURED = 3
-_OUT_OF_MEMORY = 4
+_GATE_SETTINGS = const(0)
+_GATE_CHECKPOINT = const(1)
+_GATE_ROLLBACK = const(2)
+_GATE_ASK = const(3)
+_GATE_SETTINGS_LAYOUT = const("<BHBBHH")
+_GATE_REPLY_LAYOUT = const("<3I3H")
+_NEVER = const(0xFFFFFFFF)  # the step of a checkpoint that was not made
 
-# What became of a window.
-RIGHT = 1
-LEARNED = 2
-KEPT = 4
-BACK = 8
+# What became of a window, beside what stream_feed.py has.
+_OUTCOME_CHECKPOINT = const(4)
+_OUTCOME_ROLLBACK = const(8)
 
-_PRICE = 100  # of learning one window
-_FULL = 65535  # an accuracy of 1
-NEVER = 0xFFFFFFFF
+_PRICE = const(100)  # of learning one window
+_FULL = const(65535)  # an accuracy of 1
 
 
 class Keeper:
@@ -51,7 +48,7 @@ class Keeper:
         self.backs = 0
         self.accuracy = 0
         self.kept_accuracy = 0
-        self.kept_at = NEVER
+        self.kept_at = _NEVER
         self._copy = None
         self._reads = None
         if drop:  # made after the first windows; that there is room shows now
@@ -63,20 +60,20 @@ class Keeper:
         net = learner.network
         last, classes = net.at[-1], net.sizes[-1]
         kept_right = 0
-        if self._drop and self.kept_at != NEVER:
+        if self._drop and self.kept_at != _NEVER:
             # Before the network's own free phase, which must be the one that is left behind.
             kept_right = self._ask_the_copy(x) == label
         learner.test(x, 0)
         answer = net.answer()
-        self.margin = margin_of(net.free, last, classes, answer)
+        self.margin = stream_feed.margin(net.free, last, classes, answer)
         right = answer == label
-        found = RIGHT if right else 0
+        found = stream_feed.OUTCOME_RIGHT if right else 0
         self._credit = min(self._credit + self._at_most, _PRICE * self._at_most)
         if self._credit >= _PRICE and (not right or self.margin < self._gate):
             learner.change(rate, train)
             self._credit -= _PRICE
             self.learned += 1
-            found |= LEARNED
+            found |= stream_feed.OUTCOME_LEARNED
         else:
             learner.steps += 1
         self.accuracy = self._faded(self.accuracy, right)
@@ -104,10 +101,10 @@ class Keeper:
 
     def _compare(self):
         """Go back, or keep what is no worse than what was kept."""
-        kept = self.kept_at != NEVER
+        kept = self.kept_at != _NEVER
         if kept and self.kept_accuracy - self.accuracy > self._drop:
             self.back()
-            return BACK
+            return _OUTCOME_ROLLBACK
         steps = self.learner.steps
         if steps - self._checked < self._every:
             return 0
@@ -118,7 +115,7 @@ class Keeper:
         if kept and (not settled or self.accuracy < self.kept_accuracy):
             return 0
         self.keep()
-        return KEPT
+        return _OUTCOME_CHECKPOINT
 
     def keep(self):
         """Copy the devices. MemoryError: there is no room."""
@@ -145,58 +142,57 @@ class Keeper:
         kernels.load(front.devices, 0, len(front.devices), self._copy, 0, 255)
         front.put_devices(False)  # some may have become stuck since the copy was made
         for cells in learner.accumulators:
-            kernels.choose(cells, len(cells), cells, 0, 128, 128)
+            kernels.select(cells, len(cells), cells, 0, 0, 128, 128)
         self.accuracy = self.kept_accuracy
         self._checked = learner.steps
         self.backs += 1
 
 
 def serve(sensing, server):
-    """KEEP: what u8, and for settings gate u16, at_most u8, fade u8, drop u16, every u16."""
+    """GATE: what u8, and for settings gate u16, at_most u8, fade u8, drop u16, every u16."""
     lk, learner = server.link, server.learner
     body, at = lk.body, lk.start
     size = lk.end - at
     what = body[at] if size else 255
-    if not learner:
-        lk.error(_NOT_CONFIGURED, "configure the network first")
+    if not server.has_learner():
         return
-    if what > _ASK or size != (1 if what else 9):
-        lk.error(_BAD_PAYLOAD, "no such KEEP")
+    if what > _GATE_ASK or size != (1 if what else 9):
+        lk.refuse("no such GATE")
         return
     try:
-        if what == _SETTINGS:
+        if what == _GATE_SETTINGS:
             sensing.keeper = None
-            sensing.keeper = _keeper(learner, struct.unpack_from("<HBBHH", body, at + 1))
+            sensing.keeper = _keeper(learner, struct.unpack_from(_GATE_SETTINGS_LAYOUT, body, at))
         keeper = sensing.keeper
         if keeper is None or keeper.learner is not learner:
-            lk.error(_NOT_CONFIGURED, "send KEEP's settings first")
+            lk.error(protocol.NOT_CONFIGURED, "send GATE's settings first")
             return
-        if what == _KEEP_NOW:
+        if what == _GATE_CHECKPOINT:
             if not learner.network.front.exact:
                 raise ValueError("devices behind chips can't be put back")
             keeper.keep()
-        elif what == _BACK_NOW:
-            if keeper.kept_at == NEVER:
+        elif what == _GATE_ROLLBACK:
+            if keeper.kept_at == _NEVER:
                 raise ValueError("nothing has been kept")
             keeper.back()
     except ValueError as e:
-        lk.error(_BAD_PAYLOAD, e.args[0])
+        lk.refuse(e.args[0])
         return
     except MemoryError:
         gc.collect()
         size = len(learner.network.front.devices)
-        lk.error(_OUT_OF_MEMORY, "no room for a copy of %d bytes" % size)
+        lk.error(protocol.OUT_OF_MEMORY, "no room for a copy of %d bytes" % size)
         return
     struct.pack_into(
-        "<3I3H", lk.out, lk.start, learner.steps, keeper.learned, keeper.kept_at, keeper.accuracy,
-        keeper.kept_accuracy, keeper.backs & 65535,
+        _GATE_REPLY_LAYOUT, lk.out, lk.start, learner.steps, keeper.learned, keeper.kept_at,
+        keeper.accuracy, keeper.kept_accuracy, keeper.backs & 65535,
     )  # fmt: skip
-    lk.reply(KEEP, 18)
+    lk.reply(18)
 
 
 def _keeper(learner, settings):
     """A keeper with these settings. ValueError: they make no sense."""
-    gate, at_most, fade, drop, every = settings
+    _, gate, at_most, fade, drop, every = settings
     if gate > 256 or at_most > 100 or not 1 <= fade <= 12 or not every:
         raise ValueError("a setting out of range")
     if not learner.network.one_hot:

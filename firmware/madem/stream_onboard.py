@@ -10,29 +10,32 @@ import struct
 import sys
 from time import sleep_ms, ticks_add, ticks_diff, ticks_ms
 
-import micropython
 from micropython import const
 
-from . import kernels, link_server, stream_feed
+from . import kernels, stream_feed
+from . import link_protocol as protocol
+from .link_protocol import reason
 
-SOURCE = 15
-LIVE = 16
+_LIVE_ASK = const(0)
+_LIVE_START = const(1)
+_LIVE_STOP = const(2)
+_LIVE_LABEL = const(3)
+_LIVE_RAW = const(4)
+_LIVE_ASK_LAYOUT = const("<BIH")
+_LIVE_START_LAYOUT = const("<BBBHBH")
+_LIVE_LABEL_LAYOUT = const("<BB")
+_LIVE_RAW_LAYOUT = const("<BI")
+_LIVE_STATUS_LAYOUT = const("<B6IB")
+_LIVE_WINDOW_LAYOUT = const("<IBBI")
+_SOURCE_HEAD_LAYOUT = const("<IB")
+_SOURCE_REPLY_LAYOUT = const("<BI")
 
-_ASK = 0
-_START = 1
-_STOP = 2
-_LABEL = 3
-_RAW = 4
+# What the windows give.
+_GIVES_NOTHING = const(0)
+_GIVES_CLASSES = const(1)
+_GIVES_SCORES = const(2)
 
-_BAD_PAYLOAD = 2
-_NOT_CONFIGURED = 3
-_OUT_OF_MEMORY = 4
-_FRONT_END = 8
-
-# What became of a window, beside the keeper's flags.
-_RIGHT = 1
-_LEARNED = 2
-_AFTER_GAP = 16
+_OUTCOME_AFTER_GAP = const(16)  # beside what stream_feed.py has
 
 _NO_LABEL = const(255)
 _LOST = const(254)  # in place of the label of a sample that nobody has
@@ -42,16 +45,7 @@ _WINDOW = const(10)  # bytes of what is remembered of one
 _TOLD = const(3)  # windows in one reply
 _HEAD = const(26)  # bytes of a reply before them
 _LONGEST_WAIT = const(1000)  # ms
-_NO_PINS = "this board has no sensors of its own"
-
-
-@micropython.viper
-def _put32(to: ptr8, at: int, value: int):
-    i = 0
-    while i < 4:
-        to[at + i] = value & 255
-        value >>= 8
-        i += 1
+_NO_PINS = const("this board has no sensors of its own")
 
 
 class Live:
@@ -65,7 +59,7 @@ class Live:
         self._pins = []
         self.running = False
         self._reason = ""  # why a run ended by itself
-        self._gives = 0  # what a window gives: nothing, a class or a score
+        self._gives = _GIVES_NOTHING  # what a window gives: nothing, a class or a score
         self._host_label = bytearray((_NO_LABEL,))
         self._poll = self._poller()
         self._clear()
@@ -93,48 +87,46 @@ class Live:
         self._same = 0  # samples since the label last changed, up to a window
         self._raw = None
 
-    def serve(self, kind):
-        if kind == SOURCE:
-            self._choose()
-            return
+    def serve(self):
         lk = self._server.link
         body, at = lk.body, lk.start
         size = lk.end - at
         what = body[at] if size else 255
-        if what > _RAW or size != (7, 8, 1, 2, 5)[what]:
-            lk.error(_BAD_PAYLOAD, "no such LIVE")
-        elif what == _START:
-            wrong = self._begin(*struct.unpack_from("<BBHBH", body, at + 1))
+        if what > _LIVE_RAW or size != (7, 8, 1, 2, 5)[what]:
+            lk.refuse("no such LIVE")
+        elif what == _LIVE_START:
+            _, mode, flags, rate, train, raw = struct.unpack_from(_LIVE_START_LAYOUT, body, at)
+            wrong = self._begin(mode, flags, rate, train, raw)
             if wrong:
                 lk.error(*wrong)
             else:
                 self._tell(0)
-        elif what == _RAW:
-            self._tell_raw(struct.unpack_from("<I", body, at + 1)[0])
+        elif what == _LIVE_RAW:
+            self._tell_raw(struct.unpack_from(_LIVE_RAW_LAYOUT, body, at)[1])
         else:
             first = self.windows
-            if what == _ASK:
-                first, wait = struct.unpack_from("<IH", body, at + 1)
+            if what == _LIVE_ASK:
+                _, first, wait = struct.unpack_from(_LIVE_ASK_LAYOUT, body, at)
                 self._wait(first, min(wait, _LONGEST_WAIT))
-            elif what == _STOP:
+            elif what == _LIVE_STOP:
                 self._end("")
             else:
-                self._host_label[0] = body[at + 1]
+                self._host_label[0] = struct.unpack_from(_LIVE_LABEL_LAYOUT, body, at)[1]
             if self._reason:
-                lk.error(_FRONT_END, self._reason)
+                lk.error(protocol.FRONT_END, self._reason)
             else:
                 self._tell(first)
 
     # The source
 
-    def _choose(self):
+    def choose(self):
         """rate u32 in mHz, u8 number of label pins, the pins, u8 length of name, name, options."""
         lk = self._server.link
         self._end("")
         self._source = None
         gc.collect()
         try:
-            rate, pins = struct.unpack_from("<IB", lk.body, lk.start)
+            rate, pins = struct.unpack_from(_SOURCE_HEAD_LAYOUT, lk.body, lk.start)
             at = lk.start + 5 + pins
             name = at + 1 + lk.body[at]
             if name > lk.end or pins > 7:
@@ -144,17 +136,17 @@ class Live:
                 rate, bytes(lk.body[name : lk.end])
             )
         except OSError as e:
-            lk.error(_FRONT_END, link_server.reason(e))
+            lk.error(protocol.FRONT_END, reason(e))
             return
         except ValueError as e:
-            lk.error(_BAD_PAYLOAD, str(e.args[0]))
+            lk.refuse(str(e.args[0]))
             return
         except MemoryError:
-            lk.error(_OUT_OF_MEMORY, "no memory for the source")
+            lk.error(protocol.OUT_OF_MEMORY, "no memory for the source")
             return
         self._source = source
-        struct.pack_into("<BI", lk.out, lk.start, source.channels, source.rate)
-        lk.reply(SOURCE, 5)
+        struct.pack_into(_SOURCE_REPLY_LAYOUT, lk.out, lk.start, source.channels, source.rate)
+        lk.reply(5)
 
     # A run
 
@@ -164,16 +156,19 @@ class Live:
         server = self._server
         self._end("")
         if not source:
-            return _NOT_CONFIGURED, "choose a source first"
+            return protocol.NOT_CONFIGURED, "choose a source first"
         if not pipeline or pipeline.channels != source.channels:
-            return _NOT_CONFIGURED, "set up a pipeline of %d channels first" % source.channels
+            return (
+                protocol.NOT_CONFIGURED,
+                "set up a pipeline of %d channels first" % source.channels,
+            )
         if mode and not server.learner:
-            return _NOT_CONFIGURED, "configure the network first"
-        if flags & ~(stream_feed.FOLLOW | stream_feed.OWN | stream_feed.JUDGED):
-            return _BAD_PAYLOAD, "no such flags"
+            return protocol.NOT_CONFIGURED, "configure the network first"
+        if flags & ~(stream_feed.FLAG_FOLLOW | stream_feed.FLAG_OWN | stream_feed.FLAG_GATED):
+            return protocol.BAD_PAYLOAD, "no such flags"
         wrong = self._sensing.refuse(mode, flags, 0, rate, train, 0)
         if wrong:
-            return _BAD_PAYLOAD, wrong
+            return protocol.BAD_PAYLOAD, wrong
         self._clear()
         gc.collect()
         width = 2 * source.channels
@@ -187,9 +182,12 @@ class Live:
             if raw:
                 self._raw = bytearray((width + 1) * raw)
         except MemoryError:
-            return _OUT_OF_MEMORY, "no memory for what waits"
+            return protocol.OUT_OF_MEMORY, "no memory for what waits"
         self._mode, self._flags, self._rate, self._train = mode, flags, rate, train
-        self._gives = (2 if flags & stream_feed.OWN else 1) if mode else 0
+        if not mode:
+            self._gives = _GIVES_NOTHING
+        else:
+            self._gives = _GIVES_SCORES if flags & stream_feed.FLAG_OWN else _GIVES_CLASSES
         self._pipeline = pipeline
         self._learner = server.learner
         # Looked up once: a bound method is a new object each time.
@@ -199,7 +197,7 @@ class Live:
         try:
             source.start()
         except OSError as e:
-            return _FRONT_END, link_server.reason(e)
+            return protocol.FRONT_END, reason(e)
         self._lost = source.lost = 0
         self.running = True
         if self._poll:
@@ -241,7 +239,7 @@ class Live:
                 elif self._push():
                     return True
         except OSError as e:
-            self._end(link_server.reason(e))
+            self._end(reason(e))
         return False
 
     def take(self):
@@ -312,19 +310,19 @@ class Live:
         if self._same < self._pipeline.window:
             self._same += 1
         if whole:
-            began = link_server.now()
+            began = self._server.now()
             self._work(label if self._same == self._pipeline.window else _NO_LABEL)
-            self._server.busy_us += link_server.since(began)
+            self._server.worked(began)
         return whole
 
     def _work(self, label):
         """What a whole window gives; a label counts if all its samples have it."""
         at_sample = self.samples
         found = self._found
-        _put32(found, 0, 0)
-        flags = _AFTER_GAP if self._after_gap else 0
+        struct.pack_into("<I", found, 0, 0)
+        flags = _OUTCOME_AFTER_GAP if self._after_gap else 0
         self._after_gap = False
-        self._pipeline.compute(self._flags & stream_feed.FOLLOW, self._take)
+        self._pipeline.compute(self._flags & stream_feed.FLAG_FOLLOW, self._take)
         if self._mode:
             net = self._learner.network
             net.pause = self._take
@@ -334,9 +332,7 @@ class Live:
                 net.pause = None
         at = _WINDOW * (self.windows % _REMEMBERED)
         remembered = self._remembered
-        _put32(remembered, at, at_sample)
-        remembered[at + 4] = label
-        remembered[at + 5] = flags
+        struct.pack_into(_LIVE_WINDOW_LAYOUT, remembered, at, at_sample, label, flags, 0)
         kernels.load(remembered, at + 6, 4, found, 0, 255)
         self.windows += 1
 
@@ -345,27 +341,29 @@ class Live:
         sensor, found = self._sensing, self._found
         net = self._learner.network
         known = net.one_hot and label < net.sizes[-1]
-        learns = self._mode == stream_feed.LEARN and (known or self._flags & stream_feed.OWN)
-        mode = stream_feed.LEARN if learns else stream_feed.PREDICT
+        learns = self._mode == stream_feed.MODE_LEARN and (
+            known or self._flags & stream_feed.FLAG_OWN
+        )
+        mode = stream_feed.MODE_LEARN if learns else stream_feed.MODE_PREDICT
         number = self._learner.steps if learns else self.windows
         self._one[0] = label
         flags = self._flags
         if not learns:
-            flags &= ~stream_feed.JUDGED
+            flags &= ~stream_feed.FLAG_GATED
         sensor.use(found, 0, mode, flags, self._rate, self._train, number, self._one, 0)
-        if flags & stream_feed.OWN:
-            return _LEARNED if learns else 0
-        if flags & stream_feed.JUDGED:
+        if flags & stream_feed.FLAG_OWN:
+            return stream_feed.OUTCOME_LEARNED if learns else 0
+        if flags & stream_feed.FLAG_GATED:
             became = found[2]
             found[2] = 0
         else:
-            found[1] = stream_feed.margin_of(net.free, net.at[-1], net.sizes[-1], found[0])
-            became = _LEARNED if learns else 0
+            found[1] = stream_feed.margin(net.free, net.at[-1], net.sizes[-1], found[0])
+            became = stream_feed.OUTCOME_LEARNED if learns else 0
             if known and found[0] == label:
-                became |= _RIGHT
+                became |= stream_feed.OUTCOME_RIGHT
         if known:
             self._labelled += 1
-            self._right += became & _RIGHT
+            self._right += became & stream_feed.OUTCOME_RIGHT
         return became
 
     # What is told
@@ -377,24 +375,23 @@ class Live:
         first = max(first, self.windows - _REMEMBERED)
         count = min(max(self.windows - first, 0), _TOLD)
         lost = self._source.lost if self._source else 0
-        out[at] = self.running | self._gives << 1
         struct.pack_into(
-            "<6IB", out, at + 1, self.samples, lost, self.windows, self._labelled, self._right,
-            first, count,
+            _LIVE_STATUS_LAYOUT, out, at, self.running | self._gives << 1, self.samples, lost,
+            self.windows, self._labelled, self._right, first, count,
         )  # fmt: skip
         at += _HEAD
         for number in range(first, first + count):
             row = _WINDOW * (number % _REMEMBERED)
             kernels.load(out, at, _WINDOW, self._remembered, row, 255)
             at += _WINDOW
-        lk.reply(LIVE, at - lk.start)
+        lk.reply(at - lk.start)
 
     def _tell_raw(self, first):
         """Samples from number `first` on, each behind its label, of a run that keeps them."""
         lk = self._server.link
         raw = self._raw
         if not raw:
-            lk.error(_BAD_PAYLOAD, "this run keeps no samples")
+            lk.refuse("this run keeps no samples")
             return
         row = 1 + len(self._sample)
         rows = len(raw) // row
@@ -405,7 +402,7 @@ class Live:
         for number in range(first, first + count):
             kernels.load(lk.out, at, row, raw, row * (number % rows), 255)
             at += row
-        lk.reply(LIVE, at - lk.start)
+        lk.reply(at - lk.start)
 
 
 def _label_pins(numbers):

@@ -4,7 +4,9 @@ somewhere."""
 import ast
 import re
 import shlex
+from enum import IntEnum, IntFlag
 from pathlib import Path
+from struct import Struct
 
 import pytest
 
@@ -183,8 +185,167 @@ def test_the_formulas_of_the_table_are_those_of_the_code(
 # --- link.md --------------------------------------------------------------------------------------
 
 
-def test_the_kinds_and_errors_of_the_link_are_those_of_the_code() -> None:
+CODES = {"u8": "B", "i8": "b", "u16": "H", "i16": "h", "u32": "I", "i32": "i"}
+
+
+def text_of(page: str) -> str:
+    """A page with its line breaks undone."""
+    return " ".join((ROOT / "docs" / page).read_text().split())
+
+
+def fields(text: str, typed: bool = False) -> str:
+    """Codes of struct for the fields that a text begins with, such as `u8 mode, u16 rate`.
+
+    Args:
+        text: remarks in brackets don't count.
+        typed: a field without a type has that of the one before it; otherwise it ends the layout.
+    """
+    found = ""
+    for part in re.split(r"[,;]", re.sub(r"\([^)]*\)", "", text)):
+        words = part.split() or ["?"]
+        if words[0] in CODES:
+            found += CODES[words[0]]
+        elif typed:
+            found += found[-1]
+        else:
+            break
+    return found
+
+
+def plain(layout: Struct) -> str:
+    """A layout with each of its fields by itself."""
+    return re.sub(r"(\d+)(.)", lambda match: int(match[1]) * match[2], layout.format[1:])
+
+
+def choices(text: str) -> dict[str, tuple[int, str]]:
+    """Of a text such as `0 ask (u32 window, u16 ms), 1 stop`: by name, number and fields."""
+    return {
+        name.upper().replace(" ", "_"): (int(number), fields(inside or ""))
+        for number, name, inside in re.findall(r"\b(\d+) ([a-z_ ]+[a-z])(?: \(([^)]*)\))?", text)
+    }
+
+
+def table(heading: str) -> dict[str, int]:
+    """Names and numbers of the table of the link's page that begins with a heading."""
+    found = re.search(
+        rf"^\| {heading} \|.*\n\|[-|]+\n((?:\|.*\n)+)",
+        (ROOT / "docs/reference/link.md").read_text(),
+        re.MULTILINE,
+    )
+    assert found, heading
+    cells = [line.split("|") for line in found[1].splitlines()]
+    return {cell[2].strip().upper(): int(cell[1]) for cell in cells}
+
+
+def requests() -> dict[str, tuple[str, str]]:
+    """Payload and reply of each kind, as the page has them."""
+    return {row[1]: (row[2], row[3]) for row in rows("reference/link.md", "## Requests")}
+
+
+def test_the_kinds_of_the_link_are_those_of_the_code() -> None:
     kinds = {row[1]: int(row[0]) for row in rows("reference/link.md", "## Requests")}
     assert kinds == {kind.name: kind for kind in link_protocol.Kind}
-    errors = {int(row[0]) for row in rows("reference/link.md", "## Errors")}
-    assert errors == set(link_protocol.Error) == set(link_protocol.ERROR_TEXTS)
+
+
+@pytest.mark.parametrize(
+    ("heading", "group"),
+    [
+        ("code", link_protocol.Error),
+        ("region", link_protocol.Memory),
+        ("mode", link_protocol.Mode),
+        ("flag", link_protocol.Flag),
+        ("outcome", link_protocol.Outcome),
+    ],
+)
+def test_a_table_of_the_link_has_the_numbers_of_the_code(
+    heading: str, group: type[IntEnum] | type[IntFlag]
+) -> None:
+    assert table(heading) == {each.name: each.value for each in group}
+
+
+def test_every_error_of_the_link_has_a_text() -> None:
+    assert set(link_protocol.ERROR_TEXTS) == set(link_protocol.Error)
+
+
+@pytest.mark.parametrize(
+    ("where", "group"),
+    [
+        (r"^\| 12 \|.*u8 features \((.*?)\)", link_protocol.Feature),
+        (r"^\| 16 \|.*?u8 what: (.*?) \|", link_protocol.LiveRequest),
+        (r"^\| 17 \|.*?u8 what: (.*?) \|", link_protocol.CalibrateRequest),
+        (r"^\| 18 \|.*?u8 what: (.*?) \|", link_protocol.CodesRequest),
+        (r"^\| 19 \|.*?u8 what: (.*?) \|", link_protocol.GateRequest),
+        (r"An event is u8 kind \((.*?)\)", link_protocol.Event),
+        (r"window gives: (.*?)\)", link_protocol.Gives),
+    ],
+)
+def test_the_choices_of_a_request_are_those_of_the_code(
+    where: str, group: type[IntEnum] | type[IntFlag]
+) -> None:
+    page = (ROOT / "docs/reference/link.md").read_text()
+    (text,) = re.findall(where, page, re.MULTILINE)
+    found = {name: number for name, (number, _) in choices(text).items()}
+    assert found == {each.name: each.value for each in group}
+
+
+def layouts_of_the_page() -> dict[str, str]:
+    """Fields of every layout of the link, as the page has them."""
+    whole = text_of("reference/link.md")
+    asks = {kind: payload for kind, (payload, _) in requests().items()}
+    says = {kind: reply for kind, (_, reply) in requests().items()}
+
+    def after(words: str, end: str = r"\.") -> str:
+        (found,) = re.findall(rf"{words} (.*?){end}", whole)
+        return found
+
+    head, seed, device, _, layers, _ = after("CONFIGURE is:").split(";")
+    frame = [row[0] for row in rows("reference/link.md", "## Frames")]
+    sub = {kind: choices(asks[kind]) for kind in ("LIVE", "GATE", "CALIBRATE", "CODES")}
+    return {
+        "FRAME_HEAD": "".join({"1": "B", "2": "H"}[size] for size in frame[: frame.index("…")]),
+        "HELLO_REPLY": fields(says["HELLO"]),
+        "CONFIGURE_HEAD": fields(head, typed=True) + fields(seed),
+        "CONFIGURE_DEVICE": fields(device, typed=True),
+        "CONFIGURE_LAYER": fields(layers.removeprefix(" and for each weight layer"), typed=True),
+        "CONFIGURE_REPLY": fields(says["CONFIGURE"]),
+        "LEARN_HEAD": fields(asks["LEARN"]),
+        "PREDICT_HEAD": fields(asks["PREDICT"]),
+        "MEMORY_HEAD": fields(asks["READ"]),
+        "WRITE_VERIFY_REPLY": fields(after("its reply is", r" \(")),
+        "STATS_REPLY": fields(says["STATS"]),
+        "FLIP": fields(asks["FLIP"]),
+        "STRIKE": fields(asks["STRIKE"]),
+        "ECHO_MANY": fields(asks["ECHO"].split("; ")[1]),
+        "PIPELINE": fields(asks["PIPELINE"]),
+        "PIPELINE_REPLY": fields(says["PIPELINE"]),
+        "FEED_HEAD": fields(asks["FEED"]),
+        "FEED_REPLY": fields(says["FEED"]),
+        "GATE_SETTINGS": "B" + sub["GATE"]["SETTINGS"][1],
+        "GATE_REPLY": fields(says["GATE"]),
+        "SOURCE_HEAD": fields(asks["SOURCE"]),
+        "SOURCE_REPLY": fields(says["SOURCE"]),
+        **{f"LIVE_{name}": "B" + of for name, (_, of) in sub["LIVE"].items() if of},
+        "LIVE_STATUS": fields(after("The reply to all but 4 is", ", at most")),
+        "LIVE_WINDOW": fields(after("at most 3:")),
+        **{f"CALIBRATE_{name}": "B" + of for name, (_, of) in sub["CALIBRATE"].items() if of},
+        "CALIBRATE_COUNTS_REPLY": fields(says["CALIBRATE"].split("5: ")[1]),
+        "CODES_HEAD": "B" + sub["CODES"]["LEARN"][1],
+        "CODES_GO_ON": "B" + sub["CODES"]["GO_ON"][1],
+        "CODES_PIECE": fields(after("is the reply to a request of its own:")),
+        "CODES_EVENT": fields(after("An event is", "and of a read")),
+        "CODES_REPLY": fields(after("The last reply is")),
+    }
+
+
+def test_the_layouts_of_the_link_are_those_of_the_code() -> None:
+    layouts = {
+        n: plain(each) for n, each in vars(link_protocol).items() if isinstance(each, Struct)
+    }
+    assert layouts_of_the_page() == layouts
+
+
+def test_the_file_of_a_calibration_is_that_of_the_code() -> None:
+    text = text_of("hardware/calibration.md")
+    name, byte = re.findall(r"`(madem.cal)` and a byte (\d)", text)[0]
+    assert name.encode() + bytes([int(byte)]) == link_protocol.CALIBRATION_MAGIC
+    assert f"({1 << link_protocol.CALIBRATION_SHIFT} is 1)" in text

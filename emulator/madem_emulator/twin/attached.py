@@ -8,7 +8,6 @@ device did otherwise.
 
 from __future__ import annotations
 
-import struct
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -96,37 +95,6 @@ class PlayError(Exception):
     def __init__(self, layer: int, what: str) -> None:
         super().__init__(what)
         self.layer = layer
-
-
-def parse(data: bytes, geometry: Geometry) -> list[Read | Pulse]:
-    """Events as `CODES` of docs/reference/link.md sends them.
-
-    Raises:
-        ValueError: the bytes are not whole events.
-    """
-    events: list[Read | Pulse] = []
-    masks = [(n + 7) // 8 for n in (geometry.rows, geometry.columns)]
-    at = 0
-    try:
-        while at < len(data):
-            kind, card = struct.unpack_from("<BH", data, at)
-            at += 3
-            if kind > 1:
-                pulses, part = data[at], data[at + 1 : at + 1 + sum(masks)]
-                if len(part) < sum(masks):
-                    raise ValueError
-                lines = int.from_bytes(part[: masks[0]], "little"), part[masks[0] :]
-                events.append(
-                    Pulse(kind == 3, card, pulses, lines[0], int.from_bytes(lines[1], "little"))
-                )
-                at += 1 + sum(masks)
-            else:
-                lines = geometry.rows if kind else geometry.columns
-                events.append(Read(bool(kind), card, np.frombuffer(data, "<i2", lines, at)))
-                at += 2 * lines
-    except (struct.error, IndexError, ValueError):
-        raise ValueError("what the device recorded is not whole") from None
-    return events
 
 
 @dataclass(frozen=True)

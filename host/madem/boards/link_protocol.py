@@ -110,9 +110,9 @@ WRITE_VERIFY_REPLY = Struct("<II")
 STATS_REPLY = Struct("<4I")
 FLIP = Struct("<BIBIB")
 STRIKE = Struct("<H")
+ECHO_MODE_MANY = 2
 ECHO_MANY = Struct("<BH")
 """`ECHO_MODE_MANY`, and how many bytes shall come back."""
-ECHO_MODE_MANY = 2
 
 
 # Streams
@@ -191,6 +191,8 @@ NEVER = 0xFFFFFFFF
 
 # The board's own sensor
 
+SOURCE_HEAD = Struct("<IB")
+"""Rate in mHz, how many label pins follow."""
 SOURCE_REPLY = Struct("<BI")
 """Channels, rate in mHz."""
 
@@ -245,8 +247,19 @@ CALIBRATE_COUNTS_REPLY = Struct("<II")
 
 CALIBRATION_MAGIC = b"madem.cal\1"
 """What a calibration that is stored on a board begins with."""
-CALIBRATION_UNIT = 1 << 14
-"""A gain of 1 in it."""
+CALIBRATION_SHIFT = 14
+"""log2 of a gain of 1 in it."""
+
+
+class Event(IntEnum):
+    """What the chips of a board did."""
+
+    COLUMNS = 0
+    """The bit lines of a card were read."""
+    ROWS = 1
+    """The word lines of a card were read."""
+    RESET = 2
+    SET = 3
 
 
 class CodesRequest(IntEnum):
@@ -261,3 +274,9 @@ CODES_HEAD = Struct("<BIHB")
 """What, number of the sample, rate, pulses of a change."""
 CODES_GO_ON = Struct("<BH")
 """What, number of the piece that is due."""
+CODES_PIECE = Struct("<BH")
+"""0, number of the piece; before its events."""
+CODES_EVENT = Struct("<BH")
+"""`Event`, card; before codes or masks."""
+CODES_REPLY = Struct("<BHIB")
+"""1, number of pieces, steps learned, answer; before the digests."""

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from madem.boards.link_protocol import CALIBRATION_MAGIC, CALIBRATION_UNIT
+from madem.boards.link_protocol import CALIBRATION_MAGIC, CALIBRATION_SHIFT
 from madem.learners.chips import Card, Chips
 from madem_emulator.twin.attached import Geometry
 
@@ -92,7 +92,7 @@ class Calibration:
         for card in self.cards:
             data += struct.pack("<H", card.card)
             for gains in (card.column_gains, card.row_gains):
-                data += np.round(CALIBRATION_UNIT / gains).astype("<u2").tobytes()
+                data += np.round((1 << CALIBRATION_SHIFT) / gains).astype("<u2").tobytes()
             for flags in (card.dead_columns, card.dead_rows, card.dead):
                 data += np.packbits(flags, axis=-1, bitorder="little").tobytes()
         return data + struct.pack("<I", zlib.crc32(data))

@@ -5,10 +5,10 @@ docs/guide/sensors.md lists them. The firmware has a file for each, `source_NAME
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from madem.boards.link_protocol import SOURCE_HEAD
 from madem.errors import MademError
 
 SPECS = "mpu6050, lsm6ds3, adc:pins=26 or pin:pins=2, with rate=HZ and other options behind commas"
@@ -50,9 +50,8 @@ class Sensor:
     def packed(self) -> bytes:
         """The payload of SOURCE in docs/reference/link.md."""
         name = self.name.encode()
-        pins = bytes([len(self.label_pins), *self.label_pins])
-        rate = struct.pack("<I", round(self.rate_hz * 1000))
-        return rate + pins + bytes([len(name)]) + name + self.options
+        head = SOURCE_HEAD.pack(round(self.rate_hz * 1000), len(self.label_pins))
+        return head + bytes([*self.label_pins, len(name)]) + name + self.options
 
 
 def parse(spec: str) -> Sensor:

@@ -15,10 +15,20 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from madem.boards.link_protocol import CODES_GO_ON, CODES_HEAD, CodesRequest, Kind, Memory
+from madem.boards.link_protocol import (
+    CODES_EVENT,
+    CODES_GO_ON,
+    CODES_HEAD,
+    CODES_PIECE,
+    CODES_REPLY,
+    CodesRequest,
+    Event,
+    Kind,
+    Memory,
+)
 from madem.learners.board import BoardLearner
 from madem.verify.lock_step import DiffersError, LockStep, Mismatch
-from madem_emulator.twin.attached import AttachedTwin, PlayError, Read, parse
+from madem_emulator.twin.attached import AttachedTwin, Geometry, PlayError, Pulse, Read
 from madem_emulator.twin.twin import Digests
 
 Bytes = NDArray[np.uint8]
@@ -58,10 +68,43 @@ def record(
     reply = device.link.request(Kind.CODES, head + sample.tobytes(), timeout=60.0)
     pieces = []
     while not reply[0]:
-        pieces.append(reply[3:])
+        pieces.append(reply[CODES_PIECE.size :])
         asked = CODES_GO_ON.pack(CodesRequest.GO_ON, len(pieces))
         reply = device.link.request(Kind.CODES, asked, timeout=60.0)
-    return RecordedSample(b"".join(pieces), reply[7], reply[8:])
+    *_, answer = CODES_REPLY.unpack_from(reply)
+    return RecordedSample(b"".join(pieces), answer, reply[CODES_REPLY.size :])
+
+
+def parse_events(data: bytes, geometry: Geometry) -> list[Read | Pulse]:
+    """What the chips of a board did, from the pieces of CODES behind each other.
+
+    Raises:
+        ValueError: the bytes are not whole events.
+    """
+    events: list[Read | Pulse] = []
+    row_bytes, column_bytes = ((n + 7) // 8 for n in (geometry.rows, geometry.columns))
+    at = 0
+    try:
+        while at < len(data):
+            number, card = CODES_EVENT.unpack_from(data, at)
+            kind = Event(number)
+            at += CODES_EVENT.size
+            if kind in (Event.RESET, Event.SET):
+                end = at + 1 + row_bytes + column_bytes
+                if end > len(data):
+                    raise ValueError
+                rows = int.from_bytes(data[at + 1 : at + 1 + row_bytes], "little")
+                columns = int.from_bytes(data[at + 1 + row_bytes : end], "little")
+                events.append(Pulse(kind == Event.SET, card, data[at], rows, columns))
+                at = end
+            else:
+                lines = geometry.rows if kind == Event.ROWS else geometry.columns
+                codes = np.frombuffer(data, "<i2", lines, at)
+                events.append(Read(kind == Event.ROWS, card, codes))
+                at += 2 * lines
+    except (struct.error, ValueError):
+        raise ValueError("what the device recorded is not whole") from None
+    return events
 
 
 class AttachedLockStep(LockStep):
@@ -142,7 +185,7 @@ class AttachedLockStep(LockStep):
         return found
 
     def _play(self, said: RecordedSample) -> None:
-        events = parse(said.events, self.attached.geometry)
+        events = parse_events(said.events, self.attached.geometry)
         self.compared += sum(len(e.codes) if isinstance(e, Read) else 1 for e in events)
         self.attached.play(events)
 

@@ -112,11 +112,13 @@ def test_competition_at_the_limits():
     equal(competing([-32768] * 3, 100), [0, 0, 0])
 
 
-def test_load_and_choose():
+def test_load_and_select():
     s = bytearray(6)
     kernels.load(s, 2, 3, b"\xff\x81\x42\x33\x24", 1, 0xF0)
     equal(bytes(s), b"\0\0\x80\x40\x30\0")
-    kernels.choose(s, 4, b"\0\0\1\xff\0", 1, 204, 13)
+    kernels.select(s, 4, b"\0\0\1\xff\0", 1, 1, 204, 13)
+    equal(list(s), [13, 204, 204, 13, 48, 0])
+    kernels.select(s, 3, b"\x7f\x80\xff", 0, 128, 204, 13)
     equal(list(s), [13, 204, 204, 13, 48, 0])
 
 

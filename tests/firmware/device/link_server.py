@@ -41,23 +41,23 @@ def serve():
                 time.sleep_ms(link.body[link.start])
             absorb()
             struct.pack_into("<I", link.out, 8, count)
-            link.reply(kind, 4)
+            link.reply(4)
         elif kind == 5:
             struct.pack_into("<I", link.out, 8, count)
-            link.reply(kind, 100)
+            link.reply(100)
         elif kind == 6:
             if link.body[link.start]:
                 micropython.heap_lock()
             else:
                 micropython.heap_unlock()
-            link.reply(kind, 0)
+            link.reply(0)
         elif kind == 7:
             struct.pack_into("<IHI", link.out, 8, count, total, gc.mem_alloc())
-            link.reply(kind, 10)
+            link.reply(10)
         elif kind == 10:
             link.echo()
         elif kind == 11:
-            link.reply(kind, 0)
+            link.reply(0)
             return
         else:
             link.error(1, "no such kind")

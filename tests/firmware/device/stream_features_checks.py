@@ -3,8 +3,10 @@
 import gc
 
 import micropython
-from madem.stream_features import ENERGY, MEAN, MINMAX, ZERO, Pipeline
+from madem.stream_features import Pipeline
 from plain import Numbers, equal
+
+MEAN, ENERGY, ZERO, MINMAX = 1, 2, 4, 8
 
 
 def test_no_heap_for_samples_and_windows():

@@ -6,9 +6,8 @@ import build
 import link_server_checks
 from plain import Numbers, equal
 
-from madem import stream_feed
-
 CONFIGURE, READ, WRITE = 2, 5, 6
+NORMALISATION, CODES = 6, 7
 PIPELINE, FEED = 12, 13
 PREDICT, LEARN = 1, 2
 RESTART, FOLLOW, TRACED, OWN = 1, 2, 4, 8
@@ -57,7 +56,7 @@ def test_own_targets_and_the_score():
     own = build.configure(sizes, one_hot=0)
     data = Numbers(3).bytes(4 * 16)
     requests = [pipeline(), (CONFIGURE, own), feed(data, 0, LEARN, RESTART | FOLLOW | OWN)]
-    requests += [(READ, struct.pack("<BBII", stream_feed.CODES, 0, 0, 8))]
+    requests += [(READ, struct.pack("<BBII", CODES, 0, 0, 8))]
     requests += [(READ, struct.pack("<BBII", 2, 2, 0, 8))]
     found = link_server_checks.serve_all(requests)[0]
     equal(len(found[2]), 9)
@@ -68,7 +67,7 @@ def test_own_targets_and_the_score():
 
 def test_the_normalisation_can_be_put_back():
     state = struct.pack("<9I", 5, *[1 << 22, 70] * 4)
-    where = struct.pack("<BBII", stream_feed.NORMALISATION, 0, 0, 36)
+    where = struct.pack("<BBII", NORMALISATION, 0, 0, 36)
     found = link_server_checks.serve_all([pipeline(), (WRITE, where + state), (READ, where)])[0]
     equal(found[2], state)
 
@@ -108,6 +107,6 @@ def test_refusals():
     )
     equal(refusal((PIPELINE, b"\1")), (2, "not 8 bytes"))
     equal(refusal(pipeline(window=7)), (2, "a pipeline that this firmware does not know"))
-    where = struct.pack("<BBII", stream_feed.CODES, 0, 0, 1)
+    where = struct.pack("<BBII", CODES, 0, 0, 1)
     equal(refusal((WRITE, where + b"\1"), pipeline()), (2, "not to be written so"))
     equal(refusal((READ, where)), (2, "no such memory"))

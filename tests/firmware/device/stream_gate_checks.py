@@ -1,4 +1,4 @@
-"""KEEP, and windows that the keeper judges: what they answer, what they refuse, and no heap."""
+"""GATE, and windows that the keeper judges: what they answer, what they refuse, and no heap."""
 
 import struct
 
@@ -9,7 +9,7 @@ from stream_feed_checks import FOLLOW, LEARN, OWN, PREDICT, TRACED, feed, pipeli
 
 from madem import stream_gate
 
-KEEP = 19
+GATE = 19
 JUDGED = 16
 SETTINGS, NOW, BACK, ASK = 0, 1, 2, 3
 NEVER = 0xFFFFFFFF
@@ -17,7 +17,7 @@ NETWORK = (2, build.configure((8, 6, 3)))
 
 
 def keep(what, *settings):
-    return KEEP, bytes([what]) + (struct.pack("<HBBHH", *settings) if settings else b"")
+    return GATE, bytes([what]) + (struct.pack("<HBBHH", *settings) if settings else b"")
 
 
 def asked(reply):
@@ -35,7 +35,7 @@ def test_judged_windows_use_no_heap_and_are_counted():
     equal(used[0], used[1])
     windows = found[4:]
     equal({len(reply) for reply in windows}, {8, 28})
-    keeper = server.sensing.keeper
+    keeper = server.stream.keeper
     equal(server.learner.steps, 239)
     flags = [reply[7] for reply in windows]
     equal(keeper.learned, sum(1 for f in flags if f & 2))
@@ -67,10 +67,10 @@ def test_by_hand():
 def test_a_new_network_has_no_keeper():
     some = Numbers(4).bytes(4 * 16)
     requests = [pipeline(), NETWORK, keep(SETTINGS, 256, 100, 3, 0, 100), NETWORK]
-    equal(refusal(keep(ASK), *requests), (3, "send KEEP's settings first"))
+    equal(refusal(keep(ASK), *requests), (3, "send GATE's settings first"))
     equal(
         refusal(feed(some, 0, LEARN, JUDGED), *requests),
-        (2, "send KEEP's settings first"),
+        (2, "send GATE's settings first"),
     )
 
 
@@ -78,10 +78,10 @@ def test_refusals():
     some = Numbers(4).bytes(4 * 16)
     good = keep(SETTINGS, 256, 100, 3, 0, 100)
     equal(refusal(good), (3, "configure the network first"))
-    equal(refusal(keep(ASK), NETWORK), (3, "send KEEP's settings first"))
+    equal(refusal(keep(ASK), NETWORK), (3, "send GATE's settings first"))
     equal(refusal(keep(BACK), NETWORK, good), (2, "nothing has been kept"))
-    for request in ((KEEP, b""), keep(4), keep(ASK, 1, 1, 1, 1, 1), (KEEP, good[1][:-1])):
-        equal(refusal(request, NETWORK), (2, "no such KEEP"))
+    for request in ((GATE, b""), keep(4), keep(ASK, 1, 1, 1, 1, 1), (GATE, good[1][:-1])):
+        equal(refusal(request, NETWORK), (2, "no such GATE"))
     for wrong in ((257, 100, 3, 0, 1), (0, 101, 3, 0, 1), (0, 1, 0, 0, 1), (0, 1, 13, 0, 1)):
         equal(refusal(keep(SETTINGS, *wrong), NETWORK), (2, "a setting out of range"))
     equal(refusal(keep(SETTINGS, 0, 1, 3, 0, 0), NETWORK), (2, "a setting out of range"))

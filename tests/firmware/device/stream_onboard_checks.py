@@ -76,9 +76,9 @@ def start(source, mode=0, rate=0, raw=0, configured=None):
     server = link_server.Server(link_server_checks.Source(b"", 0, 0), link_server_checks.Sink(64))
     if configured:
         server.learner = link_server.build(link_server.parse(configured, 0, len(configured)))
-    sensor = server.sensing = stream_feed.Sensing(server)
+    sensor = server.stream = stream_feed.Sensing(server)
     sensor.pipeline = stream_features.Pipeline(source.channels, WINDOW, HOP, 15, 2, 3)
-    one = sensor.live = live.Live(sensor, server)
+    one = server.live = live.Live(sensor, server)
     one._poll = None
     one._source = source
     source.live = one

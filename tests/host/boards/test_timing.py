@@ -83,7 +83,7 @@ class Fake:
         return self.due >= 0
 def count(channels):
     server = link_server.Server(io.BytesIO(), io.BytesIO())
-    sensor = server.sensing = stream_feed.Sensing(server)
+    sensor = server.stream = stream_feed.Sensing(server)
     sensor.pipeline = stream_features.Pipeline(channels, 200, 200, 1, 0, 6)
     l = stream_onboard.Live(sensor, server)
     fake = Fake()

@@ -99,7 +99,7 @@ def test_a_board_without_a_copy_does_not_go_back(
     configured: BoardLearner, task: StreamTask
 ) -> None:
     learner = GatedBoard(configured, task)
-    with pytest.raises(DeviceError, match="send KEEP's settings first"):
+    with pytest.raises(DeviceError, match="send GATE's settings first"):
         learner.status()
     learner.set_gate(GateSettings())
     with pytest.raises(DeviceError, match="nothing has been kept"):

@@ -11,12 +11,12 @@ import pytest
 from madem.cli import main
 from madem.errors import DeviceError
 from madem.learners.board import BoardLearner, connect
-from madem.verify.attached import AttachedLockStep, record
+from madem.verify.attached import AttachedLockStep, parse_events, record
 from madem.verify.lock_step import DiffersError
 from madem.verify.plausibility import PlausibilityCheck
 from madem_emulator.designs import GEOMETRIES, faults, maker8x8
 from madem_emulator.physical import presets
-from madem_emulator.twin.attached import Pulse, Read, parse
+from madem_emulator.twin.attached import Pulse, Read
 from madem_emulator.twin.config import Rule, Settings
 
 from ..conftest import board_with
@@ -159,10 +159,10 @@ def test_a_sample_that_nobody_asks_for_any_more_is_finished(bench: Bench) -> Non
 def test_events_that_are_cut_are_refused() -> None:
     geometry = GEOMETRIES["maker8x8"]
     whole = bytes([0, 3, 0, *range(16), 3, 3, 0, 2, 1, 128])
-    assert [type(event) for event in parse(whole, geometry)] == [Read, Pulse]
+    assert [type(event) for event in parse_events(whole, geometry)] == [Read, Pulse]
     for cut in (1, 2, 18, 20, 24):
         with pytest.raises(ValueError, match="not whole"):
-            parse(whole[:cut], geometry)
+            parse_events(whole[:cut], geometry)
 
 
 # --- are the codes plausible? ---------------------------------------------------------------------
