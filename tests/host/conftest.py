@@ -1,13 +1,11 @@
-"""What tests share: the link's test server behind a pty, a board that stays behind, one with
-chips, and the time of its sensor.
+"""What tests share: the link's test server behind a pty, a board with chips, and the
+time of its sensor.
 """
 
 import contextlib
 import os
 import pty
-import signal
 import subprocess
-import sys
 import threading
 import time
 import tty
@@ -57,24 +55,6 @@ def start_link_server() -> Iterator[Callable[..., LinkServer]]:
             return LinkServer(master, slave, process)
 
         yield start
-
-
-@pytest.fixture
-def port() -> Iterator[str]:
-    """The port of an emulated board that outlives its users, without firmware."""
-    madem = Path(sys.executable).with_name("madem")
-    with subprocess.Popen(
-        [madem, "boards", "--start", "unix"],
-        stdout=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    ) as process:
-        assert process.stdout
-        try:
-            yield process.stdout.readline().strip()
-        finally:
-            process.send_signal(signal.SIGINT)
-            assert process.wait(120) == 0
 
 
 @contextlib.contextmanager

@@ -83,7 +83,11 @@ def test_run_compiles_and_upload_deploys(pio: Pio, environment: dict[str, str]) 
     assert done.returncode == 0, done.stdout + done.stderr
     assert "it runs" in " ".join(done.stdout.split()), done.stdout
     built = Path(environment["PLATFORMIO_WORKSPACE_DIR"], "build", "unix", "madem")
-    assert {file.name for file in built.iterdir()} >= {"kernels.mpy", "learning.mpy", "serve.mpy"}
+    assert {file.name for file in built.iterdir()} >= {
+        "kernels.mpy",
+        "learn_rule.mpy",
+        "link_server.mpy",
+    }
     # .mpy version 6, native code for x64: MicroPython documentation, "MicroPython .mpy files".
     header = (built / "kernels.mpy").read_bytes()[:3]
     assert (header[0], header[1], header[2] >> 2 & 15) == (ord("M"), 6, 2)
