@@ -14,18 +14,26 @@ _CALIBRATION_MAGIC = const(b"madem.cal\1")
 _CALIBRATION_SHIFT = const(14)  # log2 of a gain of 1
 
 
-def check(data):
-    """The design's name, and where the cards begin. OSError: the file is damaged."""
+def check(data, design, rows, columns):
+    """Where the cards begin, and the bytes of each.
+
+    Raises:
+        OSError: `data` is damaged, or of another design.
+    """
     state = bytearray(4)
-    if (
-        data[: len(_CALIBRATION_MAGIC)] == _CALIBRATION_MAGIC
-        and len(data) > len(_CALIBRATION_MAGIC) + 5
-    ):
+    head = len(_CALIBRATION_MAGIC) + 1
+    at = head + data[head - 1] if len(data) > head + 5 else 0
+    card = 2 + 2 * (rows + columns) + (rows + 7 >> 3) + (columns + 7 >> 3) * (rows + 1)
+    if data[: head - 1] == _CALIBRATION_MAGIC and at:
         link_crc.update(state, data, 0, len(data) - 4)
-        if state == data[-4:]:
-            at = len(_CALIBRATION_MAGIC) + 1 + data[len(_CALIBRATION_MAGIC)]
-            return data[len(_CALIBRATION_MAGIC) + 1 : at].decode(), at
-    raise OSError("madem.cal is damaged: run madem calibrate")
+    if state != data[-4:] or len(data) < at + 6:
+        raise OSError("madem.cal is damaged: run madem calibrate")
+    if data[head:at] != design.encode():
+        name = "".join(chr(c) if 31 < c < 127 else "?" for c in data[head:at])
+        raise OSError("madem.cal is of the design %s: calibrate anew" % name)
+    if (len(data) - 6 - at) % card:
+        raise OSError("madem.cal is damaged: run madem calibrate")
+    return at, card
 
 
 class Board:
@@ -37,19 +45,14 @@ class Board:
 
     def __init__(self, board, data, design):
         """OSError: `data` is damaged, or of another design."""
-        name, at = check(data)
         self.raw = board
         rows, columns = board.ROWS, board.COLUMNS
-        if name != design:
-            raise OSError("madem.cal is of the design %s: calibrate anew" % name)
+        at, size = check(data, design, rows, columns)
         self._middle = struct.unpack_from("<H", data, at)[0]  # code of a device in mid-window
         self._cards = {}  # number: gains of columns, gains of rows, dead columns, rows, devices
         at += 2
         row_bytes, column_bytes = (rows + 7) >> 3, (columns + 7) >> 3
         gains = 2 * (rows + columns)
-        size = 2 + gains + row_bytes + column_bytes + rows * column_bytes
-        if (len(data) - 4 - at) % size:
-            raise OSError("madem.cal is damaged: run madem calibrate")
         while at < len(data) - 4:
             card = struct.unpack_from("<H", data, at)[0]
             here = at + 2

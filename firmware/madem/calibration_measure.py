@@ -4,13 +4,12 @@ The device measures, pulses and keeps the result; what follows from the measurem
 by the host (docs/hardware/calibration.md).
 """
 
-import os
 import struct
 from array import array
 
 from micropython import const
 
-from . import calibration_apply, link_protocol
+from . import calibration_apply, flash_file, link_protocol
 
 _CALIBRATE_MEASURE = const(0)
 _CALIBRATE_PULSE = const(1)
@@ -32,16 +31,17 @@ def serve(server):
     body = bytes(lk.body[lk.start : lk.end])
     front = server.learner.network.front
     try:
-        lk.reply(_do(body, front.board, lk.out, lk.start))
+        lk.reply(_do(body, front, lk.out, lk.start))
     except (ValueError, IndexError):
         lk.refuse("a calibration request that can't be used")
     except OSError as e:
         lk.error(link_protocol.FRONT_END, link_protocol.reason(e))
 
 
-def _do(body, board, out, at):
+def _do(body, front, out, at):
     """Carry it out; the length of what is said at out[at:]."""
     what = body[0]
+    board = front.board
     if what == _CALIBRATE_MEASURE:
         _, card, columns, line, level, reads, raw = struct.unpack(_CALIBRATE_MEASURE_LAYOUT, body)
         if raw:
@@ -61,18 +61,16 @@ def _do(body, board, out, at):
         board.rest()
     elif what == _CALIBRATE_STORE:
         offset = struct.unpack_from(_CALIBRATE_STORE_LAYOUT, body)[1]
-        with open(_NEW, "r+b" if offset else "wb") as file:
-            file.seek(offset)
-            file.write(body[5:])
+        flash_file.put_piece(_NEW, offset, body[5:])
     elif what == _CALIBRATE_KEEP:
         with open(_NEW, "rb") as file:
-            calibration_apply.check(file.read())
-        _replace(_NEW, calibration_apply.FILE)
+            data = file.read()
+        # Whatever a start would refuse is refused now.
+        calibration_apply.check(data, front.design, board.ROWS, board.COLUMNS)
+        flash_file.replace(calibration_apply.FILE, (memoryview(data)[:-4],))
+        flash_file.delete(_NEW)
     elif what == _CALIBRATE_FORGET:
-        try:
-            os.remove(calibration_apply.FILE)
-        except OSError:
-            pass  # there is none
+        flash_file.remove(calibration_apply.FILE)
     elif what == _CALIBRATE_COUNTS:
         struct.pack_into(_CALIBRATE_COUNTS_REPLY_LAYOUT, out, at, *board.counts())
         return 8
@@ -103,11 +101,3 @@ def _measure(board, card, columns, line, level, reads, out, at):
         out[at + 3 * i + 1] = mean >> 8 & 255
         out[at + 3 * i + 2] = mean >> 16 & 255
     return 3 * sensed
-
-
-def _replace(source, target):
-    try:
-        os.rename(source, target)
-    except OSError:  # on FAT a rename can't replace a file
-        os.remove(target)
-        os.rename(source, target)

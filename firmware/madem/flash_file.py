@@ -64,7 +64,23 @@ def replace(path, parts):
 def remove(path):
     """Have neither the file nor its copy."""
     for each in (path + COPY, path):  # the copy first: it would be taken for the file
-        _remove(each)
+        delete(each)
+
+
+def put_piece(path, offset, piece):
+    """Write a piece of a file that comes in pieces, one after the other.
+
+    Raises:
+        ValueError: this is not the next one.
+        OSError: the flash is full.
+    """
+    if offset and offset != _size(path):
+        raise ValueError("pieces of a file out of order")
+    try:
+        with open(path, "ab" if offset else "wb") as file:
+            file.write(piece)
+    except OSError as e:
+        raise _told(e, path, offset + len(piece))
 
 
 def _write(path, parts):
@@ -80,10 +96,8 @@ def _write(path, parts):
             file.write(state)
     except OSError as e:
         if not is_whole(path):
-            _remove(path)
-        if e.args[0] == _FULL:
-            raise OSError("the flash is full: %s takes %d bytes" % (path, size))
-        raise
+            delete(path)
+        raise _told(e, path, size)
     if not is_whole(path):
         raise OSError("%s can't be read back: the flash is worn or full" % path)
 
@@ -96,7 +110,14 @@ def _size(path):
         return -1
 
 
-def _remove(path):
+def _told(e, path, size):
+    if e.args[0] == _FULL:
+        return OSError("the flash is full: %s takes %d bytes" % (path, size))
+    return e
+
+
+def delete(path):
+    """Have no such file."""
     try:
         os.remove(path)
     except OSError:

@@ -27,6 +27,7 @@ class Attached:
             module = __import__("madem.board_" + design, None, None, ("Board",))
         except ImportError:
             raise ValueError("there is no board design " + design)
+        self.design = design
         board = self.board = _calibrated(module.Board(), design)
         rows = board.ROWS
         units = board.COLUMNS // 2
@@ -210,8 +211,14 @@ class Attached:
 
 def _calibrated(board, design):
     """The board, behind its calibration if it keeps one."""
+    from . import flash_file  # only now: a board without chips has no use for it
+
     try:
-        with open("madem.cal", "rb") as file:
+        path = flash_file.find("madem.cal")
+    except OSError:  # damaged, which is told below, or not there
+        path = "madem.cal"
+    try:
+        with open(path, "rb") as file:
             data = file.read()
     except OSError:
         return board

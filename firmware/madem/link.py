@@ -154,7 +154,7 @@ class Link:
         self._kept = bytearray(_SLOT * window)
         self._slot = 0  # of the newest reply
         self._done = 0  # slots that belong to this session
-        self._session = -1  # none yet
+        self._session = self._before = -1  # none yet
         self._seq = 0  # of the request being served
         self._next = 0  # of the next new request
         self.idle = None  # called before every read; returns when there is something to read
@@ -187,10 +187,11 @@ class Link:
         if kind >= _REPLY:  # our own voice, on a line that echoes
             return -1
         if session != self._session:
-            if kind != HELLO:
+            if kind != HELLO or session == self._before:  # that one was repeated on the line
                 self.out[_HEAD] = link_protocol.WRONG_SESSION
                 self._send(_REFUSAL, 1, session, seq)
                 return -1
+            self._before = self._session
             self._session = session
             self._next = seq
             self._done = 0

@@ -28,5 +28,8 @@ def u32(body, at):
 
 
 def reason(e):
-    """What an exception of a front end says; of an OSError with a bare number, that number."""
-    return e.args[0] if isinstance(e.args[0], str) else "bus error %d" % e.args[0]
+    """What an exception says; of an OSError with a bare number, that number."""
+    first = e.args[0] if e.args else None
+    if isinstance(first, str):
+        return first
+    return "bus error %d" % first if isinstance(e, OSError) and first else repr(e)

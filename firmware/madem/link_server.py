@@ -81,41 +81,47 @@ class Server:
         while True:
             kind = self._waiting or lk.receive()
             self._waiting = 0
-            if kind == _LEARN:
-                self._learn()
-            elif kind == _PREDICT:
-                self._predict()
-            elif kind == link.HELLO:
-                steps = self.learner.steps if self.learner else 0
-                lk.hello(__version__, steps, 65535 if _HOSTED else 255)
-            elif kind == _CONFIGURE:
-                self._configure()
-            elif kind == _READ or kind == _WRITE or kind == _DIGEST:
-                self._memory(kind)
-            elif kind == _STATS:
-                self._stats()
-            elif kind == _FLIP:
-                self._set_flip()
-            elif kind == _ECHO:
-                lk.echo()
-            elif kind == _STRIKE:
-                self._strike()
-            elif kind == _CALIBRATE or kind == _CODES:
-                self._chips(kind)
-            elif kind == _STOP:
-                lk.reply(0)
-                return
-            elif kind in _STREAM_KINDS:
-                self._stream(kind)
-            else:
-                lk.error(protocol.BAD_KIND, "unknown request")
+            try:
+                if kind == _LEARN:
+                    self._learn()
+                elif kind == _PREDICT:
+                    self._predict()
+                elif kind == link.HELLO:
+                    steps = self.learner.steps if self.learner else 0
+                    lk.hello(__version__, steps, 65535 if _HOSTED else 255)
+                elif kind == _CONFIGURE:
+                    self._configure()
+                elif kind == _READ or kind == _WRITE or kind == _DIGEST:
+                    self._memory(kind)
+                elif kind == _STATS:
+                    self._stats()
+                elif kind == _FLIP:
+                    self._set_flip()
+                elif kind == _ECHO:
+                    lk.echo()
+                elif kind == _STRIKE:
+                    self._strike()
+                elif kind == _CALIBRATE or kind == _CODES:
+                    self._chips(kind)
+                elif kind == _STOP:
+                    lk.reply(0)
+                    return
+                elif kind in _STREAM_KINDS:
+                    self._stream(kind)
+                else:
+                    lk.error(protocol.BAD_KIND, "unknown request")
+            except EOFError:  # the line has ended
+                raise
+            except Exception as e:  # a fault of the firmware: told, and no end of it
+                gc.collect()
+                lk.error(protocol.INTERNAL, repr(e))
 
     def _configure(self):
         lk = self.link
         try:
             wanted = parse(lk.body, lk.start, lk.end)
         except ValueError as e:  # the learner stays as it is
-            lk.refuse(e.args[0])
+            lk.refuse(reason(e))
             return
         self.learner = None  # pyright: ignore
         gc.collect()
@@ -355,7 +361,7 @@ class Server:
         which, layer, offset, count = struct.unpack_from(_MEMORY_HEAD_LAYOUT, body, at)
         if which < _MEMORY_NORMALISATION and not self.has_learner():
             return
-        if kind == _WRITE and which == _MEMORY_STEPS and size == 10:
+        if kind == _WRITE and which == _MEMORY_STEPS and size == 10 and not count >> 30:
             self.learner.steps = count
             lk.reply(0)
             return
@@ -386,6 +392,10 @@ class Server:
                 lk.refuse("too much for one reply")
         elif which > _MEMORY_ACCUMULATORS and which != _MEMORY_NORMALISATION or count != size - 10:
             lk.refuse("not to be written so")
+        elif which == _MEMORY_NORMALISATION and not self.stream.pipeline.accepts(  # pyright: ignore
+            body, at + 10, offset, count
+        ):
+            lk.refuse("a normalisation that no stream leads to")
         else:
             kernels.load(buffer, base, count, body, at + 10, 255)
             if measured and offset + count == length:

@@ -83,7 +83,7 @@ class Sensing:
                 *struct.unpack_from(_PIPELINE_LAYOUT, lk.body, lk.start)
             )
         except ValueError as e:
-            lk.refuse(e.args[0])
+            lk.refuse(protocol.reason(e))
             return
         except MemoryError:
             gc.collect()

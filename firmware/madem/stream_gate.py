@@ -176,7 +176,7 @@ def serve(sensing, server):
                 raise ValueError("nothing has been kept")
             keeper.back()
     except ValueError as e:
-        lk.refuse(e.args[0])
+        lk.refuse(protocol.reason(e))
         return
     except MemoryError:
         gc.collect()

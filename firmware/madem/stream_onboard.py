@@ -139,7 +139,7 @@ class Live:
             lk.error(protocol.FRONT_END, reason(e))
             return
         except ValueError as e:
-            lk.refuse(str(e.args[0]))
+            lk.refuse(reason(e))
             return
         except MemoryError:
             lk.error(protocol.OUT_OF_MEMORY, "no memory for the source")

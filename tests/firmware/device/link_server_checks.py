@@ -195,3 +195,103 @@ def test_nothing_is_served_before_configure():
     found, server, _ = serve_all([(kind, bytes(11)) for kind in kinds])
     equal([reply[0] for reply in found], [3] * len(kinds))
     equal(server.learner, None)
+
+
+PIPELINE, FEED, SOURCE, GATE = 12, 13, 15, 19
+BAD_PAYLOAD, NOT_CONFIGURED, INTERNAL = 2, 3, 7
+_WINDOWS = (PIPELINE, struct.pack("<BHHBBB", 1, 8, 4, 1, 0, 6))
+
+
+def memory(which, offset, data):
+    return struct.pack("<BBII", which, 0, offset, len(data)) + data
+
+
+def refusals(requests):
+    """Error and text of each reply, or None where the request was done."""
+    return [
+        (payload[0], payload[1:].decode()) if kind == 255 else None
+        for kind, _, payload in serve_kinds(requests)
+    ]
+
+
+def serve_kinds(requests):
+    """Replies (kind, seq, payload) of requests that come after a HELLO."""
+    sink = Sink(4000)
+    wire = b"".join(
+        frame(kind, seq, payload) for seq, (kind, payload) in enumerate([(HELLO, b"")] + requests)
+    )
+    server = link_server.Server(Source(wire, len(wire), len(wire) + 1), sink)
+    try:
+        server.run()
+    except EOFError:
+        pass
+    return replies(sink.data())[1:]
+
+
+def test_a_normalisation_that_no_stream_leads_to_is_refused():
+    """Where integers have 32 bits, the next window was computed for ever."""
+    feed = (FEED, struct.pack("<IHBBBB", 0, 0, 1, 0, 2, 0) + bytes(16))
+    bad = "a normalisation that no stream leads to"
+    for offset, data in ((0, b"\xff" * 12), (2, b"\1"), (7, b"\1"), (6, b"\x80"), (11, b"\x7f")):
+        found = refusals([_WINDOWS, (WRITE, memory(6, offset, data)), feed])
+        equal(found, [None, (BAD_PAYLOAD, bad), None], offset)
+    for offset, data in ((0, b"\0\x10\0\0"), (4, b"\xff\xff\x7f\0"), (9, b"\xff")):
+        equal(refusals([_WINDOWS, (WRITE, memory(6, offset, data)), feed]), [None] * 3, offset)
+
+
+def test_a_step_beyond_the_last_is_refused():
+    configure = (CONFIGURE, build.configure((3, 2)))
+    for steps, good in ((0xFFFFFFFF, False), (1 << 30, False), ((1 << 30) - 1, True)):
+        found = refusals([configure, (WRITE, struct.pack("<BBII", 5, 0, 0, steps))])
+        equal(found[1] is None, good, steps)
+
+
+def test_names_that_are_no_text_are_refused():
+    payload = bytearray(build.configure((3, 2)) + b"\xff\xfe")
+    payload[11] = 1  # a board of chips, of this name
+    source = struct.pack("<IBB", 1000, 0, 2) + b"\xff\xfe"
+    found = refusals([(CONFIGURE, payload), (SOURCE, source), (SOURCE, b"\0\0\0\0\0\xff")])
+    equal([code for code, _ in found], [BAD_PAYLOAD] * 3)
+
+
+def test_a_checkpoint_after_refused_settings_is_refused():
+    configure = (CONFIGURE, build.configure((2, 2)))
+    bad = (GATE, struct.pack("<BHBBHH", 0, 999, 1, 6, 0, 1))
+    found = refusals([_WINDOWS, configure, bad, (GATE, b"\1"), (GATE, b"\2"), (GATE, b"\3")])
+    equal([each and each[0] for each in found[2:]], [BAD_PAYLOAD] + [NOT_CONFIGURED] * 3)
+
+
+def test_a_fault_of_a_handler_is_told_and_the_next_request_is_served():
+    kept = link_server.Server._stats
+
+    def fails(self):
+        raise KeyError("a fault on purpose")
+
+    link_server.Server._stats = fails
+    try:
+        found = refusals([(STATS, b""), (CONFIGURE, build.configure((3, 2)))])
+    finally:
+        link_server.Server._stats = kept
+    equal(found[0][0], INTERNAL)
+    assert "a fault on purpose" in found[0][1], found
+    equal(found[1], None)
+
+
+def test_a_greeting_of_the_session_before_does_not_end_this_one():
+    global SESSION
+    mine = SESSION
+    try:
+        SESSION = 77
+        earlier = frame(HELLO, 5)
+        SESSION = mine
+        wire = earlier + frame(HELLO, 0) + earlier + frame(STATS, 1)
+    finally:
+        SESSION = mine
+    sink = Sink(2000)
+    server = link_server.Server(Source(wire, len(wire), len(wire) + 1), sink)
+    try:
+        server.run()
+    except EOFError:
+        pass
+    found = [(kind, seq) for kind, seq, _ in replies(sink.data())]
+    equal(found, [(HELLO | 128, 5), (HELLO | 128, 0), (255, 5), (STATS | 128, 1)])
