@@ -2,7 +2,7 @@
 docs/science/learning.md.
 
     .venv/bin/python bench/accuracy.py digits --bits 2,3,4,5,6,8
-    .venv/bin/python bench/accuracy.py digits --strike 0.1
+    .venv/bin/python bench/accuracy.py digits --stuck-after-training 0.1
     .venv/bin/python bench/accuracy.py braille --layers 64
     .venv/bin/python bench/accuracy.py braille --word-sets 7
 
@@ -71,9 +71,11 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--bits", default="4", metavar="B,B…", help="of the devices (4)")
     parser.add_argument("--seeds", type=int, default=5, metavar="N", help="seeds 1 to N (5)")
     parser.add_argument("--layers", help="hidden units, or none (the task's default)")
-    parser.add_argument("--stride", type=float, metavar="X", help="as for madem learn")
+    parser.add_argument("--update-size", type=float, metavar="X", help="as for madem learn")
     parser.add_argument("--stuck", type=float, metavar="X", help="devices stuck from the start")
-    parser.add_argument("--strike", type=float, metavar="X", help="devices stuck after training")
+    parser.add_argument(
+        "--stuck-after-training", type=float, metavar="X", help="share of the devices"
+    )
     parser.add_argument(
         "--word-sets", type=int, default=1, metavar="N",
         help="sets of nine words: the task's own, similar ones, and N - 2 from a vocabulary (1)",
@@ -96,7 +98,12 @@ def _row(
     for seed in range(1, args.seeds + 1):
         task = load_task(args.task, seed=seed, words=words, labels=not args.no_labels)
         plan = train.recipe(
-            task, hidden=hidden, stride=args.stride, seed=seed, weight_bits=bits, stuck=args.stuck
+            task,
+            hidden=hidden,
+            update_size=args.update_size,
+            seed=seed,
+            weight_bits=bits,
+            stuck=args.stuck,
         )
         config = plan.settings.integers()
         learner = TwinLearner(config) if device is None else device
@@ -104,8 +111,9 @@ def _row(
             device.configure(config)
         result = train.train(learner, task, plan)
         result.metrics = train.evaluate(learner, task)
-        if args.strike is not None:
-            result = train.recover(learner, task, plan, train.Strike(args.strike), result)
+        if args.stuck_after_training is not None:
+            faults = train.StuckAfterTraining(args.stuck_after_training)
+            result = train.recover(learner, task, plan, faults, result)
         for name, scores in _scores(task, plan, result):
             columns = [key for key, _ in scores]
             found.setdefault(name, []).append([value for _, value in scores])
@@ -124,9 +132,9 @@ def _scores(
     task: Task, plan: train.Recipe, result: train.TrainingResult
 ) -> Iterator[tuple[str, list[tuple[str, float]]]]:
     """Name of what was measured, and its value in every column."""
-    if result.strike:
-        yield "before", _columns(result.strike["before"])
-        yield "struck", _columns(result.strike["struck"])
+    if result.stuck_after_training:
+        yield "before", _columns(result.stuck_after_training["before"])
+        yield "stuck", _columns(result.stuck_after_training["stuck"])
     yield "device", _columns(result.metrics)
     if task.patterns is None:
         for name, value in session.baselines(task, plan.settings.sizes[1:-1]).items():

@@ -5,7 +5,7 @@
     .venv/bin/python bench/online.py classes --gate 0,40,256
 
 Each seed has its own devices, noise, first weights and order of the stream. The twin learns;
-`madem verify` and the tests hold it against boards, bit for bit.
+`madem online --verify` and the tests hold it against boards, bit for bit.
 """
 
 from __future__ import annotations

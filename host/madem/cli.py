@@ -7,7 +7,7 @@ import io
 import sys
 
 from madem import output
-from madem.commands.parser import make_parser
+from madem.commands.parser import UsageError, make_parser
 from madem.errors import MademError
 
 
@@ -25,6 +25,9 @@ def main(argv: list[str] | None = None) -> int:
         from madem.commands.terminal import Terminal
 
         return args.run(args, Terminal(quiet))
+    except UsageError as error:
+        print(error, file=sys.stderr)
+        return 2
     except MademError as error:
         print(f"madem: {error}", file=sys.stderr)
         return 2

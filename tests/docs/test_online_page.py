@@ -39,7 +39,7 @@ def rows(first: str) -> list[list[str]]:
 @pytest.mark.parametrize("row", rows("change"), ids=lambda row: row[0])
 def test_how_soon_it_recovers(row: list[str]) -> None:
     change, fresh, before, after, frozen, end, recovered, slowest = row
-    lines = published("on-the-fly.csv")[change, "256"]
+    lines = published("online.csv")[change, "256"]
     assert {line["seeds"] for line in lines} == {"10"}
     windows = [int(line["window"]) for line in lines]
     accuracy = [float(line["learner"]) for line in lines]
@@ -57,9 +57,7 @@ def test_how_soon_it_recovers(row: list[str]) -> None:
 
 
 def test_the_table_has_every_change_of_its_file() -> None:
-    assert {row[0] for row in rows("change")} == {
-        change for change, _ in published("on-the-fly.csv")
-    }
+    assert {row[0] for row in rows("change")} == {change for change, _ in published("online.csv")}
 
 
 def test_what_is_forgotten() -> None:

@@ -311,17 +311,17 @@ class LearningRule:
         settings = replace(settings, rule=self.span)
         return settings.rate(min(learning_rate, settings.highest_rate))
 
-    def pulses_per_update(self, settings: Settings, stride: float) -> int:
+    def pulses_per_update(self, settings: Settings, update_size: float) -> int:
         """Pulses of one change, at least 1.
 
         Args:
             settings: of the devices.
-            stride: how far a change should move a device, as a fraction of its window. A rule
+            update_size: how far a change should move a device, as a fraction of its window. A rule
                 that accumulates nothing gives single pulses.
         """
         if not self.accumulates:
             return 1
-        return max(1, round(stride * (2**settings.weight_bits - 1)))
+        return max(1, round(update_size * (2**settings.weight_bits - 1)))
 
     def memory(self, sizes: Sequence[int]) -> int:
         """Bytes that learning needs beside the devices: accumulators, feedback, float weights."""

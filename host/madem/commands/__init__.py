@@ -11,6 +11,8 @@ COMMANDS = {
     "deploy": "put the firmware on a board",
     "learn": "stream samples, learn on the device, evaluate",
     "verify": "the same in lock step with the twin",
+    "online": "an endless stream: test, then learn each window, through change",
+    "novelty": "learn without labels what is usual, tell what is new",
     "show": "what a saved network is",
     "export": "a saved network as integers, or as the file that a board loads",
     "stream": "sensor data to or from a board, recorded or live",
@@ -31,6 +33,12 @@ VERBS = {
         "show": "draw each second of a source in the terminal",
         "cost": "what a pipeline and a network cost a board, and whether it keeps up",
         "live": "a board works on its own sensor: predict, learn, detect, record",
+    },
+    "monitor": {
+        "learn": "a task while it is learned, and its test",
+        "online": "an endless stream whose world changes, learned window by window",
+        "replay": "a recording, file or serial line: classes, novelty or features",
+        "live": "the boards' own sensors: classes, novelty, features or learning",
     },
     "bench": {
         "device": "time of a training sample, a multiply-accumulate and a weight change",

@@ -26,16 +26,19 @@ from madem.flash.targets import find_targets
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
+    """The options of `madem boards`."""
+    group = parser.add_mutually_exclusive_group()
+    group.add_argument(
         "--start",
         metavar="BOARD",
         help="keep an emulated board running until Ctrl-C and print its port,"
-        " to use it as `--board PORT` from elsewhere",
+        " to use it as `--board PORT` from elsewhere (default: none)",
     )
-    parser.add_argument(
+    group.add_argument(
         "--known",
         action="store_true",
-        help="the table of boards: how each is flashed and wired, and what fits on it",
+        help="the table of boards: how each is flashed and wired, and what fits on it (default:"
+        " what is here)",
     )
 
 

@@ -28,32 +28,28 @@ _SHADES = (" ", "░", "▒", "▓", "█")
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
+    """The options of `madem calibrate`."""
     options.board(parser)
+    options.chips(parser)
     parser.add_argument(
-        "--design", metavar="NAME", help=f"of {', '.join(attached.DESIGNS)} ({attached.DESIGNS[0]})"
+        "--cards", type=int, metavar="N", help="how many are measured, from 0 on (default: 1)"
     )
+    parser.add_argument("--seed", type=int, default=1, help="of the emulated devices (default: 1)")
+    parser.add_argument("--plot", metavar="FILE.png", help="save the heat map (default: not saved)")
     parser.add_argument(
-        "--preset", metavar="NAME", help=f"devices behind the chips ({attached.DEFAULT})"
+        "--forget",
+        action="store_true",
+        help="throw the board's calibration away (default: measure and keep)",
     )
-    parser.add_argument(
-        "--cards", type=int, default=1, metavar="N", help="how many are measured, from 0 on (1)"
-    )
-    parser.add_argument("--seed", type=int, default=1, help="of the emulated devices (1)")
-    parser.add_argument(
-        "--inject", metavar="FAULT", help="into the emulated chips, such as dead:c4+cells:0.05"
-    )
-    parser.add_argument("--plot", metavar="FILE.png", help="save the heat map")
-    parser.add_argument("--forget", action="store_true", help="throw the board's calibration away")
 
 
 def run(args: argparse.Namespace, terminal: Terminal) -> int:
     """Measure, store and show; 1 when devices are dead."""
-    args.design = args.design or attached.DESIGNS[0]
-    args.preset = args.preset or attached.DEFAULT
-    if args.design not in attached.DESIGNS:
-        raise TaskError(f"--design {args.design} is not one of {', '.join(attached.DESIGNS)}")
-    if args.preset not in presets.ALL:
-        raise TaskError(f"--preset {args.preset} is not one of {', '.join(presets.ALL)}")
+    for name in ("cards", "plot"):
+        if args.forget and getattr(args, name) is not None:
+            raise TaskError(f"--{name} is of a measurement: --forget makes none")
+    options.choose_chips(args)
+    args.cards = 1 if args.cards is None else args.cards
     if not 1 <= args.cards <= 256:
         raise TaskError(f"--cards is {args.cards}, but must be from 1 to 256")
     if args.board == session.TWIN:
@@ -70,6 +66,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
         device.configure(config, args.design)
         if args.forget:
             chips.forget()
+            output.write_json(args.json, {"board": args.board, "forgotten": True})
             terminal.say("the board has no calibration any more")
             return 0
         train = 2 ** (physical.weight_bits(presets.get(args.preset)) - 1)

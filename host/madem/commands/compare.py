@@ -20,31 +20,44 @@ from madem_emulator.twin.rules import RULES
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
+    """The options of `madem compare`."""
     parser.add_argument(
-        "--task", default="digits", help="digits, braille-words, braille, a file (digits)"
+        "--task", default="digits", help="digits, braille-words, braille, a file (default: digits)"
     )
     parser.add_argument(
         "--rules",
         type=lambda text: text.split(","),
         metavar="A,B…",
-        help=f"of {', '.join(RULES)} (all)",
+        help=f"of {', '.join(RULES)} (default: all)",
     )
     parser.add_argument(
-        "--over", default="all", choices=(*compare_plan.LIMITS, "all"), help="what is varied (all)"
+        "--over",
+        default="all",
+        choices=(*compare_plan.LIMITS, "all"),
+        help="what is varied (default: all)",
     )
-    parser.add_argument("--seeds", type=int, metavar="N", help="devices of each rule (5)")
-    parser.add_argument("--epochs", type=int, help="passes (digits 4, braille-words 10, braille 4)")
+    parser.add_argument("--seeds", type=int, metavar="N", help="devices of each rule (default: 5)")
     parser.add_argument(
-        "--quick", action="store_true", help="fewer values, 2 seeds, 1 pass: a first look"
-    )
-    parser.add_argument(
-        "--tune", action="store_true", help="choose the learning rates anew, on validation samples"
-    )
-    parser.add_argument(
-        "--workers", type=int, metavar="N", help="processes (one for each core; quick: 1)"
+        "--epochs", type=int, help="passes (default: digits 4, braille-words 10, braille 4)"
     )
     parser.add_argument(
-        "--out", default="madem-out", metavar="DIR", help="folder of the picture and the CSV file"
+        "--quick",
+        action="store_true",
+        help="fewer values, 2 seeds, 1 pass: a first look (default: all of it)",
+    )
+    parser.add_argument(
+        "--tune",
+        action="store_true",
+        help="choose the learning rates anew, on validation samples (default: as tuned before)",
+    )
+    parser.add_argument(
+        "--workers", type=int, metavar="N", help="processes (default: one for each core; quick: 1)"
+    )
+    parser.add_argument(
+        "--out",
+        default="madem-out",
+        metavar="DIR",
+        help="folder of the picture and the CSV file (default: madem-out)",
     )
 
 

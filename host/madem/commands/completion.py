@@ -24,6 +24,7 @@ _DATA = "*.csv *.npz"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
+    """The options of `madem completion`."""
     parser.add_argument("shell", choices=("bash", "zsh", "fish"), help="which shell reads it")
 
 

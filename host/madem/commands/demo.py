@@ -21,9 +21,17 @@ from madem.verify import lock_step
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
+    """The options of `madem demo`."""
     options.board(parser)
-    parser.add_argument("--out", default="madem-out", metavar="DIR", help="folder of the pictures")
-    parser.add_argument("--seed", type=int, default=1, help="seed of everything drawn (1)")
+    parser.add_argument(
+        "--out",
+        default="madem-out",
+        metavar="DIR",
+        help="folder of the pictures (default: madem-out)",
+    )
+    parser.add_argument(
+        "--seed", type=int, default=1, help="of everything that is drawn (default: 1)"
+    )
 
 
 def run(args: argparse.Namespace, terminal: Terminal) -> int:

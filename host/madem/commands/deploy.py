@@ -18,17 +18,23 @@ from madem.commands.terminal import Terminal
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
+    """The options of `madem deploy`."""
     options.board(parser, default="auto")
     parser.add_argument(
         "--force",
         action="store_true",
-        help="write unchanged files too, and keep a main.py that is not madem's as main_old1.py",
+        help="write unchanged files too, and keep a main.py that is not madem's as main_old1.py"
+        " (default: neither)",
     )
     parser.add_argument(
-        "--source", action="store_true", help="send source even where it could be compiled"
+        "--source",
+        action="store_true",
+        help="send source even where it could be compiled (default: compiled)",
     )
     parser.add_argument(
-        "--dry-run", action="store_true", help="change nothing, only say what would be done"
+        "--dry-run",
+        action="store_true",
+        help="change nothing, only say what would be done (default: do it)",
     )
 
 

@@ -21,29 +21,25 @@ from madem.frontends import attached
 from madem.learn import session
 from madem_emulator.physical import presets
 
-_OF_CHIPS = ("design", "preset", "card", "resistors", "inject")
+_OF_CHIPS = ("board", "design", "preset", "card", "resistors", "inject")
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
+    """The options of `madem doctor`."""
     parser.add_argument(
         "--frontend",
         choices=("attached",),
         help="bring up a board of chips instead, step by step"
-        " (docs/hardware/maker_board.md); with it:",
+        " (docs/hardware/maker_board.md), which the others need (default: say what is missing)",
     )
     options.board(parser)
+    parser.set_defaults(board=None)  # to see whether one was named
+    options.chips(parser)
+    parser.add_argument("--card", type=int, metavar="N", help="number of the card (default: 0)")
     parser.add_argument(
-        "--design", metavar="NAME", help=f"of {', '.join(attached.DESIGNS)} ({attached.DESIGNS[0]})"
-    )
-    parser.add_argument(
-        "--preset", metavar="NAME", help=f"devices that the card is made for ({attached.DEFAULT})"
-    )
-    parser.add_argument("--card", type=int, metavar="N", help="number of the card (0)")
-    parser.add_argument(
-        "--resistors", action="store_true", help="the card holds resistors, as the page has them"
-    )
-    parser.add_argument(
-        "--inject", metavar="FAULT", help="into the emulated chips, such as dead:c4"
+        "--resistors",
+        action="store_true",
+        help="the card holds resistors, as the page has them (default: devices)",
     )
 
 
@@ -51,8 +47,9 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
     """Say what is missing; 1 when something that the emulated board needs is."""
     if args.frontend:
         return _bring_up(args, terminal)
-    if args.board != "unix" or any(getattr(args, name) for name in _OF_CHIPS):
-        raise TaskError("the options of doctor need --frontend attached")
+    for name in _OF_CHIPS:
+        if getattr(args, name) not in (None, False):
+            raise TaskError(f"--{name} needs --frontend attached")
     found = doctor.examine()
     output.write_json(args.json, {"checks": [asdict(check) for check in found]})
     terminal.say(doctor.format_checks(found))
@@ -63,14 +60,10 @@ def _bring_up(args: argparse.Namespace, terminal: Terminal) -> int:
     """Say what works on a board of chips; 1 when a step fails."""
     from madem.frontends import bring_up  # slow to import: the emulated cards
 
-    args.design = args.design or attached.DESIGNS[0]
-    args.preset = args.preset or attached.DEFAULT
+    args.board = args.board or "unix"
+    options.choose_chips(args)
     args.card = args.card or 0
     args.seed = 1
-    if args.design not in attached.DESIGNS:
-        raise TaskError(f"--design {args.design} is not one of {', '.join(attached.DESIGNS)}")
-    if args.preset not in presets.ALL:
-        raise TaskError(f"--preset {args.preset} is not one of {', '.join(presets.ALL)}")
     if not 0 <= args.card < 256:
         raise TaskError(f"--card {args.card} is not from 0 to 255")
     if args.board == session.TWIN:

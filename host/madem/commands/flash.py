@@ -23,6 +23,7 @@ from madem.flash.targets import Target, choose
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
+    """The options of `madem flash`."""
     parser.add_argument(
         "image",
         nargs="?",
@@ -32,20 +33,30 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--board",
         default="auto",
-        help="a port, the folder of a boot loader's volume, dfu, or auto: the one attached (auto)",
+        help="a port, the folder of a boot loader's volume, dfu, or auto, the one that is attached"
+        " (default: auto)",
     )
     parser.add_argument(
-        "--type", choices=BY_NAME, metavar="NAME", help=f"what the board is: {', '.join(BY_NAME)}"
+        "--type",
+        choices=BY_NAME,
+        metavar="NAME",
+        help=f"what the board is: {', '.join(BY_NAME)} (default: as it says itself)",
     )
     parser.add_argument(
-        "--method", choices=flashing.METHODS, help="how to write (the first that can)"
-    )
-    parser.add_argument("--sha256", metavar="HEX", help="what the file's SHA-256 must be")
-    parser.add_argument(
-        "--erase", action="store_true", help="erase all of the flash first, the board's files too"
+        "--method", choices=flashing.METHODS, help="how to write (default: the first that can)"
     )
     parser.add_argument(
-        "--dry-run", action="store_true", help="say what would be done, and do nothing"
+        "--sha256", metavar="HEX", help="what the file's SHA-256 must be (default: any)"
+    )
+    parser.add_argument(
+        "--erase",
+        action="store_true",
+        help="erase all of the flash first, the board's files too (default: keep them)",
+    )
+    parser.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="say what would be done, and do nothing (default: do it)",
     )
 
 

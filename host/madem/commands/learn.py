@@ -4,7 +4,9 @@ For example:
     madem learn digits
     madem learn flowers.csv --target species --plot pictures
     madem learn digits --save net.madem
-    madem learn digits --load net.madem --epochs 0
+    madem learn digits --load net.madem --epochs 0          # test it, on a fresh board
+
+Streams without an end: `madem online`. Without labels: `madem novelty`.
 """
 
 from __future__ import annotations
@@ -14,46 +16,49 @@ from dataclasses import replace
 from pathlib import Path
 
 from madem import output
-from madem.commands import novelty, online, options, training
+from madem.commands import options, training
 from madem.commands.terminal import Terminal
 from madem.errors import TaskError
 from madem.frontends import attached, physical
 from madem.learn import session
 from madem.learners import state
 
+CHIPS = "chips"
+"""In place of a file to go on from: what the devices behind chips hold."""
+_FIXED = ("layers", "bits", "beta", "rule", "preset", "device", "seed")
+"""Options that a saved state has settled."""
+
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    options.board(parser)
+    """The options of `madem learn`."""
+    options.board(parser, twin=True)
+    options.seed(parser)
     options.task(parser)
-    parser.add_argument("--plot", metavar="DIR", help="save pictures into this folder")
-    parser.add_argument("--save", metavar="FILE", help="save what was learned")
-    parser.add_argument("--load", metavar="FILE", help="go on from a saved state")
-    parser.add_argument(
-        "--keep-weights",
-        action="store_true",
-        help="--frontend attached: learn on from what the devices behind the chips hold, instead of"
-        " writing fresh random weights into them first",
-    )
-    parser.add_argument("--no-baselines", action="store_true", help="leave the comparison out")
-    parser.add_argument(
-        "--novelty",
-        metavar="CLASS",
-        help="motions: learn without labels, and without this class; test how well it is noticed",
-    )
-    online.add_options(parser)
-    parser.add_argument(
+    options.network(parser)
+    group = options.devices(parser, ("emulated", "attached", "physical"))
+    options.stuck_after_training(group)
+    group.add_argument(
         "--inject",
         metavar="FAULT",
-        help="faults of the emulated chips of --frontend attached, such as dead:c4+cells:0.05 or"
-        " flips:0.001",
+        help="into the emulated chips of --frontend attached, such as dead:c4+cells:0.05 or"
+        " flips:0.001 (default: none)",
     )
-
-
-_FIXED = (
-    *("layers", "bits", "beta", "rule", "preset", "cycle_to_cycle", "device_to_device"),
-    *("read_noise", "stuck", "dac_bits", "adc_bits", "seed"),
-)
-"""Options that a saved state has settled."""
+    group = parser.add_argument_group("results")
+    group.add_argument("--save", metavar="FILE", help="what was learned (default: not saved)")
+    group.add_argument(
+        "--load",
+        metavar="FILE",
+        help=f"go on from what was saved, or with --frontend attached from {CHIPS}: from what the"
+        " devices behind them hold (default: fresh random weights)",
+    )
+    group.add_argument(
+        "--plot", metavar="DIR", help="save pictures into this folder (default: none)"
+    )
+    group.add_argument(
+        "--no-baselines",
+        action="store_true",
+        help="leave out what others reach on the same task (default: compare)",
+    )
 
 
 def _as_the_state_says(args: argparse.Namespace) -> None:
@@ -66,47 +71,40 @@ def _as_the_state_says(args: argparse.Namespace) -> None:
     """
     chips = args.frontend == "attached"
     for name in _FIXED:
-        if name == "preset" and chips:
-            continue
-        if getattr(args, name) is not None:
-            option = name.replace("_", "-")
-            raise TaskError(f"--{option} can't be used with --load: the saved state settles it")
+        if getattr(args, name) not in (None, {}) and not (chips and name == "preset"):
+            raise TaskError(f"--{name} can't be used with --load: the saved state settles it")
     saved = state.load(args.load)
     args.seed = saved.config.seed
     if args.frontend == "physical":
-        vars(args).update(saved.notes.get("device", {}))
+        physical.take_options(args, saved.notes.get("device", {}))
     if not chips or saved.notes.get("frontend") == "attached":
         args.preset = args.preset or saved.notes.get("preset")
 
 
 def run(args: argparse.Namespace, terminal: Terminal) -> int:
     """Train, evaluate, compare, save."""
-    if args.keep_weights and (args.frontend != "attached" or args.load is not None):
-        raise TaskError("--keep-weights needs --frontend attached, and can't be used with --load")
-    if args.on_the_fly:
-        return online.run(args, terminal)
-    online.check_unused(args)
-    if args.inject is not None and args.frontend != "attached":
-        raise TaskError("--inject puts faults into the chips of --frontend attached")
-    if args.novelty is not None and args.frontend != "attached":
-        return novelty.run(args, terminal)
-    if args.load is not None:
+    keep_weights = args.load == CHIPS
+    if args.frontend != "attached":
+        if keep_weights:
+            raise TaskError(f"--load {CHIPS} needs --frontend attached")
+        if args.inject is not None:
+            raise TaskError("--inject puts faults into the chips of --frontend attached")
+    if args.load is not None and not keep_weights:
         _as_the_state_says(args)
-    task, plan = training.make_plan(args)
-    strike = training.strike_of(args)
+    task = training.load(args)
+    plan = training.recipe(args, task)
+    faults = training.stuck_after_training(args)
     if args.save is not None:
         output.check_file(args.save)
     if args.plot is not None:
         output.check_folder(args.plot)
     spec = attached.board_spec(args) if args.frontend == "attached" else args.board
     with session.open_learner(spec) as device:
-        resume = Path(args.load) if args.load else None
-        learner, plan = session.prepare(
-            device, plan, task, resume, args.keep_weights, terminal.progress
-        )
+        resume = Path(args.load) if args.load and not keep_weights else None
+        learner, plan = session.prepare(device, plan, task, resume, keep_weights, terminal.progress)
         run = session.Run(task, plan, learner.config, args.board, args.preset, args.frontend)
         what = f"learning {task.name} on {args.board}"
-        training.train(run, learner, terminal, what, strike=strike)
+        training.train(run, learner, terminal, what, faults=faults)
         session.finish(run, learner)
         if args.save:
             assert run.final is not None

@@ -1,4 +1,11 @@
-"""`madem learn motions --novelty CLASS`: learn without labels what is usual, detect the rest."""
+"""Learn a stream without labels and without one class; test how well that class is noticed.
+
+For example:
+    madem novelty motions --novel Badminton
+    madem novelty motions --novel Walking --board qemu --epochs 10
+
+The network learns to give back its own inputs; what it gives back badly is new.
+"""
 
 from __future__ import annotations
 
@@ -6,37 +13,30 @@ import argparse
 from typing import Any
 
 from madem import output
+from madem.commands import options, training
 from madem.commands.terminal import Terminal
-from madem.data.files.judge import ReadOptions
-from madem.data.registry import load_task
-from madem.data.stream_task import StreamTask
-from madem.errors import TaskError
 from madem.learn import session
 from madem.stream import novelty
 
-_OWN = ("layers", "bits", "beta", "rule", "rate", "decay", "save", "load", "plot", "strike")
-"""Options of `madem learn` that the detector has no use for."""
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The options of `madem novelty`."""
+    options.board(parser, twin=True)
+    options.seed(parser)
+    parser.add_argument(
+        "--novel", metavar="CLASS", required=True, help="the class that is never learned (needed)"
+    )
+    parser.add_argument(
+        "--epochs", type=int, default=25, metavar="N", help="passes over the others (default: 25)"
+    )
+    options.stream_task(parser)
 
 
 def run(args: argparse.Namespace, terminal: Terminal) -> int:
     """Train on all classes but one, and tell how well its windows are told from the others."""
-    for name in _OWN:
-        if getattr(args, name, None) is not None:
-            raise TaskError(f"--{name} can't be used with --novelty, which has its own network")
-    task = load_task(
-        args.task,
-        seed=args.seed if args.seed is not None else 1,
-        test_fraction=args.split,
-        options=ReadOptions(label=args.target),
-        pipeline=args.pipeline,
-        source=args.source,
-    )
-    if not isinstance(task, StreamTask):
-        raise TaskError(f"--novelty is for streams, so for the task motions, not for {task.name}")
-    plan = novelty.recipe(task.pipeline, task.seed)
-    if args.epochs is not None:
-        plan = novelty.recipe(task.pipeline, task.seed, args.epochs)
-    label = novelty.class_number(task, args.novelty)
+    task = training.load_stream(args)
+    plan = novelty.recipe(task.pipeline, task.seed, args.epochs)
+    label = novelty.class_number(task, args.novel)
     config = plan.settings.integers()
     with session.open_learner(args.board) as device:
         detector: novelty.Detector
@@ -46,8 +46,8 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
             device.configure(config)
             detector = novelty.NoveltyBoard(device, task.pipeline)
         total = plan.epochs * int((task.y_train != label).sum())
-        with terminal.progress(f"learning {task.name} without {args.novelty}", total) as advance:
-            metrics = novelty.run(detector, task, plan, args.novelty, advance)
+        with terminal.progress(f"learning {task.name} without {args.novel}", total) as advance:
+            metrics = novelty.run(detector, task, plan, args.novel, advance)
     result: dict[str, Any] = {
         "task": task.name,
         "board": args.board,
@@ -62,7 +62,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
     }
     output.write_json(args.json, result)
     terminal.say(
-        f"{task.name} without labels and without {args.novelty}: its {metrics['new_windows']} test"
+        f"{task.name} without labels and without {args.novel}: its {metrics['new_windows']} test"
         f" windows score {metrics['median_new']:,.0f} in the median, the"
         f" {metrics['familiar_windows']} others {metrics['median_familiar']:,.0f};"
         f" area under the ROC curve {metrics['auc']:.3f}"

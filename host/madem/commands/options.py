@@ -1,122 +1,327 @@
-"""Options that several commands have."""
+"""Options that several verbs have, in the groups that their help shows."""
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
+from dataclasses import replace
 
+from madem.commands import values
+from madem.data.registry import TEST_FRACTION
+from madem.errors import MademError, TaskError
 from madem.frontends import attached, physical
+from madem_emulator.twin.gated import EVERYTHING, FULL, GateSettings
 from madem_emulator.twin.presets import PRESETS
 
+FRONTENDS = {
+    "emulated": "integers on the board",
+    "attached": "an array behind the board's converter chips",
+    "physical": "devices in physical units, with --board twin alone",
+}
 
-def board(parser: argparse.ArgumentParser, default: str = "unix") -> None:
-    """Which board a command works on."""
+
+def board(parser: argparse.ArgumentParser, default: str = "unix", twin: bool = False) -> None:
+    """Which board a verb works on.
+
+    Args:
+        parser: of the verb.
+        default: the board where none is named.
+        twin: the desktop model can stand in for a board.
+    """
+    also = ", or twin, the desktop model alone" if twin else ""
     parser.add_argument(
         "--board",
         default=default,
-        help="unix, unix:heap=64K, unix32, qemu, rp2040, a port, auto; for learn also twin"
-        f" ({default})",
+        help=f"unix, unix:heap=64K, unix32, qemu, rp2040, a port, auto{also} (default: {default})",
     )
 
 
-def task(parser: argparse.ArgumentParser, more: str = "") -> None:
-    """What is learned, by which network on which devices; `more`: what else a task may be."""
+def seed(parser: argparse.ArgumentParser) -> None:
+    """The seed; None: 1, or that of a saved network."""
+    parser.add_argument("--seed", type=int, help="of everything that is drawn (default: 1)")
+
+
+def task(parser: argparse.ArgumentParser) -> None:
+    """What is learned: any task; `training.load` reads it."""
     parser.add_argument(
-        "task", help=f"braille, braille-words, digits, motions, or DATA.csv / DATA.npz{more}"
+        "task",
+        metavar="TASK",
+        help="braille, braille-words, digits, motions, or a file or folder of your own",
     )
+    group = parser.add_argument_group("what is learned")
+    _split(group, "digits, your own: ")
+    _target(group, "your own: ")
+    group.add_argument(
+        "--words", metavar="FILE", help="braille, braille-words: others, one a line (default: nine)"
+    )
+    _stream(group, "streams: ")
+
+
+def stream_task(parser: argparse.ArgumentParser) -> None:
+    """What is learned: a stream; `training.load` reads it."""
     parser.add_argument(
+        "task", metavar="TASK", help="motions, or a labelled stream of your own: a file or folder"
+    )
+    group = parser.add_argument_group("what is learned")
+    _split(group, "your own: ")
+    _target(group, "your own: ")
+    _stream(group, "")
+    parser.set_defaults(words=None)
+
+
+def _split(group: argparse._ArgumentGroup, where: str) -> None:
+    group.add_argument(
+        "--split",
+        type=float,
+        metavar="X",
+        help=f"{where}share of the test set (default: {TEST_FRACTION})",
+    )
+
+
+def _target(group: argparse._ArgumentGroup, where: str) -> None:
+    group.add_argument(
+        "--target", metavar="NAME", help=f"{where}column or array of labels (default: judged)"
+    )
+
+
+def _stream(group: argparse._ArgumentGroup, where: str) -> None:
+    group.add_argument(
+        "--source",
+        metavar="FILE",
+        help="motions: a labelled stream of your own (default: the recordings that come with it)",
+    )
+    group.add_argument(
+        "--pipeline",
+        metavar="LINE",
+        help=f"{where}features that the board computes, such as 'window=40 hop=20 | mean energy'"
+        " (default: mean energy zero minmax bands:4 of 40 samples, where it is a stream)",
+    )
+
+
+def network(parser: argparse.ArgumentParser, endless: bool = False) -> None:
+    """The network and how it learns.
+
+    Args:
+        parser: of the verb.
+        endless: there is one learning rate all the time, and no end.
+    """
+    group = parser.add_argument_group("network and rule")
+    group.add_argument(
         "--layers",
-        type=_hidden,
+        type=values.hidden,
         metavar="N,N…",
-        help="units of the hidden layers, or none for a single weight layer (none for braille,"
-        " 64 for braille-words, else 32)",
+        help="units of the hidden layers, or none of them for a single weight layer (default: "
+        + ("32)" if endless else "none for braille, 64 for braille-words, else 32)"),
     )
-    parser.add_argument("--epochs", type=int, help="passes (20; Braille 80; small files more)")
-    parser.add_argument("--bits", type=int, help="bits of a device, 2 to 8 (4)")
-    parser.add_argument("--beta", type=float, help="strength of the nudge (1)")
-    parser.add_argument(
+    group.add_argument(
+        "--epochs",
+        type=int,
+        metavar="N",
+        help="passes of the fresh network that it is compared with (default: 20)"
+        if endless
+        else "passes over the training samples (default: 20; braille, braille-words 80; small files"
+        " more)",
+    )
+    group.add_argument("--beta", type=float, metavar="X", help="strength of the nudge (default: 1)")
+    group.add_argument(
         "--rule",
         choices=("centred", "one-sided", "clamped"),
         help="which two activities are compared: nudged toward the target and away from it; free"
-        " and nudged; free and with the outputs held at the target (centred)",
+        " and nudged; free and with the outputs held at the target (default: centred)",
     )
-    parser.add_argument(
+    group.add_argument(
         "--rate",
         type=float,
-        help="learning rate (4; with hidden units braille-words 1, braille 2)",
+        metavar="X",
+        help="learning rate, the same all the time (default: 6)"
+        if endless
+        else "learning rate (default: 4; with hidden units braille-words 1, braille 2)",
     )
-    parser.add_argument(
+    if endless:
+        parser.set_defaults(decay=None, update_size=None)
+        return
+    group.add_argument(
         "--decay",
         type=float,
-        help="factor on the rate after each pass (ends at a thirtieth of the rate after all"
-        " passes; words an eighth, recall a sixtieth)",
+        metavar="X",
+        help="factor on the rate after each pass (default: so that it ends at a thirtieth of the"
+        " rate after all passes; braille-words an eighth, braille a sixtieth)",
     )
-    parser.add_argument(
-        "--stride",
+    group.add_argument(
+        "--update-size",
         type=float,
         metavar="X",
-        help="how far a change moves a device at first, as a fraction of its window, in pulses"
-        " (0.19, then less; words 0.067); 0: always one pulse",
+        help="how far an update moves a device at first, as a fraction of its window, in pulses; 0:"
+        " always one pulse (default: 0.19, then less; braille, braille-words 0.067)",
+    )
+
+
+def devices(parser: argparse.ArgumentParser, frontends: Sequence[str]) -> argparse._ArgumentGroup:
+    """What holds the weights.
+
+    Args:
+        parser: of the verb.
+        frontends: of `FRONTENDS`; the first is the default, and alone it needs no option.
+
+    Returns:
+        The group, for more options.
+    """
+    group = parser.add_argument_group("devices")
+    published = {"attached": attached.DEFAULT, "physical": physical.DEFAULT}
+    published = {name: published[name] for name in frontends if name in published}
+    names, told, usual = [*PRESETS], "", ""
+    if published:
+        names += physical.presets.ALL
+        told = f"; {' or '.join(published)}: {', '.join(physical.presets.ALL)}"
+        usual = "".join(f", {name} {preset}" for name, preset in published.items())
+        kinds = "; ".join(f"{name}: {FRONTENDS[name]}" for name in frontends)
+        group.add_argument(
+            "--frontend",
+            choices=frontends,
+            default=frontends[0],
+            help=f"what holds the weights: {kinds} (default: {frontends[0]})",
+        )
+        group.add_argument(
+            "--design",
+            choices=attached.DESIGNS,
+            help=f"board of chips, needs --frontend attached (default: {attached.DESIGNS[0]})",
+        )
+    else:
+        parser.set_defaults(frontend="emulated", design=None)
+    group.add_argument(
+        "--preset",
+        choices=names,
+        metavar="NAME",
+        help=f"imperfections: {', '.join(PRESETS)}{told} (default: default{usual})",
+    )
+    group.add_argument("--bits", type=int, metavar="N", help="of a device, 2 to 8 (default: 4)")
+    group.add_argument(
+        "--device",
+        type=values.figures,
+        default={},
+        metavar="KEY=X,…",
+        help="in place of what the preset says: cycle_to_cycle (σ of a step, as a fraction of it),"
+        " device_to_device (σ over devices of step and window), read_noise (σ of a reading, as a"
+        " fraction of full scale), stuck (fraction of devices), dac_bits (1 to 8), adc_bits (2 to"
+        " 10) (default: the preset's, 8 and 8 bits)",
+    )
+    return group
+
+
+def windows(parser: argparse.ArgumentParser) -> None:
+    """What a board does with the windows of a stream."""
+    group = parser.add_argument_group("what the board computes")
+    group.add_argument(
+        "--pipeline", metavar="LINE", help="features of each window (needed unless --load)"
+    )
+    group.add_argument(
+        "--load",
+        metavar="FILE",
+        help="classify with a saved network, which brings its pipeline (default: none)",
+    )
+    group.add_argument(
+        "--novelty",
+        action="store_true",
+        help="learn without labels what is usual, and say what is new (default: do not)",
+    )
+    group.add_argument("--seed", type=int, help="of a network that begins here (default: 1)")
+
+
+def seed_of_new(args: argparse.Namespace, begins: bool) -> int:
+    """The seed of a network that begins here.
+
+    Args:
+        args: with those of `windows`.
+        begins: one does.
+
+    Raises:
+        MademError: a seed was given, and none does.
+    """
+    if args.seed is not None and not begins:
+        raise MademError("--seed is of a network that begins here: nothing is drawn without one")
+    return 1 if args.seed is None else args.seed
+
+
+def chips(parser: argparse.ArgumentParser) -> None:
+    """Which board of chips, and what it leads to; `choose_chips` fills in the defaults."""
+    parser.add_argument(
+        "--design",
+        choices=attached.DESIGNS,
+        help=f"board of chips (default: {attached.DESIGNS[0]})",
     )
     parser.add_argument(
         "--preset",
-        choices=(*PRESETS, *physical.presets.ALL),
+        choices=physical.presets.ALL,
         metavar="NAME",
-        help=f"device imperfections: {', '.join(PRESETS)} (default); with --frontend physical"
-        f" ({physical.DEFAULT}) or attached ({attached.DEFAULT}) {', '.join(physical.presets.ALL)}",
+        help=f"devices behind the chips: {', '.join(physical.presets.ALL)} (default:"
+        f" {attached.DEFAULT})",
     )
-    for flag, what in (
-        ("--cycle-to-cycle", "σ of a step, as a fraction of it"),
-        ("--device-to-device", "σ over devices of step and window"),
-        ("--read-noise", "σ of a reading, as a fraction of full scale"),
-        ("--stuck", "fraction of the devices that are stuck"),
-    ):
-        parser.add_argument(flag, type=float, metavar="X", help=f"{what} (from the preset)")
-    parser.add_argument("--dac-bits", type=int, metavar="N", help="1 to 8 (8)")
-    parser.add_argument("--adc-bits", type=int, metavar="N", help="2 to 10 (8)")
-    parser.add_argument("--seed", type=int, help="seed of everything drawn (1)")
     parser.add_argument(
-        "--strike",
+        "--inject",
+        metavar="FAULT",
+        help="into the emulated chips, such as dead:c4+cells:0.05 (default: none)",
+    )
+
+
+def choose_chips(args: argparse.Namespace) -> None:
+    """Fill in the defaults of `chips`."""
+    args.design = args.design or attached.DESIGNS[0]
+    args.preset = args.preset or attached.DEFAULT
+
+
+def stuck_after_training(group: argparse._ArgumentGroup) -> None:
+    """Faults that come when a network has been trained; `training` reads them."""
+    group.add_argument(
+        "--stuck-after-training",
+        type=values.stuck_after_training,
+        metavar="X[,N]",
+        help="after the test let this share of the devices get stuck; test, learn on for N passes,"
+        " test again (default: none get stuck; N: 5)",
+    )
+
+
+def gate(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:
+    """Which windows are learned, and when learning is taken back; `gate_of` reads them."""
+    parser.add_argument(
+        "--gate",
+        type=int,
+        metavar="M",
+        help="learn only what is answered wrongly, or with a margin below M of 255 (default: all)",
+    )
+    parser.add_argument(
+        "--at-most",
+        type=int,
+        metavar="N",
+        help="learn at most N of a hundred windows (default: 100)",
+    )
+    parser.add_argument(
+        "--rollback",
         type=float,
         metavar="X",
-        help="after the test, let this share of the devices get stuck; test, learn on, test again",
-    )
-    parser.add_argument(
-        "--strike-epochs", type=int, metavar="N", help="passes of learning on after --strike (5)"
-    )
-    parser.add_argument(
-        "--split", type=float, default=0.2, metavar="X", help="share of the test set (0.2)"
-    )
-    parser.add_argument("--target", help="label column of a CSV file, or array of an NPZ file")
-    parser.add_argument("--words", metavar="FILE", help="other words for the Braille tasks")
-    parser.add_argument(
-        "--source", metavar="FILE", help="motions: a labelled recording in place of its own data"
-    )
-    parser.add_argument(
-        "--pipeline",
-        metavar="LINE",
-        help="motions: features that the board computes, such as 'window=40 hop=20 | mean energy'",
-    )
-    parser.add_argument(
-        "--frontend",
-        choices=("emulated", "physical", "attached"),
-        default="emulated",
-        help="what holds the weights: the board's integers, with --board twin devices in"
-        " physical units, or an array behind converter chips (emulated)",
-    )
-    parser.add_argument(
-        "--design",
-        metavar="NAME",
-        help=f"board of chips of --frontend attached: {', '.join(attached.DESIGNS)}"
-        f" ({attached.DESIGNS[0]})",
+        help="go back to a copy on the board when the accuracy is X points below the copy's"
+        " (default: never)",
     )
 
 
-def _hidden(text: str) -> tuple[int, ...]:
-    if text == "none":
-        return ()
-    try:
-        return tuple(int(part) for part in text.split(","))
-    except ValueError:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is neither `none` nor numbers such as 64 or 64,32"
-        ) from None
+def gate_of(args: argparse.Namespace) -> GateSettings | None:
+    """The gate that the options ask for; None: none of them was given.
+
+    Raises:
+        TaskError: one is out of range.
+    """
+    if args.gate is args.at_most is args.rollback is None:
+        return None
+    if args.gate is not None and not 0 <= args.gate < EVERYTHING:
+        raise TaskError(f"--gate is {args.gate}, but must be from 0 to 255")
+    if args.at_most is not None and not 0 <= args.at_most <= 100:
+        raise TaskError(f"--at-most is {args.at_most}, but must be from 0 to 100")
+    if args.rollback is not None and not 0 < args.rollback <= 100:
+        raise TaskError(f"--rollback is {args.rollback:g}, but must be above 0 and at most 100")
+    found = GateSettings()
+    if args.gate is not None:
+        found = replace(found, gate=args.gate)
+    if args.at_most is not None:
+        found = replace(found, at_most=args.at_most)
+    if args.rollback is not None:
+        found = replace(found, drop=max(1, round(FULL * args.rollback / 100)))
+    return found

@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 
 from madem import __version__
 from madem.commands import COMMANDS, VERBS
+from madem.errors import MademError
 
 _EPILOG = """\
 three steps:
@@ -38,6 +39,10 @@ _ALIKE = 0.75
 """How alike two options must be, from 0 to 1, for one to be a slip of the other."""
 
 
+class UsageError(MademError):
+    """Words that a parser does not take; the message begins with the command."""
+
+
 class Parser(argparse.ArgumentParser):
     """Takes options by their whole names, shows help as it is written, and refuses in one line."""
 
@@ -46,8 +51,12 @@ class Parser(argparse.ArgumentParser):
         super().__init__(allow_abbrev=False, **settings)
 
     def error(self, message: str) -> NoReturn:
-        """End with exit code 2 and one line that says what is wrong and where help is."""
-        self.exit(2, f"{self.prog}: {message}; see `{self.prog} --help`\n")
+        """Say in one line what is wrong and where help is.
+
+        Raises:
+            UsageError: always.
+        """
+        raise UsageError(f"{self.prog}: {message}; see `{self.prog} --help`")
 
 
 class VerbParser(Parser):
@@ -71,8 +80,12 @@ class VerbParser(Parser):
         verb = importlib.import_module(f"madem.commands.{self.module}")
         self.description = inspect.cleandoc(verb.__doc__ or "")
         verb.add_options(self)
-        self.add_argument("--json", metavar="FILE", help="write the result as JSON (- for stdout)")
-        self.add_argument("--quiet", action="store_true", help="print errors only")
+        self.add_argument(
+            "--json", metavar="FILE", help="the result as JSON, - for stdout (default: not written)"
+        )
+        self.add_argument(
+            "--quiet", action="store_true", help="print errors only (default: results too)"
+        )
         self.set_defaults(run=verb.run)
 
     @property

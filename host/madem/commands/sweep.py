@@ -16,49 +16,69 @@ from pathlib import Path
 from madem import output
 from madem.commands.terminal import Terminal
 from madem.data.files.judge import ReadOptions
-from madem.data.registry import load_task
+from madem.data.registry import TEST_FRACTION, load_task
 from madem.errors import MademError
 from madem.study import sweep_plan, sweep_table
 from madem.study.sweep_store import Store
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
+    """The options of `madem sweep`."""
     parser.add_argument("task", help="braille, braille-words, digits, or DATA.csv / DATA.npz")
     for name, axis in sweep_plan.AXES.items():
         form = "V,V… or LOW:HIGH:COUNT" if axis.ranges else "V,V…"
         example = {"layers": ", such as none,32,64-32"}.get(name, "")
-        parser.add_argument(f"--{name}", metavar="VALUES", help=f"{axis.label}{example}: {form}")
+        parser.add_argument(
+            f"--{name}",
+            metavar="VALUES",
+            help=f"{axis.label}{example}: {form} (default: one value, as for madem learn)",
+        )
     parser.add_argument(
         "--frontend",
         choices=sweep_plan.FRONTENDS,
         default=sweep_plan.EMULATED,
-        help="what holds the weights: integers, or devices in siemens (emulated)",
+        help="what holds the weights: integers, or devices in siemens (default: emulated)",
     )
     parser.add_argument(
-        "--seeds", type=int, default=5, metavar="N", help="devices of each combination (5)"
+        "--seeds", type=int, default=5, metavar="N", help="devices of each combination (default: 5)"
     )
     parser.add_argument(
-        "--epochs", type=int, help=f"passes ({sweep_plan.EPOCHS}; words {sweep_plan.WORD_EPOCHS})"
+        "--epochs",
+        type=int,
+        help=f"passes (default: {sweep_plan.EPOCHS}; words {sweep_plan.WORD_EPOCHS})",
     )
     parser.add_argument(
-        "--goal", type=float, default=0.9, metavar="X", help="score of a good device (0.9)"
-    )
-    parser.add_argument("--seed", type=int, default=1, help="master seed of everything drawn (1)")
-    parser.add_argument(
-        "--split", type=float, default=0.2, metavar="X", help="share of the test set (0.2)"
-    )
-    parser.add_argument("--target", help="label column of a CSV file, or array of an NPZ file")
-    parser.add_argument("--words", metavar="FILE", help="other words for the Braille tasks")
-    parser.add_argument(
-        "--workers", type=int, metavar="N", help="processes on this machine (one a core)"
+        "--goal", type=float, default=0.9, metavar="X", help="score of a good device (default: 0.9)"
     )
     parser.add_argument(
-        "--scheduler", metavar="ADDRESS", help="a Dask scheduler, such as tcp://host:8786"
+        "--seed", type=int, default=1, help="of everything that is drawn (default: 1)"
     )
-    parser.add_argument("--plan", action="store_true", help="only say how many points and how long")
+    parser.add_argument(
+        "--split",
+        type=float,
+        metavar="X",
+        help=f"digits, your own: share of the test set (default: {TEST_FRACTION})",
+    )
+    parser.add_argument(
+        "--target", metavar="NAME", help="your own: column or array of labels (default: judged)"
+    )
+    parser.add_argument(
+        "--words", metavar="FILE", help="braille, braille-words: others, one a line (default: nine)"
+    )
+    parser.add_argument(
+        "--workers", type=int, metavar="N", help="processes on this machine (default: one a core)"
+    )
+    parser.add_argument(
+        "--scheduler",
+        metavar="ADDRESS",
+        help="a Dask scheduler, such as tcp://host:8786 (default: this machine)",
+    )
+    parser.add_argument(
+        "--plan", action="store_true", help="only say how many points and how long (default: train)"
+    )
     parser.add_argument(
         "--out", default="madem-out", metavar="DIR",
-        help="folder of the results; the same command goes on with what is there",
+        help="folder of the results; the same command goes on with it (default: madem-out)",
     )  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from madem.commands.terminal import Terminal
 from madem.data.files.judge import ReadOptions
 from madem.data.registry import load_task
+from madem.data.stream_task import StreamTask
 from madem.data.task import Task
 from madem.errors import TaskError
 from madem.frontends import attached, physical
@@ -21,20 +22,14 @@ from madem_emulator.twin.config import Rule
 from madem_emulator.twin.presets import PRESETS
 
 
-def make_plan(args: argparse.Namespace) -> tuple[Task, learn.Recipe]:
-    """The task that the options name, and how it will be learned; fills in their defaults."""
+def load(args: argparse.Namespace) -> Task:
+    """The task that the options name; fills in the default seed.
+
+    Raises:
+        TaskError: it can't be used, or an option is not for it.
+    """
     args.seed = 1 if args.seed is None else args.seed
-    device = None
-    if args.frontend == "physical":
-        device = physical.device_of(args)
-    elif args.frontend == "attached":
-        device = attached.device_of(args)
-    if args.design is not None and args.frontend != "attached":
-        raise TaskError("--design needs --frontend attached")
-    args.preset = args.preset or "default"
-    if device is None and args.preset not in PRESETS:
-        raise TaskError(f"--preset {args.preset} needs --frontend physical or attached")
-    task = load_task(
+    return load_task(
         args.task,
         seed=args.seed,
         test_fraction=args.split,
@@ -43,37 +38,63 @@ def make_plan(args: argparse.Namespace) -> tuple[Task, learn.Recipe]:
         pipeline=args.pipeline,
         source=args.source,
     )
-    names = ("cycle_to_cycle", "device_to_device", "read_noise", "stuck", "dac_bits", "adc_bits")
-    chosen = PRESETS["default" if device else args.preset] | {
-        name: value for name in names if (value := getattr(args, name)) is not None
-    }
+
+
+def load_stream(args: argparse.Namespace) -> StreamTask:
+    """The same, of a verb that learns streams alone."""
+    task = load(args)
+    if not isinstance(task, StreamTask):
+        raise TaskError(f"a stream is needed, such as motions, not {task.name}")
+    return task
+
+
+def recipe(args: argparse.Namespace, task: Task) -> learn.Recipe:
+    """How the task will be learned; fills in the default preset and design.
+
+    Raises:
+        TaskError: options can't be used, or not together.
+    """
+    device = None
+    if args.frontend == "physical":
+        device = physical.device_of(args)
+    elif args.frontend == "attached":
+        device = attached.device_of(args)
+    if args.design is not None and args.frontend != "attached":
+        raise TaskError("--design needs --frontend attached")
+    if args.rule == "clamped" and args.beta is not None:
+        raise TaskError("--beta nudges the outputs, which --rule clamped holds: leave --beta out")
+    args.preset = args.preset or "default"
+    if device is None and args.preset not in PRESETS:
+        raise TaskError(f"--preset {args.preset} needs --frontend physical or attached")
     rule = None if args.rule is None else Rule[args.rule.replace("-", "_").upper()]
-    plan = learn.recipe(
+    found = learn.recipe(
         task,
         hidden=args.layers,
         epochs=args.epochs,
         decay=args.decay,
-        stride=args.stride,
+        update_size=args.update_size,
         seed=args.seed,
         weight_bits=physical.weight_bits(device) if device else args.bits,
         beta=args.beta,
         rule=rule,
         learning_rate=args.rate,
-        **chosen,
+        **PRESETS["default" if device else args.preset] | args.device,
     )
-    if args.frontend == "attached":
-        return task, replace(plan, design=args.design, device=device)
-    return task, replace(plan, device=device)
+    return replace(found, design=args.design or "", device=device)
 
 
-def strike_of(args: argparse.Namespace) -> learn.Strike | None:
-    """What `--strike` and `--strike-epochs` ask for."""
-    if args.strike is None:
-        if args.strike_epochs is not None:
-            raise TaskError("--strike-epochs needs --strike, the share of devices that get stuck")
+def stuck_after_training(args: argparse.Namespace) -> learn.StuckAfterTraining | None:
+    """The faults that `--stuck-after-training` asks for.
+
+    Raises:
+        TaskError: they can't be made.
+    """
+    if args.stuck_after_training is None:
         return None
-    epochs = {} if args.strike_epochs is None else {"epochs": args.strike_epochs}
-    return learn.Strike(args.strike, **epochs)
+    if args.frontend == "attached":
+        raise TaskError("--stuck-after-training can't be used with --frontend attached")
+    share, epochs = args.stuck_after_training
+    return learn.StuckAfterTraining(share, **({} if epochs is None else {"epochs": epochs}))
 
 
 def train(
@@ -82,7 +103,7 @@ def train(
     terminal: Terminal,
     what: str,
     limit: int | None = None,
-    strike: learn.Strike | None = None,
+    faults: learn.StuckAfterTraining | None = None,
 ) -> lock_step.Mismatch | None:
     """Train and evaluate into `run`; returns the mismatch at which a lock step stopped."""
 
@@ -91,8 +112,8 @@ def train(
         return total if limit is None else min(total, limit)
 
     total = samples(run.plan.epochs)
-    if strike:
-        learn.check_strike(strike, learner.config)
+    if faults:
+        learn.check_faults(faults, learner.config)
     try:
         with terminal.progress(what, total) as advance:
             run.result = learn.train(learner, run.task, run.plan, progress=advance, limit=limit)
@@ -100,10 +121,10 @@ def train(
             # A network that is cut short hardly recalls: its answer would never stay.
             looks = LOOKS if limit is None else 1
             run.result.metrics = learn.evaluate(learner, run.task, advance, looks)
-        if strike:
-            with terminal.progress("learning on", samples(strike.epochs)) as advance:
+        if faults:
+            with terminal.progress("learning on", samples(faults.epochs)) as advance:
                 run.result = learn.recover(
-                    learner, run.task, run.plan, strike, run.result, progress=advance, limit=limit
+                    learner, run.task, run.plan, faults, run.result, progress=advance, limit=limit
                 )
             run.config = learner.config
     except lock_step.DiffersError as error:
@@ -124,8 +145,8 @@ def show(run: session.Run, terminal: Terminal) -> None:
             metrics["accuracy"], run.baselines, samples=len(run.task.x_test)
         )
         terminal.say(table)
-    if run.result.strike:
-        terminal.say(report.strike_line(run.result.strike, metrics))
+    if run.result.stuck_after_training:
+        terminal.say(report.stuck_line(run.result.stuck_after_training, metrics))
     cost = (
         f", {run.result.busy_us / run.result.samples:.0f} µs each on the device"
         if (run.result.busy_us and run.result.samples)

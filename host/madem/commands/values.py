@@ -4,6 +4,16 @@ from __future__ import annotations
 
 from argparse import ArgumentTypeError
 
+_FIGURES = {
+    "cycle_to_cycle": float,
+    "device_to_device": float,
+    "read_noise": float,
+    "stuck": float,
+    "dac_bits": int,
+    "adc_bits": int,
+}
+"""What `--device` can change of a preset, under the names that the settings have."""
+
 
 def above_zero(text: str) -> float:
     """A number above 0."""
@@ -14,6 +24,13 @@ def above_zero(text: str) -> float:
 
 
 above_zero.__name__ = "number"  # as argparse calls it where it is none
+
+
+def count(text: str) -> int:
+    """A whole number above 0."""
+    if not text.isdecimal() or int(text) == 0:
+        raise ArgumentTypeError(f"{text} is not a whole number above 0")
+    return int(text)
 
 
 def names(text: str) -> tuple[str, ...]:
@@ -42,3 +59,40 @@ def hidden(text: str) -> tuple[int, ...]:
         raise ArgumentTypeError(
             f"{text!r} is neither `none` nor numbers such as 64 or 64,32"
         ) from None
+
+
+def figures(text: str) -> dict[str, float]:
+    """Figures of a device, such as read_noise=0.02,stuck=0.1, by their names in the settings."""
+    found: dict[str, float] = {}
+    for word in text.split(","):
+        name, equals, value = word.partition("=")
+        if name not in _FIGURES or not equals or name in found:
+            known = ", ".join(_FIGURES)
+            raise ArgumentTypeError(f"{word!r} is not one KEY=X, with KEY one of {known}")
+        try:
+            found[name] = _FIGURES[name](value)
+        except ValueError:
+            kind = "a whole number" if _FIGURES[name] is int else "a number"
+            raise ArgumentTypeError(f"{word!r}: {value!r} is not {kind}") from None
+    return found
+
+
+def stuck_after_training(text: str) -> tuple[float, int | None]:
+    """The share of devices that get stuck and the passes of learning on: 0.1, or 0.1,5."""
+    share, comma, epochs = text.partition(",")
+    try:
+        return float(share), int(epochs) if comma else None
+    except ValueError:
+        raise ArgumentTypeError(
+            f"{text!r} is neither a share of the devices such as 0.1, nor one with passes such as"
+            " 0.1,5"
+        ) from None
+
+
+def before_and_after(text: str) -> tuple[int, int]:
+    """Two numbers, such as 400,400."""
+    try:
+        before, after = (int(part) for part in text.split(","))
+    except ValueError:
+        raise ArgumentTypeError(f"{text!r} is not two numbers such as 400,400") from None
+    return before, after

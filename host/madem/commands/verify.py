@@ -5,6 +5,7 @@ For example:
     madem verify digits --inject weight:77          # a bit is flipped, found and named
     madem verify DATA.csv --frontend attached       # through chips; are their codes plausible?
 
+An endless stream is verified by `madem online TASK --verify`.
 Exits with 1 when board and twin differ, or the codes are not those of a sound board.
 """
 
@@ -16,7 +17,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from madem import output
-from madem.commands import online, options, training
+from madem.commands import options, training
 from madem.commands.terminal import Terminal
 from madem.data.stream_task import StreamTask
 from madem.errors import MademError, TaskError
@@ -35,32 +36,35 @@ _ANSWERS = ("device and twin differ", "the codes of the board are not plausible"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
+    """The options of `madem verify`."""
     options.board(parser)
-    options.task(parser)
+    options.seed(parser)
     parser.add_argument(
         "--samples",
         type=int,
         default=2000,
-        help="training samples to compare (2000); predictions on the test set are compared too,"
-        " with --frontend attached as many at most",
+        metavar="N",
+        help="training samples to compare; predictions on the test set are compared too, with"
+        " --frontend attached as many at most (default: 2000)",
     )
     parser.add_argument(
         "--inject",
         metavar="WHAT:STEP",
         help="weight:STEP or state:STEP flips one bit on the device at that step,"
         " to see that the check can fail; with --frontend attached state:STEP, or a fault of the"
-        " emulated chips such as gain:c3:1.2, swap:c2:c5, dead:c4, stuck:0.r3.c2, drift:0.02",
+        " emulated chips such as gain:c3:1.2, swap:c2:c5, dead:c4, stuck:0.r3.c2, drift:0.02"
+        " (default: nothing)",
     )
-    online.add_options(parser)
+    options.task(parser)
+    options.network(parser)
+    options.stuck_after_training(options.devices(parser, ("emulated", "attached")))
 
 
 def run(args: argparse.Namespace, terminal: Terminal) -> int:
     """Run device and twin in lock step; 1 when they differ."""
-    if args.on_the_fly:
-        return online.run(args, terminal, lock_step=True)
-    online.check_unused(args)
-    task, plan = training.make_plan(args)
-    strike = training.strike_of(args)
+    task = training.load(args)
+    plan = training.recipe(args, task)
+    faults = training.stuck_after_training(args)
     chips = args.frontend == "attached"
     stream = isinstance(task, StreamTask)
     if chips and stream:
@@ -88,7 +92,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
         run = session.Run(task, plan, device.config, args.board, args.preset, args.frontend)
         what = f"verifying {task.name}"
         mismatch = _probe(check)
-        mismatch = mismatch or training.train(run, lock, terminal, what, args.samples, strike)
+        mismatch = mismatch or training.train(run, lock, terminal, what, args.samples, faults)
         mismatch = mismatch or _probe(check)
         if mismatch is None:
             session.finish(run, device)

@@ -13,6 +13,8 @@ from madem.data.tabular import table_task
 from madem.data.task import Task
 from madem.errors import TaskError
 
+TEST_FRACTION = 0.2
+"""Of the samples that are kept for the test, where a task has no test set of its own."""
 _TASKS = (*word_task.NAMES, "digits", "motions")
 
 
@@ -20,7 +22,7 @@ def load_task(
     name_or_path: str | Path | Sequence[str | Path],
     *,
     seed: int = 1,
-    test_fraction: float = 0.2,
+    test_fraction: float | None = None,
     options: ReadOptions | None = None,
     words: str | Path | Sequence[str] | None = None,
     distortion: float | tuple[float, float] = word_task.TRAIN_DISTORTION,
@@ -36,7 +38,8 @@ def load_task(
         name_or_path: a task's name, or a file or folder of samples, or several; see
             docs/guide/data.md.
         seed: of everything random.
-        test_fraction: of the samples of a data task that are kept for the test.
+        test_fraction: digits and one's own data: of the samples that are kept for the test; None:
+            `TEST_FRACTION`. The other tasks have test sets of their own.
         options: one's own data: what is not to be judged.
         words: word tasks: a file with one word a line, or the words.
         distortion: word tasks, training: probability of a dot to be flipped, or a range from
@@ -60,11 +63,15 @@ def load_task(
         raise TaskError(f"a source is for the task motions, not for {name}")
     if words is not None and name not in word_task.NAMES:
         raise TaskError(f"other words can only be given for {' and '.join(word_task.NAMES)}")
+    if own is not None and not several and source is None and not is_source(name):
+        raise TaskError(_unknown(name))
+    if test_fraction is None:
+        test_fraction = TEST_FRACTION
+    elif own is None and name != "digits":
+        raise TaskError(f"{name} can't be split: it has a test set of its own")
+    elif not 0 < test_fraction < 1:
+        raise TaskError(f"the test fraction must be between 0 and 1, not {test_fraction}")
     if own is not None:
-        if not several and source is None and not is_source(name):
-            raise TaskError(_unknown(name))
-        if not 0 < test_fraction < 1:
-            raise TaskError(f"the test fraction must be between 0 and 1, not {test_fraction}")
         if source is not None and pipeline is None:
             pipeline = motions.PIPELINE
         return _own(own, seed, test_fraction, options, pipeline)
@@ -76,8 +83,6 @@ def load_task(
         raise TaskError(f"a pipeline is for streams, not for {name}")
     if name in word_task.NAMES:
         return word_task.word_task(name, seed, words, distortion, samples_per_pass, draws, labels)
-    if not 0 < test_fraction < 1:
-        raise TaskError(f"the test fraction must be between 0 and 1, not {test_fraction}")
     return digits_task(seed, test_fraction)
 
 

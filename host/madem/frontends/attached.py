@@ -15,8 +15,8 @@ DESIGNS = ("maker8x8", "lab64x64")
 """Board designs: firmware/madem/board_NAME.py drives them."""
 DEFAULT = presets.TAOX_HFOX_WU2018.name
 
-_OF_THE_PRESET = ("bits", "cycle_to_cycle", "device_to_device", "read_noise", "stuck", "adc_bits")
-_NOT_YET = ("strike", "novelty")
+_OF_THE_BOARD = "dac_bits"
+"""The only one of `--device`'s figures that is no matter of the chips and of what they lead to."""
 
 
 def device_of(args: argparse.Namespace) -> DeviceModel:
@@ -27,16 +27,12 @@ def device_of(args: argparse.Namespace) -> DeviceModel:
     """
     if args.board == "twin":
         raise TaskError("--frontend attached needs a board: the twin has no chips")
-    for name in _OF_THE_PRESET:
-        if getattr(args, name) is not None:
-            option = name.replace("_", "-")
-            raise TaskError(f"--{option} can't be used with --frontend attached: use --preset")
-    for name in _NOT_YET:
-        if getattr(args, name, None) is not None:
-            raise TaskError(f"--{name} can't be used with --frontend attached")
+    settled = [f"--device {name}" for name in args.device if name != _OF_THE_BOARD]
+    if args.bits is not None:
+        settled.append("--bits")
+    if settled:
+        raise TaskError(f"{settled[0]} can't be used with --frontend attached: use --preset")
     args.design = args.design or DESIGNS[0]
-    if args.design not in DESIGNS:
-        raise TaskError(f"--design {args.design} is not one of {', '.join(DESIGNS)}")
     args.preset = args.preset or DEFAULT
     if args.preset not in presets.ALL:
         names = ", ".join(presets.ALL)

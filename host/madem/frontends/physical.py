@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -28,8 +29,9 @@ def device_of(args: argparse.Namespace) -> DeviceModel:
         raise TaskError(f"--preset {args.preset} is not one of --frontend physical: use {names}")
     if args.bits is not None and not 1 <= args.bits <= 16:
         raise TaskError(f"--bits is {args.bits}, but must be from 1 to 16")
-    if args.stuck is not None and not 0 <= args.stuck <= 1:
-        raise TaskError(f"--stuck is {args.stuck}, but must be from 0 to 1")
+    figures = args.device
+    if not 0 <= figures.get("stuck", 0) <= 1:
+        raise TaskError(f"stuck is {figures['stuck']}, but must be from 0 to 1")
     device = presets.get(args.preset)
     changed: dict[str, Any] = {}
     try:
@@ -37,23 +39,29 @@ def device_of(args: argparse.Namespace) -> DeviceModel:
             pulses = 2**args.bits - 1
             changed["pulses"] = replace(device.pulses, pulses_set=pulses, pulses_reset=pulses)
         device = replace(device, **changed)
-        if (x := args.cycle_to_cycle) is not None:
+        if (x := figures.get("cycle_to_cycle")) is not None:
             changed["cycle_to_cycle"] = CycleToCycle(step=x / device.pulses.pulses_set)
-        if (x := args.device_to_device) is not None:
+        if (x := figures.get("device_to_device")) is not None:
             changed["device_to_device"] = DeviceToDevice(g_max=x, step_set=x, step_reset=x)
-        if (x := args.stuck) is not None:
+        if (x := figures.get("stuck")) is not None:
             changed["faults"] = Faults(stuck_low=x / 2, stuck_high=x / 2)
         return replace(device, **changed)
     except ValueError as error:
         raise TaskError(str(error)) from None
 
 
-_OPTIONS = ("bits", "cycle_to_cycle", "device_to_device", "stuck")
+_FIGURES = ("cycle_to_cycle", "device_to_device", "stuck")
 
 
 def options_of(args: argparse.Namespace) -> dict[str, Any]:
     """The options that `device_of` has used besides the preset, for the notes of a saved state."""
-    return {name: getattr(args, name) for name in _OPTIONS}
+    return {"bits": args.bits, **{name: args.device.get(name) for name in _FIGURES}}
+
+
+def take_options(args: argparse.Namespace, noted: Mapping[str, Any]) -> None:
+    """Choose the options that `options_of` has noted."""
+    args.bits = noted.get("bits")
+    args.device = {name: value for name in _FIGURES if (value := noted.get(name)) is not None}
 
 
 def weight_bits(device: DeviceModel) -> int:

@@ -57,20 +57,20 @@ def recall_table(
     return table
 
 
-def strike_line(strike: Mapping[str, Any], recovered: Mapping[str, Any]) -> str:
+def stuck_line(faults: Mapping[str, Any], recovered: Mapping[str, Any]) -> str:
     """What faults in mid-life cost, and what learning on brought back.
 
     Args:
-        strike: `learn.TrainingResult.strike`.
+        faults: `train.TrainingResult.stuck_after_training`.
         recovered: metrics in the end.
     """
-    before, struck, after = (
-        100 * _score(metrics) for metrics in (strike["before"], strike["struck"], recovered)
+    before, stuck, after = (
+        100 * _score(metrics) for metrics in (faults["before"], faults["stuck"], recovered)
     )
     what = "words recalled" if "exact_word" in recovered else "accuracy"
     return (
-        f"{100 * strike['share']:.3g} % of the devices stuck: {what} {before:.1f} % before,"
-        f" {struck:.1f} % struck, {after:.1f} % recovered"
+        f"{100 * faults['share']:.3g} % of the devices stuck: {what} {before:.1f} % before,"
+        f" {stuck:.1f} % right after, {after:.1f} % recovered"
     )
 
 

@@ -66,7 +66,7 @@ class Run:
             "samples_seen": samples,
             "metrics": self.result.metrics,
             "train_curve": self.result.train_curve,
-            "strike": self.result.strike,
+            "stuck_after_training": self.result.stuck_after_training,
             "baselines": self.baselines,
             "heap_peak_bytes": self.heap_peak_bytes,
             "write_verify": asdict(self.written) if self.written else None,

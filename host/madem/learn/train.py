@@ -24,7 +24,7 @@ Bytes = NDArray[np.uint8]
 
 
 _SCHEDULE = 20
-"""Passes over which the learning rate and the stride fall; they fall more slowly over more."""
+"""Passes over which the learning rate and the update size fall; they fall more slowly over more."""
 _ENOUGH = 6000
 """Training samples that a user's small file is shown at least, in at most 200 passes."""
 
@@ -38,11 +38,11 @@ class Recipe:
     """Passes over the training samples."""
     decay: float
     """Factor on the learning rate after each pass."""
-    stride: float = 0.0
+    update_size: float = 0.0
     """How far one change moves a device in the first pass, as a fraction of its window. It is
     made of whole pulses, and of one at least."""
-    stride_decay: float = 1.0
-    """Factor on the stride after each pass."""
+    update_decay: float = 1.0
+    """Factor on the update size after each pass."""
     earlier: int = 0
     """Passes left out at the start: the first pass is the one that would come after them."""
     device: DeviceModel | None = None
@@ -53,17 +53,17 @@ class Recipe:
     def schedule(self, k: int) -> tuple[int, int]:
         """The learning rate of pass k, and how many pulses one change is made of.
 
-        The learning rate counts changes of the first pass's stride. When the stride falls, more
+        The learning rate counts changes of the first pass's size. When the size falls, more
         of the shorter changes make up for it; where RATE ends, trains stay as long as it takes.
 
         Raises:
             ValueError: the learning rate is out of range.
         """
         settings, k = self.settings, k + self.earlier
-        first = max(1, round(self.stride * (2**settings.weight_bits - 1)))
+        first = max(1, round(self.update_size * (2**settings.weight_bits - 1)))
         pulses = settings.learning_rate * self.decay**k * first
         pulses_per_update = max(
-            round(first * self.stride_decay**k), math.ceil(pulses / settings.highest_rate), 1
+            round(first * self.update_decay**k), math.ceil(pulses / settings.highest_rate), 1
         )
         if pulses_per_update > MAX_PULSES_PER_UPDATE:
             most = settings.highest_rate * MAX_PULSES_PER_UPDATE / first
@@ -74,7 +74,7 @@ class Recipe:
 
 
 @dataclass
-class Strike:
+class StuckAfterTraining:
     """Faults that come later, and how a network learns around them."""
 
     share: float
@@ -91,8 +91,9 @@ class TrainingResult:
     """Per pass, before each sample was learned: accuracy, or mean wrong outputs."""
     samples: int = 0
     metrics: dict[str, Any] = field(default_factory=dict)
-    strike: dict[str, Any] | None = None
-    """Metrics before and right after a strike; those above are then the recovered network's."""
+    stuck_after_training: dict[str, Any] | None = None
+    """Metrics before devices got stuck and right after; those above are then of the network that
+    has learned on."""
     busy_us: int = 0
     wall_s: float = 0.0
 
@@ -113,7 +114,7 @@ def recipe(
     hidden: tuple[int, ...] | None = None,
     epochs: int | None = None,
     decay: float | None = None,
-    stride: float | None = None,
+    update_size: float | None = None,
     **settings: Any,
 ) -> Recipe:
     """The defaults for a task, with a user's choices in their place.
@@ -121,7 +122,7 @@ def recipe(
     Args:
         task: gives the sizes of the input and output layers.
         hidden: sizes of the layers between; () for a single weight layer.
-        epochs, decay, stride: see `Recipe`.
+        epochs, decay, update_size: see `Recipe`.
         settings: fields of `Settings`; None stands for the default.
 
     Raises:
@@ -171,17 +172,17 @@ def recipe(
         # The learning rate ends where it does after the passes that were tried.
         fall = 0.95**80 if recalls else 0.9**20 if words else 0.84**20
         decay = math.pow(fall, 1 / max(epochs, _SCHEDULE))
-    if stride is None:
-        stride = 1 / 15 if words else 0.19
+    if update_size is None:
+        update_size = 1 / 15 if words else 0.19
     # Coarse changes at first and fine ones at the end: they find what fine ones alone do not.
-    stride_decay = 1.0 if words else math.pow(0.9**20, 1 / max(epochs, _SCHEDULE))
+    update_decay = 1.0 if words else math.pow(0.9**20, 1 / max(epochs, _SCHEDULE))
     if epochs < 0:
         raise TaskError(f"epochs is {epochs}, but must be 0 or more")
     if not 0 < decay <= 1:
         raise TaskError(f"decay is {decay}, but must be above 0 and at most 1")
-    if not 0 <= stride <= 1:
-        raise TaskError(f"stride is {stride}, but must be from 0 to 1")
-    plan = Recipe(result, epochs, decay, stride, stride_decay)
+    if not 0 <= update_size <= 1:
+        raise TaskError(f"update-size is {update_size}, but must be from 0 to 1")
+    plan = Recipe(result, epochs, decay, update_size, update_decay)
     try:
         plan.schedule(0)
     except ValueError as error:
@@ -229,7 +230,7 @@ def recover(
     learner: Learner,
     task: Task,
     plan: Recipe,
-    strike: Strike,
+    faults: StuckAfterTraining,
     result: TrainingResult,
     *,
     progress: Callable[[int], None] | None = None,
@@ -242,45 +243,47 @@ def recover(
 
     Args:
         learner, task, plan: of the training.
-        strike: what happens.
+        faults: what happens.
         result: of the training and its test; this one's comes on top.
         progress, limit: as for `train`.
 
     Raises:
-        TaskError: the strike is out of range; the message names what.
+        TaskError: the faults are out of range; the message names what.
     """
-    check_strike(strike, learner.config)
-    learner.strike(stuck_limit(strike.share))
-    struck = evaluate(learner, task)
+    check_faults(faults, learner.config)
+    learner.strike(stuck_limit(faults.share))
+    stuck = evaluate(learner, task)
     middle = max(plan.epochs, _SCHEDULE) // 2
-    on = replace(plan, epochs=strike.epochs, earlier=middle)
+    on = replace(plan, epochs=faults.epochs, earlier=middle)
     after = train(learner, task, on, progress=progress, limit=limit)
     return TrainingResult(
         train_curve=result.train_curve + after.train_curve,
         samples=result.samples + after.samples,
         metrics=evaluate(learner, task),
-        strike={
-            "share": strike.share,
-            "epochs": strike.epochs,
+        stuck_after_training={
+            "share": faults.share,
+            "epochs": faults.epochs,
             "before": result.metrics,
-            "struck": struck,
+            "stuck": stuck,
         },
         busy_us=result.busy_us + after.busy_us,
         wall_s=result.wall_s + after.wall_s,
     )
 
 
-def check_strike(strike: Strike, config: Config) -> None:
+def check_faults(faults: StuckAfterTraining, config: Config) -> None:
     """TaskError: it is out of range."""
-    if not 0 < strike.share <= 1:
-        raise TaskError(f"strike is {strike.share}, but must be above 0 and at most 1")
-    if stuck_limit(strike.share) <= config.stuck:
+    if not 0 < faults.share <= 1:
         raise TaskError(
-            f"strike is {strike.share}, but {config.stuck / 65536:.3g} of the devices are stuck"
-            " already"
+            f"stuck-after-training is {faults.share}, but must be above 0 and at most 1"
         )
-    if strike.epochs < 0:
-        raise TaskError(f"strike-epochs is {strike.epochs}, but must be 0 or more")
+    if stuck_limit(faults.share) <= config.stuck:
+        raise TaskError(
+            f"stuck-after-training is {faults.share}, but {config.stuck / 65536:.3g} of the"
+            " devices are stuck already"
+        )
+    if faults.epochs < 0:
+        raise TaskError(f"passes of learning on are {faults.epochs}, but must be 0 or more")
 
 
 def evaluate(

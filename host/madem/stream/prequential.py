@@ -93,7 +93,7 @@ def recipe(task: StreamTask, *, learning_rate: float | None = None, **choices: A
         TaskError: a choice is out of range; the message names it.
     """
     rate = LEARNING_RATE if learning_rate is None else learning_rate
-    return learn.recipe(task, epochs=1, decay=1.0, stride=0.0, learning_rate=rate, **choices)
+    return learn.recipe(task, epochs=1, decay=1.0, update_size=0.0, learning_rate=rate, **choices)
 
 
 def run(

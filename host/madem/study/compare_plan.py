@@ -75,7 +75,7 @@ NETWORK: dict[str, Any] = {
 }
 """`Settings` of all rules where samples have classes; their hidden units do not compete. Recall
 of dots alone needs competition: `train.recipe` has its network."""
-STRIDE = {"classify": 0.0, "reconstruct": 1 / 15}
+UPDATE_SIZE = {"classify": 0.0, "reconstruct": 1 / 15}
 """How far one change moves a device at least, by the kind of task, as a fraction of its window:
 0 is a single pulse. Rules that keep nothing between samples always give single pulses, since a
 train only makes a device coarser."""
@@ -208,7 +208,11 @@ def _recipe(task: Task, epochs: int) -> train.Recipe:
     decay = 0.9 if words else 0.8
     if task.kind == "reconstruct":
         return train.recipe(
-            task, epochs=epochs, decay=decay, stride=STRIDE[task.kind], weight_bits=DEFAULT_BITS
+            task,
+            epochs=epochs,
+            decay=decay,
+            update_size=UPDATE_SIZE[task.kind],
+            weight_bits=DEFAULT_BITS,
         )
     settings = Settings(
         sizes=(task.n_features, 64 if words else 32, task.n_outputs),
@@ -220,7 +224,7 @@ def _recipe(task: Task, epochs: int) -> train.Recipe:
         settings.integers()
     except ValueError as error:
         raise TaskError(str(error)) from None
-    return train.Recipe(settings, epochs, decay, STRIDE[task.kind])
+    return train.Recipe(settings, epochs, decay, UPDATE_SIZE[task.kind])
 
 
 def rate_at(rates: Sequence[float], bits: int) -> float:

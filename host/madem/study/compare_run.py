@@ -196,7 +196,7 @@ def train_cell(
     config = settings.integers()
     network = rule.make(config, plan.seeds)
     slower = 1 if rule.on_crossbar else CEILING_PASSES
-    pulses = rule.pulses_per_update(settings, plan.recipe.stride)
+    pulses = rule.pulses_per_update(settings, plan.recipe.update_size)
     for k in range(plan.recipe.epochs * slower):
         decay = plan.recipe.decay ** (k / slower)
         decayed = np.array([rule.rate(settings, rate * decay) for rate in rates])

@@ -284,7 +284,7 @@ def test_activity_differences_point_down_the_gradient() -> None:
 
 
 @pytest.mark.parametrize(("bits", "pulses"), [(2, 1), (4, 1), (6, 4), (8, 17)])
-def test_a_change_moves_a_device_by_the_stride(bits: int, pulses: int) -> None:
+def test_a_change_moves_a_device_by_the_update_size(bits: int, pulses: int) -> None:
     settings = replace(TOY, weight_bits=bits)
     for rule in ON_CROSSBAR:
         assert rule.pulses_per_update(settings, 1 / 15) == (pulses if rule.accumulates else 1)

@@ -136,7 +136,7 @@ def test_the_twin_gives_the_same_result_as_the_board(madem: Run, table: Path) ->
 def test_options_reach_the_device(madem: Run, table: Path) -> None:
     command = (
         "--board twin --epochs 3 --layers 5,4 --bits 6 --beta 0.5 --rule one-sided --rate 2 "
-        "--preset harsh --stuck 0.25 --dac-bits 7 --adc-bits 9 --seed 77 --split 0.5 "
+        "--preset harsh --device stuck=0.25,dac_bits=7,adc_bits=9 --seed 77 --split 0.5 "
         "--no-baselines --save it --json -"
     )
     found = json.loads(madem("learn", table, *command.split()).out)
@@ -421,13 +421,13 @@ BEFORE_ANY_BOARD = {
     "learn digits --split 2": "test fraction must be between 0 and 1",
     "learn digits --split 0": "test fraction must be between 0 and 1",
     "learn digits --split nan": "test fraction must be between 0 and 1",
-    "learn digits --stuck 2": "stuck is 2.0",
-    "learn digits --stuck nan": "stuck is nan",
-    "learn digits --read-noise -1": "read_noise is -1.0",
-    "learn digits --cycle-to-cycle 9": "cycle_to_cycle is 9.0",
-    "learn digits --device-to-device 2": "device_to_device is 2.0",
-    "learn digits --dac-bits 9": "dac_bits is 9",
-    "learn digits --adc-bits 1": "adc_bits is 1",
+    "learn digits --device stuck=2": "stuck is 2.0",
+    "learn digits --device stuck=nan": "stuck is nan",
+    "learn digits --device read_noise=-1": "read_noise is -1.0",
+    "learn digits --device cycle_to_cycle=9": "cycle_to_cycle is 9.0",
+    "learn digits --device device_to_device=2": "device_to_device is 2.0",
+    "learn digits --device dac_bits=9": "dac_bits is 9",
+    "learn digits --device adc_bits=1": "adc_bits is 1",
     "learn digits --seed -1": "seed must be 0 or more",
     "learn digits --seed 4294967296": "seed is 4294967296",
     "learn digits --rule hebb": "invalid choice: 'hebb'",

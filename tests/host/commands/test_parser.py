@@ -7,8 +7,9 @@ import sys
 
 import pytest
 
+from madem import cli
 from madem.commands import COMMANDS, VERBS
-from madem.commands.parser import VerbParser, leaves, make_parser
+from madem.commands.parser import UsageError, VerbParser, leaves, make_parser
 
 LEAVES = {verb.prog.removeprefix("madem "): verb for verb in leaves(make_parser(complete=True))}
 SLOW = {"numpy", "scipy", "matplotlib", "sklearn", "rich", "serial", "mpremote", "shtab", "dask"}
@@ -20,13 +21,19 @@ def test_every_command_and_every_verb_has_a_parser() -> None:
     assert sorted(LEAVES) == sorted(wanted)
 
 
-def ended(words: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
-    """The exit code of a command that is refused, or asks for help, and what it said."""
-    with pytest.raises(SystemExit) as end:
+def refusal(words: list[str]) -> str:
+    """What is said of a command that is refused."""
+    with pytest.raises(UsageError) as refused:
         make_parser().parse_args(words)
-    out, error = capsys.readouterr()
-    assert isinstance(end.value.code, int)
-    return end.value.code, out + error
+    return str(refused.value)
+
+
+def help_of(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    """What --help prints."""
+    with pytest.raises(SystemExit) as end:
+        make_parser().parse_args([*words, "--help"])
+    assert end.value.code == 0
+    return capsys.readouterr().out
 
 
 # --- help -----------------------------------------------------------------------------------------
@@ -36,13 +43,21 @@ def ended(words: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, st
 def test_help_says_what_a_verb_does_and_what_each_option_is(
     verb: VerbParser, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    code, said = ended([*verb.prog.split()[1:], "--help"], capsys)
-    assert code == 0
+    said = help_of(verb.prog.split()[1:], capsys)
     assert verb.description
     assert verb.description in said
     assert {"--json", "--quiet"} <= set(verb.options)
     for action in verb._actions:
         assert action.help, f"{verb.prog} {action.option_strings} has no help"
+        if action.option_strings and action.dest != "help":
+            assert re.search(r"\((default: .+|needed.*)\)", action.help), (verb.prog, action.help)
+
+
+def test_learn_has_28_options_at_most_in_groups() -> None:
+    learn = LEAVES["learn"]
+    assert len([option for option in learn.options if option.startswith("--")]) <= 28
+    titles = [group.title for group in learn._action_groups if group._group_actions]
+    assert titles[2:] == ["what is learned", "network and rule", "devices", "results"]
 
 
 @pytest.mark.parametrize("verb", LEAVES.values(), ids=LEAVES.keys())
@@ -60,8 +75,7 @@ def test_the_examples_of_a_help_parse(verb: VerbParser) -> None:
 def test_the_help_of_a_command_of_verbs_has_a_line_for_each(
     name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    code, said = ended([name, "--help"], capsys)
-    assert code == 0
+    said = help_of([name], capsys)
     for verb in VERBS[name]:
         assert re.search(rf"^    {verb} +\w", said, re.MULTILINE)
 
@@ -72,6 +86,7 @@ NEEDED = {
     "stream record": ["motions", "--out", "it.csv"],
     "stream cost": ["window=8 | mean"],
     "stream live": ["mpu6050"],
+    "novelty": ["motions", "--novel", "Walking"],
     "completion": ["bash"],
 }
 """Words without which a verb is not understood; others need at most a task or a source."""
@@ -87,16 +102,13 @@ def plain(verb: VerbParser) -> list[str]:
 
 
 @pytest.mark.parametrize("verb", LEAVES.values(), ids=LEAVES.keys())
-def test_a_verb_refuses_each_option_of_the_others(
-    verb: VerbParser, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_verb_refuses_each_option_of_the_others(verb: VerbParser) -> None:
     make_parser().parse_args(plain(verb))  # understood
     others = {option for other in LEAVES.values() for option in other.options} - set(verb.options)
-    code, said = ended([*plain(verb), *sorted(others)], capsys)
-    assert code == 2
+    said = refusal([*plain(verb), *sorted(others)])
     assert said.startswith(f"{verb.prog}: ")
     assert set(re.findall(r"(--[\w-]+) is for madem \w+", said)) == others
-    assert said.count("\n") == 1
+    assert "\n" not in said
 
 
 @pytest.mark.parametrize(
@@ -124,10 +136,10 @@ def test_a_verb_refuses_each_option_of_the_others(
 def test_what_is_refused_is_told_in_one_line(
     words: str, told: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    code, said = ended(words.split(), capsys)
-    assert code == 2
-    assert told in said
-    assert said.count("\n") == 1
+    assert cli.main(words.split()) == 2
+    out, error = capsys.readouterr()
+    assert (out, error.count("\n")) == ("", 1)
+    assert told in error
 
 
 # --- what is imported -----------------------------------------------------------------------------

@@ -9,8 +9,8 @@ import pytest
 from madem import cli
 from madem.data.registry import load_task
 from madem.errors import TaskError
-from madem.learn.report import strike_line
-from madem.learn.train import Strike, check_strike, evaluate, recipe, recover, train
+from madem.learn.report import stuck_line
+from madem.learn.train import StuckAfterTraining, check_faults, evaluate, recipe, recover, train
 from madem.learners import state
 from madem.learners.twin import TwinLearner
 from madem_emulator.twin.config import Settings
@@ -23,12 +23,14 @@ def test_a_struck_network_learns_on() -> None:
     result = train(learner, task, plan)
     result.metrics = evaluate(learner, task)
     seen: list[int] = []
-    after = recover(learner, task, plan, Strike(0.2, epochs=1), result, progress=seen.append)
+    after = recover(
+        learner, task, plan, StuckAfterTraining(0.2, epochs=1), result, progress=seen.append
+    )
 
-    assert after.strike is not None
-    before, struck = (after.strike[name]["accuracy"] for name in ("before", "struck"))
-    assert before == result.metrics["accuracy"] > struck + 0.1
-    assert after.metrics["accuracy"] > struck + 0.1
+    assert after.stuck_after_training is not None
+    before, stuck = (after.stuck_after_training[name]["accuracy"] for name in ("before", "stuck"))
+    assert before == result.metrics["accuracy"] > stuck + 0.1
+    assert after.metrics["accuracy"] > stuck + 0.1
     assert after.samples == 2 * task.samples_per_pass == learner.twin.steps
     assert sum(seen) == task.samples_per_pass
     assert len(after.train_curve) == 2
@@ -44,26 +46,29 @@ def test_learning_on_has_the_pace_of_the_middle() -> None:
 
 
 @pytest.mark.parametrize(
-    ("strike", "told"),
+    ("faults", "told"),
     [
-        (Strike(0.0), "strike is 0.0, but must be above 0 and at most 1"),
-        (Strike(1.5), "strike is 1.5, but must be above 0 and at most 1"),
-        (Strike(0.1), "strike is 0.1, but 0.1 of the devices are stuck already"),
-        (Strike(0.2, epochs=-1), "strike-epochs is -1"),
+        (StuckAfterTraining(0.0), "stuck-after-training is 0.0, but must be above 0 and at most 1"),
+        (StuckAfterTraining(1.5), "stuck-after-training is 1.5, but must be above 0 and at most 1"),
+        (
+            StuckAfterTraining(0.1),
+            "is 0.1, but 0.1 of the devices are stuck already",
+        ),
+        (StuckAfterTraining(0.2, epochs=-1), "passes of learning on are -1"),
     ],
 )
-def test_strikes_that_can_not_be(strike: Strike, told: str) -> None:
+def test_strikes_that_can_not_be(faults: StuckAfterTraining, told: str) -> None:
     with pytest.raises(TaskError, match=told):
-        check_strike(strike, Settings(sizes=(3, 2), stuck=0.1).integers())
+        check_faults(faults, Settings(sizes=(3, 2), stuck=0.1).integers())
 
 
 def test_the_line_tells_before_struck_and_recovered() -> None:
-    strike = {"share": 0.1, "epochs": 5, "before": {"accuracy": 0.98}, "struck": {"accuracy": 0.7}}
-    line = "10 % of the devices stuck: accuracy 98.0 % before, 70.0 % struck, 97.0 % recovered"
-    assert strike_line(strike, {"accuracy": 0.97}) == line
+    strike = {"share": 0.1, "epochs": 5, "before": {"accuracy": 0.98}, "stuck": {"accuracy": 0.7}}
+    line = "10 % of the devices stuck: accuracy 98.0 % before, 70.0 % right after, 97.0 % recovered"
+    assert stuck_line(strike, {"accuracy": 0.97}) == line
     words = [{"exact_word": {"0.10": a, "0.20": b}} for a, b in ((1.0, 0.9), (0.6, 0.4), (1, 0.8))]
-    line = strike_line({"share": 0.05, "before": words[0], "struck": words[1]}, words[2])
-    assert line.endswith("words recalled 95.0 % before, 50.0 % struck, 90.0 % recovered")
+    line = stuck_line({"share": 0.05, "before": words[0], "stuck": words[1]}, words[2])
+    assert line.endswith("words recalled 95.0 % before, 50.0 % right after, 90.0 % recovered")
 
 
 @pytest.fixture
@@ -74,16 +79,22 @@ def flowers(tmp_path: Path) -> Path:
     return path
 
 
-def test_a_strike_on_the_command_line(flowers: Path, tmp_path: Path, capsys) -> None:
+def test_devices_get_stuck_after_training_on_the_command_line(
+    flowers: Path, tmp_path: Path, capsys
+) -> None:
     run = ["learn", str(flowers), "--board", "twin", "--epochs", "1", "--no-baselines"]
     run += ["--seed", "7", "--layers", "4"]
     found, saved = tmp_path / "run.json", tmp_path / "it.madem"
-    strike = ["--strike", "0.3", "--strike-epochs", "2"]
-    assert cli.main([*run, *strike, "--json", str(found), "--save", str(saved)]) == 0
+    faults = ["--stuck-after-training", "0.3,2"]
+    assert cli.main([*run, *faults, "--json", str(found), "--save", str(saved)]) == 0
     assert "30 % of the devices stuck: accuracy" in capsys.readouterr().out
     facts = json.loads(found.read_text())
-    assert facts["strike"]["share"] == 0.3
-    assert set(facts["strike"]["before"]) == set(facts["strike"]["struck"]) == {"accuracy"}
+    assert facts["stuck_after_training"]["share"] == 0.3
+    assert (
+        set(facts["stuck_after_training"]["before"])
+        == set(facts["stuck_after_training"]["stuck"])
+        == {"accuracy"}
+    )
     assert facts["samples_seen"] == 3 * 48
     assert state.load(saved).config.stuck == 19661
     # Tested on the split of the state's seed, and no other.
@@ -98,8 +109,7 @@ def test_a_strike_on_the_command_line(flowers: Path, tmp_path: Path, capsys) -> 
     "option",
     [
         *("--layers 8", "--bits 4", "--beta 1", "--rule centred", "--preset default", "--seed 1"),
-        *("--cycle-to-cycle 0.1", "--device-to-device 0.1", "--read-noise 0.01", "--stuck 0"),
-        *("--dac-bits 8", "--adc-bits 8"),
+        "--device stuck=0",
     ],
 )
 def test_what_a_state_settles_is_refused_beside_it(option: str, capsys) -> None:
@@ -109,12 +119,16 @@ def test_what_a_state_settles_is_refused_beside_it(option: str, capsys) -> None:
     assert capsys.readouterr().err == told
 
 
-def test_passes_of_learning_on_without_a_strike_are_refused(capsys) -> None:
-    assert cli.main(["learn", "digits", "--board", "twin", "--strike-epochs", "3"]) == 2
-    assert capsys.readouterr().err.startswith("madem: --strike-epochs needs --strike")
-
-
-def test_device_and_twin_are_struck_alike(flowers: Path, capsys) -> None:
-    arguments = ["verify", str(flowers), "--samples", "60", "--strike", "0.2", "--bits", "6"]
+def test_devices_of_board_and_twin_get_stuck_alike(flowers: Path, capsys) -> None:
+    arguments = [
+        "verify",
+        str(flowers),
+        "--samples",
+        "60",
+        "--stuck-after-training",
+        "0.2",
+        "--bits",
+        "6",
+    ]
     assert cli.main(arguments) == 0
     assert "120 steps" in capsys.readouterr().out

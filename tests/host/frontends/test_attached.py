@@ -183,10 +183,10 @@ def test_a_small_task_is_learned_while_bits_flip(tmp_path: Path, design: str) ->
         (["--frontend", "attached", "--design", "other"], "maker8x8"),
         (["--frontend", "attached", "--preset", "harsh"], "taox_hfox_wu2018"),
         (["--frontend", "attached", "--bits", "3"], "--preset"),
-        (["--frontend", "attached", "--strike", "0.1"], "--strike"),
+        (["--frontend", "attached", "--stuck-after-training", "0.1"], "--stuck-after-training"),
         (["--design", "maker8x8"], "--frontend attached"),
-        (["--keep-weights"], "needs --frontend attached"),
-        (["--frontend", "attached", "--keep-weights", "--load", "x.madem"], "--load"),
+        (["--frontend", "attached", "--device", "read_noise=0"], "--device read_noise can't be"),
+        (["--load", "chips"], "--load chips needs --frontend attached"),
         (["--board", "unix:wiring=nothing"], "no board design 'nothing'"),
     ],
 )

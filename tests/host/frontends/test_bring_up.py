@@ -187,7 +187,8 @@ def test_the_card_of_resistors_is_what_the_page_says(
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--resistors"], "need --frontend attached"),
+        (["--resistors"], "--resistors needs --frontend attached"),
+        (["--board", "qemu"], "--board needs --frontend attached"),
         (["--frontend", "attached", "--design", "other"], "maker8x8"),
         (["--frontend", "attached", "--preset", "harsh"], "taox_hfox_wu2018"),
         (["--frontend", "attached", "--card", "256"], "0 to 255"),

@@ -247,6 +247,7 @@ def test_the_command_calibrates_shows_and_keeps(
         (["--design", "other"], "maker8x8"),
         (["--preset", "harsh"], "taox_hfox_wu2018"),
         (["--cards", "0"], "from 1 to 256"),
+        (["--forget", "--cards", "2"], "--cards is of a measurement"),
         (["--inject", "gain:c3"], "gain:c3:1.2"),
         (["--inject", "dead:x1"], "is not one of"),
     ],

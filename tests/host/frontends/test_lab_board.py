@@ -232,7 +232,7 @@ def test_learning_starts_from_the_weights_of_the_seed(tmp_path: Path) -> None:
         pairs = [np.frombuffer(each, np.uint8).astype(int) for each in (wanted, part)]
         off = pairs[1] - np.minimum(pairs[0], 200) - round(200 * 8 / 82)
         assert np.abs(off).max() <= 10  # of 200: the tolerance, and two readings
-    assert main([*command, "--keep-weights"]) == 0
+    assert main([*command, "--load", "chips"]) == 0
     assert json.loads(found.read_text())["write_verify"] is None
     assert state.load(saved).devices != fresh.devices
 

@@ -35,13 +35,13 @@ def parse(*words: str):
 
 
 def test_options_change_the_preset() -> None:
-    args = parse("--preset", "cmo_hfox_2025", "--bits", "4", "--cycle-to-cycle", "0.3")
+    args = parse("--preset", "cmo_hfox_2025", "--bits", "4", "--device", "cycle_to_cycle=0.3")
     device = physical.device_of(args)
     assert device.pulses.pulses_set == device.pulses.pulses_reset == 15
     assert device.cycle_to_cycle.step == pytest.approx(0.3 / 15)
     assert device.read_noise == presets.CMO_HFOX_2025.read_noise
     assert physical.weight_bits(device) == 4
-    args = parse("--stuck", "0.1", "--device-to-device", "0.2")
+    args = parse("--device", "stuck=0.1,device_to_device=0.2")
     device = physical.device_of(args)
     assert args.preset == physical.DEFAULT
     assert (device.faults.stuck_low, device.faults.stuck_high) == (0.05, 0.05)
@@ -50,16 +50,19 @@ def test_options_change_the_preset() -> None:
 
 @pytest.mark.parametrize("name", presets.ALL)
 def test_every_preset_has_a_recipe(name: str) -> None:
-    _, plan = training.make_plan(parse("--preset", name))
+    args = parse("--preset", name)
+    task = training.load(args)
+    plan = training.recipe(args, task)
     assert plan.device == presets.get(name)
-    learner, _ = session.prepare(None, plan, training.make_plan(parse())[0], None)
+    learner, _ = session.prepare(None, plan, task, None)
     assert isinstance(learner.twin, PhysicalTwin)  # type: ignore[union-attr]
 
 
 def test_streams_reach_the_physical_array() -> None:
     args = parse("--epochs", "1")
     args.task = "motions"
-    task, plan = training.make_plan(args)
+    task = training.load(args)
+    plan = training.recipe(args, task)
     learner, _ = session.prepare(None, plan, task, None)
     assert isinstance(learner, StreamTwin)
     assert isinstance(learner.network.twin, PhysicalTwin)
@@ -78,12 +81,14 @@ def test_learn(task: str, epochs: str, least: float, tmp_path: Path) -> None:
     assert found["metrics"]["accuracy"] > least
 
 
-def test_strike_and_recover(tmp_path: Path) -> None:
+def test_devices_get_stuck_after_training(tmp_path: Path) -> None:
     report = tmp_path / "r.json"
     words = ["learn", "digits", "--board", "twin", "--frontend", "physical", "--epochs", "2"]
-    more = ["--strike", "0.2", "--strike-epochs", "1", "--no-baselines", "--quiet"]
+    more = ["--stuck-after-training", "0.2,1", "--no-baselines", "--quiet"]
     assert main([*words, *more, "--json", str(report)]) == 0
-    twin = PhysicalTwin(training.make_plan(parse())[1].settings.integers(), presets.IDEAL)
+    args = parse()
+    plan = training.recipe(args, training.load(args))
+    twin = PhysicalTwin(plan.settings.integers(), presets.IDEAL)
     before = twin.conductances
     twin.strike(0x4000)
     ends = [np.isin(g, (presets.IDEAL.g_min, presets.IDEAL.g_max)) for g in twin.conductances]
@@ -98,9 +103,17 @@ LEARN = ["learn", "digits", "--board", "twin", "--frontend", "physical", "--epoc
 
 def test_save_and_go_on(tmp_path: Path) -> None:
     """The second command goes on with the same devices, and knows the first one's options."""
-    options = ["--preset", "cmo_hfox_2025", "--stuck", "0.1", "--bits", "5", "--no-baselines"]
+    options = [
+        "--preset",
+        "cmo_hfox_2025",
+        "--device",
+        "stuck=0.1",
+        "--bits",
+        "5",
+        "--no-baselines",
+    ]
     save, again = tmp_path / "a.madem", tmp_path / "b.madem"
-    assert main([*LEARN, *options, "--quiet", "--save", str(save)]) == 0
+    assert main([*LEARN, *options, "--no-baselines", "--quiet", "--save", str(save)]) == 0
     first = state.load(save)
     assert first.notes["device"]["stuck"] == 0.1
     report = tmp_path / "r.json"
@@ -210,9 +223,9 @@ def test_a_state_of_the_other_front_end_is_refused(
     [
         (["--board", "unix"], "--board twin"),
         (["--preset", "harsh"], "taox_64x64_he2026"),
-        (["--stuck", "2"], "--stuck"),
+        (["--device", "stuck=2"], "stuck is 2"),
         (["--bits", "40"], "--bits"),
-        (["--cycle-to-cycle", "-1"], "step"),
+        (["--device", "cycle_to_cycle=-1"], "step"),
         (["--frontend", "emulated", "--preset", "cmo_hfox_2025"], "--frontend physical"),
     ],
 )

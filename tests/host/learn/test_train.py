@@ -54,7 +54,7 @@ class Notebook:
 
 def test_passes_rates_and_progress() -> None:
     task = load_task("digits", seed=3)
-    plan = recipe(task, epochs=4, decay=0.5, learning_rate=2.0, stride=0.0)
+    plan = recipe(task, epochs=4, decay=0.5, learning_rate=2.0, update_size=0.0)
     notebook = Notebook(task, plan.settings.integers())
     seen: list[int] = []
     result = train(notebook, task, plan, progress=seen.append)
@@ -176,8 +176,8 @@ def test_choices_replace_the_defaults_and_none_does_not() -> None:
         ({"hidden": (0,)}, "sizes"),
         ({"weight_bits": 1}, "weight_bits is 1"),
         ({"w_max": (0.1,)}, "w_max"),
-        ({"stride": -0.1}, "stride is -0.1"),
-        ({"stride": 1.1}, "stride is 1.1"),
+        ({"update_size": -0.1}, "update-size is -0.1"),
+        ({"update_size": 1.1}, "update-size is 1.1"),
         ({"learning_rate": -1.0}, "learning_rate is -1.0"),
         ({"learning_rate": 2e3}, "learning_rate is 2000.0, but must be at most 1349"),
     ],

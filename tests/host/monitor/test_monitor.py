@@ -109,7 +109,7 @@ def test_looking_does_not_change_what_is_learned(name: str) -> None:
 def test_it_reports_what_learn_does(tmp_path: Path) -> None:
     found, expected = tmp_path / "monitor.json", tmp_path / "learn.json"
     words = ["motions", "--epochs", "1", "--seed", "2", "--bits", "3"]
-    assert madem(*words, "--json", found, "--quiet") == 0
+    assert madem("learn", *words, "--json", found, "--quiet") == 0
     assert cli.main(["learn", *words, "--json", str(expected), "--quiet", "--no-baselines"]) == 0
     (board,) = boards_of(found)
     wanted = json.loads(expected.read_text())
@@ -130,7 +130,7 @@ def test_a_stream_is_answered_as_by_a_replay(
     options = [shaken, "--load", net, "--fast"]
     report = tmp_path / "page.html"
     logs = tmp_path / "logs"
-    assert madem(*options, "--json", found, "--html", report, "--log-dir", logs) == 0
+    assert madem("replay", *options, "--json", found, "--html", report, "--log-dir", logs) == 0
     replay = ["stream", "replay", *options, "--board", "unix", "--json", replayed, "--quiet"]
     assert cli.main(list(map(str, replay))) == 0
     wanted = json.loads(replayed.read_text())
@@ -146,9 +146,9 @@ def test_a_stream_is_answered_as_by_a_replay(
     assert str(report) in out.replace("\n", "")
 
 
-def test_learning_on_the_fly_is_shown_window_by_window(tmp_path: Path) -> None:
+def test_online_learning_is_shown_window_by_window(tmp_path: Path) -> None:
     report, logs = tmp_path / "page.html", tmp_path / "logs"
-    words = ["motions", "--on-the-fly", "--change", "swap:Walking,Running", "--windows", "60,40"]
+    words = ["online", "motions", "--change", "swap:Walking,Running", "--windows", "60,40"]
     assert madem(*words, "--html", report, "--log-dir", logs, "--quiet") == 0
     windows = [line for line in lines_of(logs / "1-unix.jsonl") if line["event"] == "window"]
 
@@ -172,7 +172,7 @@ def test_a_stream_can_come_from_the_standard_input(
 ) -> None:
     found = tmp_path / "found.json"
     monkeypatch.setattr(sys, "stdin", io.StringIO(shaken.read_text()))
-    words = ["-", "--pipeline", LINE, "--sample-rate", "100", "--json", found, "--quiet"]
+    words = ["replay", "-", "--pipeline", LINE, "--rate", "100", "--json", found, "--quiet"]
     assert madem(*words) == 0
     (board,) = boards_of(found)
     assert (board["task"], board["stage"]) == ("stdin", "done")
@@ -195,7 +195,7 @@ def test_samples_of_a_boards_own_sensor_stay_there_unless_asked_for(
 ) -> None:
     page_file, logs = tmp_path / "page.html", tmp_path / "logs"
     board = f"unix:sensor=mpu6050+{worn}"
-    words = ["mpu6050:rate=100", "--pipeline", WORN_LINE]
+    words = ["live", "mpu6050:rate=100", "--pipeline", WORN_LINE]
     words += ["--novelty", "--windows", "6", "--board", board, "--quiet"]
     assert madem(*words, "--html", page_file, "--log-dir", logs) == 0
     (log,) = logs.iterdir()
@@ -263,7 +263,16 @@ def test_weights_behind_chips_are_measured_twice_only(monkeypatch: pytest.Monkey
         weights(look)
 
     monkeypatch.setattr(Look, "weights", counted)
-    words = ["digits", "--frontend", "attached", "--design", "lab64x64", "--windows", "700"]
+    words = [
+        "learn",
+        "digits",
+        "--frontend",
+        "attached",
+        "--design",
+        "lab64x64",
+        "--samples",
+        "700",
+    ]
     assert madem(*words, "--seconds", "1.5", "--quiet") == 0
     assert len(looks) == 2
 
@@ -273,7 +282,8 @@ def test_novelty_and_features_of_a_stream(shaken: Path, tmp_path: Path) -> None:
     found, replayed = tmp_path / "found.json", tmp_path / "replayed.json"
     logs = tmp_path / "logs"
     options = [shaken, "--pipeline", LINE, "--novelty", "--fast"]
-    assert madem(*options, "--json", found, "--log-dir", logs, "--windows", "60", "--quiet") == 0
+    watched = ["replay", *options, "--json", found, "--log-dir", logs, "--windows", "60"]
+    assert madem(*watched, "--quiet") == 0
     replay = ["stream", "replay", *options, "--board", "unix", "--json", replayed, "--quiet"]
     assert cli.main(list(map(str, replay))) == 0
     windows = [line for line in lines_of(logs / "1-unix.jsonl") if line["event"] == "window"]
@@ -423,7 +433,7 @@ def test_a_fault_of_ours_stays_with_its_board(tmp_path: Path) -> None:
 
 def test_ctrl_c_ends_in_order_and_writes_the_page(tmp_path: Path) -> None:
     report, found, logs = tmp_path / "page.html", tmp_path / "found.json", tmp_path / "logs"
-    words = ["monitor", "digits", "--epochs", "5000", "--board", "unix", "--board", "unix"]
+    words = ["monitor", "learn", "digits", "--epochs", "5000", "--board", "unix", "--board", "unix"]
     with subprocess.Popen(
         [MADEM, *words, "--html", report, "--json", found, "--log-dir", logs],
         stdout=subprocess.PIPE,
@@ -455,7 +465,7 @@ def test_ctrl_c_ends_in_order_and_writes_the_page(tmp_path: Path) -> None:
 def test_on_a_terminal_it_fills_the_screen_and_gives_it_back(tmp_path: Path) -> None:
     controller, terminal = pty.openpty()
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 32, 110, 0, 0))
-    words = ["monitor", "digits", "--pace", "2000", "--windows", "3000"]
+    words = ["monitor", "learn", "digits", "--throttle", "2000", "--samples", "3000"]
     seen = b""
     try:
         with subprocess.Popen(
@@ -486,28 +496,36 @@ def test_on_a_terminal_it_fills_the_screen_and_gives_it_back(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["digits", "--seconds", "0"], "--seconds 0: must be above 0"),
-        (["digits", "--windows", "-1"], "--windows -1: must be a whole number above 0"),
-        (["digits", "--windows", "40,40"], "--windows 40,40: must be a whole number"),
-        (["motions", "--change", "gradual"], "--change needs --on-the-fly"),
-        (["digits", "--on-the-fly"], "--on-the-fly is for streams"),
-        (["digits", "--board", "twin"], "the twin is none"),
-        (["digits", "--strike", "0.1"], "--strike is for `madem learn`"),
-        (["digits", "--fast"], "--fast is for a stream"),
-        (["digits", "--stream", "raw"], "--stream is for a board's own sensor"),
-        (["nothing.csv", "--novelty"], "no such file"),
-        (["nothing"], "nothing"),
-        (["plain.csv", "--load", "no.madem"], "can't load no.madem"),
-        (["plain.csv", "--novelty"], "say with --pipeline"),
-        (["plain.csv", "--pipeline", "window=x"], "window"),
-        (["digits", "--board", "nonsense"], "there is no board 'nonsense'"),
-        (["digits", "--log-dir", "plain.csv"], "can't write plain.csv"),
-        (["digits", "--html", "plain.csv/x"], "can't write plain.csv/x"),
-        (["-", "--novelty", "--board", "unix", "--board", "unix"], "- feeds one board only"),
-        (["rec.csv"], "rec.csv is a recording: say with --load or --pipeline"),
-        (["mpu6050", "--learn", "--pipeline", LINE], "--classes"),
-        (["digits", "--classes", "a,b"], "--classes is for a board's own sensor"),
-        (["mpu6050:speed=9", "--pipeline", LINE], "speed"),
+        (["learn", "digits", "--seconds", "0"], "--seconds: 0 is not above 0"),
+        (["learn", "digits", "--samples", "-1"], "--samples: -1 is not a whole number above 0"),
+        (["learn", "motions", "--change", "gradual"], "--change is for madem monitor online"),
+        (["online", "digits"], "a stream is needed"),
+        (["learn", "digits", "--board", "twin"], "the twin is none"),
+        (
+            ["learn", "digits", "--stuck-after-training", "0.1"],
+            "is for madem learn or madem verify",
+        ),
+        (["learn", "digits", "--fast"], "--fast is for madem monitor replay"),
+        (["learn", "digits", "--stream", "raw"], "--stream is for madem monitor live"),
+        (["learn", "digits", "--frontend", "physical"], "invalid choice: 'physical'"),
+        (["replay", "nothing.csv", "--pipeline", LINE], "no such file"),
+        (["learn", "nothing"], "nothing"),
+        (["replay", "plain.csv", "--load", "no.madem"], "can't load no.madem"),
+        (["replay", "plain.csv", "--novelty"], "say with --pipeline"),
+        (["replay", "plain.csv", "--pipeline", LINE, "--seed", "3"], "nothing is drawn"),
+        (["replay", "plain.csv", "--pipeline", "window=x"], "window"),
+        (["replay", "rec.csv"], "say with --pipeline what the board shall compute"),
+        (["replay", "digits", "--pipeline", LINE, "--throttle", "5"], "--throttle is for"),
+        (["learn", "digits", "--board", "nonsense"], "there is no board 'nonsense'"),
+        (["learn", "digits", "--log-dir", "plain.csv"], "can't write plain.csv"),
+        (["learn", "digits", "--html", "plain.csv/x"], "can't write plain.csv/x"),
+        (
+            ["replay", "-", "--novelty", "--board", "unix", "--board", "unix"],
+            "- feeds one board only",
+        ),
+        (["live", "mpu6050", "--learn", "--pipeline", LINE], "--classes"),
+        (["learn", "digits", "--classes", "a,b"], "--classes is for madem monitor live"),
+        (["live", "mpu6050:speed=9", "--pipeline", LINE], "speed"),
     ],
 )
 def test_wrong_use_is_said_in_one_line(

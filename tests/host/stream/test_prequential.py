@@ -191,7 +191,7 @@ def test_the_picture_draws_what_was_measured() -> None:
 
 
 def run(*words: str) -> int:
-    return main(["learn", "motions", "--on-the-fly", "--pipeline", SHORT, *words])
+    return main(["online", "motions", "--pipeline", SHORT, *words])
 
 
 def test_the_command_on_a_board_and_on_the_twin(
@@ -207,7 +207,7 @@ def test_the_command_on_a_board_and_on_the_twin(
             "--plot", str(plot), "--save", str(saved),
         )  # fmt: skip
         assert code == 0
-        assert (plot / "motions-on-the-fly-turn.png").read_bytes()[:4] == b"\x89PNG"
+        assert (plot / "motions-online-turn.png").read_bytes()[:4] == b"\x89PNG"
         found.append(json.loads(path.read_text()))
         found[-1]["saved"] = saved.read_bytes()
     for result, board in zip(found, ("unix", "twin"), strict=True):
@@ -220,7 +220,7 @@ def test_the_command_on_a_board_and_on_the_twin(
 
 def test_verify_in_lock_step(capfd: pytest.CaptureFixture[str]) -> None:
     words = "--change new --windows 60,40 --gate 60 --rollback 20 --layers 6 --at-most 70"
-    code = main(["verify", "motions", "--on-the-fly", "--pipeline", SHORT, *words.split()])
+    code = main(["online", "motions", "--verify", "--pipeline", SHORT, *words.split()])
     assert code == 0
     assert "values compared, 0 mismatches" in capfd.readouterr().out
 
@@ -228,22 +228,17 @@ def test_verify_in_lock_step(capfd: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("learn motions --gate 3", "--gate needs --on-the-fly"),
-        ("verify motions --windows 3,4", "--windows needs --on-the-fly"),
-        ("learn digits --on-the-fly", "for the task motions, not digits"),
-        ("learn motions --on-the-fly --decay 0.5", "--decay can't be used with --on-the-fly"),
-        ("learn motions --on-the-fly --gate 256", "--gate is 256, but must be from 0 to 255"),
-        ("learn motions --on-the-fly --at-most 101", "--at-most is 101, but must be from 0 to 100"),
-        ("learn motions --on-the-fly --rollback 0", "--rollback is 0, but must be above 0"),
-        ("learn motions --on-the-fly --windows 5", "write two numbers such as 400,400"),
-        ("learn motions --on-the-fly --windows 0,5", "both must be 1 or more"),
-        ("learn motions --on-the-fly --change hail", "there is no change 'hail'"),
-        ("learn motions --on-the-fly --rate 9999", "learning_rate"),
-        (
-            "learn motions --on-the-fly --board twin --frontend physical",
-            "--on-the-fly needs --frontend emulated",
-        ),
-        ("verify motions --on-the-fly --board twin", "choose a board"),
+        ("online digits", "a stream is needed, such as motions, not digits"),
+        ("online motions --split 0.3", "motions can't be split"),
+        ("online motions --gate 256", "--gate is 256, but must be from 0 to 255"),
+        ("online motions --at-most 101", "--at-most is 101, but must be from 0 to 100"),
+        ("online motions --rollback 0", "--rollback is 0, but must be above 0"),
+        ("online motions --windows 5", "'5' is not two numbers such as 400,400"),
+        ("online motions --windows 0,5", "both must be 1 or more"),
+        ("online motions --change hail", "there is no change 'hail'"),
+        ("online motions --rate 9999", "learning_rate"),
+        ("online motions --preset cmo_hfox_2025", "invalid choice: 'cmo_hfox_2025'"),
+        ("online motions --verify --board twin", "choose a board"),
     ],
 )
 def test_what_can_not_be_is_refused_in_one_line(

@@ -12,31 +12,17 @@ It ends with a Ctrl-C, or after --seconds. docs/guide/sensors.md has the sensors
 from __future__ import annotations
 
 import argparse
+from typing import Any
 
 from madem import output
-from madem.commands import online, options, values
+from madem.commands import options, values
 from madem.commands.terminal import Terminal
-from madem.errors import MademError
 from madem.stream import onboard_run, sensors
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The options of `madem stream live`."""
-    parser.add_argument("sensor", metavar="SENSOR", help=sensors.SPECS)
     options.board(parser)
-    parser.add_argument(
-        "--pipeline",
-        metavar="LINE",
-        help="features that the board computes (needed unless --load)",
-    )
-    parser.add_argument(
-        "--load", metavar="FILE", help="a saved network and its pipeline (default: none)"
-    )
-    parser.add_argument(
-        "--novelty", action="store_true",
-        help="learn without labels what is usual, and say what is new (default: do not)",
-    )  # fmt: skip
-    parser.add_argument("--seed", type=int, help="of a network that begins here (default: 1)")
     parser.add_argument(
         "--seconds", type=values.above_zero, metavar="S", help="end after so many (default: never)"
     )
@@ -44,50 +30,70 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--leave", action="store_true",
         help="let the board go on when this program ends (default: it stops)",
     )  # fmt: skip
-    group = parser.add_argument_group("samples")
-    group.add_argument(
-        "--stream", choices=("raw",), help="have them sent (default: they stay on the board)"
-    )
-    group.add_argument(
+    samples, learning = add_work(parser)
+    samples.add_argument(
         "--out", metavar="FILE", help="a recording of them, needs --stream raw (default: none)"
     )
-    group = parser.add_argument_group("learning")
-    group.add_argument(
-        "--learn", action="store_true", help="learn windows with a label (default: do not)"
-    )
-    group.add_argument(
-        "--classes", metavar="A,B…", type=values.names, default=(),
-        help="names of the classes (default: those of --load)",
-    )  # fmt: skip
-    group.add_argument(
+    learning.add_argument(
         "--label-keys", action="store_true",
         help="keys 1, 2, … label what comes, 0 ends it (default: the sensor's label pins do)",
     )  # fmt: skip
-    group.add_argument("--save", metavar="FILE", help="what was learned (default: not saved)")
-    online.add_care(group)
+    learning.add_argument("--save", metavar="FILE", help="what was learned (default: not saved)")
+    options.gate(learning)
+
+
+def add_work(
+    parser: argparse.ArgumentParser,
+) -> tuple[argparse._ArgumentGroup, argparse._ArgumentGroup]:
+    """The sensor, and what the board does with it: read by `work_of`.
+
+    Returns:
+        The groups of the samples and of learning, for more options.
+    """
+    parser.add_argument("sensor", metavar="SENSOR", help=sensors.SPECS)
+    options.windows(parser)
+    samples = parser.add_argument_group("samples")
+    samples.add_argument(
+        "--stream", choices=("raw",), help="have them sent (default: they stay on the board)"
+    )
+    learning = parser.add_argument_group("learning")
+    learning.add_argument(
+        "--learn", action="store_true", help="learn windows with a label (default: do not)"
+    )
+    learning.add_argument(
+        "--classes", metavar="A,B…", type=values.names, default=(),
+        help="names of the classes (default: those of --load)",
+    )  # fmt: skip
+    return samples, learning
+
+
+def work_of(args: argparse.Namespace) -> dict[str, Any]:
+    """What the board shall do, for `onboard_run.RunOptions`."""
+    begins = args.novelty or (args.learn and not args.load)
+    return {
+        "pipeline": args.pipeline,
+        "load": args.load,
+        "novelty": args.novelty,
+        "learn": args.learn,
+        "classes": args.classes,
+        "raw": args.stream == "raw",
+        "seed": options.seed_of_new(args, begins),
+    }
 
 
 def run(args: argparse.Namespace, terminal: Terminal) -> int:
     """Have the board work, and say what it says."""
     sensor = sensors.parse(args.sensor)
-    if args.seed is not None and (args.load or not (args.learn or args.novelty)):
-        raise MademError("--seed is of a network that begins here, with --learn or --novelty")
     if args.save:
         output.check_file(args.save)
     run_options = onboard_run.RunOptions(
-        pipeline=args.pipeline,
-        load=args.load,
+        **work_of(args),
         save=args.save,
-        learn=args.learn,
-        classes=args.classes,
         label_keys=args.label_keys,
-        novelty=args.novelty,
-        raw=args.stream == "raw",
         out=args.out,
         seconds=args.seconds,
         leave=args.leave,
-        seed=1 if args.seed is None else args.seed,
-        care=online.wanted_care(args),
+        care=options.gate_of(args),
     )
     result = onboard_run.run(args.board, sensor, run_options, terminal.say)
     terminal.say(

@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from madem import output
+from madem.commands import options
 from madem.commands.stream import source
 from madem.commands.terminal import Terminal
 from madem.errors import MademError
@@ -28,30 +29,17 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """The options of `madem stream replay`."""
     source.add_options(parser)
     source.add_fast(parser)
-    group = parser.add_argument_group("through a board")
-    group.add_argument("--board", help="such as unix or a port (default: none, lines of text)")
-    group.add_argument(
-        "--pipeline",
-        metavar="LINE",
-        help="features that the board computes (needed unless --load)",
-    )
-    group.add_argument(
-        "--load", metavar="FILE", help="classify with a saved network (default: features alone)"
-    )
-    group.add_argument(
-        "--novelty", action="store_true", default=None,
-        help="learn without labels what is usual, and say what is new (default: features alone)",
-    )  # fmt: skip
-    group.add_argument("--seed", type=int, help="of the network of --novelty (default: 1)")
+    parser.add_argument("--board", help="such as unix or a port (default: none, lines of text)")
+    options.windows(parser)
 
 
 def run(args: argparse.Namespace, terminal: Terminal) -> int:
     """Replay it until it ends, the time is up, or a Ctrl-C comes."""
-    for name in _ON_BOARD:
-        if getattr(args, name) is not None and args.board is None:
-            raise MademError(f"--{name} is for a board: name one with --board")
-    if args.seed is not None and not args.novelty:
-        raise MademError("--seed is of the network of --novelty: add it, or leave --seed out")
+    if args.board is None:
+        for name in _ON_BOARD:
+            if getattr(args, name) not in (None, False):
+                raise MademError(f"--{name} is for a board: name one with --board")
+    seed = options.seed_of_new(args, args.novelty)
     with source.opened(args) as stream:
         samples = source.timed(stream, args)
         if args.board is None:
@@ -59,8 +47,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
         else:
             result = replay.replay(
                 stream, samples, args.board, terminal.say,
-                pipeline=args.pipeline, load=args.load, novelty=bool(args.novelty),
-                seed=1 if args.seed is None else args.seed,
+                pipeline=args.pipeline, load=args.load, novelty=args.novelty, seed=seed,
             )  # fmt: skip
     output.write_json(args.json, result)
     return 0

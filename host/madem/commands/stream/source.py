@@ -13,11 +13,16 @@ from madem.stream.sources import Sample, Source
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Which source, how it is read, and how much of it."""
-    parser.add_argument("source", metavar="SOURCE", help=sources.SPECS)
-    group = parser.add_argument_group("the source")
+    group = add_source(parser)
     group.add_argument(
         "--seconds", type=values.above_zero, metavar="S", help="so much of it (default: all)"
     )
+
+
+def add_source(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
+    """Which source, and how it is read."""
+    parser.add_argument("source", metavar="SOURCE", help=sources.SPECS)
+    group = parser.add_argument_group("the source")
     group.add_argument(
         "--rate", type=float, metavar="HZ",
         help="samples a second of a source that does not say (default: 100 for a file; serial and"
@@ -27,6 +32,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--scale", type=float, metavar="X",
         help="units per count, for values that are no counts (default: they are counts)",
     )  # fmt: skip
+    return group
 
 
 def add_fast(parser: argparse.ArgumentParser) -> None:
