@@ -238,7 +238,7 @@ class Live:
                     self._bridge()
                 elif self._push():
                     return True
-        except OSError as e:
+        except Exception as e:  # told when the host asks; it would end the firmware
             self._end(reason(e))
         return False
 

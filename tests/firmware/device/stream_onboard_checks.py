@@ -198,18 +198,26 @@ def test_learning_on_a_sensor_uses_no_heap():
     equal(learner.network.pause, None)
 
 
-def test_a_source_that_fails_ends_the_run():
+def check_failure(error, reason):
     class Failing(Steady):
         def read(self, into):
             if self._looks > 100:
-                raise OSError("gone")
+                raise error
             return Steady.read(self, into)
 
     one, sensor = start(Failing(), LEARN, 2064, 0, build.configure((14, 6, 3)))
     while one.running:
         one.pump()
-    equal(one._reason, "gone")
+    equal(one._reason, reason)
     equal(sensor._server.learner.network.pause, None)
+
+
+def test_a_source_that_fails_ends_the_run():
+    check_failure(OSError("gone"), "gone")
+
+
+def test_so_does_a_fault_of_its_code_and_not_the_firmware():
+    check_failure(IndexError("a fault on purpose"), "a fault on purpose")
 
 
 def test_a_paced_source_counts_the_periods_that_nobody_came():
