@@ -25,7 +25,7 @@ from madem.data import concept_drift, motions
 from madem.data.concept_drift import DriftStream
 from madem.errors import MademError
 from madem.learn import train
-from madem.learners.gated import GatedTwin
+from madem.learners.twin import TwinLearner
 from madem.pictures import style
 from madem.pictures.online import OnlinePanel, online_picture
 from madem.stream import prequential
@@ -110,7 +110,7 @@ def _learn_seed(
     results = []
     for gate, rate in _settings(args):
         plan = prequential.recipe(task, learning_rate=rate, seed=seed)
-        learner = GatedTwin(plan.settings.integers(), stream.task)
+        learner = TwinLearner(plan.settings.integers(), task.pipeline)
         results.append(prequential.run(learner, stream, plan.schedule(0), gate))
         results[-1].fresh = fresh
     return stream, results

@@ -16,6 +16,7 @@ from madem import output
 from madem.commands import options, training
 from madem.commands.terminal import Terminal
 from madem.learn import session
+from madem.learners.novelty import NoveltyDetector
 from madem.stream import novelty
 
 
@@ -39,12 +40,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
     label = novelty.class_number(task, args.novel)
     config = plan.settings.integers()
     with session.open_learner(args.board) as device:
-        detector: novelty.Detector
-        if device is None:
-            detector = novelty.NoveltyTwin(config, task.pipeline)
-        else:
-            device.configure(config)
-            detector = novelty.NoveltyBoard(device, task.pipeline)
+        detector = NoveltyDetector(session.fresh(device, config, task))
         total = plan.epochs * int((task.y_train != label).sum())
         with terminal.progress(f"learning {task.name} without {args.novel}", total) as advance:
             metrics = novelty.run(detector, task, plan, args.novel, advance)

@@ -25,9 +25,7 @@ from madem.data.stream_task import StreamTask
 from madem.errors import MademError, TaskError
 from madem.learn import report, session, train
 from madem.learners import state
-from madem.learners.board import BoardLearner
-from madem.learners.gated import GatedBoard, GatedLearner, GatedLockStep, GatedTwin
-from madem.learners.stream import board_of
+from madem.learners.stream import BoardStream, board_of
 from madem.stream import prequential
 from madem.stream.prequential import PrequentialResult
 from madem.verify import lock_step
@@ -126,7 +124,12 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
         output.check_folder(args.plot)
     config = plan.settings.integers()
     with session.open_learner(args.board) as device:
-        learner = _learner(device, stream, config, args.verify)
+        if device is None and args.verify:
+            raise MademError("verify compares a device with the twin: choose a board")
+        learner = session.fresh(device, config, task)
+        lock = None
+        if isinstance(learner, BoardStream) and args.verify:
+            learner = lock = lock_step.LockStep(learner, names=task.feature_names)
         what = f"{'verifying' if args.verify else 'learning'} {task.name} on {args.board}"
         mismatch = None
         result = PrequentialResult()
@@ -148,9 +151,9 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
         "heap_peak_bytes": heap,
         "data": task.describe(),
     }
-    if isinstance(learner, GatedLockStep):
-        facts |= lock_step.report(learner, mismatch)
-        counts = f"{learner.steps:,} windows, {learner.compared:,} values compared"
+    if lock:
+        facts |= lock_step.report(lock, mismatch)
+        counts = f"{lock.steps:,} windows, {lock.compared:,} values compared"
         if mismatch is not None:
             output.write_json(args.json, facts)
             terminal.say(f"[bold red]device and twin differ[/] after {counts}: {mismatch}")
@@ -169,17 +172,6 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
         name = f"{task.name}-online-{stream.change.kind}.png"
         terminal.saved(style.save_picture(figure, Path(args.plot) / name))
     return 0
-
-
-def _learner(
-    device: BoardLearner | None, stream: DriftStream, config: Any, lock: bool
-) -> GatedLearner:
-    if device is None:
-        if lock:
-            raise MademError("verify compares a device with the twin: choose a board")
-        return GatedTwin(config, stream.task)
-    device.configure(config)
-    return GatedLockStep(device, stream.task) if lock else GatedBoard(device, stream.task)
 
 
 def _show(terminal: Terminal, stream: DriftStream, result: PrequentialResult) -> None:

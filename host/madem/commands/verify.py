@@ -23,7 +23,7 @@ from madem.data.stream_task import StreamTask
 from madem.errors import MademError, TaskError
 from madem.frontends import attached
 from madem.learn import session, train
-from madem.learners.stream import StreamLockStep
+from madem.learners.stream import BoardStream
 from madem.verify import attached as recorded
 from madem.verify import lock_step
 from madem_emulator.physical import presets
@@ -66,8 +66,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
     plan = training.recipe(args, task)
     faults = training.stuck_after_training(args)
     chips = args.frontend == "attached"
-    stream = isinstance(task, StreamTask)
-    if chips and stream:
+    if chips and isinstance(task, StreamTask):
         raise TaskError("verify does not record chips under a stream: use another task")
     if args.samples < 1:
         raise TaskError(f"samples is {args.samples}, but must be 1 or more")
@@ -88,7 +87,8 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
             lock = recorded.AttachedLockStep(device, plan.design, steps)
             check = _plausibility(lock, args.preset, steps, steps)
         else:
-            lock = StreamLockStep(device, task) if stream else lock_step.LockStep(device)
+            board = BoardStream(device, task.pipeline) if isinstance(task, StreamTask) else device
+            lock = lock_step.LockStep(board, names=task.feature_names)
         run = session.Run(task, plan, device.config, args.board, args.preset, args.frontend)
         what = f"verifying {task.name}"
         mismatch = _probe(check)

@@ -13,11 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from madem.data.files.counts import saturated
-from madem.data.stream_task import Segment, StreamTask
+from madem.data.stream_task import Segment, StreamTask, StreamWindows
 from madem.errors import TaskError
 from madem_emulator.twin.features import TwinFeatures
 
-Bytes = NDArray[np.uint8]
 Classes = NDArray[np.int64]
 Features = NDArray[np.int64]
 
@@ -98,7 +97,7 @@ class DriftStream:
 
     Attributes:
         change: what happens.
-        task: its segments are the stream's, in order; `window_samples` gives the windows' samples.
+        task: its segments are the stream's, in order.
         truth: the class of each window in its world, int64 (windows,).
         labels: what the learner is told, int64 (windows,); other than the truth in `wrong`.
         change_at: first window of the changed world.
@@ -115,9 +114,9 @@ class DriftStream:
     held_out: tuple[Segment, ...]
 
     @property
-    def names(self) -> Bytes:
-        """What `StreamTask.feed` would call the windows, uint8 (windows, 4)."""
-        return np.arange(len(self.truth), dtype="<u4").view(np.uint8).reshape(-1, 4)
+    def windows(self) -> StreamWindows:
+        """The raw samples of the stream's windows."""
+        return self.task.windows
 
     def amount(self, window: int) -> float:
         """How much of the change has come, 0…1."""

@@ -1,18 +1,17 @@
 """Tasks whose samples are streams: labelled segments of raw samples, cut into windows on the way.
 
 To tools that work on the desktop a `StreamTask` is a task like any other: its samples are the
-windows' inputs, as the twin computes them with a normalisation that has settled. To a learner on
-a board it offers `feed`, the same task whose samples only name windows; `window_samples` then
-gives the raw samples that complete one, and the board computes the rest (see
-`learners/stream.py`).
+windows' inputs, as the twin computes them with a normalisation that has settled. A learner gets
+its `feed`: the raw samples of the same windows, from which the learner computes the inputs itself.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from copy import copy
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,6 +53,50 @@ class WindowSamples(NamedTuple):
     restart: bool
 
 
+class StreamWindows(Sequence[WindowSamples]):
+    """Windows of runs of samples, in any order: each item is what completes one.
+
+    Attributes:
+        pipeline: what cuts them.
+        numbers: of the windows, counted through all runs, int64 (windows,).
+    """
+
+    def __init__(self, pipeline: Pipeline, runs: Sequence[Samples]) -> None:
+        """All windows of runs, in order.
+
+        Args:
+            pipeline: what cuts them.
+            runs: samples that follow one another without a gap, int16 (samples, channels) each.
+        """
+        self.pipeline, self._runs = pipeline, runs
+        self._first = np.cumsum([0, *(pipeline.windows(len(run)) for run in runs)])
+        self.numbers = np.arange(self._first[-1])
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    @overload
+    def __getitem__(self, which: int) -> WindowSamples: ...
+    @overload
+    def __getitem__(self, which: slice | NDArray[Any]) -> StreamWindows: ...
+    def __getitem__(self, which: int | slice | NDArray[Any]) -> WindowSamples | StreamWindows:
+        """One window, or those of a slice, of a mask or of positions."""
+        if isinstance(which, slice | np.ndarray):
+            chosen = copy(self)
+            chosen.numbers = self.numbers[which]
+            return chosen
+        number = self.numbers[which]
+        run = int(np.searchsorted(self._first, number, side="right")) - 1
+        k = int(number - self._first[run])
+        end = self.pipeline.window + k * self.pipeline.hop
+        begin = end - self.pipeline.hop if k else 0
+        return WindowSamples(self._runs[run][begin:end], k == 0)
+
+    def of_run(self, run: int) -> NDArray[np.int64]:
+        """Numbers of the windows of a run, (windows,)."""
+        return np.arange(self._first[run], self._first[run + 1])
+
+
 @dataclass(frozen=True, eq=False, kw_only=True)
 class StreamTask(Task):
     """A task that is learned from raw streams.
@@ -76,24 +119,23 @@ class StreamTask(Task):
 
     def train_pass(self, k: int) -> Batch:
         """Pass k: the segments in a seeded order, the windows of each in theirs."""
-        segments = self._random(_ORDER, k).permutation(self.training)
-        order = np.concatenate([np.arange(*self._windows_of(i)) for i in segments])
+        order = self.order(k)
         return Batch(self.x_train[order], self.targets(self.y_train[order]))
 
-    @property
-    def feed(self) -> StreamTask:
-        """This task with samples that name windows, uint8 (windows, 4): what `number_of` reads."""
-        numbers = np.arange(len(self.y_train) + len(self.y_test), dtype="<u4")
-        names = numbers.view(np.uint8).reshape(-1, 4)
-        return replace(self, x_train=names[: len(self.y_train)], x_test=names[len(self.y_train) :])
+    def order(self, k: int) -> NDArray[np.int64]:
+        """Numbers of the windows of pass k, (windows,)."""
+        segments = self._random(_ORDER, k).permutation(self.training)
+        return np.concatenate([self.windows.of_run(i) for i in segments])
 
-    def window_samples(self, window: int) -> WindowSamples:
-        """The raw samples that complete a window, counted through all segments."""
-        at = int(np.searchsorted(self._first, window, side="right")) - 1
-        k = window - int(self._first[at])
-        end = self.pipeline.window + k * self.pipeline.hop
-        begin = end - self.pipeline.hop if k else 0
-        return WindowSamples(self.segments[at].samples[begin:end], k == 0)
+    @property
+    def feed(self) -> StreamFeed:
+        """The raw samples of the windows, for a learner with the task's pipeline."""
+        return StreamFeed(self)
+
+    @cached_property
+    def windows(self) -> StreamWindows:
+        """The raw samples of all windows, in the order of the segments."""
+        return StreamWindows(self.pipeline, [segment.samples for segment in self.segments])
 
     def describe(self) -> dict[str, object]:
         """See `Task.describe`."""
@@ -110,19 +152,22 @@ class StreamTask(Task):
             },
         }
 
-    @cached_property
-    def _first(self) -> NDArray[np.int64]:
-        """The first window of each segment, and behind them the number of all windows."""
-        counts = [self.pipeline.windows(len(segment.samples)) for segment in self.segments]
-        return np.cumsum([0, *counts])
 
-    def _windows_of(self, segment: int) -> tuple[int, int]:
-        return int(self._first[segment]), int(self._first[segment + 1])
+@dataclass(frozen=True)
+class StreamFeed:
+    """What a learner takes of a stream task: see `Feed`."""
 
+    task: StreamTask
 
-def number_of(name: NDArray[np.uint8]) -> int:
-    """The window that a sample of `StreamTask.feed` names."""
-    return int.from_bytes(name.tobytes(), "little")
+    @property
+    def x_test(self) -> StreamWindows:
+        """The test windows."""
+        return self.task.windows[len(self.task.y_train) :]
+
+    def train_pass(self, k: int) -> tuple[StreamWindows, NDArray[np.uint8]]:
+        """The windows of pass k and their classes, as `StreamTask.train_pass` orders them."""
+        order = self.task.order(k)
+        return self.task.windows[order], self.task.targets(self.task.y_train[order])
 
 
 def stream_task(

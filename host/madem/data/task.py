@@ -11,8 +11,9 @@ Everything drawn depends only on the seed and on what is asked for, never on wha
 before: pass 7 is the same whether or not passes 0 to 6 were taken.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -42,6 +43,23 @@ class Batch(NamedTuple):
 
     x: NDArray[np.uint8]
     target: NDArray[np.uint8]
+
+
+Samples = NDArray[np.uint8] | Sequence[Any]
+"""DAC codes (samples, features), or the windows of a stream: `stream_task.WindowSamples`."""
+
+
+class Feed(Protocol):
+    """What a learner takes of a task."""
+
+    @property
+    def x_test(self) -> Samples:
+        """Test samples."""
+        ...
+
+    def train_pass(self, k: int, /) -> tuple[Samples, NDArray[np.uint8]]:
+        """Training samples of pass k in their order, and their targets as in a `Batch`."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,8 +118,8 @@ class Task:
                 array.setflags(write=False)
 
     @property
-    def feed(self) -> "Task":
-        """The task in the form that a learner takes: itself, unless its samples are streams."""
+    def feed(self) -> Feed:
+        """What a learner takes of the task: itself, unless its samples are streams."""
         return self
 
     @property

@@ -21,8 +21,8 @@ from madem.learn import train
 from madem.learners import state
 from madem.learners.board import BoardLearner, Written, connect
 from madem.learners.chips import Chips, Counts
-from madem.learners.protocol import Learner
-from madem.learners.stream import StreamBoard, StreamTwin, board_of
+from madem.learners.protocol import Engine, Learner
+from madem.learners.stream import BoardStream, board_of
 from madem.learners.twin import TwinLearner
 from madem_emulator.physical.device import DeviceModel
 from madem_emulator.twin.config import Config, Settings
@@ -133,7 +133,7 @@ def prepare(
             _write(device, TwinLearner(config).state(), plan, bar)
         elif device is not None:
             device.configure(config, plan.design)
-        return _learner(device, config, task, plan.device), plan
+        return _engine(device, config, task, plan.device), plan
     saved = state.load(resume)
     sizes = saved.config.sizes
     if (sizes[0], sizes[-1]) != (task.n_features, task.n_outputs):
@@ -145,7 +145,7 @@ def prepare(
         one, other = ("physical", "emulated") if saved.physical else ("emulated", "physical")
         raise TaskError(f"{resume} was learned with --frontend {one}, not {other}")
     plan = replace(plan, settings=settings_of(plan.settings, saved.config))
-    learner = _learner(device, saved.config, task, None if plan.design else plan.device)
+    learner = _engine(device, saved.config, task, None if plan.design else plan.device)
     if not plan.design:
         _load(learner, saved, resume)
     elif isinstance(learner, BoardLearner):
@@ -164,7 +164,7 @@ def _write(device: BoardLearner, state: state.NetworkState, plan: train.Recipe, 
 
 
 def _load(
-    learner: BoardLearner | TwinLearner | StreamBoard | StreamTwin,
+    learner: Engine,
     saved: state.NetworkState,
     path: Path,
 ) -> None:
@@ -186,20 +186,36 @@ def settings_of(settings: Settings, config: Config) -> Settings:
     )
 
 
-def _learner(
-    device: BoardLearner | None, config: Config, task: Task, memristor: DeviceModel | None
-) -> BoardLearner | TwinLearner | StreamBoard | StreamTwin:
-    """What takes the samples of `task.feed`."""
+def fresh(device: BoardLearner | None, config: Config, task: Task) -> Engine:
+    """A network with fresh random weights, on a board or its twin, that takes a task's samples.
+
+    Args:
+        device: the board, which is configured; None: the twin.
+        config: of the network.
+        task: of which it gets the samples of `task.feed`.
+
+    Raises:
+        DeviceError: the network or the task's pipeline does not fit the board.
+    """
     if device is not None:
-        return StreamBoard(device, task) if isinstance(task, StreamTask) else device
-    learner = StreamTwin(config, task) if isinstance(task, StreamTask) else TwinLearner(config)
+        device.configure(config)
+    return _engine(device, config, task, None)
+
+
+def _engine(
+    device: BoardLearner | None, config: Config, task: Task, memristor: DeviceModel | None
+) -> Engine:
+    """What takes the samples of `task.feed`."""
+    pipeline = task.pipeline if isinstance(task, StreamTask) else None
+    if device is not None:
+        return BoardStream(device, pipeline) if pipeline else device
+    twin = None
     if memristor is not None:
         # Imported only here, because scipy takes its time.
         from madem_emulator.physical.learner import PhysicalTwin
 
-        network = learner.network if isinstance(learner, StreamTwin) else learner
-        network.twin = PhysicalTwin(config, memristor)
-    return learner
+        twin = PhysicalTwin(config, memristor)
+    return TwinLearner(config, pipeline, twin)
 
 
 def finish(run: Run, learner: Learner) -> None:

@@ -210,12 +210,12 @@ def train(
     result = TrainingResult()
     began = time.monotonic()
     for k in range(plan.epochs):
-        batch = task.feed.train_pass(plan.earlier + k)
-        n = len(batch.x) if limit is None else min(len(batch.x), limit - result.samples)
+        x, target = task.feed.train_pass(plan.earlier + k)
+        n = len(x) if limit is None else min(len(x), limit - result.samples)
         if n <= 0:
             break
+        x, target = x[:n], target[:n]
         rate, pulses_per_update = plan.schedule(k)
-        x, target = batch.x[:n], batch.target[:n]
         answers = learner.learn(rate, x, target, progress, pulses_per_update)
         result.samples += n
         right = answers == target if task.kind == "classify" else answers
@@ -299,7 +299,9 @@ def evaluate(
     for start in range(0, len(x_test), 256):
         part = x_test[start : start + 256]
         outputs.append(
-            recall(learner, task, part, start, looks) if recalls else learner.outputs(part, start)
+            recall(learner, task, task.x_test[start : start + 256], start, looks)
+            if recalls
+            else learner.outputs(part, start)
         )
         if progress:
             progress(len(part))

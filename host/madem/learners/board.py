@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from itertools import islice
+from typing import Any
 
 import numpy as np
 
@@ -18,6 +20,8 @@ from madem.boards.link_protocol import (
     CONFIGURE_REPLY,
     FLIP,
     FRAME_BYTES,
+    GATE_REPLY,
+    GATE_SETTINGS,
     LEARN_HEAD,
     MEMORY_HEAD,
     PREDICT_HEAD,
@@ -25,14 +29,19 @@ from madem.boards.link_protocol import (
     STRIKE,
     WRITE_VERIFY_REPLY,
     Error,
+    Flag,
+    GateRequest,
     Kind,
     Memory,
+    Mode,
 )
 from madem.boards.open import Board
+from madem.data.task import Samples
 from madem.errors import DeviceError, LinkError, MademError
-from madem.learners.protocol import Bytes, Progress
+from madem.learners.protocol import Bytes, Engine, GateStatus, Presentation, Reply
 from madem.learners.state import NetworkState
 from madem_emulator.twin.config import Config
+from madem_emulator.twin.gated import GateSettings
 from madem_emulator.twin.twin import Digests
 
 _KEPT = 56
@@ -40,6 +49,7 @@ _KEPT = 56
 
 _KEPT_BY_CHIPS = 4
 """The same for an attached front end, where a sample may take a second."""
+_DIGESTS = struct.Struct("<4I")
 _WRITING = 600.0
 """Seconds that write-verify of a layer may take."""
 
@@ -78,7 +88,7 @@ class Written:
     """Devices that did not come within the tolerance."""
 
 
-class BoardLearner:
+class BoardLearner(Engine):
     """Firmware behind a link. Made by `connect`."""
 
     def __init__(self, connection: link.Link, hello: link.Hello) -> None:
@@ -123,35 +133,33 @@ class BoardLearner:
         self._most = _KEPT_BY_CHIPS if design else _KEPT
         return Fit(*CONFIGURE_REPLY.unpack(reply))
 
-    def learn(
-        self,
-        rate: int,
-        x: Bytes,
-        targets: Bytes,
-        progress: Progress | None = None,
-        pulses_per_update: int = 1,
-    ) -> Bytes:
-        """See `Learner.learn`."""
-        samples = _with_targets(x, targets)
-        head = self.stats().steps
-        room = min(self._most, (self.link.max_payload - LEARN_HEAD.size) // samples.shape[1])
+    def present(
+        self, samples: Iterable[Bytes], targets: Iterable[Any], how: Presentation
+    ) -> Iterator[Reply]:
+        """See `Engine.present`; whole samples are only learned, and `outputs` asks for them."""
+        if how.mode != Mode.LEARN or how.flags & (Flag.GATED | Flag.OWN):
+            raise ValueError("whole samples are learned with their targets, every one")
+        traced = Flag.TRACED in how.flags
+        # A traced one stands alone: the next must not change what its digests are of.
+        most = 1 if traced else self._most
+        sizes = self.config.sizes
+        width = sizes[0] + (1 if self.config.one_hot else sizes[-1])
+        room = min(most, (self.link.max_payload - LEARN_HEAD.size) // width)
         self._check_room(room)
-        starts = range(0, len(samples), room)
+        step = self.stats().steps if how.first is None else how.first
 
         def frames() -> Iterator[tuple[int, bytes]]:
-            for start in starts:
-                chunk = samples[start : start + room]
-                payload = (
-                    LEARN_HEAD.pack(head + start, rate, pulses_per_update, 0) + chunk.tobytes()
-                )
-                yield Kind.LEARN, payload
+            number, pairs = step, zip(samples, targets, strict=True)
+            while part := list(islice(pairs, room)):
+                head = LEARN_HEAD.pack(number, how.rate, how.pulses_per_update, traced)
+                yield Kind.LEARN, head + b"".join(_whole(*pair) for pair in part)
+                number += len(part)
 
-        answers = []
         for reply in self.link.request_many(frames()):
-            answers.append(reply[4:])
-            if progress:
-                progress(len(reply) - 4)
-        return np.frombuffer(b"".join(answers), np.uint8)
+            if traced:
+                yield Reply(reply[4], digests=Digests(*_DIGESTS.unpack_from(reply, 5)))
+            else:
+                yield from map(Reply, reply[4:])
 
     def strike(self, stuck: int) -> None:
         """See `Learner.strike`.
@@ -162,35 +170,12 @@ class BoardLearner:
         self.link.request(Kind.STRIKE, STRIKE.pack(stuck), timeout=120.0)
         self._config = replace(self.config, stuck=stuck)
 
-    def learn_traced(
-        self,
-        step: int,
-        rate: int,
-        x: Bytes,
-        target: Bytes,
-        pulses_per_update: int,
-        meanwhile: Callable[[], None],
-    ) -> tuple[int, Digests]:
-        """Train on one sample; returns its answer and its digests.
-
-        `meanwhile` is called while the device computes.
-        """
-        sample = np.concatenate([x, np.atleast_1d(target)]).astype(np.uint8)
-        self._check_room((self.link.max_payload - LEARN_HEAD.size) // len(sample))
-
-        def frames() -> Iterator[tuple[int, bytes]]:
-            yield Kind.LEARN, LEARN_HEAD.pack(step, rate, pulses_per_update, 1) + sample.tobytes()
-            meanwhile()  # the link asks for a next frame once this one is on its way
-
-        (reply,) = self.link.request_many(frames())
-        return reply[4], Digests(*struct.unpack_from("<4I", reply, 5))
-
-    def outputs(self, x: Bytes, first: int = 0) -> Bytes:
+    def outputs(self, x: Samples, first: int = 0) -> Bytes:
         """See `Learner.outputs`."""
         wide = self.config.sizes[-1]
-        x = np.ascontiguousarray(x, np.uint8)
+        codes = np.ascontiguousarray(x, np.uint8)
         room = min(
-            (self.link.max_payload - PREDICT_HEAD.size) // x.shape[1],
+            (self.link.max_payload - PREDICT_HEAD.size) // codes.shape[1],
             (self.hello.max_body - FRAME_BYTES) // wide,
         )
         if self._most < _KEPT:
@@ -198,12 +183,12 @@ class BoardLearner:
         self._check_room(room)
 
         def frames() -> Iterator[tuple[int, bytes]]:
-            for start in range(0, len(x), room):
-                chunk = x[start : start + room]
+            for start in range(0, len(codes), room):
+                chunk = codes[start : start + room]
                 yield Kind.PREDICT, PREDICT_HEAD.pack(first + start, 1) + chunk.tobytes()
 
         data = b"".join(self.link.request_many(frames()))
-        return np.frombuffer(data, np.uint8).reshape(len(x), wide)
+        return np.frombuffer(data, np.uint8).reshape(len(codes), wide)
 
     def read(self, which: Memory, layer: int, offset: int = 0, count: int | None = None) -> bytes:
         """Bytes of the device's memory; weight layers count from 1, unit layers from 0."""
@@ -241,6 +226,20 @@ class BoardLearner:
     def flip(self, state: bool, step: int, layer: int, index: int, bit: int) -> None:
         """Have the device flip one bit of an activity or a weight at a step, to test a check."""
         self.link.request(Kind.FLIP, FLIP.pack(state, step, layer, index, bit))
+
+    def ask_gate(self, request: GateRequest, settings: GateSettings | None = None) -> GateStatus:
+        """See `Engine.ask_gate`.
+
+        Raises:
+            DeviceError: as there; or the checkpoint does not fit (code 4), or the front end can't
+                be put back.
+        """
+        payload = bytes([request])
+        if settings:
+            s = settings
+            payload = GATE_SETTINGS.pack(request, s.gate, s.at_most, s.fade, s.drop, s.every)
+        counts = GATE_REPLY.unpack(self.link.request(Kind.GATE, payload))
+        return GateStatus.of(*counts)
 
     def state(self) -> NetworkState:
         """See `Learner.state`."""
@@ -371,7 +370,6 @@ def pack_config(config: Config, design: str = "") -> bytes:
     return head + device + sizes + layers + design.encode()
 
 
-def _with_targets(x: Bytes, targets: Bytes) -> Bytes:
-    """Samples as they go over the link: input bytes, then class or on/off bytes."""
-    targets = targets.reshape(len(x), -1)
-    return np.ascontiguousarray(np.concatenate([x, targets], axis=1), np.uint8)
+def _whole(x: Bytes, target: Any) -> bytes:
+    """A sample as it goes over the link: input bytes, then its class or on/off bytes."""
+    return np.append(x, target).astype(np.uint8).tobytes()

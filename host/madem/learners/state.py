@@ -24,8 +24,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from madem import output
-from madem.errors import MademError
+from madem.errors import MademError, TaskError
 from madem_emulator.twin.config import Config, LayerConfig, Rule
+from madem_emulator.twin.pipeline import Pipeline
 
 _MAGIC = b"MADEM\0"
 _BYTES, _PHYSICAL = 1, 2
@@ -43,9 +44,9 @@ class NetworkState:
         config: the integers it computes with, its seed among them.
         steps: training samples so far.
         devices, accumulators: bytes of each weight layer, laid out as in
-        docs/reference/arithmetic.md. notes: what the numbers mean; not part of what makes two
-        states equal. physical: of devices in siemens, what bytes don't tell, by name; not part of
-        it either.
+            docs/reference/arithmetic.md.
+        notes: what the numbers mean; not part of what makes two states equal.
+        physical: of devices in siemens, what bytes don't tell, by name; not part of it either.
     """
 
     config: Config
@@ -54,6 +55,35 @@ class NetworkState:
     accumulators: tuple[bytes, ...]
     notes: dict[str, Any] = field(default_factory=dict, compare=False)
     physical: Mapping[str, NDArray[Any]] | None = field(default=None, compare=False)
+
+
+def stream_notes(pipeline: Pipeline, normalisation: bytes) -> dict[str, Any]:
+    """What the notes hold of a stream.
+
+    Args:
+        pipeline: that the network learned from.
+        normalisation: its state, as in docs/reference/link.md.
+    """
+    return {"pipeline": str(pipeline), "normalisation": normalisation.hex()}
+
+
+def normalisation_of(state: NetworkState, pipeline: Pipeline) -> bytes:
+    """The state of the normalisation that the notes hold.
+
+    Args:
+        state: of a network that has learned from a stream.
+        pipeline: that it is to go on with.
+
+    Raises:
+        TaskError: it has learned from another one, or from none.
+    """
+    notes = state.notes
+    if notes.get("pipeline") != str(pipeline):
+        raise TaskError(
+            f"the saved network has learned from {notes.get('pipeline') or 'no stream'},"
+            f" not from {pipeline}"
+        )
+    return bytes.fromhex(notes["normalisation"])
 
 
 def save(state: NetworkState, path: str | Path) -> None:

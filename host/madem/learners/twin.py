@@ -1,73 +1,214 @@
-"""The desktop twin in place of a board."""
+"""The desktop twin in place of a board: the same bits, and no link.
+
+learner = TwinLearner(settings.integers())
+answers = learner.learn(settings.rate(), codes, classes)
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
+
 import numpy as np
 
-from madem.learners.protocol import Bytes, Progress
-from madem.learners.state import NetworkState
+from madem.boards.link_protocol import CENTRE_OFFSET, Flag, GateRequest, Mode, Outcome
+from madem.data.task import Samples
+from madem.errors import MademError
+from madem.learners.protocol import Bytes, Engine, GateStatus, Presentation, Reply
+from madem.learners.state import NetworkState, normalisation_of, stream_notes
 from madem_emulator.twin.config import Config
-from madem_emulator.twin.twin import Twin, TwinState
+from madem_emulator.twin.features import TwinFeatures
+from madem_emulator.twin.gated import GateSettings, Judged, UpdateGate
+from madem_emulator.twin.pipeline import Pipeline
+from madem_emulator.twin.twin import Trace, Twin, TwinState
 
 
-class TwinLearner:
-    """The desktop twin in place of a board."""
+class TwinStep(NamedTuple):
+    """What the twin made of one sample, with all that a check needs.
 
-    def __init__(self, config: Config) -> None:
-        self.config = config
-        self.twin = Twin(config)
+    Attributes:
+        reply: what a board would say.
+        inputs: of the network, uint8 (inputs,).
+        trace: of a sample that was to be learned, else None. Where a gate kept it from being
+            learned, it ends with the free phase.
+    """
 
-    def learn(
-        self,
-        rate: int,
-        x: Bytes,
-        targets: Bytes,
-        progress: Progress | None = None,
-        pulses_per_update: int = 1,
-    ) -> Bytes:
-        """See `Learner.learn`."""
-        answers = np.empty(len(x), np.uint8)
-        for i, (sample, target) in enumerate(zip(x, targets, strict=True)):
-            answers[i] = self.twin.learn(rate, sample, target, pulses_per_update).answer[0]
-            if progress:
-                progress(1)
-        return answers
+    reply: Reply
+    inputs: Bytes
+    trace: Trace | None
+
+
+class TwinLearner(Engine):
+    """A network on the desktop. See `Engine`.
+
+    Attributes:
+        twin: the network.
+        features: what the pipeline computes; None: the samples are whole.
+    """
+
+    def __init__(
+        self, config: Config, pipeline: Pipeline | None = None, twin: Twin | None = None
+    ) -> None:
+        """A network that has learned nothing.
+
+        Args:
+            config: its integers.
+            pipeline: turns raw samples into its inputs; None: the samples are whole.
+            twin: made of something else than the integer crossbar, such as a `PhysicalTwin`.
+        """
+        self.twin = twin or Twin(config)
+        self.features = TwinFeatures(pipeline) if pipeline else None
+        self._gate: UpdateGate | None = None
+
+    @property
+    def config(self) -> Config:
+        """See `Learner.config`."""
+        return self.twin.config
+
+    def inputs(self, samples: Iterable[Any], follow: bool) -> Bytes:
+        """Inputs of the network, uint8 (samples, inputs).
+
+        Args:
+            samples: as for `present`.
+            follow: the normalisation of a stream follows them.
+        """
+        if self.features is None:
+            return np.asarray(samples, np.uint8)
+        rows = []
+        for window in samples:
+            if window.restart:
+                self.features.restart()
+            rows.append(self.features.codes(self.features.windows(window.samples), follow))
+        return np.concatenate(rows)
+
+    def present(
+        self, samples: Iterable[Any], targets: Iterable[Any], how: Presentation
+    ) -> Iterator[Reply]:
+        """See `Engine.present`."""
+        for number, (sample, target) in enumerate(
+            zip(samples, targets, strict=True), how.first or 0
+        ):
+            yield self.step(sample, target, how._replace(first=number)).reply
+
+    def step(self, sample: Any, target: Any, how: Presentation) -> TwinStep:
+        """Present one sample, and tell everything.
+
+        Args:
+            sample, target, how: as for `present`; a sample that is learned has the number of the
+                twin's next step.
+        """
+        (x,) = self.inputs([sample], Flag.FOLLOW in how.flags)
+        own = Flag.OWN in how.flags
+        if how.mode == Mode.FEATURES:
+            return TwinStep(Reply(0), x, None)
+        if how.mode == Mode.PREDICT:
+            outputs = self.twin.predict(how.first or 0, x)[-1]
+            answer = self._score(x, outputs[0]) if own else int(self.twin.answer(outputs)[0])
+            return TwinStep(Reply(answer), x, None)
+        if Flag.GATED in how.flags:
+            gate = self._asked_gate()
+            judged = gate.learn(how.rate, x, target, how.pulses_per_update)
+            step = self.twin.steps - 1
+            trace = judged.trace or Trace(step, judged.free, [], [], judged.answer, self.twin)
+            return TwinStep(_reply(judged, target), x, trace)
+        trace = self.twin.learn(how.rate, x, x >= 128 if own else target, how.pulses_per_update)
+        answer = self._score(x, trace.free[-1][0]) if own else int(trace.answer[0])
+        return TwinStep(Reply(answer), x, trace)
+
+    def outputs(self, x: Samples, first: int = 0) -> Bytes:
+        """See `Learner.outputs`."""
+        return self.outputs_of(self.inputs(x, False), first)
+
+    def outputs_of(self, inputs: Bytes, first: int = 0) -> Bytes:
+        """The same for the network's inputs, uint8 (samples, inputs)."""
+        return self.twin.predict_many(first, inputs)[-1][0]
 
     def strike(self, stuck: int) -> None:
         """See `Learner.strike`."""
         self.twin.strike(stuck)
-        self.config = self.twin.config
 
-    def outputs(self, x: Bytes, first: int = 0) -> Bytes:
-        """See `Learner.outputs`."""
-        return self.twin.predict_many(first, x)[-1][0]
+    def ask_gate(self, request: GateRequest, settings: GateSettings | None = None) -> GateStatus:
+        """See `Engine.ask_gate`."""
+        if settings:
+            self._gate = UpdateGate(self.twin, settings)
+        gate = self._asked_gate()
+        if request == GateRequest.CHECKPOINT:
+            gate.checkpoint()
+        elif request == GateRequest.ROLLBACK:
+            gate.rollback()
+        counts = (gate.learned, gate.checkpoint_at, gate.accuracy, gate.checkpoint_accuracy)
+        return GateStatus.of(self.twin.steps, *(int(c[0]) for c in (*counts, gate.rollbacks)))
 
     def state(self) -> NetworkState:
-        """See `Learner.state`."""
+        """See `Engine.state`."""
         found = self.twin.state()
         return NetworkState(
             self.config,
             found.steps,
             tuple(part.tobytes() for part in found.devices),
             tuple(part.tobytes() for part in found.accumulators),
-            physical=found.physical,
+            {}
+            if self.features is None
+            else stream_notes(self.features.pipeline, _normalisation(self.features)),
+            found.physical,
         )
 
     def load(self, state: NetworkState) -> None:
-        """See `Device.load`."""
-        self.config = state.config
+        """See `Engine.load`.
+
+        Raises:
+            ValueError: a network of physical devices can't go on from it.
+        """
+        features = self.features
+        normalisation = normalisation_of(state, features.pipeline) if features else b""
         if type(self.twin) is Twin:  # one of physical devices is the right one already
             self.twin = Twin(state.config)
-        shapes = [part.shape for part in self.twin.devices]
-        cells = [part.shape for part in self.twin.accumulators]
-        self.twin.load_state(
-            TwinState(
-                state.steps,
-                [_array(b, s) for b, s in zip(state.devices, shapes, strict=True)],
-                [_array(b, s) for b, s in zip(state.accumulators, cells, strict=True)],
-                state.physical,
+        devices, accumulators = (
+            [_array(data, part.shape) for data, part in zip(given, own, strict=True)]
+            for given, own in (
+                (state.devices, self.twin.devices),
+                (state.accumulators, self.twin.accumulators),
             )
         )
+        self.twin.load_state(TwinState(state.steps, devices, accumulators, state.physical))
+        if features:
+            words = np.frombuffer(normalisation, "<u4").astype(np.int64)
+            features.seen = int(words[0])
+            features.centre = words[1::2] - CENTRE_OFFSET
+            features.spread = words[2::2].copy()
+
+    def _asked_gate(self) -> UpdateGate:
+        if self._gate is None:
+            raise MademError("give the gate its settings first")
+        return self._gate
+
+    def _score(self, x: Bytes, outputs: Bytes) -> int:
+        """How new inputs are, of which these outputs came: docs/reference/features.md."""
+        config = self.config
+        high, low = config.t_hi & config.dac_mask, config.t_lo & config.dac_mask
+        targets = np.where(x >= 128, high, low).astype(np.int64)
+        return int(((targets - outputs) ** 2).sum())
+
+
+def _reply(judged: Judged, label: int) -> Reply:
+    """What became of a window on the first board."""
+    answer = int(judged.answer[0])
+    outcome = (
+        Outcome.RIGHT * (answer == label)
+        | Outcome.LEARNED * bool(judged.learned[0])
+        | Outcome.CHECKPOINT * bool(judged.checkpointed[0])
+        | Outcome.ROLLBACK * bool(judged.rolled_back[0])
+    )
+    return Reply(answer, int(judged.margin[0]), Outcome(outcome))
+
+
+def _normalisation(features: TwinFeatures) -> bytes:
+    """The state of the running normalisation, as docs/reference/link.md has it."""
+    words = np.empty(1 + 2 * len(features.centre), "<u4")
+    words[0] = features.seen
+    words[1::2] = features.centre + CENTRE_OFFSET
+    words[2::2] = features.spread
+    return words.tobytes()
 
 
 def _array(data: bytes, shape: tuple[int, ...]) -> Bytes:

@@ -16,21 +16,21 @@ import numpy as np
 from madem.boards.link_protocol import Flag, Mode
 from madem.boards.timing import stream_load
 from madem.data.concept_drift import DriftStream
-from madem.data.stream_task import StreamTask, WindowSamples, number_of
-from madem.data.task import Task
+from madem.data.stream_task import StreamTask, WindowSamples
+from madem.data.task import Samples, Task
 from madem.errors import MademError
 from madem.learn import session
 from madem.learn import train as learn
 from madem.learners.board import BoardLearner
-from madem.learners.gated import GatedBoard
-from madem.learners.protocol import Bytes, Learner, Progress
+from madem.learners.novelty import NoveltyDetector
+from madem.learners.protocol import Bytes, Learner, Presentation, Progress
 from madem.learners.state import NetworkState
-from madem.learners.stream import Feeder
+from madem.learners.stream import BoardStream
 from madem.monitor.limits import Limits
 from madem.monitor.poller import Look
 from madem.monitor.run_state import SHOWN_WINDOWS, Stage, Watch
 from madem.stream import onboard_run, prequential, replay, sources
-from madem.stream.novelty import NoveltyBoard, recipe
+from madem.stream.novelty import recipe
 from madem.stream.onboard import Live
 from madem.stream.onboard_run import RunOptions
 from madem.stream.sensors import Sensor
@@ -135,7 +135,7 @@ class _Watched:
     def learn(
         self,
         rate: int,
-        x: Bytes,
+        x: Samples,
         targets: Bytes,
         progress: Progress | None = None,
         pulses_per_update: int = 1,
@@ -165,7 +165,7 @@ class _Watched:
         """See `Learner.strike`."""
         self._learner.strike(stuck)
 
-    def outputs(self, x: Bytes, first: int = 0) -> Bytes:
+    def outputs(self, x: Samples, first: int = 0) -> Bytes:
         """See `Learner.outputs`."""
         self._limits.check(self._watch)
         return self._learner.outputs(x, first)
@@ -174,7 +174,7 @@ class _Watched:
         """See `Learner.state`."""
         return self._learner.state()
 
-    def _tell(self, answers: Bytes, x: Bytes, targets: Bytes) -> None:
+    def _tell(self, answers: Bytes, x: Samples, targets: Bytes) -> None:
         """What became of samples."""
         classes = self._task.kind == "classify"
         before = self._watch.facts.samples
@@ -184,7 +184,7 @@ class _Watched:
         if not isinstance(self._task, StreamTask):
             return
         for i in range(max(0, len(x) - SHOWN_WINDOWS), len(x)):
-            self._watch.fed(self._task.window_samples(number_of(x[i])).samples)
+            self._watch.fed(x[i].samples)
             self._watch.mark(
                 WindowResult(
                     before + i, answer=int(answers[i]), label=int(targets[i]), learned=True
@@ -226,15 +226,14 @@ class LearnOnTheFly:
             rate_hz=task.rate_hz,
             names=task.feature_names,
         )
-        learner = GatedBoard(device, task)
+        learner = BoardStream(device, task.pipeline)
         look = Look(device, watch, network=True, learns=True)
         keep = task.pipeline.window + (SHOWN_WINDOWS - 1) * task.pipeline.hop
         watch.begin(Stage.LEARNING, memory=prequential.MEMORY, keep=keep)
 
         def each(window: WindowResult, _: float) -> None:
             limits.check(watch)
-            name = number_of(stream.names[window.number])
-            watch.fed(task.window_samples(name).samples)
+            watch.fed(task.windows[window.number].samples)
             watch.window(window)
             look.glance()
             if self.pace:
@@ -315,7 +314,8 @@ class ReplayStream:
 
         def each(chunk: WindowSamples, number: int, sample: Sample) -> None:
             label = names.index(sample.label) if sample.label in names else None
-            for found in feeder.feed([chunk], number, Mode.PREDICT, Flag.FOLLOW):
+            how = Presentation(Mode.PREDICT, Flag.FOLLOW, first=number)
+            for found in feeder.present([chunk], [0], how):
                 watch.window(WindowResult(number, sample.t_us / 1e6, found.answer, label=label))
 
         return each
@@ -324,7 +324,7 @@ class ReplayStream:
         """Learn what is usual, and say how new each window is."""
         plan = recipe(pipeline, self.seed)
         device.configure(plan.settings.integers())
-        detector = NoveltyBoard(device, pipeline)
+        detector = NoveltyDetector(BoardStream(device, pipeline))
         rate, usual = plan.settings.rate(), replay.Usual()
         watch.set(measure="novelty score")
 
@@ -337,10 +337,10 @@ class ReplayStream:
 
     def _features(self, device: BoardLearner, watch: Watch, pipeline: Pipeline) -> Each:
         """Compute the features alone."""
-        feeder = Feeder(device, pipeline)
+        feeder = BoardStream(device, pipeline)
 
         def each(chunk: WindowSamples, number: int, sample: Sample) -> None:
-            for _ in feeder.feed([chunk], number, Mode.FEATURES, Flag.FOLLOW):
+            for _ in feeder.present([chunk], [0], Presentation(Mode.FEATURES, Flag.FOLLOW)):
                 watch.set(inputs=feeder.inputs())
                 watch.window(WindowResult(number, sample.t_us / 1e6))
 
@@ -399,7 +399,9 @@ class OwnSensor:
             with contextlib.suppress(MademError):
                 live.stop()
 
-    def _follow(self, live: Live, feeder: Feeder, watch: Watch, limits: Limits, look: Look) -> None:
+    def _follow(
+        self, live: Live, feeder: BoardStream, watch: Watch, limits: Limits, look: Look
+    ) -> None:
         """Tell the watch what comes, until it ends."""
         usual = replay.Usual()
         while limits.most is None or watch.facts.samples < limits.most:

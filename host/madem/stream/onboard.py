@@ -27,7 +27,7 @@ from madem.boards.link_protocol import (
 )
 from madem.errors import MademError
 from madem.learners.board import BoardLearner
-from madem.learners.stream import Feeder
+from madem.learners.stream import BoardStream
 from madem.stream.sensors import Sensor
 from madem.stream.windows import WindowResult
 from madem_emulator.twin.pipeline import Pipeline
@@ -88,7 +88,7 @@ class Live:
         self._next = 0
         self._next_raw = 0
 
-    def prepare(self) -> Feeder:
+    def prepare(self) -> BoardStream:
         """Choose the sensor and set the pipeline up; returns what reads its normalisation.
 
         Raises:
@@ -102,7 +102,7 @@ class Live:
                 f" {self.pipeline.channels}"
             )
         self.rate_hz = rate / 1000
-        return Feeder(self.device, self.pipeline)
+        return BoardStream(self.device, self.pipeline)
 
     def start(
         self, mode: int, *, rate: int = 0, pulses_per_update: int = 1, flags: int = 0, raw: int = 0
@@ -110,7 +110,7 @@ class Live:
         """Begin a run, after `prepare`.
 
         Args:
-            mode, flags, rate, pulses_per_update: as in `Feeder.feed`; TRACED and RESTART are not
+            mode, flags, rate, pulses_per_update: as in a `Presentation`; TRACED and RESTART are not
                 possible.
             raw: newest samples that the board keeps for `raw`; 0: none can be asked for.
         """

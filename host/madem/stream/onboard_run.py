@@ -10,14 +10,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from madem.boards.link_protocol import Flag, Mode
+from madem.boards.link_protocol import Flag, GateRequest, Mode
 from madem.boards.timing import stream_load
 from madem.data.files.recording import Header, Recorder, now
 from madem.errors import DeviceError, MademError
 from madem.learn import session, train
-from madem.learners import gated, state
+from madem.learners import state
 from madem.learners.board import BoardLearner
-from madem.learners.stream import Feeder
+from madem.learners.stream import BoardStream
 from madem.stream.keys import Keys
 from madem.stream.novelty import recipe as novelty_recipe
 from madem.stream.onboard import Live, OnboardStatus, RawSample
@@ -195,7 +195,7 @@ def class_names(options: RunOptions, saved: state.NetworkState | None) -> tuple[
 
 def network(
     device: BoardLearner,
-    feeder: Feeder,
+    feeder: BoardStream,
     saved: state.NetworkState | None,
     options: RunOptions,
     classes: int,
@@ -219,7 +219,7 @@ def network(
         device.configure(settings.integers())
     flags = Flag.FOLLOW
     if options.care:
-        gated.set_gate(device, options.care)
+        device.ask_gate(GateRequest.SETTINGS, options.care)
         flags |= Flag.GATED
     return Mode.LEARN, flags, settings.rate()
 
@@ -232,7 +232,7 @@ def raw_room(live: Live) -> int:
 
 def _follow(
     live: Live,
-    feeder: Feeder,
+    feeder: BoardStream,
     options: RunOptions,
     classes: tuple[str, ...],
     keys: Keys | None,
@@ -268,12 +268,11 @@ def _by_hand(device: BoardLearner, keys: str, say: Say) -> None:
     """Keep a copy of the network, or go back to it, as these keys say."""
     for key in keys:
         if key == "k":
-            say(f"kept a copy after {gated.checkpoint(device).steps} windows")
+            say(f"kept a copy after {device.ask_gate(GateRequest.CHECKPOINT).steps} windows")
         elif key == "b":
             try:
-                say(
-                    f"went back to the network after {gated.rollback(device).checkpoint_at} windows"
-                )
+                at = device.ask_gate(GateRequest.ROLLBACK).checkpoint_at
+                say(f"went back to the network after {at} windows")
             except DeviceError as error:
                 say(str(error))
 
@@ -306,7 +305,7 @@ def _line(
     classes: tuple[str, ...],
     accuracy: float | None,
     new: bool,
-    feeder: Feeder,
+    feeder: BoardStream,
 ) -> str:
     at = f"{window.t_s:8.1f} s  "
     if window.score is not None:

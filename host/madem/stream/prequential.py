@@ -20,8 +20,9 @@ from madem.data.concept_drift import Classes, DriftStream
 from madem.data.stream_task import StreamTask
 from madem.learn import train as learn
 from madem.learners.gated import GatedLearner
+from madem.learners.protocol import Engine
 from madem.learners.state import NetworkState
-from madem.learners.stream import StreamTwin
+from madem.learners.twin import TwinLearner
 from madem.stream.windows import RunningAccuracy, WindowResult
 from madem_emulator.twin.gated import GateSettings
 
@@ -97,10 +98,10 @@ def recipe(task: StreamTask, *, learning_rate: float | None = None, **choices: A
 
 
 def run(
-    learner: GatedLearner,
+    learner: Engine,
     stream: DriftStream,
     pace: tuple[int, int],
-    care: GateSettings,
+    gate: GateSettings,
     *,
     progress: Callable[[int], None] | None = None,
     watch: Callable[[WindowResult, float], None] | None = None,
@@ -108,26 +109,26 @@ def run(
     """Test and learn every window of a stream.
 
     Args:
-        learner: configured, for `stream.task`.
+        learner: of the task's pipeline, with a network that is configured.
         stream: the stream.
-        pace: RATE and TRAIN.
-        care: what is learned.
+        pace: RATE and the pulses of one change.
+        gate: what is learned.
         progress: called with the number of windows just done.
         watch: called with each window and the running accuracy.
     """
     task = stream.task
     result = PrequentialResult()
-    learner.set_gate(care)
+    gated = GatedLearner(learner, gate)
     accuracy, frozen_accuracy = RunningAccuracy(MEMORY), RunningAccuracy(MEMORY)
-    tested, frozen = StreamTwin(learner.config, task), StreamTwin(learner.config, task)
-    names = stream.names
+    tested, frozen = (TwinLearner(learner.config, task.pipeline) for _ in range(2))
+    windows = stream.windows
     for begin, end in blocks(stream):
         if begin == stream.change_at:
             frozen.load(learner.state())
         block = slice(begin, end)
         rate, pulses_per_update = pace
-        judged = learner.judge(
-            rate, names[block], stream.labels[block], progress, pulses_per_update
+        judged = gated.judge(
+            rate, windows[block], stream.labels[block], progress, pulses_per_update
         )
         for number, (one, label) in enumerate(
             zip(judged, stream.truth[block].tolist(), strict=True), begin
@@ -148,7 +149,7 @@ def run(
         if begin < stream.change_at:
             result.frozen += [float("nan")] * len(judged)
         else:
-            answers = _answers(frozen, frozen.inputs(names[block], follow=True), begin)
+            answers = _answers(frozen, frozen.inputs(windows[block], follow=True), begin)
             right = answers == stream.truth[block]
             result.frozen += [frozen_accuracy.add(bool(one)) for one in right]
         result.checks.append(_check(stream, learner.state(), tested, frozen, end))
@@ -164,7 +165,7 @@ def fresh_level(task: StreamTask, change: concept_drift.Change, plan: learn.Reci
         plan: of `madem learn`.
     """
     changed = concept_drift.changed_task(task, change)
-    fresh = StreamTwin(plan.settings.integers(), changed)
+    fresh = TwinLearner(plan.settings.integers(), changed.pipeline)
     learn.train(fresh, changed, plan)
     return learn.evaluate(fresh, changed)["accuracy"]
 
@@ -236,7 +237,7 @@ def by_class(right: NDArray[np.bool_], labels: Classes, classes: int) -> tuple[f
     )
 
 
-def to_json(stream: DriftStream, result: PrequentialResult, care: GateSettings) -> dict[str, Any]:
+def to_json(stream: DriftStream, result: PrequentialResult, gate: GateSettings) -> dict[str, Any]:
     """Everything that was measured."""
     checks, fresh = result.checks, result.fresh
     return {
@@ -244,7 +245,7 @@ def to_json(stream: DriftStream, result: PrequentialResult, care: GateSettings) 
         "change_classes": [stream.task.class_names[k] for k in stream.change.classes],
         "change_at": stream.change_at,
         "change_done": stream.change_done,
-        "care": asdict(care),
+        "care": asdict(gate),
         "windows": len(result.windows),
         "learned": result.learned,
         "backs": result.rollbacks,
@@ -262,7 +263,7 @@ def to_json(stream: DriftStream, result: PrequentialResult, care: GateSettings) 
 
 
 def _check(
-    stream: DriftStream, state: NetworkState, tested: StreamTwin, frozen: StreamTwin, window: int
+    stream: DriftStream, state: NetworkState, tested: TwinLearner, frozen: TwinLearner, window: int
 ) -> Check:
     """Test on the held-out windows of the world as it is, each with its own normalisation."""
     features, labels = stream.tests(window - 1)
@@ -278,12 +279,13 @@ def _check(
     )
 
 
-def _held_out(twin: StreamTwin, features: NDArray[np.int64]) -> NDArray[np.int64]:
+def _held_out(twin: TwinLearner, features: NDArray[np.int64]) -> NDArray[np.int64]:
+    assert twin.features is not None
     return _answers(twin, twin.features.codes(features, follow=False), 0)
 
 
-def _answers(twin: StreamTwin, inputs: NDArray[np.uint8], first: int) -> NDArray[np.int64]:
-    return twin.network.outputs(inputs, first).argmax(axis=1)
+def _answers(twin: TwinLearner, inputs: NDArray[np.uint8], first: int) -> NDArray[np.int64]:
+    return twin.outputs_of(inputs, first).argmax(axis=1)
 
 
 def _time(task: StreamTask, number: int) -> float | None:

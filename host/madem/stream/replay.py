@@ -16,8 +16,10 @@ from madem.errors import MademError, TaskError
 from madem.learn import session
 from madem.learners import state
 from madem.learners.board import BoardLearner
-from madem.learners.stream import Feeder
-from madem.stream.novelty import NoveltyBoard, recipe
+from madem.learners.novelty import NoveltyDetector
+from madem.learners.protocol import Presentation
+from madem.learners.stream import BoardStream
+from madem.stream.novelty import recipe
 from madem.stream.sources import Sample, Source
 from madem_emulator.twin.pipeline import Pipeline, PipelineError, parse
 
@@ -150,10 +152,10 @@ def choose(
     return saved, one
 
 
-def classifier(device: BoardLearner, pipeline: Pipeline, saved: state.NetworkState) -> Feeder:
+def classifier(device: BoardLearner, pipeline: Pipeline, saved: state.NetworkState) -> BoardStream:
     """A board that has a saved network and its normalisation."""
     device.load(saved)
-    feeder = Feeder(device, pipeline)
+    feeder = BoardStream(device, pipeline)
     feeder.set_normalisation(bytes.fromhex(saved.notes["normalisation"]))
     return feeder
 
@@ -180,11 +182,11 @@ def bars(values: Iterable[float], low: float, high: float) -> str:
 def _features(
     device: BoardLearner, pipeline: Pipeline, cutter: Cutter, samples: Iterable[Sample], say: Say
 ) -> dict[str, Any]:
-    feeder = Feeder(device, pipeline)
+    feeder = BoardStream(device, pipeline)
     rows = []
     for sample in samples:
         if chunk := cutter.add(sample):
-            for _ in feeder.feed([chunk], 0, Mode.FEATURES, Flag.FOLLOW):
+            for _ in feeder.present([chunk], [0], Presentation(Mode.FEATURES, Flag.FOLLOW)):
                 inputs = feeder.inputs()
                 rows.append(inputs.tolist())
                 # Above the centre less below it, one bar a feature.
@@ -208,7 +210,8 @@ def _classify(
     right = labelled = 0
     for sample in samples:
         if chunk := cutter.add(sample):
-            for window in feeder.feed([chunk], len(answers), Mode.PREDICT, Flag.FOLLOW):
+            how = Presentation(Mode.PREDICT, Flag.FOLLOW, first=len(answers))
+            for window in feeder.present([chunk], [0], how):
                 answers.append(names[window.answer])
                 labelled += bool(sample.label)
                 right += answers[-1] == sample.label
@@ -232,7 +235,7 @@ def _detect(
 ) -> dict[str, Any]:
     plan = recipe(pipeline, seed)
     device.configure(plan.settings.integers())
-    detector = NoveltyBoard(device, pipeline)
+    detector = NoveltyDetector(BoardStream(device, pipeline))
     rate = plan.settings.rate()
     usual = Usual()
     scores: list[int] = []

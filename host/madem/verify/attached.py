@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from madem.boards.link_protocol import (
     CODES_EVENT,
@@ -24,14 +23,15 @@ from madem.boards.link_protocol import (
     CodesRequest,
     Event,
     Kind,
-    Memory,
+    Mode,
 )
+from madem.data.task import Samples
 from madem.learners.board import BoardLearner
+from madem.learners.protocol import Bytes, Presentation, Reply
+from madem.learners.twin import TwinLearner, TwinStep
 from madem.verify.lock_step import DiffersError, LockStep, Mismatch
 from madem_emulator.twin.attached import AttachedTwin, Geometry, PlayError, Pulse, Read
 from madem_emulator.twin.twin import Digests
-
-Bytes = NDArray[np.uint8]
 
 
 class RecordedSample(NamedTuple):
@@ -42,35 +42,26 @@ class RecordedSample(NamedTuple):
     digests: bytes
 
 
-def record(
-    device: BoardLearner,
-    learns: bool,
-    number: int,
-    sample: Bytes,
-    rate: int = 0,
-    pulses_per_update: int = 1,
-) -> RecordedSample:
+def record(board: BoardLearner, sample: Bytes, how: Presentation) -> RecordedSample:
     """Have one sample learned or predicted, and take what the chips said.
 
     Args:
-        device: configured with a design.
-        learns: learn it; otherwise predict it.
-        number: step, or number of the prediction.
-        sample: input bytes; to learn, with the target behind them.
-        rate, pulses_per_update: as for `Learner.learn`.
+        board: configured with a design.
+        sample: input bytes (features,); to learn, with the target behind them.
+        how: to learn or to predict, with the number of the sample.
 
     Raises:
         DeviceError: a chip does not answer.
     """
-    head = CODES_HEAD.pack(
-        CodesRequest.LEARN if learns else CodesRequest.PREDICT, number, rate, pulses_per_update
-    )
-    reply = device.link.request(Kind.CODES, head + sample.tobytes(), timeout=60.0)
+    what = CodesRequest.LEARN if how.mode == Mode.LEARN else CodesRequest.PREDICT
+    head = CODES_HEAD.pack(what, how.first, how.rate, how.pulses_per_update)
+    whole = head + sample.astype(np.uint8).tobytes()
+    reply = board.link.request(Kind.CODES, whole, timeout=60.0)
     pieces = []
     while not reply[0]:
         pieces.append(reply[CODES_PIECE.size :])
         asked = CODES_GO_ON.pack(CodesRequest.GO_ON, len(pieces))
-        reply = device.link.request(Kind.CODES, asked, timeout=60.0)
+        reply = board.link.request(Kind.CODES, asked, timeout=60.0)
     *_, answer = CODES_REPLY.unpack_from(reply)
     return RecordedSample(b"".join(pieces), answer, reply[CODES_REPLY.size :])
 
@@ -116,69 +107,55 @@ class AttachedLockStep(LockStep):
         predictions: how many more are recorded; those after them are only asked for.
     """
 
-    def __init__(self, device: BoardLearner, design: str, predictions: int = 100) -> None:
-        """`device` is configured with that board design."""
+    def __init__(self, board: BoardLearner, design: str, predictions: int = 100) -> None:
+        """Compare a board of chips.
+
+        Args:
+            board: configured with the design.
+            design: of the board of chips.
+            predictions: see `AttachedLockStep`.
+        """
         # Imported only here, because scipy takes its time.
         from madem_emulator.designs import GEOMETRIES
 
-        super().__init__(device)
-        self.attached = AttachedTwin(device.config, GEOMETRIES[design])
-        self._twin.twin = self.attached
+        self.attached = AttachedTwin(board.config, GEOMETRIES[design])
+        super().__init__(board, TwinLearner(board.config, twin=self.attached))
         self._values = 3 * sum(self.config.sizes[1:]) + self.config.couplings + 1
         self.heard: Callable[[], None] = lambda: None
         self.predictions = predictions
         self.before_predicting: Callable[[], None] = lambda: None
 
-    def learn(
-        self,
-        rate: int,
-        x: Bytes,
-        targets: Bytes,
-        progress: Callable[[int], None] | None = None,
-        pulses_per_update: int = 1,
-    ) -> Bytes:
-        """See `LockStep.learn`."""
-        answers = np.empty(len(x), np.uint8)
-        for i, (sample, target) in enumerate(zip(x, targets, strict=True)):
-            step = self.attached.steps
-            whole = np.concatenate([sample, np.atleast_1d(target)]).astype(np.uint8)
-            said = record(self.device, True, step, whole, rate, pulses_per_update)
-            self._play(said)
-            try:
-                trace = self.attached.learn(rate, sample, target, pulses_per_update)
-            except PlayError as error:
-                self._compare_phases(step, self.attached.settled)
-                raise self._otherwise(step, error) from None
-            self._compare(trace, said.answer, Digests(*struct.unpack("<4I", said.digests)))
+    def present(
+        self, samples: Iterable[Any], targets: Iterable[Any], how: Presentation
+    ) -> Iterator[Reply]:
+        """See `LockStep.present`."""
+        for reply in super().present(samples, targets, how):
             self.heard()
-            answers[i] = said.answer
-            if progress:
-                progress(1)
-        return answers
+            yield reply
 
-    def outputs(self, x: Bytes, first: int = 0) -> Bytes:
+    def outputs(self, x: Samples, first: int = 0) -> Bytes:
         """See `LockStep.outputs`; of recorded ones the whole free phase is compared."""
         recorded = min(len(x), self.predictions)
         self.predictions -= recorded
-        found = self._recorded_outputs(x[:recorded], first)
+        found = self._recorded_outputs(list(x[:recorded]), first)
         if recorded < len(x):
             found += list(self.device.outputs(x[recorded:], first + recorded))
         return np.array(found, np.uint8)
 
-    def _recorded_outputs(self, x: Bytes, first: int) -> list[Bytes]:
+    def _recorded_outputs(self, x: Sequence[Bytes], first: int) -> list[Bytes]:
         if len(x):
             self.before_predicting()
         found = []
         for number, sample in enumerate(x, first):
-            said = record(self.device, False, number, sample)
+            said = record(self.device, sample, Presentation(Mode.PREDICT, first=number))
             self._play(said)
             try:
                 free = self.attached.predict(number, sample)
             except PlayError as error:
-                raise self._otherwise(number, error) from None
+                self._differ(number, "schedule", str(error), 0, 0, error.layer)
             self.compared += sum(len(s[0]) for s in free)
             if zlib.crc32(b"".join(s[0] for s in free)) != int.from_bytes(said.digests, "little"):
-                self._compare_phases(number, {"free": free})
+                self._search_phases(number, {"free": free})
                 raise DiffersError(Mismatch(number, "digest", 0, "no cell", 0, 0))
             self.heard()
             found.append(free[-1][0])
@@ -189,12 +166,13 @@ class AttachedLockStep(LockStep):
         self.compared += sum(len(e.codes) if isinstance(e, Read) else 1 for e in events)
         self.attached.play(events)
 
-    def _compare_phases(self, step: int, phases: dict[str, list[Bytes]]) -> None:
-        for name, activities in phases.items():
-            memory = {"free": Memory.FREE, "plus": Memory.PLUS, "minus": Memory.MINUS}[name]
-            for layer, s in enumerate(activities, 1):
-                self._search(step, name, memory, layer, s[0].tobytes())
-
-    @staticmethod
-    def _otherwise(step: int, error: PlayError) -> DiffersError:
-        return DiffersError(Mismatch(step, "schedule", error.layer, str(error), 0, 0))
+    def _both(self, sample: Bytes, target: Any, how: Presentation) -> tuple[Reply, TwinStep]:
+        number = self.attached.steps
+        said = record(self.device, np.append(sample, target), how)
+        self._play(said)
+        try:
+            step = self.twin.step(sample, target, how)
+        except PlayError as error:
+            self._search_phases(number, self.attached.settled)
+            self._differ(number, "schedule", str(error), 0, 0, error.layer)
+        return Reply(said.answer, digests=Digests(*struct.unpack("<4I", said.digests))), step

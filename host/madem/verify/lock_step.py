@@ -9,21 +9,22 @@ memory, which stays as it was because the next sample is not sent.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
-from numpy.typing import NDArray
 
-from madem.boards.link_protocol import Memory
+from madem.boards.link_protocol import Flag, GateRequest, Memory, Mode
+from madem.data.task import Samples
 from madem.learners.board import BoardLearner
+from madem.learners.protocol import Bytes, Engine, GateStatus, Presentation, Reply
 from madem.learners.state import NetworkState
-from madem.learners.twin import TwinLearner
+from madem.learners.stream import BoardStream
+from madem.learners.twin import TwinLearner, TwinStep
 from madem_emulator.twin.config import Config
+from madem_emulator.twin.gated import GateSettings
 from madem_emulator.twin.twin import Digests, Trace
-
-Bytes = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -32,8 +33,9 @@ class Mismatch:
 
     step: int
     phase: str
-    """free, plus, minus, weights, answer or prediction; of a board of chips also schedule (other
-    reads or pulses than the twin's) or codes (readings that are not plausible)."""
+    """free, plus, minus, weights, answer or prediction; of a stream also inputs or gate; of a board
+    of chips also schedule (other reads or pulses than the twin's) or codes (readings that are not
+    plausible)."""
     layer: int
     """Unit layer of an activity, weight layer of a device or accumulator; both count from 1."""
     cell: str
@@ -58,112 +60,162 @@ class DiffersError(Exception):
         self.mismatch = mismatch
 
 
-class LockStep:
-    """A learner that is two: the device and its twin, compared after every sample.
+class LockStep(Engine):
+    """A board and its twin, to which the same samples are presented; compared after each.
 
     Attributes:
+        board: what learns, with its input.
+        device: that board itself, whose memory is asked for where something differs.
+        twin: that it is compared with.
         compared: values compared so far.
         steps: training samples compared so far.
     """
 
-    def __init__(self, device: BoardLearner) -> None:
-        self.device = device
-        self.config: Config = device.config
-        self._twin = TwinLearner(device.config)
+    def __init__(
+        self,
+        board: BoardLearner | BoardStream,
+        twin: TwinLearner | None = None,
+        names: Sequence[str] = (),
+    ) -> None:
+        """Both begin with fresh weights, or with the same state.
+
+        Args:
+            board: configured.
+            twin: of the same network and pipeline; None: a fresh one.
+            names: of the network's inputs, to name one that differs.
+        """
+        pipeline = board.pipeline if isinstance(board, BoardStream) else None
+        self.board = board
+        self.device = board.board if isinstance(board, BoardStream) else board
+        self.twin = twin or TwinLearner(board.config, pipeline)
         self.compared = 0
         self.steps = 0
-        activities = sum(self.config.sizes[1:])
-        self._values = 3 * activities + 3 * self.config.couplings + 1
+        self._names = names
+        self._values = 3 * sum(self.config.sizes[1:]) + 3 * self.config.couplings + 1
+        self._values += pipeline.inputs if pipeline else 0
 
-    def learn(
-        self,
-        rate: int,
-        x: Bytes,
-        targets: Bytes,
-        progress: Callable[[int], None] | None = None,
-        pulses_per_update: int = 1,
-    ) -> Bytes:
-        """See `Learner.learn`.
+    @property
+    def config(self) -> Config:
+        """See `Learner.config`."""
+        return self.board.config
+
+    def present(
+        self, samples: Iterable[Any], targets: Iterable[Any], how: Presentation
+    ) -> Iterator[Reply]:
+        """See `Engine.present`.
 
         Raises:
             DiffersError: at the first sample after which anything differs.
         """
-        answers = np.empty(len(x), np.uint8)
-        for i, (sample, target) in enumerate(zip(x, targets, strict=True)):
-            step = self._twin.twin.steps
-            trace: Trace | None = None
+        learns = how.mode == Mode.LEARN
+        flags = how.flags | Flag.TRACED if learns else how.flags
+        pairs = zip(samples, targets, strict=True)
+        # One at a time: the board must not go on before its memory has been compared.
+        for number, (sample, target) in enumerate(pairs, how.first or 0):
+            first = self.twin.twin.steps if learns else number
+            reply, step = self._both(sample, target, how._replace(flags=flags, first=first))
+            self._compare(first, reply, step)
+            yield reply
 
-            def follow(sample: Bytes = sample, target: Bytes = target) -> None:
-                nonlocal trace
-                trace = self._twin.twin.learn(rate, sample, target, pulses_per_update)
-
-            answer, digests = self.device.learn_traced(
-                step, rate, sample, target, pulses_per_update, follow
-            )
-            assert trace is not None
-            self._compare(trace, answer, digests)
-            answers[i] = answer
-            if progress:
-                progress(1)
-        return answers
+    def outputs(self, x: Samples, first: int = 0) -> Bytes:
+        """See `Learner.outputs`; the board's, compared with the twin's."""
+        board, twin = self.board.outputs(x, first), self.twin.outputs(x, first)
+        self.compared += board.size
+        for sample, unit in np.argwhere(board != twin)[:1]:
+            values = board[sample, unit], twin[sample, unit]
+            self._differ(first + sample, "prediction", f"unit {unit}", *values)
+        return board
 
     def strike(self, stuck: int) -> None:
         """See `Learner.strike`; what it did is compared with the next sample's weights."""
-        self.device.strike(stuck)
-        self._twin.strike(stuck)
-        self.config = self.device.config
-
-    def outputs(self, x: Bytes, first: int = 0) -> Bytes:
-        """See `Learner.outputs`; the device's, compared with the twin's."""
-        device, twin = self._predict(x, first)
-        self.compared += device.size
-        for sample, unit in np.argwhere(device != twin)[:1]:
-            raise DiffersError(
-                Mismatch(
-                    int(first + sample),
-                    "prediction",
-                    len(self.config.sizes) - 1,
-                    f"unit {unit}",
-                    int(device[sample, unit]),
-                    int(twin[sample, unit]),
-                )
-            )
-        return device
+        self.board.strike(stuck)
+        self.twin.strike(stuck)
 
     def state(self) -> NetworkState:
-        """See `Learner.state`."""
-        return self.device.state()
+        """See `Engine.state`; the board's."""
+        return self.board.state()
 
-    def _predict(self, x: Bytes, first: int) -> tuple[Bytes, Bytes]:
-        """Outputs of the device and of the twin."""
-        return self.device.outputs(x, first), self._twin.outputs(x, first)
+    def load(self, state: NetworkState) -> None:
+        """See `Engine.load`."""
+        self.board.load(state)
+        self.twin.load(state)
 
-    def _compare(self, trace: Trace, answer: int, digests: Digests) -> None:
-        self.steps += 1
-        self.compared += self._values
-        phases = {
-            "free": (Memory.FREE, trace.free),
-            "plus": (Memory.PLUS, trace.plus),
-            "minus": (Memory.MINUS, trace.minus),
-        }
-        if digests != trace.digests:
-            for name, (memory, activities) in phases.items():
-                for layer, s in enumerate(activities, 1):
-                    self._search(trace.step, name, memory, layer, s[0].tobytes())
-            twin = self._twin.twin
-            for layer in range(1, len(self.config.sizes)):
-                for memory, parts in (
-                    (Memory.DEVICES, twin.devices),
-                    (Memory.ACCUMULATORS, twin.accumulators),
-                ):
-                    data = parts[layer - 1][0].tobytes()
-                    self._search(trace.step, "weights", memory, layer, data)
-            raise DiffersError(Mismatch(trace.step, "digest", 0, "no cell", 0, 0))
-        if answer != trace.answer[0]:
-            last = len(self.config.sizes) - 1
-            raise DiffersError(
-                Mismatch(trace.step, "answer", last, "answer", answer, int(trace.answer[0]))
-            )
+    def ask_gate(self, request: GateRequest, settings: GateSettings | None = None) -> GateStatus:
+        """See `Engine.ask_gate`.
+
+        Raises:
+            DiffersError: board and twin have counted otherwise.
+        """
+        board = self.board.ask_gate(request, settings)
+        twin = self.twin.ask_gate(request, settings)
+        for name, one, other in zip(GateStatus._fields, board, twin, strict=True):
+            if one != other:
+                self._differ(board.steps, "gate", name, one or 0, other or 0)
+        return board
+
+    def _both(self, sample: Any, target: Any, how: Presentation) -> tuple[Reply, TwinStep]:
+        """Present a sample to the board and to the twin."""
+        steps: list[TwinStep] = []
+
+        def once() -> Iterator[Any]:
+            yield sample
+            # The link asks for more when the sample is on its way: the twin works meanwhile.
+            steps.append(self.twin.step(sample, target, how))
+
+        (reply,) = self.board.present(once(), [target], how)
+        return reply, steps[0]
+
+    def _compare(self, number: int, reply: Reply, step: TwinStep) -> None:
+        """Raise DiffersError for the first value of a sample that differs."""
+        if reply.inputs is not None and reply.inputs != zlib.crc32(step.inputs.tobytes()):
+            self._find_input(number, step.inputs)
+        if step.trace is not None and reply.digests is not None:
+            self.steps += 1
+            self.compared += self._values
+            self._compare_digests(step.trace, reply.digests)
+        else:
+            self.compared += 1
+        for name in ("answer", "margin", "learned", "checkpointed", "rolled_back"):
+            board, twin = getattr(reply, name), getattr(step.reply, name)
+            if board != twin:
+                self._differ(number, "answer" if name == "answer" else "gate", name, board, twin)
+
+    def _compare_digests(self, trace: Trace, digests: Digests) -> None:
+        if not trace.plus:  # nothing came after the free phase
+            digests = digests._replace(plus=0, minus=0)
+        if digests == trace.digests:
+            return
+        phases = {"free": trace.free, "plus": trace.plus, "minus": trace.minus}
+        self._search_phases(trace.step, phases)
+        for layer in range(1, len(self.config.sizes)):
+            for memory, parts in (
+                (Memory.DEVICES, self.twin.twin.devices),
+                (Memory.ACCUMULATORS, self.twin.twin.accumulators),
+            ):
+                data = parts[layer - 1][0].tobytes()
+                self._search(trace.step, "weights", memory, layer, data)
+        raise DiffersError(Mismatch(trace.step, "digest", 0, "no cell", 0, 0))
+
+    def _search_phases(self, step: int, phases: dict[str, list[Bytes]]) -> None:
+        """Search the activities after phases, by their names, of unit layers 1…L each."""
+        for name, activities in phases.items():
+            for layer, s in enumerate(activities, 1):
+                self._search(step, name, Memory[name.upper()], layer, s[0].tobytes())
+
+    def _find_input(self, step: int, twin: Bytes) -> None:
+        """Raise DiffersError for the first of the network's inputs that differs."""
+        assert isinstance(self.board, BoardStream)
+        device = self.board.inputs()
+        unit = int(np.flatnonzero(device != twin)[0])
+        name = f"unit {unit}, {self._names[unit]}" if self._names else f"unit {unit}"
+        self._differ(step, "inputs", name, device[unit], twin[unit], layer=0)
+
+    def _differ(
+        self, step: int, phase: str, cell: str, device: Any, twin: Any, layer: int | None = None
+    ) -> NoReturn:
+        """Raise DiffersError for two values; without a layer, of the output layer."""
+        layer = len(self.config.sizes) - 1 if layer is None else layer
+        raise DiffersError(Mismatch(int(step), phase, layer, cell, int(device), int(twin)))
 
     def _search(self, step: int, phase: str, memory: Memory, layer: int, twin: bytes) -> None:
         """Find the first byte that differs, by halving; returns if none does."""

@@ -187,10 +187,10 @@ def test_learns_the_digits(name: str) -> None:
     plan = learn.recipe(task, weight_bits=5, epochs=2)
     twin = PhysicalTwin(plan.settings.integers(), presets.get(name), range(8))
     for k in range(plan.epochs):
-        batch, (rate, train) = task.feed.train_pass(k), plan.schedule(k)
+        batch, (rate, train) = task.train_pass(k), plan.schedule(k)
         for x, target in zip(batch.x, batch.target, strict=True):
             twin.learn(rate, x, target, train)
-    found = twin.predict_many(0, task.feed.x_test)[-1].argmax(axis=-1)
+    found = twin.predict_many(0, task.x_test)[-1].argmax(axis=-1)
     accuracy = (found == task.y_test).mean(axis=1)
     assert accuracy.mean() > 0.93
     assert accuracy.min() > 0.90

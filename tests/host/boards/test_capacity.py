@@ -8,7 +8,7 @@ from madem.data.registry import load_task
 from madem.errors import BoardError, DeviceError, LinkError
 from madem.learn import session, train
 from madem.learners.board import connect
-from madem.learners.stream import Feeder
+from madem.learners.stream import BoardStream
 from madem.learners.twin import TwinLearner
 from madem_emulator.twin.config import Config
 from madem_emulator.twin.pipeline import Pipeline, parse
@@ -95,9 +95,9 @@ def test_a_network_that_is_too_large_is_refused_with_both_sizes(heap: str) -> No
 def test_bytes_are_those_that_a_board_takes(pipeline: Pipeline) -> None:
     with session.open_learner("unix") as device:
         assert device is not None
-        Feeder(device, pipeline)  # with it comes the code
+        BoardStream(device, pipeline)  # with it comes the code
         heap = [device.stats(collect=True).heap_free]
-        Feeder(device, parse("window=8 | mean", 1))
+        BoardStream(device, parse("window=8 | mean", 1))
         heap.append(device.stats(collect=True).heap_free)
     least = capacity.pipeline_bytes(parse("window=8 | mean", 1))
     assert heap[1] - heap[0] == pytest.approx(capacity.pipeline_bytes(pipeline) - least, abs=600)

@@ -75,7 +75,7 @@ def test_a_stream_is_as_long_as_asked_and_repeats(task: StreamTask, text: str) -
 
 def test_every_window_is_cut_from_the_stream(task: StreamTask) -> None:
     stream = made(task, "gain")
-    chunks = [stream.task.window_samples(k) for k in range(len(stream.truth))]
+    chunks = [stream.task.windows[k] for k in range(len(stream.truth))]
     assert sum(chunk.restart for chunk in chunks) == len(stream.task.segments)
     whole = np.concatenate([s.samples for s in stream.task.segments])
     assert (np.concatenate([chunk.samples for chunk in chunks]) == whole).all()
@@ -132,9 +132,9 @@ def test_the_changed_task_is_for_a_fresh_network(task: StreamTask) -> None:
     assert (np.bincount(changed.y_train) == np.bincount(task.y_train)).all()
     assert ((changed.y_test == 0) == (task.y_test == 1)).all()
     k = len(task.y_train)
-    assert changed.window_samples(k).samples.tobytes() == task.window_samples(k).samples.tobytes()
+    assert changed.windows[k].samples.tobytes() == task.windows[k].samples.tobytes()
     turned = concept_drift.changed_task(task, concept_drift.parse("turn", task))
-    assert turned.window_samples(k).samples.tobytes() != task.window_samples(k).samples.tobytes()
+    assert turned.windows[k].samples.tobytes() != task.windows[k].samples.tobytes()
     assert (turned.y_test == task.y_test).all()
 
 

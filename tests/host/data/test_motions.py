@@ -10,7 +10,7 @@ from madem.data import motions
 from madem.data.files.judge import ReadOptions
 from madem.data.files.recording import Header, Recorder
 from madem.data.registry import load_task
-from madem.data.stream_task import StreamTask, number_of
+from madem.data.stream_task import StreamTask
 from madem.errors import TaskError
 from madem.learn import session, train
 from madem_emulator.twin.features import TwinFeatures
@@ -40,7 +40,7 @@ def test_the_official_split(task: StreamTask) -> None:
 def test_chunks_put_together_are_the_recordings(task: StreamTask) -> None:
     found: list[np.ndarray] = []
     for window in range(320):
-        chunk = task.window_samples(window)
+        chunk = task.windows[window]
         assert chunk.restart == (window % 4 == 0)
         assert len(chunk.samples) == (40 if chunk.restart else 20)
         found.append(chunk.samples)
@@ -49,15 +49,16 @@ def test_chunks_put_together_are_the_recordings(task: StreamTask) -> None:
 
 
 def test_a_pass_takes_every_window_once_and_recordings_whole(task: StreamTask) -> None:
-    first = task.feed.train_pass(0)
-    numbers = np.array([number_of(name) for name in first.x])
+    windows, target = task.feed.train_pass(0)
+    numbers = windows.numbers
     assert sorted(numbers) == list(range(160))
     assert np.array_equal(numbers.reshape(40, 4) - numbers[::4, None], [[0, 1, 2, 3]] * 40)
-    assert np.array_equal(first.target, task.y_train[numbers])
+    assert np.array_equal(target, task.y_train[numbers])
     assert np.array_equal(task.train_pass(0).x, task.x_train[numbers])
-    assert not np.array_equal(task.feed.train_pass(1).x, first.x)
-    assert np.array_equal(motions.load(seed=1).feed.train_pass(1).x, task.feed.train_pass(1).x)
-    assert [number_of(name) for name in task.feed.x_test] == list(range(160, 320))
+    assert np.array_equal(windows[5].samples, task.windows[numbers[5]].samples)
+    assert not np.array_equal(task.order(1), numbers)
+    assert np.array_equal(motions.load(seed=1).order(1), task.order(1))
+    assert task.feed.x_test.numbers.tolist() == list(range(160, 320))
 
 
 def test_the_desktop_sees_the_features_of_the_twin(task: StreamTask) -> None:

@@ -18,7 +18,6 @@ from madem.errors import MademError
 from madem.frontends import physical
 from madem.learn import session
 from madem.learners import state
-from madem.learners.stream import StreamTwin
 from madem.learners.twin import TwinLearner
 from madem_emulator import presets
 from madem_emulator.physical.device import TelegraphNoise
@@ -64,8 +63,8 @@ def test_streams_reach_the_physical_array() -> None:
     task = training.load(args)
     plan = training.recipe(args, task)
     learner, _ = session.prepare(None, plan, task, None)
-    assert isinstance(learner, StreamTwin)
-    assert isinstance(learner.network.twin, PhysicalTwin)
+    assert isinstance(learner, TwinLearner)
+    assert isinstance(learner.twin, PhysicalTwin)
 
 
 @pytest.mark.parametrize(

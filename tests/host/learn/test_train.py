@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 
 from madem.data.registry import load_task
-from madem.data.task import DISTORTIONS, Task
+from madem.data.task import DISTORTIONS, Samples, Task
 from madem.errors import TaskError
 from madem.learn.train import evaluate, metrics, recipe, train
 from madem.learners.state import NetworkState
@@ -26,17 +26,17 @@ class Notebook:
     def learn(
         self,
         rate: int,
-        x: Bytes,
+        x: Samples,
         targets: Bytes,
         progress: object = None,
         pulses_per_update: int = 1,
     ) -> Bytes:
-        self.learned.append(((rate, pulses_per_update), x, targets))
+        self.learned.append(((rate, pulses_per_update), np.asarray(x), targets))
         if callable(progress):
             progress(len(x))
         return targets if targets.ndim == 1 else np.full(len(x), 3, np.uint8)
 
-    def outputs(self, x: Bytes, first: int = 0) -> Bytes:
+    def outputs(self, x: Samples, first: int = 0) -> Bytes:
         """The right answer to every second sample, the last output for the rest."""
         self.asked.append((first, len(x)))
         y = self.task.y_test[first : first + len(x)]

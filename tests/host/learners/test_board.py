@@ -4,16 +4,17 @@ import dataclasses
 import struct
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from madem.boards.link_protocol import Kind, Memory
+from madem.boards.link_protocol import Flag, Kind, Memory, Mode
 from madem.boards.open import open_board
 from madem.errors import DeviceError, LinkError
 from madem.learners.board import BoardLearner, connect, pack_config
+from madem.learners.protocol import Presentation
 from madem.learners.state import NetworkState
 from madem.learners.twin import TwinLearner
 from madem_emulator.twin.config import Config, Rule, Settings
@@ -90,14 +91,16 @@ def test_traced_samples_equal_the_twin_in_every_digest(device: BoardLearner) -> 
     twin = TwinLearner(config).twin
     meanwhile = 0
 
-    def count() -> None:
+    def one(sample: np.ndarray) -> Iterator[np.ndarray]:
         nonlocal meanwhile
+        yield sample
         meanwhile += 1
 
     for step, (x, target) in enumerate(zip(*samples(config, 20), strict=True)):
-        answer, digests = device.learn_traced(step, RATE, x, target, 3, count)
+        how = Presentation(Mode.LEARN, Flag.TRACED, RATE, 3, first=step)
+        (reply,) = device.present(one(x), [target], how)
         trace = twin.learn(RATE, x, target, 3)
-        assert (answer, digests) == (trace.answer[0], trace.digests)
+        assert (reply.answer, reply.digests) == (trace.answer[0], trace.digests)
         for memory, phase in (
             (Memory.FREE, trace.free),
             (Memory.PLUS, trace.plus),
@@ -134,12 +137,24 @@ def test_a_new_configuration_forgets_the_flip_and_the_steps(device: BoardLearner
     assert device.state() == twin.state()
 
 
-def test_progress_counts_every_sample_once(device: BoardLearner) -> None:
+def test_progress_counts_every_sample_once(
+    device: BoardLearner, monkeypatch: pytest.MonkeyPatch
+) -> None:
     config = harsh((6, 5, 4))
     device.configure(config)
     seen: list[int] = []
+    frames: list[int] = []
+    many = device.link.request_many
+
+    def counted(requests: Iterable[tuple[int, bytes]]) -> Iterator[bytes]:
+        for reply in many(requests):
+            frames.append(len(reply) - 4)
+            yield reply
+
+    monkeypatch.setattr(device.link, "request_many", counted)
     device.learn(RATE, *samples(config, 150), seen.append)
-    assert seen == [56, 56, 38], "a step and 56 answers are the 60 bytes that a board keeps"
+    assert seen == [1] * 150
+    assert frames == [56, 56, 38], "a step and 56 answers are the 60 bytes that a board keeps"
 
 
 # --- memory --------------------------------------------------------------------------------------
@@ -404,7 +419,7 @@ def test_a_sample_that_no_frame_of_the_board_holds(device: BoardLearner) -> None
         with pytest.raises(LinkError, match=told):
             device.learn(RATE, x, targets)
         with pytest.raises(LinkError, match=told):
-            device.learn_traced(6, RATE, x[0], targets[0], 1, lambda: None)
+            list(device.present(x, targets, Presentation(Mode.LEARN, Flag.TRACED, RATE, first=6)))
     finally:
         device.link._hello = hello
     assert device.state() == before

@@ -7,14 +7,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from madem.boards.link_protocol import Flag, Mode
 from madem.data import motions
 from madem.data.stream_task import StreamTask
 from madem.errors import TaskError
 from madem.learn import session, train
 from madem.learners import state
 from madem.learners.board import BoardLearner
-from madem.learners.stream import Feeder, StreamBoard, StreamLockStep
-from madem.verify.lock_step import DiffersError
+from madem.learners.protocol import Presentation
+from madem.learners.stream import BoardStream
+from madem.verify.lock_step import DiffersError, LockStep
 from madem_emulator.twin.features import TwinFeatures
 
 PIPELINE = "window=32 hop=16 | mean energy minmax bands:2 | norm:5"
@@ -56,8 +58,8 @@ def test_small_frames_make_no_difference(device: BoardLearner, task: StreamTask)
     found = []
     for room in (1000, 7):
         learner, _ = session.prepare(device, plan, task, None)
-        assert isinstance(learner, StreamBoard)
-        learner.feeder._room = room
+        assert isinstance(learner, BoardStream)
+        learner._room = room
         train.train(learner, task, plan, limit=24)
         found.append(learner.state())
     assert found[0] == found[1]
@@ -67,7 +69,7 @@ def test_small_frames_make_no_difference(device: BoardLearner, task: StreamTask)
 def test_lock_step_agrees_and_counts(device: BoardLearner, task: StreamTask) -> None:
     plan = plan_of(task)
     device.configure(plan.settings.integers())
-    lock = StreamLockStep(device, task)
+    lock = LockStep(BoardStream(device, task.pipeline), names=task.feature_names)
     train.train(lock, task, plan, limit=30)
     train.evaluate(lock, task)
     assert lock.steps == 30
@@ -78,16 +80,16 @@ def test_lock_step_agrees_and_counts(device: BoardLearner, task: StreamTask) -> 
 def test_lock_step_finds_a_wrong_feature(device: BoardLearner, task: StreamTask) -> None:
     plan = plan_of(task)
     device.configure(plan.settings.integers())
-    lock = StreamLockStep(device, task)
-    names = task.feed.train_pass(0).x
-    targets = task.train_pass(0).target
-    lock.learn(1000, names[:6], targets[:6])
-    feeder = lock._stream.feeder
+    lock = LockStep(BoardStream(device, task.pipeline), names=task.feature_names)
+    windows, targets = task.feed.train_pass(0)
+    lock.learn(1000, windows[:6], targets[:6])
+    feeder = lock.board
+    assert isinstance(feeder, BoardStream)
     words = np.frombuffer(feeder.normalisation(), "<u4").copy()
     words[2 + 2 * 7] = 1 << 21  # the spread of feature 7 on the board alone: its inputs go silent
     feeder.set_normalisation(words.tobytes())
     with pytest.raises(DiffersError) as error:
-        lock.learn(1000, names[6:8], targets[6:8])
+        lock.learn(1000, windows[6:8], targets[6:8])
     found = error.value.mismatch
     assert (found.step, found.phase, found.layer) == (6, "inputs", 0)
     assert found.cell in (f"unit {unit}, {task.feature_names[unit]}" for unit in (14, 15))
@@ -97,7 +99,7 @@ def test_lock_step_finds_a_flipped_weight(device: BoardLearner, task: StreamTask
     plan = plan_of(task)
     device.configure(plan.settings.integers())
     device.flip(False, 5, 1, 40, 3)
-    lock = StreamLockStep(device, task)
+    lock = LockStep(BoardStream(device, task.pipeline), names=task.feature_names)
     with pytest.raises(DiffersError) as error:
         train.train(lock, task, plan, limit=10)
     assert (error.value.mismatch.step, error.value.mismatch.phase) == (5, "weights")
@@ -126,12 +128,13 @@ def test_a_saved_network_goes_on_with_its_normalisation(
 
 
 def test_features_without_a_network(device: BoardLearner, task: StreamTask) -> None:
-    feeder = Feeder(device, task.pipeline)
+    feeder = BoardStream(device, task.pipeline)
+    how = Presentation(Mode.FEATURES, Flag.FOLLOW)
     twin = TwinFeatures(task.pipeline)
     for window in range(6):
-        chunk = task.window_samples(window)
+        chunk = task.windows[window]
         if chunk.restart:
             twin.restart()
-        assert len(list(feeder.feed([chunk], 0, 0, flags=2))) == 1
+        assert len(list(feeder.present([chunk], [0], how))) == 1
         expected = twin.codes(twin.windows(chunk.samples), True)[0]
         assert np.array_equal(feeder.inputs(), expected)

@@ -31,8 +31,7 @@ from madem.data.stream_task import StreamTask
 from madem.errors import LinkError
 from madem.learn import session, train
 from madem.learners.board import BoardLearner, connect
-from madem.learners.gated import GatedTwin
-from madem.learners.stream import StreamTwin
+from madem.learners.gated import GatedLearner
 from madem.learners.twin import TwinLearner
 from madem.monitor import html
 from madem.monitor.fleet import Fleet, Post, names
@@ -92,7 +91,7 @@ def test_looking_does_not_change_what_is_learned(name: str) -> None:
     assert facts.stage is Stage.DONE, facts.reason
 
     config = plan.settings.integers()
-    twin = StreamTwin(config, task) if isinstance(task, StreamTask) else TwinLearner(config)
+    twin = TwinLearner(config, task.pipeline if isinstance(task, StreamTask) else None)
     result = train.train(twin, task, plan, limit=250)
     for seen, expected in zip(facts.weights, session.weights(twin.state()), strict=True):
         np.testing.assert_array_equal(seen, expected)
@@ -158,9 +157,9 @@ def test_online_learning_is_shown_window_by_window(tmp_path: Path) -> None:
         task, concept_drift.parse("swap:Walking,Running", task), before=60, after=40
     )
     plan = prequential.recipe(task, seed=1, **PRESETS["default"])
-    twin = GatedTwin(plan.settings.integers(), stream.task)
-    twin.set_gate(GateSettings())
-    judged = twin.judge(plan.schedule(0)[0], stream.names, stream.labels, None, plan.schedule(0)[1])
+    twin = TwinLearner(plan.settings.integers(), task.pipeline)
+    (rate, pulses), learner = plan.schedule(0), GatedLearner(twin, GateSettings())
+    judged = learner.judge(rate, stream.windows, stream.labels, None, pulses)
     assert [window["answer"] for window in windows] == [one.answer for one in judged]
     assert [window["margin"] for window in windows] == [one.margin for one in judged]
     assert [window["label"] for window in windows] == stream.truth.tolist()

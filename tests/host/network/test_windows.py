@@ -4,7 +4,6 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from madem.data.stream_task import number_of
 from madem.network.windows import Windows
 from madem_emulator.twin.features import TwinFeatures
 from madem_emulator.twin.pipeline import Pipeline
@@ -33,8 +32,7 @@ def test_windows_are_those_of_each_run_by_itself(
         ends += [begin + window - 1 + k * pipeline.hop for k in range(len(found))]
 
     twin, features = TwinFeatures(pipeline), []
-    for name in windows.names():
-        chunk = windows.window_samples(number_of(name))
+    for chunk in windows:
         if chunk.restart:
             twin.restart()
         (one,) = twin.windows(chunk.samples)

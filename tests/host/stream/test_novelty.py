@@ -8,10 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from madem.data import motions
-from madem.data.stream_task import StreamTask, number_of
+from madem.data.stream_task import StreamTask
 from madem.errors import TaskError
 from madem.learn import session
 from madem.learners.board import BoardLearner
+from madem.learners.novelty import NoveltyDetector
+from madem.learners.stream import BoardStream
+from madem.learners.twin import TwinLearner
 from madem.stream import novelty
 
 
@@ -30,10 +33,10 @@ def task() -> StreamTask:
 def test_scores_of_the_board_are_those_of_the_twin(device: BoardLearner, task: StreamTask) -> None:
     plan = novelty.recipe(task.pipeline, seed=2)
     config = plan.settings.integers()
-    chunks = [task.window_samples(number_of(name)) for name in task.feed.train_pass(0).x[:40]]
+    chunks = task.feed.train_pass(0)[0][:40]
     device.configure(config)
-    board = novelty.NoveltyBoard(device, task.pipeline)
-    twin = novelty.NoveltyTwin(config, task.pipeline)
+    board = NoveltyDetector(BoardStream(device, task.pipeline))
+    twin = NoveltyDetector(TwinLearner(config, task.pipeline))
     rate = plan.settings.rate()
     assert board.learn(rate, chunks[:30]) == twin.learn(rate, chunks[:30])
     assert board.scores(chunks[28:]) == twin.scores(chunks[28:])
@@ -48,7 +51,7 @@ def test_what_was_never_learned_is_noticed(device: BoardLearner) -> None:
         plan = novelty.recipe(task.pipeline, seed)
         for name in task.class_names:
             device.configure(plan.settings.integers())
-            detector = novelty.NoveltyBoard(device, task.pipeline)
+            detector = NoveltyDetector(BoardStream(device, task.pipeline))
             found.setdefault(name, []).append(novelty.run(detector, task, plan, name)["auc"])
     means = {name: np.mean(values) for name, values in found.items()}
     assert np.mean(list(means.values())) > 0.88, means
@@ -60,7 +63,7 @@ def test_a_detector_that_has_learned_nothing_notices_less(task: StreamTask) -> N
     aucs = []
     for epochs in (0, 6):
         plan = novelty.recipe(task.pipeline, 1, epochs)
-        detector = novelty.NoveltyTwin(plan.settings.integers(), task.pipeline)
+        detector = NoveltyDetector(TwinLearner(plan.settings.integers(), task.pipeline))
         found = novelty.run(detector, task, plan, "Badminton")
         aucs.append(found["auc"])
         assert (found["new_windows"], found["familiar_windows"]) == (40, 120)
@@ -69,7 +72,7 @@ def test_a_detector_that_has_learned_nothing_notices_less(task: StreamTask) -> N
 
 def test_an_unknown_class_is_refused(task: StreamTask) -> None:
     plan = novelty.recipe(task.pipeline)
-    detector = novelty.NoveltyTwin(plan.settings.integers(), task.pipeline)
+    detector = NoveltyDetector(TwinLearner(plan.settings.integers(), task.pipeline))
     with pytest.raises(TaskError, match="motions has no class 'Flying': it has Badminton, Run"):
         novelty.run(detector, task, plan, "Flying")
 

@@ -26,7 +26,8 @@ from madem.data.files import recording
 from madem.data.stream_task import WindowSamples
 from madem.errors import DeviceError, MademError
 from madem.learners.board import BoardLearner, connect
-from madem.learners.stream import Feeder
+from madem.learners.protocol import Presentation
+from madem.learners.stream import BoardStream
 from madem.stream import onboard_run, sensors
 from madem.stream.novelty import recipe as novelty_recipe
 from madem.stream.onboard import Live
@@ -95,7 +96,7 @@ def begin(
     raw: int = 0,
     sensor: str = SENSOR,
     line: str = LINE,
-) -> tuple[Live, Feeder, int]:
+) -> tuple[Live, BoardStream, int]:
     """A run with a fresh network."""
     one = sensors.parse(sensor)
     pipeline = parse(line, len(one.channels))
@@ -160,18 +161,18 @@ def test_its_bits_are_those_of_the_same_samples_sent_by_a_host(
     values = {s.number: s.values for s in samples}
     settings = onboard_run.classifier(feeder.pipeline.inputs, 2, 1)
     device.configure(settings.integers())
-    again = Feeder(device, feeder.pipeline)
+    again = BoardStream(device, feeder.pipeline)
     steps = 0
     for window in windows:
         end = round((window.t_s or 0) * live.rate_hz)
         numbers = range(end - 20 if window.number else 0, end)
         chunk = WindowSamples(np.array([values[k] for k in numbers], np.int16), not window.number)
         if window.label is not None:
-            labels = [window.label]
-            (fed,) = again.feed([chunk], steps, Mode.LEARN, Flag.FOLLOW, labels, rate)
+            how = Presentation(Mode.LEARN, Flag.FOLLOW, rate, first=steps)
             steps += 1
         else:
-            (fed,) = again.feed([chunk], window.number, Mode.PREDICT, Flag.FOLLOW)
+            how = Presentation(Mode.PREDICT, Flag.FOLLOW, first=window.number)
+        (fed,) = again.present([chunk], [window.label or 0], how)
         assert fed.answer == window.answer
     assert again.normalisation() == normalisation
     assert device.state() == state
@@ -369,7 +370,7 @@ def test_what_can_t_be_is_refused_by_name(device: BoardLearner) -> None:
     live, feeder, _ = begin(device)
     chunk = WindowSamples(np.zeros((40, 6), np.int16), True)
     with pytest.raises(DeviceError, match="own sensor is feeding"):
-        list(feeder.feed([chunk], 0, 0))
+        list(feeder.present([chunk], [0], Presentation(Mode.FEATURES)))
     with pytest.raises(DeviceError, match="no such flags"):
         live.start(Mode.LEARN, rate=100, flags=4)
     with pytest.raises(DeviceError, match="rate above 16383"):

@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
+from madem.boards.link_protocol import GateRequest
 from madem.cli import main
 from madem.data import concept_drift, motions
 from madem.data.concept_drift import DriftStream
 from madem.data.stream_task import StreamTask
 from madem.learn import train as learn
-from madem.learners.gated import GatedTwin
+from madem.learners.twin import TwinLearner
 from madem.pictures.online import OnlinePanel, online_picture
 from madem.stream import prequential
 from madem.stream.prequential import Check, PrequentialResult
@@ -36,30 +37,30 @@ def course_of(task: StreamTask, text: str, before: int = 200, after: int = 120) 
 
 def learn_course(
     stream: DriftStream, care: GateSettings | None = None
-) -> tuple[GatedTwin, PrequentialResult]:
+) -> tuple[TwinLearner, PrequentialResult]:
     plan = prequential.recipe(stream.task, hidden=(12,), seed=1)
-    learner = GatedTwin(plan.settings.integers(), stream.task)
+    learner = TwinLearner(plan.settings.integers(), stream.task.pipeline)
     return learner, prequential.run(learner, stream, plan.schedule(0), care or GateSettings())
 
 
 @pytest.fixture(scope="module")
-def turned(task: StreamTask) -> tuple[DriftStream, GatedTwin, PrequentialResult]:
+def turned(task: StreamTask) -> tuple[DriftStream, TwinLearner, PrequentialResult]:
     stream = course_of(task, "turn")
     return stream, *learn_course(stream)
 
 
 def test_every_window_is_tested_and_then_learned(
-    turned: tuple[DriftStream, GatedTwin, PrequentialResult],
+    turned: tuple[DriftStream, TwinLearner, PrequentialResult],
 ) -> None:
     stream, learner, result = turned
     assert [window.number for window in result.windows] == list(range(len(stream.truth)))
     assert [window.label for window in result.windows] == stream.truth.tolist()
-    assert result.learned == len(stream.truth) == learner.network.twin.steps
+    assert result.learned == len(stream.truth) == learner.twin.steps
     # Answers are those before learning: the same as of a plain stream of lessons.
-    plain = GatedTwin(learner.config, stream.task)
+    plain = TwinLearner(learner.config, stream.task.pipeline)
     rate, pulses = prequential.recipe(stream.task, hidden=(12,), seed=1).schedule(0)
     answers = plain.learn(
-        rate, stream.names, stream.labels.astype(np.uint8), pulses_per_update=pulses
+        rate, stream.windows, stream.labels.astype(np.uint8), pulses_per_update=pulses
     )
     assert [window.answer for window in result.windows] == answers.tolist()
     assert plain.state() == learner.state()
@@ -67,23 +68,22 @@ def test_every_window_is_tested_and_then_learned(
 
 
 def test_the_frozen_network_has_learned_nothing_since(
-    turned: tuple[DriftStream, GatedTwin, PrequentialResult],
+    turned: tuple[DriftStream, TwinLearner, PrequentialResult],
 ) -> None:
     stream, learner, result = turned
     frozen = np.array(result.frozen)
     assert np.isnan(frozen[: stream.change_at]).all()
     assert not np.isnan(frozen[stream.change_at :]).any()
     # By hand: the network at the change, asked for the windows after it.
-    names, labels = stream.names, stream.labels.astype(np.uint8)
+    windows, labels = stream.windows, stream.labels.astype(np.uint8)
     rate, pulses = prequential.recipe(stream.task, hidden=(12,), seed=1).schedule(0)
-    at_change = GatedTwin(learner.config, stream.task)
+    at_change = TwinLearner(learner.config, stream.task.pipeline)
     at_change.learn(
-        rate, names[: stream.change_at], labels[: stream.change_at], pulses_per_update=pulses
+        rate, windows[: stream.change_at], labels[: stream.change_at], pulses_per_update=pulses
     )
-    inputs = at_change.inputs(names[stream.change_at :], follow=True)
+    inputs = at_change.inputs(windows[stream.change_at :], follow=True)
     right = (
-        at_change.network.outputs(inputs, stream.change_at).argmax(axis=1)
-        == labels[stream.change_at :]
+        at_change.outputs_of(inputs, stream.change_at).argmax(axis=1) == labels[stream.change_at :]
     )
     accuracy = prequential.RunningAccuracy(prequential.MEMORY)
     assert frozen[stream.change_at :].tolist() == [accuracy.add(bool(one)) for one in right]
@@ -92,7 +92,7 @@ def test_the_frozen_network_has_learned_nothing_since(
 def test_it_recovers_where_the_frozen_one_does_not() -> None:
     stream = course_of(motions.load(1), "swap:Standing,Walking", 320, 240)
     plan = prequential.recipe(stream.task, seed=1)
-    learner = GatedTwin(plan.settings.integers(), stream.task)
+    learner = TwinLearner(plan.settings.integers(), stream.task.pipeline)
     result = prequential.run(learner, stream, plan.schedule(0), GateSettings())
     before = [check for check in result.checks if check.window <= stream.change_at][-1]
     last = result.checks[-1]
@@ -122,7 +122,7 @@ def test_the_fresh_level_is_that_of_learning_the_changed_task(task: StreamTask) 
 def test_a_gate_learns_less_and_says_so(task: StreamTask) -> None:
     stream = course_of(task, "none", before=160, after=40)
     learner, result = learn_course(stream, GateSettings(gate=40))
-    assert result.learned == learner.status().learned < 160
+    assert result.learned == learner.ask_gate(GateRequest.ASK).learned < 160
     for window in result.windows:
         assert window.margin is not None
         assert window.learned == (not window.right or window.margin < 40)

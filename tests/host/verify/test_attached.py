@@ -8,9 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from madem.boards.link_protocol import Mode
 from madem.cli import main
 from madem.errors import DeviceError
 from madem.learners.board import BoardLearner, connect
+from madem.learners.protocol import Presentation
 from madem.verify.attached import AttachedLockStep, parse_events, record
 from madem.verify.lock_step import DiffersError
 from madem.verify.plausibility import PlausibilityCheck
@@ -153,7 +155,7 @@ def test_a_sample_that_nobody_asks_for_any_more_is_finished(bench: Bench) -> Non
     with pytest.raises(DeviceError, match="not one sample"):
         device.link.request(18, bytes([0, 1, 0]))
     with pytest.raises(DeviceError, match="another number of samples"):
-        record(device, True, 7, np.append(x[0], y[0]))
+        record(device, np.append(x[0], y[0]), Presentation(Mode.LEARN, first=7))
 
 
 def test_events_that_are_cut_are_refused() -> None:

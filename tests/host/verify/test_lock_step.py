@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from madem.boards.open import open_board
 from madem.data.registry import load_task
 from madem.learn import train
 from madem.learners.board import BoardLearner, connect
+from madem.learners.protocol import Reply
 from madem.learners.twin import TwinLearner
 from madem.verify.lock_step import DiffersError, LockStep, Mismatch, cell_name
 from madem_emulator.twin.config import Config, Rule, Settings
@@ -75,7 +77,7 @@ def test_no_mismatch_in_a_few_hundred_samples(device: BoardLearner, name: str) -
     sizes = plan.settings.sizes
     couplings = sum((m + 1) * n for m, n in pairwise(sizes))
     assert lock.compared == 250 * (3 * sum(sizes[1:]) + 3 * couplings + 1) + 100 * sizes[-1]
-    assert device.state() == lock.state() == lock._twin.state()
+    assert device.state() == lock.state() == lock.twin.state()
 
 
 @pytest.mark.slow
@@ -170,7 +172,7 @@ def test_a_difference_in_a_prediction_is_found(device: BoardLearner) -> None:
     run(lock, 3)
     # Bit line 2 of the output layer as strong as can be, or off, whatever it was.
     x = np.full((8, 6), 255, np.uint8)
-    twin = lock._twin.outputs(x, first=100)
+    twin = lock.twin.outputs(x, first=100)
     strong = twin[:, 2].mean() < 128
     devices = bytearray(device.read(Memory.DEVICES, 2))
     for j in range(6):
@@ -199,7 +201,7 @@ def test_the_first_phase_that_differs_is_named(
 ) -> None:
     lock = lock_step(device)
     changes: dict = twin_has
-    lock._twin = TwinLearner(dataclasses.replace(lock.config, **changes))
+    lock.twin = TwinLearner(dataclasses.replace(lock.config, **changes))
     found = difference(lock, 1)
     assert (found.step, found.phase) == (0, phase)
     memory = {"free": Memory.FREE, "plus": Memory.PLUS, "minus": Memory.MINUS}[phase]
@@ -211,15 +213,19 @@ def test_wrong_answers_and_wrong_digests_are_differences_too(
     device: BoardLearner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Should the device's reply be wrong and its memory right."""
-    ask = BoardLearner.learn_traced
+    ask = BoardLearner.present
     for wrong_answer, phase in ((1, "answer"), (0, "digest")):
         lock = lock_step(device)
 
-        def lie(*args: object, wrong: int = wrong_answer) -> object:
-            answer, digests = ask(*args)  # type: ignore[arg-type]
-            return answer + wrong, digests if wrong else digests._replace(plus=digests.plus ^ 1)
+        def lie(*args: Any, wrong: int = wrong_answer) -> Iterator[Reply]:
+            for reply in ask(*args):
+                assert reply.digests is not None
+                digests = reply.digests
+                if not wrong:
+                    digests = digests._replace(plus=digests.plus ^ 1)
+                yield reply._replace(answer=reply.answer + wrong, digests=digests)
 
-        monkeypatch.setattr(BoardLearner, "learn_traced", lie)
+        monkeypatch.setattr(BoardLearner, "present", lie)
         found = difference(lock, 1)
         assert (found.step, found.phase) == (0, phase)
         assert found.device - found.twin == wrong_answer
