@@ -33,6 +33,8 @@ lint: $(READY) $(STUBS) ## style, types
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
 	$(BIN)/pyright --project firmware
+	$(BIN)/lint-imports
+	cd firmware && PYTHONPATH=. ../$(BIN)/lint-imports importlinter.toml --no-cache
 
 install: $(READY) ## set up .venv
 
