@@ -19,6 +19,7 @@ WITH_EXAMPLES = [
 REFERS = re.compile(r"(As|See|.*[;:] (as|see)) `")
 """First lines that name where the arguments are told."""
 TO_DO = ("twin", "plausibility", "learner.py", "sensor_signals.py")
+GONE_THROUGH = [path for path in FILES if not set(path.parts) & set(TO_DO)]
 
 
 @pytest.mark.parametrize("path", WITH_EXAMPLES, ids=lambda path: path.stem)
@@ -54,9 +55,7 @@ def missing(function: ast.FunctionDef) -> list[str]:
     return [] if setter else sorted(name for name in names if f"    {name}: " not in words)
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+@pytest.mark.parametrize("path", GONE_THROUGH, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_public_functions_say_what_they_take(path: Path) -> None:
-    if any(part in TO_DO for part in path.parts):
-        pytest.skip("not gone through yet")
     found = public(ast.parse(path.read_text(encoding="utf-8")))
     assert {f.name: missing(f) for f in found if missing(f)} == {}
