@@ -11,6 +11,7 @@ import sys
 import termios
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -80,7 +81,8 @@ def add_wiring_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--sensor",
-        help="a sensor, and the recording that it measures: mpu6050+FILE (default: none)",
+        help="a sensor, and the signal that it measures, as designs.sensor_signals writes it:"
+        " mpu6050+FILE (default: none)",
     )
 
 
@@ -107,8 +109,11 @@ def wired_bus(options: argparse.Namespace) -> "Bus | None":
             from madem_emulator.wiring.bus import Bus
 
             bus = bus or Bus()
-            sensor_signals.wire(options.sensor, bus)
-    except ValueError as error:
+            kind, _, file = options.sensor.partition("+")
+            if not file:
+                raise ValueError(f"the sensor {kind!r} needs a recording: {kind}+FILE")
+            sensor_signals.wire(kind, sensor_signals.read(Path(file)), bus)
+    except (ValueError, OSError) as error:
         raise EmulatedBoardError(str(error)) from None
     return bus
 

@@ -1,13 +1,14 @@
-"""What happens to a board's sensors: a recording that is played at its true rate, again and again.
+"""What happens to a board's sensors: a signal that is played at its true rate, again and again.
 
-`wire` puts a sensor and the recording behind a bus; docs/guide/recordings.md is the file's format,
-docs/guide/sensors.md the wiring.
+`wire` puts a sensor and the signal behind a bus; docs/guide/sensors.md is the wiring. The host
+reads a user's file, whatever its format, and hands the signal to the board's process with `write`.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from madem_emulator.chips.lsm6ds3 import Lsm6ds3
@@ -21,7 +22,14 @@ ADC_PINS = (26, 27, 28, 29)
 LEVEL_PINS = (2, 3, 6, 7)
 MPU6050_BUS, MPU6050_ADDRESS = 0, 0x68
 LSM6DS3_BUS, LSM6DS3_SELECT = 0, 9
-_UNITS = {"g": 1.0, "m/s2": 1 / 9.80665, "deg/s": 1.0, "rad/s": 57.29577951308232}
+_UNITS = {
+    "g": 1.0,
+    "mg": 0.001,
+    **dict.fromkeys(("m/s2", "m/s^2", "m/s²"), 1 / 9.80665),
+    **dict.fromkeys(("deg/s", "°/s", "dps"), 1.0),
+    "rad/s": 57.29577951308232,
+}
+"""What a unit of a file is in g or in °/s."""
 
 
 @dataclass(frozen=True)
@@ -53,69 +61,52 @@ class Signal:
 
 
 def read(path: Path) -> Signal:
-    """A recording, or any CSV file with the columns of one.
+    """A signal that `write` wrote.
 
     Raises:
-        ValueError: it can't be read so.
+        ValueError: it is none.
         OSError: it can't be opened.
     """
-    header: dict[str, str] = {}
-    rows: list[tuple[int, ...]] = []
-    labels: list[str] = []
-    names: list[str] = []
-    times: list[int] = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-        if line.startswith("#"):
-            key, colon, value = line[1:].partition(":")
-            if colon:
-                header[key.strip()] = value.strip()
-        elif not names:
-            names = line.split(",")
-            if names[0] != "t_us" or names[-1] != "label" or len(names) < 3:
-                raise ValueError(f"{path} is no recording: its columns are not t_us, …, label")
-        elif line.strip():
-            time, *values, label = line.split(",")
-            if len(values) != len(names) - 2:
-                raise ValueError(f"{path}, line {number}: not {len(names)} columns")
-            try:
-                rows.append(tuple(map(int, values)))
-                times.append(int(time))
-            except ValueError:
-                raise ValueError(f"{path}, line {number}: not whole numbers") from None
-            labels.append(label)
-    if len(rows) < 2:
-        raise ValueError(f"{path} has not two samples")
     try:
-        rate = float(header.get("rate_hz") or 1e6 * (len(rows) - 1) / (times[-1] - times[0]))
-        scales = tuple(map(float, filter(None, header.get("units_per_count", "").split(","))))
-    except (ValueError, ZeroDivisionError):
-        raise ValueError(f"{path} says no rate_hz or units_per_count that make sense") from None
-    if not rate > 0:
-        raise ValueError(f"{path}: rate_hz is {rate:g}, but must be above 0")
-    units = tuple(filter(None, header.get("units", "").split(",")))
-    return Signal(rate, tuple(rows), scales, units, tuple(labels))
+        found = json.loads(path.read_text(encoding="utf-8"))
+        return Signal(
+            float(found["rate_hz"]),
+            tuple(tuple(map(int, row)) for row in found["counts"]),
+            tuple(map(float, found["scales"])),
+            tuple(map(str, found["units"])),
+            tuple(map(str, found["labels"])),
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{path} is no signal of a sensor: {error!r}") from None
 
 
-def wire(sensor: str, bus: Bus) -> None:
-    """Put a sensor that a recording plays on, and its labels, behind a bus.
+def write(signal: Signal, path: Path) -> None:
+    """Write a signal, as JSON, for the process of an emulated board to read.
+
+    Raises:
+        OSError: it can't be written.
+    """
+    path.write_text(json.dumps(asdict(signal)), encoding="utf-8")
+
+
+def wire(kind: str, signal: Signal, bus: Bus) -> None:
+    """Put a sensor that plays a signal, and its labels, behind a bus.
 
     Args:
-        sensor: `mpu6050+FILE`, `lsm6ds3+FILE`, `adc+FILE` or `pin+FILE`.
+        kind: a key of `KINDS`.
+        signal: what the sensor measures.
         bus: gets them.
 
     Raises:
-        ValueError: no such sensor, or the file is no recording that it could give.
+        ValueError: no such sensor, or the signal has more channels than it.
     """
-    kind, _, file = sensor.partition("+")
-    if kind not in _SENSORS or not file:
-        raise ValueError(f"there is no sensor {sensor!r}: use {'+FILE, '.join(_SENSORS)}+FILE")
-    try:
-        signal = read(Path(file))
-    except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"can't read {file}: {getattr(error, 'strerror', 'no text')}") from None
-    most, attach = _SENSORS[kind]
+    if kind not in KINDS:
+        raise ValueError(f"there is no sensor {kind!r}: use {', '.join(KINDS)}")
+    most, attach = KINDS[kind]
     if len(signal.counts[0]) > most:
-        raise ValueError(f"{file} has {len(signal.counts[0])} channels, {kind} at most {most}")
+        raise ValueError(
+            f"the recording has {len(signal.counts[0])} channels, {kind} at most {most}"
+        )
     attach(signal, bus)
     numbers = {label: k for k, label in enumerate(signal.classes, 1)}
     for bit, pin in enumerate(LABEL_PINS):
@@ -173,7 +164,7 @@ def _attach_pins(signal: Signal, bus: Bus) -> None:
         bus.drive(pin, level)
 
 
-_SENSORS: dict[str, tuple[int, Callable[[Signal, Bus], None]]] = {
+KINDS: dict[str, tuple[int, Callable[[Signal, Bus], None]]] = {
     "mpu6050": (6, _attach_mpu6050),
     "lsm6ds3": (6, _attach_lsm6ds3),
     "adc": (len(ADC_PINS), _attach_adc),

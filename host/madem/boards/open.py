@@ -5,8 +5,10 @@ import os
 import select
 import subprocess
 import sys
-from collections.abc import Iterable
+import tempfile
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Self
 
 import serial
@@ -257,7 +259,28 @@ def _open_emulated(spec: str, kind: str, options: str) -> Board:
         raise BoardError(reason)
     if file:
         arguments.append(file)
-    process = subprocess.Popen(
+    with tempfile.TemporaryDirectory(prefix="madem-") as folder:
+        arguments = [_readable(argument, Path(folder)) for argument in arguments]
+        process = _started(kind, module, arguments)
+        try:
+            return Board(spec, open_port(_port_of(process)), process, _PATIENCE.get(kind, 1.0))
+        except BaseException:
+            _end(process)
+            raise
+
+
+def _readable(argument: str, folder: Path) -> str:
+    """The argument; a user's file that a sensor is to measure becomes one that the board reads."""
+    if not argument.startswith("--sensor="):
+        return argument
+    from madem.boards import sensor_signal
+
+    return sensor_signal.handed_over(argument, folder)
+
+
+def _started(kind: str, module: str, arguments: Sequence[str]) -> subprocess.Popen[str]:
+    """The process of an emulated board."""
+    return subprocess.Popen(
         # -P: a file of the current directory must not pose as a module.
         [sys.executable, "-P", "-m", module, *arguments],
         # The board ends when this pipe closes, so also when this process is killed.
@@ -269,11 +292,6 @@ def _open_emulated(spec: str, kind: str, options: str) -> Board:
         # Ctrl-C at the terminal is for this process, which then closes the board.
         start_new_session=True,
     )
-    try:
-        return Board(spec, open_port(_port_of(process)), process, _PATIENCE.get(kind, 1.0))
-    except BaseException:
-        _end(process)
-        raise
 
 
 def _environment(kind: str) -> dict[str, str] | None:

@@ -33,6 +33,17 @@ def count(text: str) -> int:
     return int(text)
 
 
+def scales(text: str) -> tuple[float, ...]:
+    """Units per count, one for all channels or one for each, with commas between them."""
+    try:
+        found = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        found = ()
+    if not found or not min(found) > 0:
+        raise ArgumentTypeError(f"{text!r} is not numbers above 0 such as 0.001 or 0.001,0.1")
+    return found
+
+
 def names(text: str) -> tuple[str, ...]:
     """Names with commas between them."""
     return tuple(name.strip() for name in text.split(",") if name.strip())

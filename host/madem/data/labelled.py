@@ -74,7 +74,7 @@ def labelled_task(
 
 def spans(samples: Samples) -> list[LabelledSpan]:
     """The labelled rows, cut where they do not join on or the label changes."""
-    labels = np.where(np.isnan(samples.x).any(axis=1), -1, samples.y)
+    labels = np.where(samples.missing, -1, samples.y)
     breaks = ~samples.joins
     breaks[1:] |= np.diff(labels) != 0
     bounds = [*np.flatnonzero(breaks).tolist(), len(labels)]

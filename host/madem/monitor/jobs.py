@@ -255,7 +255,7 @@ class ReplayStream:
 
     spec: str
     rate_hz: float | None = None
-    scale: float | None = None
+    scale: tuple[float, ...] | None = None
     fast: bool = False
     pipeline: str | None = None
     load: str | None = None

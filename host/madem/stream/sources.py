@@ -1,13 +1,12 @@
-"""Sources of samples on the host: recordings, CSV, NPZ and WAV files, a serial line, the
-standard input. All give the same: counts of 16 bits at a rate, one sample after the other."""
+"""Sources of samples on the host: files of any kind, a serial line, the standard input. All give
+the same: counts of 16 bits at a rate, one sample after the other."""
 
 from __future__ import annotations
 
 import re
 import signal
 import time
-import wave
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,16 +14,25 @@ from typing import IO, Any, NamedTuple
 
 import numpy as np
 import serial
+from numpy.typing import NDArray
 
 from madem.boards.repl import open_port
 from madem.data import motions
 from madem.data.files import recording
+from madem.data.files.counts import HIGHEST, LOWEST, as_counts, per_channel, saturated
+from madem.data.files.judge import LARGEST, ReadOptions, Samples
+from madem.data.files.read import KINDS, read
+from madem.data.files.table import listed_names, number
 from madem.errors import MademError
 
 SPECS = (
-    "a recording, a .csv, .npz or .wav file, serial:PORT, serial:PORT:BAUD, - (stdin), or motions"
-    " (its training recordings, one after the other)"
+    f"{KINDS}; serial:PORT, serial:PORT:BAUD, - (stdin), or motions (its training recordings, one"
+    " after the other)"
 )
+_ASSUMED_HZ = 100.0
+"""Rate of a file that does not say its own."""
+_APART_US = 1_000_000
+"""At least so much time is between recordings that are played one after the other."""
 
 
 class SourceError(MademError):
@@ -55,7 +63,9 @@ class Source:
         rate_hz: samples a second; None: not known, times are those of arrival.
         live: samples come when they come, not as fast as they are taken.
         units, units_per_count: see `recording.Header`.
-        skipped: lines so far that were no samples.
+        skipped: lines so far that were no samples; of a file, all rows in which values are missing.
+        clipped: samples so far of which a channel was beyond 16 bits; of a file, all of them.
+        notes: how a file was understood, a fact a line.
     """
 
     name: str
@@ -65,6 +75,8 @@ class Source:
     units: tuple[str, ...] = ()
     units_per_count: tuple[float, ...] = ()
     skipped: int = 0
+    clipped: int = 0
+    notes: tuple[str, ...] = ()
     _samples: Iterator[Sample] = field(default_factory=lambda: iter(()), repr=False)
     _holder: AbstractContextManager[Any] = field(default_factory=nullcontext, repr=False)
 
@@ -84,7 +96,7 @@ class Source:
     def header(self) -> recording.Header:
         """For a recording of this source that begins now."""
         return recording.Header(
-            self.channels,
+            _recordable(self.channels),
             self.rate_hz,
             self.units,
             self.units_per_count,
@@ -97,15 +109,18 @@ def open_source(
     spec: str,
     *,
     rate_hz: float | None = None,
-    scale: float | None = None,
+    scale: Sequence[float] | None = None,
+    options: ReadOptions | None = None,
     stdin: Iterable[str] | None = None,
 ) -> Source:
     """Open a source.
 
     Args:
         spec: one of `SPECS`.
-        rate_hz: of a source that does not say its own.
-        scale: units per count, for sources whose values are no counts yet.
+        rate_hz: in place of the source's own, or where it does not say one.
+        scale: units per count of each channel, or one for all; default: the file's own, none for
+            whole numbers of 16 bits, else fitted to each channel of a file.
+        options: of a file: what is not to be judged.
         stdin: lines for the source `-`.
 
     Raises:
@@ -113,27 +128,17 @@ def open_source(
     """
     if rate_hz is not None and not 0 < rate_hz <= 1e6:
         raise SourceError(f"the rate is {rate_hz:g} Hz, but must be above 0 and at most 1000000")
-    if scale is not None and not scale > 0:
-        raise SourceError(f"the scale is {scale:g}, but must be above 0")
+    if scale is not None and not min(scale, default=0.0) > 0:
+        raise SourceError(f"the scale is {min(scale, default=0.0):g}, but must be above 0")
     if spec == "-":
-        return _lines("stdin", stdin or (), rate_hz, scale, live=True)
+        return _lines("stdin", stdin or (), rate_hz, scale)
     if spec.startswith("serial:"):
         return _serial(spec, rate_hz, scale)
     if spec == "motions":
         return _motions(rate_hz)
-    path = Path(spec)
-    if not path.is_file():
+    if not Path(spec).exists():
         raise SourceError(f"no such file: {spec}; a source is {SPECS}")
-    if recording.is_recording(path):
-        return _recording(path)
-    kinds: dict[str, Callable[[Path, float | None, float | None], Source]] = {
-        ".csv": _csv,
-        ".npz": _npz,
-        ".wav": _wav,
-    }
-    if path.suffix.lower() not in kinds:
-        raise SourceError(f"{spec} is no source: it can be {SPECS}")
-    return kinds[path.suffix.lower()](path, rate_hz, scale)
+    return _file(Path(spec), rate_hz, scale, options)
 
 
 def at_true_rate(source: Source) -> Iterator[Sample]:
@@ -177,91 +182,98 @@ def until_interrupted(samples: Iterable[Sample]) -> Iterator[Sample]:
 # --- files ----------------------------------------------------------------------------------------
 
 
-def _recording(path: Path) -> Source:
-    found = recording.read(path)
-    head = found.header
-    rows = zip(found.t_us.tolist(), found.samples.tolist(), found.labels, strict=True)
+def _file(
+    path: Path,
+    rate_hz: float | None,
+    scale: Sequence[float] | None,
+    options: ReadOptions | None,
+) -> Source:
+    found = read(path, options, learn=False, series=True)
+    judged = found.judgement
+    counts = as_counts(found, scale)
+    rate = rate_hz or judged.rate_hz
+    notes = judged.lines()
+    if rate is None:
+        rate = _ASSUMED_HZ
+        notes.append(f"rate: not known, {rate:g} Hz are assumed; say it with --rate")
+    if counts.fitted and counts.scale is not None:
+        fitted = [f"{c} {s:.3g}" for c, s in zip(found.feature_names, counts.scale, strict=True)]
+        notes.append(f"units per count, fitted: {listed_names(fitted)}; --scale chooses others")
+    clipped = int(np.count_nonzero(counts.clipped.any(axis=1)))
+    if clipped:
+        names = [found.feature_names[k] for k in np.flatnonzero(counts.clipped.any(axis=0))]
+        notes.append(
+            f"clipped: {clipped:,} of {len(found.x):,} samples are beyond 16 bits at this scale, in"
+            f" {listed_names(names)}: choose a larger --scale, one for each channel if they differ"
+        )
+    present = ~found.missing
+    labels = np.array([*found.class_names, ""], object)[found.y]
+    t_us = _times(found, rate, own=rate_hz is None)
     return Source(
         str(path),
-        head.channels,
-        head.rate_hz,
-        units=head.units,
-        units_per_count=head.units_per_count,
-        _samples=(Sample(t, tuple(values), label) for t, values, label in rows),
+        found.feature_names,
+        rate,
+        units=found.units if any(found.units) else (),
+        units_per_count=() if counts.scale is None else tuple(counts.scale.tolist()),
+        skipped=judged.missing,
+        clipped=clipped,
+        notes=tuple(notes),
+        _samples=_played(t_us[present], counts.values[present], labels[present]),
     )
+
+
+def _times(found: Samples, rate_hz: float, own: bool) -> NDArray[np.int64]:
+    """Time of each sample since the first one in microseconds, int64 (samples,).
+
+    Args:
+        found: samples of a file.
+        rate_hz: at which they come.
+        own: the file's own times are kept, if it has them.
+    """
+    if own and found.t_s is not None:
+        t_us = found.t_s * 1e6
+        breaks = np.diff(found.recording, prepend=0) != 0
+    else:
+        t_us = np.arange(len(found.x)) * 1e6 / rate_hz
+        missing = found.missing  # these are gaps by being left out
+        breaks = np.logical_and(~found.joins, ~missing)
+        breaks[1:] &= ~missing[:-1]
+    steps = np.zeros(len(t_us))
+    begins = np.flatnonzero(breaks[1:]) + 1
+    steps[begins] = max(_APART_US, 2e6 / rate_hz) - (t_us[begins] - t_us[begins - 1])
+    return np.rint(t_us - t_us[0] + np.cumsum(steps)).astype(np.int64)
 
 
 def _motions(rate_hz: float | None) -> Source:
     """At 10 Hz, or as fast as is asked for: what the board is then shown is sped up."""
     task = motions.load(seed=1)
     segments = task.segments[: task.training]
-    x = np.concatenate([segment.samples for segment in segments])
-    labels = [task.class_names[s.label] for s in segments for _ in s.samples]
-    return _array(
-        "motions", x, task.channel_names, rate_hz or motions.RATE_HZ, None, labels,
-        tuple(task.scale.tolist()),
-    )  # fmt: skip
+    rate = rate_hz or motions.RATE_HZ
+    values = np.concatenate([segment.samples for segment in segments])
+    labels = np.array([task.class_names[s.label] for s in segments for _ in s.samples], object)
+    t_us = np.rint(np.arange(len(values)) * 1e6 / rate).astype(np.int64)
+    return Source(
+        "motions",
+        task.channel_names,
+        rate,
+        units_per_count=tuple(task.scale.tolist()),
+        _samples=_played(t_us, values, labels),
+    )
 
 
-def _csv(path: Path, rate_hz: float | None, scale: float | None) -> Source:
-    try:
-        file = path.open(encoding="utf-8-sig")
-    except OSError as error:
-        raise SourceError(f"can't read {path}: {error.strerror}") from None
-    return _lines(str(path), file, rate_hz or 100.0, scale, live=False, holder=file)
+def _played(
+    t_us: NDArray[np.int64], values: NDArray[np.int16], labels: NDArray[np.object_]
+) -> Iterator[Sample]:
+    for t, row, label in zip(t_us.tolist(), values.tolist(), labels.tolist(), strict=True):
+        yield Sample(t, tuple(row), label)
 
 
-def _npz(path: Path, rate_hz: float | None, scale: float | None) -> Source:
-    """An array X (samples, channels); optionally y (labels), rate_hz and channels (names)."""
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            x = archive["X"]
-            labels = archive["y"].astype(str).tolist() if "y" in archive else [""] * len(x)
-            rate = float(archive["rate_hz"]) if "rate_hz" in archive else None
-            names = tuple(archive["channels"].astype(str)) if "channels" in archive else ()
-    except (OSError, ValueError, KeyError, TypeError):
-        raise SourceError(f"{path} holds no array X of samples") from None
-    x = x.reshape(len(x), -1)
-    names = names or _numbered(x.shape[1])
-    if x.dtype.kind not in "iuf" or len(names) != x.shape[1] or len(labels) != len(x):
-        raise SourceError(f"{path}: X must be numbers, samples by channels, with a label for each")
-    return _array(path, x, names, rate_hz or rate or 100.0, scale, labels)
-
-
-def _wav(path: Path, _rate_hz: float | None, scale: float | None) -> Source:
-    try:
-        with wave.open(str(path), "rb") as file:
-            width, channels, rate = file.getsampwidth(), file.getnchannels(), file.getframerate()
-            data = file.readframes(file.getnframes())
-    except (OSError, EOFError, wave.Error) as error:
-        raise SourceError(f"{path} is not a WAV file that can be read: {error}") from None
-    frames = np.frombuffer(data[: len(data) // (width * channels) * width * channels], np.uint8)
-    # The most significant 16 bits; samples of one byte are unsigned.
-    if width == 1:
-        x = (frames.astype(np.int64) - 128) << 8
-    else:
-        x = frames.reshape(-1, width)[:, -2:].copy().view("<i2").astype(np.int64)
-    x = x.reshape(-1, channels)
-    return _array(path, x, _numbered(channels), float(rate), scale, [""] * len(x))
-
-
-def _array(
-    name: Path | str,
-    x: np.ndarray,
-    names: tuple[str, ...],
-    rate_hz: float,
-    scale: float | None,
-    labels: list[str],
-    per_count: tuple[float, ...] = (),
-) -> Source:
-    def samples() -> Iterator[Sample]:
-        for k, (row, label) in enumerate(zip(x.tolist(), labels, strict=True)):
-            values = _as_counts(row, scale, f"{name}, sample {k}")
-            yield Sample(round(k * 1e6 / rate_hz), values, label)
-
-    if scale is not None:
-        per_count = (scale,) * len(names)
-    return Source(str(name), names, rate_hz, units_per_count=per_count, _samples=samples())
+def _recordable(channels: Sequence[str]) -> tuple[str, ...]:
+    """The names as a recording can have them: other marks in place of , # ", and all different."""
+    names = [name.translate(str.maketrans(',#"', ";_'")) for name in channels]
+    return tuple(
+        name if names.index(name) == k else f"{name} ({k})" for k, name in enumerate(names)
+    )
 
 
 # --- lines of numbers -----------------------------------------------------------------------------
@@ -271,18 +283,16 @@ def _lines(
     name: str,
     lines: Iterable[str],
     rate_hz: float | None,
-    scale: float | None,
-    *,
-    live: bool,
+    scale: Sequence[float] | None,
     holder: AbstractContextManager[Any] | None = None,
 ) -> Source:
-    """A source of lines: numbers apart by commas, semicolons or blanks, perhaps a label behind.
+    """A live source of lines: numbers apart by commas, semicolons or blanks, and perhaps a label.
 
     A first line of names gives the channels theirs. Comments and other lines are skipped.
     """
     rest = iter(lines)
     names: list[str] = []
-    source = Source(name, (), rate_hz, live, _holder=holder or nullcontext())
+    source = Source(name, (), rate_hz, live=True, _holder=holder or nullcontext())
     for line in rest:
         cells = _cells(line)
         numbers, label = _numbers(cells)
@@ -299,15 +309,15 @@ def _lines(
         names = names[:-1]
     source.channels = tuple(names) if len(names) == width else _numbered(width)
     source.skipped -= len(names) == width
-    source.units_per_count = (scale,) * width if scale is not None else ()
+    scales = None if scale is None else per_channel(scale, source.channels)
+    source.units_per_count = () if scales is None else tuple(scales.tolist())
     first = (numbers, label)
 
     def samples() -> Iterator[Sample]:
         began = time.monotonic()
         for k, (values, mark) in enumerate(_rows(source, first, rest)):
             t = k / rate_hz if rate_hz else time.monotonic() - began
-            counts = _as_counts(values, scale, f"{name}, sample {k}")
-            yield Sample(round(t * 1e6), counts, mark)
+            yield Sample(round(t * 1e6), _as_counts(values, scales, source, k), mark)
 
     source._samples = samples()
     return source
@@ -347,26 +357,26 @@ def _numbers(cells: list[str]) -> tuple[list[float], str]:
 
 
 def _number(cell: str) -> float | None:
-    try:
-        number = float(cell)
-    except ValueError:
-        return None
-    return number if abs(number) < 1e300 else None
+    value = number(cell)
+    return value if value is not None and abs(value) < LARGEST else None
 
 
-def _as_counts(values: Iterable[float], scale: float | None, where: str) -> tuple[int, ...]:
+def _as_counts(
+    values: Sequence[float], scales: NDArray[np.float64] | None, source: Source, k: int
+) -> tuple[int, ...]:
     """Counts of 16 bits: scaled and saturated, or as they are."""
-    if scale is not None:
-        return tuple(max(-32768, min(32767, round(value / scale))) for value in values)
-    counts = []
+    if scales is not None:
+        exact = np.array(values) / scales
+        counts = saturated(exact, 1.0)
+        source.clipped += bool(np.any(np.abs(counts - exact) >= 1))
+        return tuple(counts.tolist())
     for value in values:
-        counts.append(int(value))
-        if counts[-1] != value or not -32768 <= value <= 32767:
+        if value != int(value) or not LOWEST <= value <= HIGHEST:
             raise SourceError(
-                f"{where}: {value:g} is no count of 16 bits: say with --scale how much of the unit"
-                " a count is worth"
+                f"{source.name}, sample {k}: {value:g} is no count of 16 bits: say with --scale how"
+                " much of the unit a count is worth"
             )
-    return tuple(counts)
+    return tuple(map(int, values))
 
 
 def _numbered(n: int) -> tuple[str, ...]:
@@ -376,7 +386,7 @@ def _numbered(n: int) -> tuple[str, ...]:
 # --- a serial line --------------------------------------------------------------------------------
 
 
-def _serial(spec: str, rate_hz: float | None, scale: float | None) -> Source:
+def _serial(spec: str, rate_hz: float | None, scale: Sequence[float] | None) -> Source:
     """Lines of numbers from another device, such as a board that prints what it measures."""
     address = spec.removeprefix("serial:")
     head, _, tail = address.rpartition(":")
@@ -386,7 +396,7 @@ def _serial(spec: str, rate_hz: float | None, scale: float | None) -> Source:
     port = open_port(address)
     if baud:
         port.baudrate = baud
-    return _lines(spec, _serial_lines(port), rate_hz, scale, live=True, holder=port)
+    return _lines(spec, _serial_lines(port), rate_hz, scale, holder=port)
 
 
 def _serial_lines(port: serial.Serial) -> Iterator[str]:

@@ -1,32 +1,35 @@
-"""Recordings that play on a board's sensors."""
+"""Signals that play on a board's sensors."""
 
+import argparse
+import json
 from pathlib import Path
 
 import pytest
 
+from madem_emulator.boards.process import EmulatedBoardError, wired_bus
 from madem_emulator.designs import sensor_signals
+from madem_emulator.designs.sensor_signals import Signal
 from madem_emulator.wiring.bus import Bus
 
-HEAD = "# madem recording 1\n# rate_hz: 10\n"
 
-
-def recording(tmp_path: Path, text: str) -> Path:
-    path = tmp_path / "a.csv"
-    path.write_text(text)
-    return path
-
-
-def test_units_become_g_and_degrees_and_missing_channels_are_still(tmp_path: Path) -> None:
-    head = HEAD + "# units: m/s2,g,V,rad/s\n# units_per_count: 0.01,0.001,0.1,0.001\n"
-    path = recording(tmp_path, head + "t_us,a,b,c,d,label\n0,981,500,8192,1000,\n1,0,0,0,0,\n")
-    values = sensor_signals.motion(sensor_signals.read(path))(0.05)
+def test_units_become_g_and_degrees_and_missing_channels_are_still() -> None:
+    signal = Signal(
+        10,
+        ((981, 500, 8192, 1000), (0, 0, 0, 0)),
+        (0.01, 0.001, 0.1, 0.001),
+        ("m/s2", "g", "V", "rad/s"),
+    )
+    values = sensor_signals.motion(signal)(0.05)
     assert values == pytest.approx([9.81 / 9.80665, 0.5, 0.5, 57.29578, 0, 0])
+    for unit, other in (("m/s^2", "m/s2"), ("dps", "deg/s"), ("°/s", "deg/s")):
+        one, same = (
+            sensor_signals.motion(Signal(10, ((5,),), (1.0,), (u,))) for u in (unit, other)
+        )
+        assert one(0) == same(0)
 
 
-def test_it_begins_again_and_its_labels_pull_pins(tmp_path: Path) -> None:
-    rows = "".join(f"{k * 100000},{k},{label}\n" for k, label in enumerate(["", "b", "c", "a"]))
-    path = recording(tmp_path, HEAD + "t_us,x,label\n" + rows)
-    signal = sensor_signals.read(path)
+def test_it_begins_again_and_its_labels_pull_pins() -> None:
+    signal = Signal(10, ((0,), (1,), (2,), (3,)), labels=("", "b", "c", "a"))
     assert signal.classes == ("a", "b", "c")
     assert [signal.index(t) for t in (0.0, 0.09, 0.1, 0.35, 0.41)] == [0, 0, 1, 3, 0]
 
@@ -37,7 +40,7 @@ def test_it_begins_again_and_its_labels_pull_pins(tmp_path: Path) -> None:
             return self.time
 
     bus = Stopped()
-    sensor_signals.wire(f"adc+{path}", bus)
+    sensor_signals.wire("adc", signal, bus)
     found = []
     for k in range(4):
         bus.time = 0.1 * k + 0.05
@@ -46,30 +49,33 @@ def test_it_begins_again_and_its_labels_pull_pins(tmp_path: Path) -> None:
     assert found == [[1, 1, 1, 1], [1, 0, 1, 1], [0, 0, 1, 1], [0, 1, 1, 1]]
 
 
-def test_the_rate_is_that_of_the_times_where_none_is_said(tmp_path: Path) -> None:
-    path = recording(tmp_path, "t_us,x,label\n0,1,\n20000,2,\n40000,3,\n")
-    assert sensor_signals.read(path).rate_hz == 50
+def test_a_signal_passes_through_its_file(tmp_path: Path) -> None:
+    signal = Signal(12.5, ((1, -2), (3, 4)), (0.1, 0.2), ("g", "°/s"), ("", "ä"))
+    sensor_signals.write(signal, tmp_path / "a.json")
+    assert sensor_signals.read(tmp_path / "a.json") == signal
 
 
 @pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("x,y\n1,2\n", "its columns are not t_us"),
-        (HEAD + "t_us,x,label\n0,1,\n", "has not two samples"),
-        (HEAD + "t_us,x,label\n0,1\n1,2,\n", "line 4: not 3 columns"),
-        (HEAD + "t_us,x,label\n0,1.5,\n1,2,\n", "line 4: not whole numbers"),
-        ("# rate_hz: 0\nt_us,x,label\n0,1,\n1,2,\n", "rate_hz is 0"),
-        ("# rate_hz: much\nt_us,x,label\n0,1,\n1,2,\n", "no rate_hz"),
-        ("t_us,x,label\n5,1,\n5,2,\n", "no rate_hz"),
-        (HEAD + "t_us,a,b,c,d,e,label\n0,1,1,1,1,1,\n1,1,1,1,1,1,\n", "5 channels, adc at most 4"),
-    ],
+    "text", ["", "[]", "{}", "t_us,x,label", json.dumps({"rate_hz": "x", "counts": []})]
 )
-def test_what_is_no_recording_is_refused(tmp_path: Path, text: str, message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        sensor_signals.wire(f"adc+{recording(tmp_path, text)}", Bus())
+def test_what_is_no_signal_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "a.json").write_text(text)
+    options = argparse.Namespace(wiring=None, sensor=f"adc+{tmp_path / 'a.json'}")
+    with pytest.raises(EmulatedBoardError, match="is no signal of a sensor"):
+        wired_bus(options)
 
 
-@pytest.mark.parametrize("sensor", ["nose+a.csv", "adc", "adc+"])
-def test_only_known_sensors_can_be_wired(sensor: str) -> None:
-    with pytest.raises(ValueError, match="there is no sensor"):
-        sensor_signals.wire(sensor, Bus())
+@pytest.mark.parametrize(
+    ("sensor", "message"),
+    [("adc", "needs a recording"), ("adc+", "needs a recording"), ("adc+no.json", "No such file")],
+)
+def test_only_what_is_there_can_be_wired(sensor: str, message: str) -> None:
+    with pytest.raises(EmulatedBoardError, match=message):
+        wired_bus(argparse.Namespace(wiring=None, sensor=sensor))
+
+
+def test_only_known_sensors_that_have_room_can_be_wired() -> None:
+    with pytest.raises(ValueError, match="there is no sensor 'nose'"):
+        sensor_signals.wire("nose", Signal(1, ((0,),)), Bus())
+    with pytest.raises(ValueError, match="has 5 channels, adc at most 4"):
+        sensor_signals.wire("adc", Signal(1, ((0,) * 5,)), Bus())

@@ -12,8 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from madem.data.files.judge import ReadOptions
 from madem.data.files.recording import Header, Recorder
-from madem.errors import BoardError
+from madem.errors import BoardError, MademError, TaskError
 from madem.stream.sources import (
     Sample,
     Source,
@@ -64,24 +65,78 @@ def test_a_csv_with_a_label_column_and_odd_lines(tmp_path: Path) -> None:
     source = open_source(str(path))
     samples = list(source)
     assert source.channels == ("x", "y")
-    assert [(sample.values, sample.label) for sample in samples] == [
-        ((1, 2), "on"),
-        ((1, 2), ""),
-        ((3, 4), "off"),
+    # What can't be read is a gap in time, not closed up.
+    assert [(sample.t_us, sample.values, sample.label) for sample in samples] == [
+        (0, (1, 2), "on"),
+        (30_000, (5, 6), "7"),
+        (40_000, (3, 4), "off"),
     ]
     assert source.skipped == 3
+    assert source.notes[-2:] == (
+        "note: 3 rows can't be read and counted as missing, the first:"
+        f" {path}, line 3: 2 cells where 3 are expected",
+        "rate: not known, 100 Hz are assumed; say it with --rate",
+    )
 
 
-def test_values_that_are_no_counts_need_a_scale(tmp_path: Path) -> None:
+def test_values_that_are_no_counts_get_a_scale(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text("0.5,1\n-1,1e6\n")
-    with pytest.raises(
-        SourceError, match=r"a.csv, sample 0: 0.5 is no count of 16 bits: .*--scale"
-    ):
-        rows(open_source(str(path)))
-    source = open_source(str(path), scale=0.25)
+    source = open_source(str(path))
+    assert source.units_per_count == (1 / 8192, 1e6 / 8192)
+    assert rows(source) == [(4096, 0), (-8192, 8192)]
+    assert any(
+        "units per count, fitted: column 0 0.000122, column 1 122" in n for n in source.notes
+    )
+
+
+def test_a_scale_for_each_channel_and_what_is_clipped(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("0.5,1\n-1,1e6\n2,3\n")
+    source = open_source(str(path), scale=(0.25,))
     assert source.units_per_count == (0.25, 0.25)
-    assert rows(source) == [(2, 4), (-4, 32767)]
+    assert rows(source) == [(2, 4), (-4, 32767), (8, 12)]
+    assert source.clipped == 1
+    assert source.notes[-1] == (
+        "clipped: 1 of 3 samples are beyond 16 bits at this scale, in column 1: choose a larger"
+        " --scale, one for each channel if they differ"
+    )
+    source = open_source(str(path), scale=(0.25, 100.0))
+    assert rows(source) == [(2, 0), (-4, 10000), (8, 0)]
+    assert (source.units_per_count, source.clipped) == ((0.25, 100.0), 0)
+    with pytest.raises(TaskError, match="--scale has 3 values, but there are 2 channels"):
+        open_source(str(path), scale=(1.0, 2.0, 3.0))
+
+
+def test_lines_need_a_scale_and_are_clipped_in_it() -> None:
+    with pytest.raises(SourceError, match=r"stdin, sample 0: 0.5 is no count of 16.*--scale"):
+        rows(open_source("-", stdin=["0.5,1"]))
+    source = open_source("-", stdin=["0.5,1", "1,9e9"], scale=(0.25, 1.0))
+    assert rows(source) == [(2, 1), (4, 32767)]
+    assert source.clipped == 1
+
+
+def test_recordings_in_a_file_are_apart_in_time(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("ms,x\n0,1\n10,2\n20,3\n\n0,4\n10,5\n40,6\n50,7\n")
+    options = ReadOptions(time="ms")
+    times = [sample.t_us for sample in open_source(str(path), options=options)]
+    assert times == [0, 10_000, 20_000, 1_020_000, 1_030_000, 1_060_000, 1_070_000]
+    # At a rate of the user's, what did not join on still does not.
+    times = [s.t_us for s in open_source(str(path), options=options, rate_hz=50)]
+    assert times == [0, 20_000, 40_000, 1_040_000, 1_060_000, 2_060_000, 2_080_000]
+
+
+def test_names_that_a_recording_can_have(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text('"a, b";a#;x;x\n1;2;3;4\n2;3;4;5\n')
+    with (
+        open_source(str(path)) as source,
+        Recorder(tmp_path / "b.csv", source.header()) as recorder,
+    ):
+        for sample in source:
+            recorder.add(*sample)
+    assert open_source(str(tmp_path / "b.csv")).channels == ("a; b", "a_", "x", "x (3)")
 
 
 def test_an_npz(tmp_path: Path) -> None:
@@ -200,26 +255,26 @@ def test_a_second_ctrl_c_stops_at_once() -> None:
     ("spec", "options", "message"),
     [
         ("no.csv", {}, "no such file: no.csv; a source is a recording"),
-        (__file__, {}, "is no source: it can be a recording"),
+        (__file__, {}, "samples come in a recording, a file"),
         ("-", {}, "stdin has no samples: a sample is a line of numbers"),
         ("-", {"rate_hz": 0.0}, "the rate is 0 Hz, but must be above 0"),
-        ("-", {"scale": -1.0}, "the scale is -1, but must be above 0"),
+        ("-", {"scale": (-1.0,)}, "the scale is -1, but must be above 0"),
     ],
 )
 def test_refusals(spec: str, options: dict, message: str) -> None:
-    with pytest.raises(SourceError, match=message) as error:
+    with pytest.raises(MademError, match=message) as error:
         open_source(spec, **options)
     assert "\n" not in str(error.value)
 
 
 def test_files_that_are_not_what_they_are_called(tmp_path: Path) -> None:
     for name, message in (
-        ("a.npz", "holds no array X"),
+        ("a.npz", "is no .npz file, or it is damaged"),
         ("a.wav", "is not a WAV file that can be read"),
-        ("a.csv", "has no samples"),
+        ("a.csv", "has a header but no samples"),
     ):
         (tmp_path / name).write_text("hello")
-        with pytest.raises(SourceError, match=message):
+        with pytest.raises(TaskError, match=message):
             open_source(str(tmp_path / name))
     with pytest.raises(BoardError, match="there is no port /dev/nothing"):
         open_source("serial:/dev/nothing")

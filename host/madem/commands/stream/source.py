@@ -29,8 +29,9 @@ def add_source(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
         " stdin: when they arrive)",
     )  # fmt: skip
     group.add_argument(
-        "--scale", type=float, metavar="X",
-        help="units per count, for values that are no counts (default: they are counts)",
+        "--scale", type=values.scales, metavar="X,X…",
+        help="units per count, one for all channels or one for each (default: the file's own, none"
+        " for whole numbers of 16 bits, else fitted to each channel)",
     )  # fmt: skip
     return group
 

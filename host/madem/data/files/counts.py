@@ -23,7 +23,7 @@ class Counts(NamedTuple):
         values: int16 (samples, channels); 0 where missing.
         scale: units per count of each channel, float64 (channels,); None: counts have no unit.
         fitted: the scale is neither the file's nor the user's.
-        clipped: samples of which a channel saturates, bool (samples,).
+        clipped: values that saturate, bool (samples, channels).
     """
 
     values: NDArray[np.int16]
@@ -50,11 +50,11 @@ def as_counts(samples: Samples, scale: Sequence[float] | None = None) -> Counts:
     elif samples.scale is not None:
         chosen = samples.scale
     elif np.all(x == np.rint(x)) and np.all((x >= LOWEST) & (x <= HIGHEST)):
-        return Counts(x.astype(np.int16), None, False, np.zeros(len(x), bool))
+        return Counts(x.astype(np.int16), None, False, np.zeros(x.shape, bool))
     else:
         chosen, fitted = fitting(x), True
-    clipped = np.abs(saturated(x, chosen) - x / chosen) >= 1
-    return Counts(saturated(x, chosen), chosen, fitted, np.any(clipped, axis=1))
+    values = saturated(x, chosen)
+    return Counts(values, chosen, fitted, clipped=np.abs(values - x / chosen) >= 1)
 
 
 def per_channel(scale: Sequence[float], channels: Sequence[str]) -> NDArray[np.float64]:

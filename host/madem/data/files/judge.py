@@ -32,7 +32,7 @@ BY_FILE = "file"
 """Name of the column of a label that is the file's name."""
 _LEAST_ROWS = 8
 """Rows from which on a column that counts them, or a recording, is taken for one."""
-_ODD = 0.1
+_ODD = 0.5
 """Share of a column's cells that may be no numbers before it is called text."""
 
 
@@ -181,6 +181,11 @@ class Samples:
     table: Table = field(repr=False)
 
     @property
+    def missing(self) -> NDArray[np.bool_]:
+        """Rows in which a value is missing, bool (rows,)."""
+        return np.any(np.isnan(self.x), axis=1)
+
+    @property
     def feature_names(self) -> tuple[str, ...]:
         """Names of the features."""
         return tuple(feature.name for feature in self.judgement.features)
@@ -308,7 +313,7 @@ def certain_label(table: Table, left_out: Collection[int] = ()) -> tuple[int | N
         )
     if named:
         return named[0], "by its name"
-    texts = [k for k in known if table.columns[k].is_text]
+    texts = [k for k in known if _is_words(*table.columns[k].numbers())]
     if len(texts) == 1 and len(table.columns) > 1 and not timing.is_named(table.columns[texts[0]]):
         return texts[0], "the only text"
     return None, ""
@@ -399,8 +404,7 @@ def _features(
             continue
         column = table.columns[k]
         values, odd = column.numbers()
-        known = np.count_nonzero(~np.isnan(values))
-        if odd and len(odd) > _ODD * (known + len(odd)):
+        if _is_words(values, odd):
             row = min(odd)
             raise TaskError(
                 f"{table.place(row, k)}: {odd[row]!r} is not a number; leave the column out with"
@@ -411,7 +415,7 @@ def _features(
         for row in np.flatnonzero(np.abs(values) > LARGEST).tolist():
             torn.setdefault(row, f"{table.place(row, k)}: {values[row]:g} is too large")
         values = np.where(np.abs(values) > LARGEST, np.nan, values)
-        if known or column.role:
+        if column.role or not np.isnan(values).all():
             found[k] = values
         else:
             left_out[k] = "it is empty"
@@ -428,6 +432,11 @@ def _leave_out_constants(
         raise TaskError(f"{table.name}: all columns are constant and can't teach anything")
     for k in constant:
         left_out[k] = f"it is always {features.pop(k)[0]:g}"
+
+
+def _is_words(values: NDArray[np.float64], odd: Mapping[int, str]) -> bool:
+    """Whether cells, of which these are numbers and those odd, are words."""
+    return len(odd) > _ODD * (int(np.count_nonzero(~np.isnan(values))) + len(odd))
 
 
 def _is_index(column: Column) -> bool:
