@@ -114,10 +114,10 @@ def references(m, hidden, n, loops):
 
 def prepare(config):
     """The learner of a CONFIGURE payload."""
-    from madem import link_server
+    from madem import network_config
 
     gc.collect()
-    return link_server.build(link_server.parse(config, 0, len(config)))
+    return network_config.build(network_config.parse(config, 0, len(config)))
 
 
 def firmware(learner, samples, count, rate, loops):
@@ -146,7 +146,7 @@ def firmware(learner, samples, count, rate, loops):
         position[0] = at
 
     timed("train_%d" % count, 1, learn)
-    change = learner._change
+    change = learner._change_couplings
     spent = [0]
 
     def timed_change(*arguments):
@@ -154,7 +154,7 @@ def firmware(learner, samples, count, rate, loops):
         change(*arguments)
         spent[0] += ticks_diff(ticks_us(), began)
 
-    learner._change = timed_change
+    learner._change_couplings = timed_change
     learn()
     print("update", spent[0] / count)
     # Every unit differs, every accumulator moves by one or two, none so far as to a pulse.

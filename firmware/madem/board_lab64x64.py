@@ -29,7 +29,7 @@ _LOOP = const(128)  # a level of half a read, for the check of each line
 _TRIES = const(3)
 
 
-class Board:
+class ArrayBoard:
     ROWS = 64
     COLUMNS = 64
     CARDS = 16
@@ -138,8 +138,8 @@ class Board:
         """Read the word lines of a card into out."""
         self._sense(card, self._row_adc, self._row_zero, out)
 
-    def pulse(self, card, rows, columns, up, train):
-        """`train` pulses, SET if up or RESET, where the rows and columns of two masks cross.
+    def pulse(self, card, rows, columns, up, pulses):
+        """Pulse: SET if up or RESET, where the rows and columns of two masks cross.
 
         No pulse is given before all that decides it is known to be right.
         """
@@ -155,7 +155,7 @@ class Board:
         self._readable = False
         self._gates.hold(rows.to_bytes(8, "big"))
         fire = self._fire
-        for _ in range(train):
+        for _ in range(pulses):
             fire.on()  # the one-shot ends the pulse, whatever this program does
             fire.off()
         self._gates.release()

@@ -1,8 +1,8 @@
 """The maker board: cards of 8×8 devices, docs/hardware/maker_board.md.
 
-A board design is one file with a class `Board` of these constants and methods, and no others are
-used: `attached` maps a network onto the cards. Levels are -255 to 255, where 255 is full activity.
-Readings are codes, SPAN of them for a device's whole window at full activity.
+A board design is one file with a class `ArrayBoard` of these constants and methods, and no others
+are used: frontend_chips.py maps a network onto the cards. Levels are -255 to 255, where 255 is full
+activity. Readings are codes, SPAN of them for a device's whole window at full activity.
 """
 
 from array import array
@@ -23,7 +23,7 @@ _ZERO_READS = const(8)
 _EVERY = const(16)  # reads from one whose conversions are made twice to the next
 
 
-class Board:
+class ArrayBoard:
     ROWS = 8
     COLUMNS = 8
     CARDS = 256
@@ -83,15 +83,15 @@ class Board:
         self._connect(self._column_dacs, _READ | _TRANSPOSED | card)
         self._sense(self._row_adc, self._row_zero, out)
 
-    def pulse(self, card, rows, columns, up, train):
-        """`train` pulses, SET if up or RESET, where the rows and columns of two masks cross."""
+    def pulse(self, card, rows, columns, up, pulses):
+        """Pulse: SET if up or RESET, where the rows and columns of two masks cross."""
         self._switch(card)
         self._level(self._row_dacs, rows, _PULSE if up else -_PULSE)
         self._level(self._column_dacs, columns, -_PULSE if up else _PULSE)
         # No voltage is connected before all lines are known to have theirs.
         self.check()
         fire = self._fire
-        for _ in range(train):
+        for _ in range(pulses):
             fire.on()  # the one-shot ends the pulse, whatever this program does
             fire.off()
 

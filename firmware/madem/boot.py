@@ -19,6 +19,7 @@ def run():
         "frontend_emulated",
         "network",
         "learn_rule",
+        "network_config",
         "link_server",
     ):
         __import__("madem." + name)

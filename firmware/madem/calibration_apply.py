@@ -36,7 +36,7 @@ def check(data, design, rows, columns):
     return at, card
 
 
-class Board:
+class CalibratedBoard:
     """Stands before a board design and has its methods.
 
     Of a dead line all devices count as in the middle of their window, so that the other line of a
@@ -138,9 +138,9 @@ class Board:
                         >> _CALIBRATION_SHIFT
                     ) + missing
 
-    def pulse(self, card, rows, columns, up, train):
+    def pulse(self, card, rows, columns, up, pulses):
         if card not in self._cards:
-            self.raw.pulse(card, rows, columns, up, train)
+            self.raw.pulse(card, rows, columns, up, pulses)
             return
         # Lines that are pulsed together are split where one of them crosses a dead device.
         devices = self._cards[card][4]
@@ -154,7 +154,7 @@ class Board:
                     ):
                         alive |= 1 << row
                 if alive:
-                    self.raw.pulse(card, alive, 1 << line, up, train)
+                    self.raw.pulse(card, alive, 1 << line, up, pulses)
             line += 1
 
 

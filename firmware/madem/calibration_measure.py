@@ -50,14 +50,14 @@ def _do(body, front, out, at):
             raise ValueError
         return _measure(board, card, columns, line, level, reads, out, at)
     if what == _CALIBRATE_PULSE:
-        _, card, up, train = struct.unpack_from(_CALIBRATE_PULSE_LAYOUT, body)
+        _, card, up, pulses = struct.unpack_from(_CALIBRATE_PULSE_LAYOUT, body)
         rows = (board.ROWS + 7) >> 3
-        if card >= board.CARDS or not train or len(body) != 5 + rows + ((board.COLUMNS + 7) >> 3):
+        if card >= board.CARDS or not pulses or len(body) != 5 + rows + ((board.COLUMNS + 7) >> 3):
             raise ValueError
         board = getattr(board, "raw", board)
         row_mask = int.from_bytes(body[5 : 5 + rows], "little")
         column_mask = int.from_bytes(body[5 + rows :], "little")
-        board.pulse(card, row_mask, column_mask, up, train)
+        board.pulse(card, row_mask, column_mask, up, pulses)
         board.rest()
     elif what == _CALIBRATE_STORE:
         offset = struct.unpack_from(_CALIBRATE_STORE_LAYOUT, body)[1]

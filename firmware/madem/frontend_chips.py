@@ -1,9 +1,9 @@
 """The attached front end: a crossbar behind converter chips, cut into the cards of a board.
 
-It has the methods of crossbar.Crossbar, and the learner can't tell them apart. Of a weight layer,
-word line j (the bias is the last) is row j % ROWS of a card, unit i has its devices P and N on the
-columns 2i and 2i + 1 of COLUMNS, and the layer's cards follow each other, those of the same rows
-first. docs/hardware/frontends.md
+It has the methods of frontend_emulated.Crossbar, and the learner can't tell them apart. Of a weight
+layer, word line j (the bias is the last) is row j % ROWS of a card, unit i has its devices P and N
+on the columns 2i and 2i + 1 of COLUMNS, and the layer's cards follow each other, those of the same
+rows first. docs/hardware/frontends.md
 """
 
 from array import array
@@ -12,6 +12,7 @@ from micropython import const
 
 from . import frontend_sums, kernels
 from .frontend_emulated import STREAM_LEARN, STREAM_PULSE
+from .link_protocol import u16
 
 _CODES = const(51000)  # 200 * 255: what one window at full activity is to the gain of a layer
 
@@ -24,11 +25,11 @@ class Attached:
     def __init__(self, sizes, config, layers, seed, design):
         """OSError: a chip of the board does not answer. ValueError: no such board, or no room."""
         try:
-            module = __import__("madem.board_" + design, None, None, ("Board",))
+            module = __import__("madem.board_" + design, None, None, ("ArrayBoard",))
         except ImportError:
             raise ValueError("there is no board design " + design)
         self.design = design
-        board = self.board = _calibrated(module.Board(), design)
+        board = self.board = _calibrated(module.ArrayBoard(), design)
         rows = board.ROWS
         units = board.COLUMNS // 2
         self._device = kernels.device_words(seed, *config)
@@ -66,7 +67,7 @@ class Attached:
         if stream == STREAM_LEARN:
             kernels.seed(self._pulse_rng, self._device, STREAM_PULSE, index)
 
-    def health(self):
+    def stuck_count(self):
         """How many devices can't change, as far as the board was calibrated."""
         dead = getattr(self.board, "dead", None)
         return dead(self._used) if dead else 0
@@ -115,8 +116,8 @@ class Attached:
                     card += across
         frontend_sums.put(out, sums, m, gain, shift)
 
-    def pulse(self, k, pulses, count, train):
-        """As Crossbar.pulse; devices of a bit line that need the same go in parallel."""
+    def pulse(self, k, due, count, pulses):
+        """As `Crossbar.pulse`; devices of a bit line that need the same are pulsed together."""
         across = self._layers[k][4]
         first = self._layers[k][3]
         rows = self.board.ROWS
@@ -127,13 +128,13 @@ class Attached:
         masks = [0, 0, 0, 0]  # SET of P, SET of N, RESET of P, RESET of N
         card = unit = 0
         for _ in range(count):
-            line = pulses[at] | pulses[at + 1] << 8
-            coupling = pulses[at + 2] | pulses[at + 3] << 8
+            line = u16(due, at)
+            coupling = u16(due, at + 2)
             at += 4
             block, row = divmod(coupling >> 1, rows)
             here = line << 16 | block
             if here != last:
-                self._give(card, unit, masks, train)
+                self._pulse_pair(card, unit, masks, pulses)
                 last = here
                 part, unit = divmod(line, units)
                 card = first + block * across + part
@@ -141,14 +142,14 @@ class Attached:
             is_set = x & 1
             is_n = (coupling & 1) ^ is_set
             masks[2 - 2 * is_set + is_n] |= 1 << row
-        self._give(card, unit, masks, train)
+        self._pulse_pair(card, unit, masks, pulses)
         self._pulse_rng[0] = x
         self.board.rest()
 
-    def _give(self, card, unit, masks, train):
+    def _pulse_pair(self, card, unit, masks, pulses):
         for kind in range(4):
             if masks[kind]:
-                self.board.pulse(card, masks[kind], 1 << 2 * unit + (kind & 1), kind < 2, train)
+                self.board.pulse(card, masks[kind], 1 << 2 * unit + (kind & 1), kind < 2, pulses)
                 masks[kind] = 0
 
     def refresh(self, k):
@@ -224,4 +225,4 @@ def _calibrated(board, design):
         return board
     from . import calibration_apply  # only now: a board that was never calibrated has no use for it
 
-    return calibration_apply.Board(board, data, design)
+    return calibration_apply.CalibratedBoard(board, data, design)

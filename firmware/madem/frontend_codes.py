@@ -21,7 +21,7 @@ _CODES_PIECE_LAYOUT = const("<BH")
 _CODES_EVENT_LAYOUT = const("<BH")
 _CODES_REPLY_LAYOUT = const("<BHIB")
 
-# Events: kind u8, card u16, then codes i16 of every line, or of pulses the train u8 and two masks.
+# Events: kind u8, card u16, then codes i16 of every line, or u8 pulses and two masks.
 _EVENT_COLUMNS = const(0)
 _EVENT_ROWS = const(1)
 _EVENT_RESET = const(2)
@@ -30,7 +30,22 @@ _EVENT_SET = const(3)
 _HEAD = const(3)  # of a piece: last u8, number u16
 
 
-class Recorder:
+def serve(server, kind):
+    """Answer a CODES request that begins a sample.
+
+    Args:
+        server: the `link_server.Server`, whose weights are behind chips.
+        kind: of the request, and of those for further pieces.
+
+    Returns:
+        The kind of another request that came meanwhile, to be served next; 0: none did.
+    """
+    board = RecordingBoard(server, kind)
+    board.serve()
+    return board.waiting
+
+
+class RecordingBoard:
     """Stands before the board of an attached front end while one sample is worked on."""
 
     def __init__(self, server, kind):
@@ -58,16 +73,14 @@ class Recorder:
         self._board.sense_rows(card, out)
         self._put(_EVENT_ROWS, card, out, 2 * len(out))
 
-    def pulse(self, card, rows, columns, up, train):
-        self._board.pulse(card, rows, columns, up, train)
-        said = bytes((train,)) + rows.to_bytes(self._rows, "little")
+    def pulse(self, card, rows, columns, up, pulses):
+        self._board.pulse(card, rows, columns, up, pulses)
+        said = bytes((pulses,)) + rows.to_bytes(self._rows, "little")
         said += columns.to_bytes(self._columns, "little")
         self._put(_EVENT_SET if up else _EVENT_RESET, card, said, len(said))
 
     def serve(self):
-        """Answer a CODES request that begins a sample: what u8, number u32, rate u16, train u8,
-        sample.
-        """
+        """CODES: what u8, number u32, rate u16, pulses u8, sample."""
         server, lk = self._server, self._link
         learner = server.learner
         net = learner.network
@@ -77,24 +90,24 @@ class Recorder:
         if not (learns or what == _CODES_PREDICT) or len(body) != 8 + server.sample_size(learns):
             lk.refuse("not one sample")
             return
-        _, number, rate, train = struct.unpack_from(_CODES_HEAD_LAYOUT, body)
+        _, number, rate, pulses = struct.unpack_from(_CODES_HEAD_LAYOUT, body)
         if learns:
             target = 8 + net.sizes[0]
             if number != learner.steps:
                 lk.error(protocol.STEP_MISMATCH, str(learner.steps))
                 return
-            if not train or rate * max(learner.scales) > 16383:
-                lk.refuse("a train of no pulses, or a rate above 16383")
-                return
+            wrong = learner.objection(rate, pulses)
             if net.one_hot and body[target] >= net.sizes[-1]:
-                lk.refuse("a class that has no output")
+                wrong = "a class that has no output"
+            if wrong:
+                lk.refuse(wrong)
                 return
             net.set_targets(body, target)
         began = server.now()
         self._front.board = self
         try:
             if learns:
-                learner.learn(body, 8, rate, train)
+                learner.learn(body, 8, rate, pulses)
             else:
                 net.front.begin(frontend_emulated.STREAM_PREDICT, number)
                 net.settle_free(body, 8)
@@ -127,7 +140,7 @@ class Recorder:
             return
         buffer, at = self._buffer, self._fill
         struct.pack_into(_CODES_EVENT_LAYOUT, buffer, at, kind, card)
-        kernels.load(buffer, at + 3, count, data, 0, 255)
+        kernels.copy_masked(buffer, at + 3, count, data, 0, 255)
         self._fill = at + 3 + count
 
     def _flush(self, needed):
@@ -139,7 +152,7 @@ class Recorder:
         struct.pack_into(_CODES_PIECE_LAYOUT, self._buffer, 0, 0, self._piece)
         asked = self._piece
         while asked == self._piece:  # again, if the line lost it
-            kernels.load(lk.out, lk.start, n, self._buffer, 0, 255)
+            kernels.copy_masked(lk.out, lk.start, n, self._buffer, 0, 255)
             lk.reply(n)
             kind = lk.receive()
             body, at = lk.body, lk.start

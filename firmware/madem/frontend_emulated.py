@@ -2,16 +2,17 @@
 
 A front end has these methods, and the learner knows no others:
 
-    begin(stream, index)     start the noise of one sample
-    forward(k, s, out)       drive the word lines of weight layer k, sense the bit lines
-    transposed(k, s, out)    drive the bit lines, sense the word lines
-    pulse(k, pulses, count, train)  raise or lower couplings by `train` pulses each
-    health()                 how many devices can't change
-    start(rng, stream, index)  start a generator of the learner's own
-    strike(share)            have more devices stuck
-    refresh(k)               bring `devices` of weight layer k up to date
+    begin(stream, index)          start the noise of one sample
+    forward(k, s, out)            drive the word lines of weight layer k, sense the bit lines
+    transposed(k, s, out)         drive the bit lines, sense the word lines
+    pulse(k, due, count, pulses)  raise or lower `count` couplings by `pulses` pulses each
+    stuck_count()                 how many devices can't change
+    start(rng, stream, index)     start a generator of the learner's own
+    strike(share)                 have more devices stuck
+    refresh(k)                    bring `devices` of weight layer k up to date
 
-`s` holds all activities, `out` receives readings as kernels.OFFSET + u.
+`s` holds all activities, `out` receives readings as kernels.OFFSET + u, 32 bits each. `due` lists
+couplings as `change` of kernels_viper.py does.
 """
 
 import struct
@@ -25,19 +26,33 @@ STREAM_PREDICT = 5
 
 
 class Crossbar:
-    """docs/reference/arithmetic.md, "Devices" and "Reading the array"."""
+    """docs/reference/arithmetic.md, "Devices" and "Reading the array".
+
+    Attributes:
+        devices: conductances, a byte each: of every weight layer, unit by unit, those of P of each
+            word line and of the bias, then those of N.
+        bases: of each weight layer, where its devices begin.
+        reads_forward, reads_transposed: of each weight layer, what a read needs: devices, record,
+            generator of the noise. With other devices in their place, they are reads of a copy.
+    """
 
     exact = True  # `devices` is the array itself
 
     def __init__(self, sizes, config, layers, adc_bits, seed):
+        """
+        Args:
+            sizes: units of each layer, input first.
+            config: step, nl_set, nl_reset, c2c, d_step, d_top, stuck and init of CONFIGURE.
+            layers: of each weight layer gain, gain_shift, and ranges and noises of both reads.
+            adc_bits: of the converters.
+            seed: of all draws.
+        """
         self.devices = bytearray(sum(2 * (m + 1) * n for m, n in zip(sizes, sizes[1:])))
         self._read_rng = bytearray(4)
         self._pulse_rng = bytearray(4)
         self._traits = bytearray(4 * kernels.TRAIT_WORDS)
         self._device = kernels.device_words(seed, *config)
         self.bases = []
-        # Of each layer, what a read needs: devices, record, generator of the noise. With other
-        # devices in their place, the same reads are those of a copy.
         self.reads_forward = []
         self.reads_transposed = []
         base = units = 0
@@ -61,14 +76,17 @@ class Crossbar:
         self.put_devices(True)
 
     def strike(self, share):
-        """Have more devices stuck from now on: those whose lot is below `share`."""
+        """Have more devices stuck from now on: all whose draw was below `share`, 0 to 65535.
+
+        ValueError: it is lower than before.
+        """
         if share < struct.unpack_from("<I", self._device, 4 * kernels.STUCK_SHARE)[0]:
             raise ValueError("a share of stuck devices can only rise")
         struct.pack_into("<I", self._device, 4 * kernels.STUCK_SHARE, share)
         self.put_devices(False)
 
     def put_devices(self, fresh):
-        """Put the stuck devices where they stay, and if `fresh` the others where they begin."""
+        """Set stuck devices to where they stay and, if `fresh`, the others to where they begin."""
         traits = self._traits
         self._stuck = 0
         for number in range(len(self.devices)):
@@ -85,7 +103,7 @@ class Crossbar:
         if stream == STREAM_LEARN:
             kernels.seed(self._pulse_rng, self._device, STREAM_PULSE, index)
 
-    def health(self):
+    def stuck_count(self):
         return self._stuck
 
     def refresh(self, k):
@@ -104,8 +122,8 @@ class Crossbar:
         transposed_sums(devices, s, out, record)
         convert(out, record, rng)
 
-    def pulse(self, k, pulses, count, train):
+    def pulse(self, k, due, count, pulses):
         kernels.pulse_pairs(
-            self.devices, self._pulse_rng, pulses, count, train, self.bases[k],
+            self.devices, self._pulse_rng, due, count, pulses, self.bases[k],
             self._lines[k] + 1, self._traits, self._device,
         )  # fmt: skip

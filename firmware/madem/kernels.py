@@ -35,7 +35,7 @@ STREAM_DEVICE = const(1)
 
 
 def device_words(seed, step, nl_set, nl_reset, c2c, d_step, d_top, stuck, init):
-    """The record that `seed`, `traits` and `pulse_pairs` take, of the numbers in CONFIGURE."""
+    """The record that `seed`, `traits` and `pulse_pairs` take, of the numbers of CONFIGURE."""
     x = 0x1F123BB5
     for w in (seed & 0xFFFF, seed >> 16):  # what every start of the generator begins with
         x ^= w ^ (x >> 13)
@@ -64,7 +64,13 @@ def seed(rng: ptr32, device: ptr32, stream: int, index: int):
 
 @micropython.viper
 def compete(drive: ptr32, other: ptr32, count: int, sign: int, mask: int, cap: int) -> int:
-    """The inhibition, found by halving, that holds the sum of the activities at `cap`."""
+    """The inhibition that holds the sum of `count` activities at `cap`, found by halving.
+
+    Args:
+        drive, other: readings of the units, 32 bits each + OFFSET.
+        sign: 1, 0 or -1; `other` is added so often.
+        mask: what the activities are masked with.
+    """
     inhibition = 0 - 4096
     trial = 4096
     while trial:
@@ -89,7 +95,7 @@ def compete(drive: ptr32, other: ptr32, count: int, sign: int, mask: int, cap: i
 def activate(
     s: ptr8, drive: ptr32, other: ptr32, at: int, count: int, sign: int, mask: int, less: int
 ):
-    """Activities of `count` units from `at` on: `drive` + `sign` times `other` - `less`."""
+    """Activities of `count` units, to s[at:]: of `drive` + `sign` times `other` - `less`."""
     less += OFFSET + sign * OFFSET
     s = ptr8(int(s) + at)
     while count:
@@ -106,8 +112,8 @@ def activate(
 
 
 @micropython.viper
-def load(s: ptr8, at: int, count: int, source: ptr8, first: int, mask: int):
-    """Copy `count` activities from source[first] on to s[at] on, `mask` applied."""
+def copy_masked(s: ptr8, at: int, count: int, source: ptr8, first: int, mask: int):
+    """Copy `count` bytes from source[first:] to s[at:], each masked; a mask of 255 keeps all."""
     s = ptr8(int(s) + at)
     source = ptr8(int(source) + first)
     while count >= 4:
@@ -136,8 +142,8 @@ def select(targets: ptr8, count: int, source: ptr8, first: int, least: int, high
 
 
 @micropython.viper
-def aim(out: ptr32, s: ptr8, at: int, count: int, targets: ptr8, beta: int):
-    """The nudge of each output unit, stored + OFFSET."""
+def nudge(out: ptr32, s: ptr8, at: int, count: int, targets: ptr8, beta: int):
+    """The nudge of `count` output units s[at:], to `out`, 32 bits each + OFFSET."""
     i = 0
     while i < count:
         out[i] = ((beta * (targets[i] - s[at + i])) >> 4) + OFFSET
@@ -215,25 +221,34 @@ def traits(t: ptr32, device: ptr32):
 
 @micropython.viper
 def pulse_pairs(
-    g: ptr8, rng: ptr32, pulses: ptr16, count: int, train: int, base: int, width: int, t, device
+    g: ptr8, rng: ptr32, due: ptr16, count: int, pulses: int, base: int, width: int, t, device
 ):
-    """`train` pulses on one device of each coupling that inner.change listed.
+    """Pulse one device of each coupling that is due a change.
 
-    base: offset of the layer's first device; width: devices in half a pair row; t: scratch.
+    Args:
+        g: all devices.
+        rng: the generator of pulses.
+        due: the couplings, as `kernels_select.change` lists them: two 16-bit words each.
+        count: how many.
+        pulses: for each device.
+        base: offset of the layer's first device.
+        width: devices in half a pair row.
+        t: scratch for a device's traits.
+        device: the record of `device_words`.
     """
     traits_of = ptr32(t)
     settings = ptr32(device)
     x = int(rng[0])
     while count:
-        line = pulses[1]
+        line = due[1]
         x = _A * (x & 0xFFFF) + (x >> 16)
         up = x & 1  # the coin picks SET of one device of the pair or RESET of the other
-        offset = base + (2 * pulses[0] + ((line & 1) ^ up)) * width + (line >> 1)
-        pulses = ptr16(int(pulses) + 4)
+        offset = base + (2 * due[0] + ((line & 1) ^ up)) * width + (line >> 1)
+        due = ptr16(int(due) + 4)
         count -= 1
         seed(t, device, STREAM_DEVICE, offset)
         traits(t, device)
-        left = train
+        left = pulses
         while left:
             left -= 1
             x = _A * (x & 0xFFFF) + (x >> 16)

@@ -29,7 +29,7 @@ _RATE = const(16)
 _NEXT = const(20)
 _RNG = const(24)
 _ROOM = const(28)
-_PULSES = const(32)
+_DUE = const(32)
 
 # The generator's multiplier, 30903, is loaded in two bytes.
 _A_HIGH = const(0x78)
@@ -328,11 +328,11 @@ def convert(r0, r1, r2):
 
 @micropython.asm_thumb
 def change(r0, r1, r2, r3):
-    """a, b, c, work; the number of pulses.
+    """a, b, c, work; the number of couplings that are due.
 
     r0, r1: lower activities of a and b; r2: accumulator; r3, r4: rate times the upper
     activity of a and b; r5: r of the page; r6, r7: scratch; r8: end of the word lines
-    in r0; r9: end of the list of pulses; r12: work.
+    in r0; r9: end of the list of couplings; r12: work.
     """
     mov(r4, r8)
     mov(r5, r9)
@@ -340,7 +340,7 @@ def change(r0, r1, r2, r3):
     mov(r12, r3)
     mov(r7, r3)
     mov(r4, r3)
-    add(r4, _PULSES)
+    add(r4, _DUE)
     mov(r9, r4)
     ldr(r4, [r7, _LOWER])
     add(r0, r0, r4)
@@ -412,7 +412,7 @@ def change(r0, r1, r2, r3):
     sub(r3, r3, r4)
     lsl(r3, r3, 2)
     add(r3, r3, r7)
-    add(r3, _PULSES)
+    add(r3, _DUE)
     mov(r4, r9)
     cmp(r4, r3)
     bcs(END)
@@ -484,7 +484,7 @@ def change(r0, r1, r2, r3):
     label(END)
     mov(r0, r9)
     sub(r0, r0, r7)
-    sub(r0, _PULSES)
+    sub(r0, _DUE)
     asr(r0, r0, 2)
     pop({r4, r5})
     mov(r8, r4)

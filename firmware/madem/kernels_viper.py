@@ -34,8 +34,8 @@ _UPPER = const(3)  # of the upper layer's
 _RATE = const(4)
 _NEXT = const(5)  # bit line to go on with
 _RNG = const(6)
-_ROOM = const(7)  # for so many pulses
-_PULSES = const(8)  # where their list begins
+_ROOM = const(7)  # for so many couplings
+_DUE = const(8)  # where their list begins
 
 
 @micropython.viper
@@ -152,7 +152,7 @@ def convert(out: ptr32, p: ptr32, rng: ptr32):
 
 @micropython.viper
 def change(a: ptr8, b: ptr8, c: ptr8, work: ptr32) -> int:
-    """Turn the difference of two activities into pulses, bit line by bit line.
+    """Add the difference of two activities to the accumulators, and list couplings that are due.
 
     a, b: all activities of the plus and the minus condition, which have the same input;
     c: the layer's accumulators. The pulses are pairs of 16-bit words in `work`: bit line,
@@ -172,10 +172,10 @@ def change(a: ptr8, b: ptr8, c: ptr8, work: ptr32) -> int:
     c = ptr8(int(c) + (m + 1) * i)
     start = int(a)
     end = start + m
-    first = ptr16(int(work) + 4 * _PULSES)
-    pulses = first
+    first = ptr16(int(work) + 4 * _DUE)
+    due = first
     last = int(first) + 4 * (int(work[_ROOM]) - m)
-    while i < n and int(pulses) < last:
+    while i < n and int(due) < last:
         a_rate = upper_a[i] * rate
         b_rate = upper_b[i] * rate
         if lower == 0:  # the input is the same in both
@@ -209,9 +209,9 @@ def change(a: ptr8, b: ptr8, c: ptr8, work: ptr32) -> int:
                     up = 0
                     v += 128
                 v -= 64
-                pulses[0] = i
-                pulses[1] = 2 * (int(a) - start) + up
-                pulses = ptr16(int(pulses) + 4)
+                due[0] = i
+                due[1] = 2 * (int(a) - start) + up
+                due = ptr16(int(due) + 4)
             c[0] = v
             a = ptr8(int(a) + 1)
             b = ptr8(int(b) + 1)
@@ -221,4 +221,4 @@ def change(a: ptr8, b: ptr8, c: ptr8, work: ptr32) -> int:
         i += 1
     work[_NEXT] = i
     work[_RNG] = x
-    return (int(pulses) - int(first)) >> 2
+    return (int(due) - int(first)) >> 2

@@ -17,80 +17,106 @@ _CLAMPED = const(2)  # held at the target against free
 
 _STREAM_UPDATE = const(3)
 
-# Offsets into the work of inner.change, in bytes.
+# Offsets into the work of kernels_select.change, in bytes.
 _RATE = const(16)
 _NEXT = const(20)
 _RNG = const(24)
 _ROOM = const(28)
-_PULSES = const(32)
-_SPARE = const(16)  # bit lines with few pulses go together as far as there is room for more
+_DUE = const(32)
+_SPARE = const(
+    16
+)  # bit lines with few couplings that are due go together as far as there is room for more
 
 
 class Learner:
-    """A network on a front end, and the accumulators of its couplings."""
+    """A network on a front end, and the accumulators of its couplings.
+
+    Attributes:
+        steps: samples learned so far.
+        layers: weight layers.
+        accumulators: of each weight layer, a byte for each coupling; 128 is 0.
+        flip: a fault on purpose, or None: step, whether of an activity, layer, index, bit.
+    """
 
     def __init__(self, network, rule, scales):
+        """
+        Args:
+            network: the `network.Network`.
+            rule: 0 centred, 1 one-sided, 2 clamped.
+            scales: of each weight layer, the factor on the rate.
+        """
         self.network = network
         self.rule = rule
-        self.scales = scales  # of each weight layer: factor on the rate
+        self.scales = scales
         self.steps = 0
         sizes = network.sizes
         self.layers = len(sizes) - 1
         self.accumulators = [bytearray((sizes[k] + 1) * sizes[k + 1]) for k in range(self.layers)]
         for cells in self.accumulators:  # filled in place: there may be no room for a second one
             kernels.select(cells, len(cells), cells, 0, 0, 128, 128)
-        # inner.change: where the layer's units are, and the rest of its work.
+        # kernels_select.change: where the layer's units are, and the rest of its work.
         self._places = [
             struct.pack("<4I", network.at[k], sizes[k], sizes[k + 1], network.at[k + 1])
             for k in range(self.layers)
         ]
         room = max(sizes[:-1]) + _SPARE
-        self._work = bytearray(_PULSES + 4 * room)
+        self._work = bytearray(_DUE + 4 * room)
         struct.pack_into("<I", self._work, _ROOM, room)
         self._rng = memoryview(self._work)[_RNG : _RNG + 4]
-        self._pulses = memoryview(self._work)[_PULSES:]
-        self.flip: tuple | None = None  # a fault on purpose: (step, is_state, layer, index, bit)
+        self._due = memoryview(self._work)[_DUE:]
+        self.flip: tuple | None = None
 
-    def learn(self, x, first, rate, train):
-        """One training sample: input x[first:], the network's targets as they are set.
+    def objection(self, rate, pulses):
+        """Why samples can't be learned so, or None."""
+        if not pulses:
+            return "a change of no pulses"
+        if rate * max(self.scales) > 16383:
+            return "a rate above 16383"
+        return None
 
-        train: pulses that a change of a coupling is made of.
+    def learn(self, x, first, rate, pulses):
+        """Learn one sample; the network's targets are set.
+
+        Args:
+            x: DAC codes, of which those from x[first] on are the input.
+            rate: RATE of the page.
+            pulses: PULSES of the page, which a change of a coupling is made of.
         """
-        self.test(x, first)
-        self.change(rate, train)
+        self.free_phase(x, first)
+        self.update(rate, pulses)
 
-    def test(self, x, first):
-        """The first half of a sample: the free phase, of which nothing is learned yet."""
+    def free_phase(self, x, first):
+        """The first half of `learn`: settle without a nudge. Nothing is learned yet."""
         self.network.front.begin(frontend_emulated.STREAM_LEARN, self.steps)
         self.network.settle_free(x, first)
         if self.flip:
             self._flip(1, self.flip)
 
-    def change(self, rate, train):
-        """The second half: the two conditions compared, and the couplings changed."""
+    def update(self, rate, pulses):
+        """The second half of `learn`: compare the two conditions and change the couplings."""
         network = self.network
         plus, minus = network.plus, network.minus
         if self.rule == _CLAMPED:
             network.settle_clamped(plus)
         else:
-            network.aim()
+            network.set_nudges()
             network.settle_nudged(plus, 1)
         if self.rule == _CENTRED:
             network.settle_nudged(minus, -1)
         else:
-            kernels.load(minus, 0, len(minus), network.free, 0, 255)
-        self._change(plus, minus, rate, train)
+            kernels.copy_masked(minus, 0, len(minus), network.free, 0, 255)
+        self._change_couplings(plus, minus, rate, pulses)
         if self.flip:
             self._flip(0, self.flip)
         self.steps += 1
 
-    def _change(self, plus, minus, rate, train):
+    def _change_couplings(self, plus, minus, rate, pulses):
         front = self.network.front
         front.start(self._rng, _STREAM_UPDATE, self.steps)
         work = self._work
-        pulses = self._pulses
+        due = self._due
         for k in range(self.layers):
-            kernels.load(work, 0, 16, self._places[k], 0, 255)
+            kernels.copy_masked(work, 0, 16, self._places[k], 0, 255)
             scaled = rate * self.scales[k]
             work[_RATE] = scaled & 255
             work[_RATE + 1] = scaled >> 8
@@ -99,7 +125,7 @@ class Learner:
             while work[_NEXT] | work[_NEXT + 1] << 8 < bit_lines:
                 count = kernels_select.change(plus, minus, self.accumulators[k], work)
                 if count:
-                    front.pulse(k, pulses, count, train)
+                    front.pulse(k, due, count, pulses)
             if self.network.pause:
                 self.network.pause()
 

@@ -14,7 +14,7 @@ from array import array
 import micropython
 from micropython import const
 
-from . import flash_file, frontend_emulated, library_settings, link_server
+from . import flash_file, frontend_emulated, library_settings, network_config
 
 _MAGIC = const(b"MADEM\0")
 _VERSION = const(3)
@@ -33,7 +33,7 @@ class Network:
         names: of the classes or words, a list of str.
         inputs: DAC codes that `predict` takes.
         outputs: bytearray, activities of the outputs after `predict`, `learn` or `recall`.
-        rate, pulses: how fast it learns: RATE and TRAIN of docs/reference/arithmetic.md. Of a new
+        rate, pulses: how fast it learns: RATE and PULSES of docs/reference/arithmetic.md. Of a new
             network those of a first pass; of one that has learned, those of a later pass.
         number: numbers the noise of the next `predict` and `recall`; it counts on.
         features: the pipeline that its inputs come from, None: there is none.
@@ -47,11 +47,11 @@ class Network:
             ValueError: it makes no sense, or the number of names does not fit it.
             MemoryError: it does not fit.
         """
-        wanted = link_server.parse(conf, 0, len(conf))
+        wanted = network_config.parse(conf, 0, len(conf))
         if wanted[-1]:
             raise ValueError("a network behind chips: the library has the emulated front end only")
         self._conf = conf
-        self._learner = learner = link_server.build(wanted)
+        self._learner = learner = network_config.build(wanted)
         self._network = network = learner.network
         self.names = names
         self.inputs = network.sizes[0]
@@ -151,11 +151,11 @@ class Network:
         if self._held is None:
             return None
         if not self._answered:
-            learner.test(self._held, 0)
+            learner.free_phase(self._held, 0)
             self._answered = True
             return self._network.answer()
         self._held = None
-        learner.change(self.rate, self.pulses)
+        learner.update(self.rate, self.pulses)
         return None
 
     def meanwhile(self, call):

@@ -6,7 +6,7 @@ import sys
 
 from micropython import const
 
-from . import __version__, frontend_emulated, kernels, learn_rule, link, link_crc, network
+from . import __version__, frontend_emulated, kernels, learn_rule, link, link_crc, network_config
 from . import link_protocol as protocol
 from .link_protocol import reason, u16, u32
 
@@ -42,10 +42,6 @@ _MEMORY_STEPS = const(5)
 _MEMORY_NORMALISATION = const(6)
 _MEMORY_CODES = const(7)
 
-_CONFIGURE_FORMAT = const(2)
-_CONFIGURE_HEAD_LAYOUT = const("<12BI")
-_CONFIGURE_DEVICE_LAYOUT = const("<HhhHHHHH")
-_CONFIGURE_LAYER_LAYOUT = const("<4B3HB")
 _CONFIGURE_REPLY_LAYOUT = const("<III")
 _WRITE_VERIFY_REPLY_LAYOUT = const("<II")
 _STATS_REPLY_LAYOUT = const("<4I")
@@ -61,17 +57,26 @@ except ImportError:  # a port without a clock: the busy time stays 0
 
 
 class Server:
-    """One board: its link and, once configured, its learner."""
+    """One board: its link and, once configured, its learner.
+
+    Attributes:
+        link: the `link.Link`.
+        learner: the `learn_rule.Learner`; None until CONFIGURE.
+        busy_us: time spent in it since the last STATS, in µs.
+        stream: the `stream_feed.StreamFeed`; None until a stream is fed.
+        onboard: the `stream_onboard.OnboardRun`; None until a source is chosen.
+    """
 
     def __init__(self, stream_in, stream_out):
+        """Streams like sys.stdin.buffer."""
         if _HOSTED:
             self.link = link.Link(stream_in, stream_out, 4096, 8)
         else:
             self.link = link.Link(stream_in, stream_out, 256, 2)
-        # None until CONFIGURE; every handler that needs it refuses until then.
+        # Every handler that needs it refuses until CONFIGURE.
         self.learner: learn_rule.Learner = None  # pyright: ignore
         self.busy_us = 0
-        self.stream = self.live = self._serve_gate = None  # until they are asked for
+        self.stream = self.onboard = self._serve_gate = None
         self._waiting = 0  # kind of a request that came while another was served
         self._crc = bytearray(4)  # of the digest that is being worked out
 
@@ -119,7 +124,7 @@ class Server:
     def _configure(self):
         lk = self.link
         try:
-            wanted = parse(lk.body, lk.start, lk.end)
+            wanted = network_config.parse(lk.body, lk.start, lk.end)
         except ValueError as e:  # the learner stays as it is
             lk.refuse(reason(e))
             return
@@ -127,7 +132,7 @@ class Server:
         gc.collect()
         free = gc.mem_free()
         try:
-            self.learner = build(wanted)
+            self.learner = network_config.build(wanted)
         except MemoryError:
             gc.collect()
             lk.error(protocol.OUT_OF_MEMORY, "out of memory with %d bytes free" % free)
@@ -138,7 +143,7 @@ class Server:
         self.busy_us = 0
         gc.collect()
         left = gc.mem_free()
-        stuck = self.learner.network.front.health()
+        stuck = self.learner.network.front.stuck_count()
         struct.pack_into(_CONFIGURE_REPLY_LAYOUT, lk.out, lk.start, free - left, left, stuck)
         lk.reply(12)
 
@@ -162,6 +167,7 @@ class Server:
         return size // sample
 
     def sample_size(self, target):
+        """Bytes of a sample, with its target or without."""
         net = self.learner.network
         size = net.sizes[0]
         if target:
@@ -169,7 +175,7 @@ class Server:
         return size
 
     def _learn(self):
-        """step u32, rate u16, train u8, traced u8, samples with targets."""
+        """LEARN: step u32, rate u16, pulses u8, traced u8, samples with targets."""
         lk = self.link
         body, out, at = lk.body, lk.out, lk.start
         count = self._samples(8, True)
@@ -181,30 +187,28 @@ class Server:
             lk.error(protocol.STEP_MISMATCH, str(learner.steps))
             return
         rate = u16(body, at + 4)
-        train = body[at + 6]
+        pulses = body[at + 6]
         traced = body[at + 7]
         inputs = net.sizes[0]
         size = self.sample_size(True)
         first = at + 8
-        if not train:
-            lk.refuse("a train of no pulses")
-            return
-        if rate * max(learner.scales) > 16383 or not self._room(4 + count + (16 if traced else 0)):
-            lk.refuse("too many samples, or a rate above 16383")
-            return
+        wrong = learner.objection(rate, pulses)
+        if not self._room(4 + count + (16 if traced else 0)):
+            wrong = "too many samples for one reply"
+        if traced and not net.front.exact:
+            wrong = "no digests of measured devices"
         if net.one_hot:
             for i in range(count):
                 if body[first + i * size + inputs] >= net.sizes[-1]:
-                    lk.refuse("a class that has no output")
-                    return
-        if traced and not net.front.exact:
-            lk.refuse("no digests of measured devices")
+                    wrong = "a class that has no output"
+        if wrong:
+            lk.refuse(wrong)
             return
         began = self.now()
         try:
             for i in range(count):
                 net.set_targets(body, first + inputs)
-                learner.learn(body, first, rate, train)
+                learner.learn(body, first, rate, pulses)
                 out[at + 4 + i] = net.answer()
                 first += size
         except OSError as e:
@@ -218,7 +222,7 @@ class Server:
         lk.reply(n)
 
     def trace(self, at):
-        """The digests of the newest sample's stages, from out[at] on."""
+        """Put the digests of the newest sample's stages at out[at:]; returns their length."""
         learner = self.learner
         net = learner.network
         self.trace_phase(net.free, at)
@@ -231,23 +235,25 @@ class Server:
             if net.front.exact:  # measured devices have no digest
                 link_crc.update(crc, net.front.devices, net.front.bases[k], 2 * couplings)
             link_crc.update(crc, learner.accumulators[k], 0, couplings)
-        kernels.load(self.link.out, at + 12, 4, crc, 0, 255)
+        kernels.copy_masked(self.link.out, at + 12, 4, crc, 0, 255)
         return 16
 
     def trace_phase(self, s, at):
-        """The digest of the activities s above the input, to out[at:]."""
+        """Put the digest of the activities s, without the input's, at out[at:]."""
         hidden = self.learner.network.at[1]
         self.digest(s, hidden, len(s) - hidden, at)
 
     def digest(self, buffer, first, count, at):
-        """The CRC-32 of `count` bytes from buffer[first] on, to out[at:]."""
+        """Put the CRC-32 of `count` bytes from buffer[first] on at out[at:]."""
         crc = self._crc
         crc[0] = crc[1] = crc[2] = crc[3] = 0
         link_crc.update(crc, buffer, first, count)
-        kernels.load(self.link.out, at, 4, crc, 0, 255)
+        kernels.copy_masked(self.link.out, at, 4, crc, 0, 255)
 
     def _predict(self):
-        """First sample number u32, wide u8, samples: answers, or (wide) output activities."""
+        """PREDICT: number of the first sample u32, wide u8, samples. Answers, or (wide) activities
+        of the outputs, are replied.
+        """
         lk = self.link
         body, out, at = lk.body, lk.out, lk.start
         count = self._samples(5, False)
@@ -268,7 +274,7 @@ class Server:
                 net.front.begin(frontend_emulated.STREAM_PREDICT, number)
                 net.settle_free(body, first)
                 if wide:
-                    kernels.load(out, at, outputs, net.free, net.at[-1], 255)
+                    kernels.copy_masked(out, at, outputs, net.free, net.at[-1], 255)
                 else:
                     out[at] = net.answer()
                 at += size
@@ -282,16 +288,16 @@ class Server:
 
     def _stream(self, kind):
         """A request about a stream; its code is imported when it is first needed."""
-        stream, live = self.stream, self.live
+        stream, onboard = self.stream, self.onboard
         try:
             if not stream:
                 from . import stream_feed
 
-                stream = self.stream = stream_feed.Sensing(self)
-            if (kind == _SOURCE or kind == _LIVE) and not live:
+                stream = self.stream = stream_feed.StreamFeed(self)
+            if (kind == _SOURCE or kind == _LIVE) and not onboard:
                 from . import stream_onboard
 
-                live = self.live = stream_onboard.Live(stream, self)
+                onboard = self.onboard = stream_onboard.OnboardRun(stream, self)
             if kind == _GATE and not self._serve_gate:
                 from . import stream_gate
 
@@ -309,11 +315,12 @@ class Server:
         elif kind == _GATE:
             self._serve_gate(stream, self)  # pyright: ignore
         elif kind == _SOURCE:
-            live.choose()  # pyright: ignore
+            onboard.choose()  # pyright: ignore
         else:
-            live.serve()  # pyright: ignore
+            onboard.serve()  # pyright: ignore
 
     def _chips(self, kind):
+        """CALIBRATE and CODES, for which the weights have to be behind chips."""
         lk = self.link
         if not self.has_learner():
             return
@@ -326,9 +333,7 @@ class Server:
         else:
             from . import frontend_codes
 
-            recorder = frontend_codes.Recorder(self, kind)
-            recorder.serve()
-            self._waiting = recorder.waiting
+            self._waiting = frontend_codes.serve(self, kind)
 
     def _region(self, which, layer):
         """The memory that READ, WRITE and DIGEST mean: buffer, its first byte, its length."""
@@ -351,7 +356,7 @@ class Server:
         return None, 0, 0
 
     def _memory(self, kind):
-        """which u8, layer u8, offset u32, count u32, data for WRITE."""
+        """READ, WRITE and DIGEST: region u8, layer u8, offset u32, count u32, data for WRITE."""
         lk = self.link
         body, at = lk.body, lk.start
         size = lk.end - at
@@ -386,7 +391,7 @@ class Server:
             lk.reply(4)
         elif kind == _READ:
             if self._room(count):
-                kernels.load(lk.out, at, count, buffer, base, 255)
+                kernels.copy_masked(lk.out, at, count, buffer, base, 255)
                 lk.reply(count)
             else:
                 lk.refuse("too much for one reply")
@@ -397,7 +402,7 @@ class Server:
         ):
             lk.refuse("a normalisation that no stream leads to")
         else:
-            kernels.load(buffer, base, count, body, at + 10, 255)
+            kernels.copy_masked(buffer, base, count, body, at + 10, 255)
             if measured and offset + count == length:
                 self._program(layer - 1)
             else:
@@ -415,7 +420,7 @@ class Server:
         lk.reply(8)
 
     def _stats(self):
-        """collect u8 (0 or absent: leave the heap alone). Starts the busy time anew."""
+        """STATS: collect u8 (0 or absent: leave the heap alone). Starts the busy time anew."""
         lk = self.link
         if lk.end > lk.start and lk.body[lk.start]:
             gc.collect()
@@ -433,7 +438,7 @@ class Server:
         lk.reply(16)
 
     def _set_flip(self):
-        """state u8, step u32, layer u8, index u32, bit u8."""
+        """FLIP: state u8, step u32, layer u8, index u32, bit u8."""
         lk = self.link
         body, at = lk.body, lk.start
         if not self.has_learner():
@@ -451,7 +456,7 @@ class Server:
         lk.reply(0)
 
     def _strike(self):
-        """stuck u16: as in CONFIGURE, and no lower than before."""
+        """STRIKE: stuck u16, as in CONFIGURE, and no lower than before."""
         lk = self.link
         body, at = lk.body, lk.start
         if not self.has_learner():
@@ -465,7 +470,7 @@ class Server:
         except ValueError as e:
             lk.refuse(e.args[0])
             return
-        struct.pack_into("<I", lk.out, at, front.health())
+        struct.pack_into("<I", lk.out, at, front.stuck_count())
         lk.reply(4)
 
     def _room(self, n):
@@ -479,57 +484,6 @@ class Server:
         """Count the time since `began`, of `now`, as spent in the learner."""
         if time:
             self.busy_us += time.ticks_diff(time.ticks_us(), began)
-
-
-def parse(body, at, end):
-    """What a CONFIGURE asks `build` for. ValueError: the payload makes no sense."""
-    if end - at < 32:
-        raise ValueError("too short")
-    (
-        form, depth, one_hot, rule, sweeps_free, sweeps_nudged, beta, high, low, mask, bits,
-        front, seed,
-    ) = struct.unpack_from(_CONFIGURE_HEAD_LAYOUT, body, at)  # fmt: skip
-    if (
-        form != _CONFIGURE_FORMAT
-        or front > 1
-        or rule > 2
-        or not 2 <= bits <= 10
-        or not sweeps_nudged * sweeps_free
-    ):
-        raise ValueError("a setting that this firmware does not know")
-    device = struct.unpack_from(_CONFIGURE_DEVICE_LAYOUT, body, at + 16)
-    name = at + 32 + 2 * (depth + 1) + 11 * depth
-    if depth < 1 or (end <= name if front else end != name):
-        raise ValueError("a length that does not fit the layers")
-    design = bytes(body[name:end]).decode() if front else ""
-    sizes = struct.unpack_from("<%dH" % (depth + 1), body, at + 32)
-    at += 32 + 2 * (depth + 1)
-    layers = [struct.unpack_from(_CONFIGURE_LAYER_LAYOUT, body, at + 11 * k) for k in range(depth)]
-    if not 1 <= min(sizes) <= max(sizes) <= 1024 or one_hot and sizes[-1] > 255:
-        raise ValueError("a layer size out of range")
-    for layer in layers:
-        if not 1 <= layer[1] <= 30 or min(layer[2], layer[3]) < bits - 1 or max(layer[2:4]) > 14:
-            raise ValueError("a gain or converter range out of range")
-    caps = [0] + [layer[6] for layer in layers]
-    units = (caps, one_hot, high, low, mask, beta, sweeps_free, sweeps_nudged)
-    scales = [layer[7] for layer in layers]
-    if min(scales) < 1:
-        raise ValueError("a rate scale of 0")
-    return sizes, (device, layers, bits, seed), units, (rule, scales), design
-
-
-def build(wanted):
-    """The learner of a parsed CONFIGURE."""
-    sizes, cells, units, rules, design = wanted
-    if design:
-        from . import frontend_chips  # only now: a board without chips has no use for it
-
-        device, layers, _, seed = cells
-        front = frontend_chips.Attached(sizes, device, layers, seed, design)
-    else:
-        front = frontend_emulated.Crossbar(sizes, *cells)
-    net = network.Network(sizes, front, *units)
-    return learn_rule.Learner(net, *rules)
 
 
 def run():

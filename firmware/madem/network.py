@@ -10,11 +10,28 @@ class Network:
 
     An activity buffer holds every layer's units one after the other, input
     first; layer k's are buffer[at[k]:at[k] + sizes[k]].
+
+    Attributes:
+        free, plus, minus: activity buffers of the three phases.
+        targets: of the output units.
+        front: the front end that holds the weights, as frontend_emulated.py says.
+        pause: called after each sweep and each layer's change, to do something else; or None.
     """
 
     def __init__(
         self, sizes, front, caps, one_hot, high, low, mask, beta, sweeps_free, sweeps_nudged
     ):
+        """
+        Args:
+            sizes: units of each layer, input first.
+            front: the front end.
+            caps: of each layer, the sum that its activities are held to; 0: they don't compete.
+            one_hot: targets are classes, not on/off outputs.
+            high, low: activity of a target that is on, off.
+            mask: DAC_MASK of the page.
+            beta: strength of the nudge, in 1/16.
+            sweeps_free, sweeps_nudged: of each phase.
+        """
         self.sizes = sizes
         self.at = [sum(sizes[:k]) for k in range(len(sizes))]
         self.last = len(sizes) - 1
@@ -26,7 +43,7 @@ class Network:
         # Looked up once: a bound method is a new object each time.
         self._forward = front.forward
         self._transposed = front.transposed
-        self.caps = caps  # of each unit layer; 0: no competition
+        self.caps = caps
         self.one_hot = one_hot
         self.high = high & mask
         self.low = low & mask
@@ -47,13 +64,13 @@ class Network:
         self._drive = bytearray(widest)
         self._feedback = bytearray(widest)
         self._nudges = bytearray(4 * sizes[-1])
-        self.pause = None  # called after each sweep and each layer's change, to do something else
+        self.pause = None
 
     def settle_free(self, x, first):
         """Hold the input x[first:] and let everything else settle."""
         s = self.free
-        kernels.load(s, 0, self.sizes[0], x, first, self.mask)
-        kernels.load(s, self.at[1], len(s) - self.at[1], self._silence, 0, 0)
+        kernels.copy_masked(s, 0, self.sizes[0], x, first, self.mask)
+        kernels.copy_masked(s, self.at[1], len(s) - self.at[1], self._silence, 0, 0)
         # The input does not change again, so its drive is read once and held.
         self.front.forward(0, s, self._held)
         self._sweep(s, self.sweeps_free, self._up, 0)
@@ -73,19 +90,19 @@ class Network:
             return kernels.best(self.free, self.at[-1], self.sizes[-1])
         return kernels.misses(self.free, self.at[-1], self.sizes[-1], self.targets, self.threshold)
 
-    def aim(self):
+    def set_nudges(self):
         """Work out the nudge from the free outputs to the targets."""
-        kernels.aim(self._nudges, self.free, self.at[-1], self.sizes[-1], self.targets, self.beta)
+        kernels.nudge(self._nudges, self.free, self.at[-1], self.sizes[-1], self.targets, self.beta)
 
     def settle_nudged(self, s, sign):
         """Settle again into s, from the free activities, under sign times the nudge."""
-        kernels.load(s, 0, len(s), self.free, 0, 255)
+        kernels.copy_masked(s, 0, len(s), self.free, 0, 255)
         self._sweep(s, self.sweeps_nudged, self._down, sign)
 
     def settle_clamped(self, s):
         """Settle again into s, from the free activities, with the outputs held."""
-        kernels.load(s, 0, self.at[-1], self.free, 0, 255)
-        kernels.load(s, self.at[-1], self.sizes[-1], self.targets, 0, 255)
+        kernels.copy_masked(s, 0, self.at[-1], self.free, 0, 255)
+        kernels.copy_masked(s, self.at[-1], self.sizes[-1], self.targets, 0, 255)
         self._sweep(s, self.sweeps_nudged, self._below_output, 0)
 
     @micropython.native

@@ -2,13 +2,13 @@
 
 from machine import ADC, Pin
 
-from .sampling_timer import Pace
+from .sampling_timer import SampleTimer
 
 
-class Source(Pace):
+class Source(SampleTimer):
     def __init__(self, rate, options):
         """rate: mHz. options: the pins. ValueError: none, or a rate that can't be."""
-        Pace.__init__(self, rate)
+        SampleTimer.__init__(self, rate)
         if not options:
             raise ValueError("an ADC needs a pin")
         self.channels = len(options)

@@ -5,16 +5,16 @@ A source: docs/guide/sensors.md.
 
 from machine import Pin
 
-from .sampling_timer import Pace
+from .sampling_timer import SampleTimer
 
 
-class Source(Pace):
+class Source(SampleTimer):
     def __init__(self, rate, options):
         """rate: mHz. options: 1 to count rises or 0, then the pins.
 
         ValueError: no pins, or a rate that can't be.
         """
-        Pace.__init__(self, rate)
+        SampleTimer.__init__(self, rate)
         if len(options) < 2:
             raise ValueError("a pin is needed")
         self.channels = len(options) - 1

@@ -1,4 +1,4 @@
-"""Learning from a stream: the requests PIPELINE and FEED of docs/reference/link.md.
+"""A stream that the host feeds: the requests PIPELINE and FEED of docs/reference/link.md.
 
 Imported when the first of them comes; a board that is fed whole samples never
 loads this.
@@ -38,7 +38,7 @@ _REPLY_HEAD = const(5)  # bytes of its reply before what the windows gave
 
 @micropython.viper
 def score(targets: ptr8, s: ptr8, at: int, count: int) -> int:
-    """The energy of the nudge: squared distance of the outputs s[at:] from the targets."""
+    """The energy of the nudge: the squared distance of the outputs s[at:] from the targets."""
     total = 0
     i = 0
     while i < count:
@@ -61,17 +61,22 @@ def margin(s: ptr8, at: int, count: int, best: int) -> int:
     return s[at + best] - next
 
 
-class Sensing:
-    """The pipeline of a server, and what is done with its windows."""
+class StreamFeed:
+    """The pipeline of a server, and what is done with its windows.
+
+    Attributes:
+        pipeline: what makes windows and features of the samples.
+        gate: the `stream_gate.UpdateGate`, or None.
+    """
 
     def __init__(self, server):
         self._server = server
         # None until PIPELINE; every handler that needs it refuses until then.
         self.pipeline: stream_features.Pipeline = None  # pyright: ignore
-        self.keeper = None  # until GATE
+        self.gate = None  # until GATE
 
     def configure(self):
-        """channels u8, window u16, hop u16, flags u8, bands u8, norm u8."""
+        """Answer PIPELINE: channels u8, window u16, hop u16, flags u8, bands u8, norm u8."""
         lk = self._server.link
         self.pipeline = None  # pyright: ignore
         gc.collect()
@@ -95,7 +100,7 @@ class Sensing:
         lk.reply(6)
 
     def feed(self):
-        """number u32, rate u16, train u8, mode u8, flags u8, label u8, samples."""
+        """Answer FEED: number u32, rate u16, pulses u8, mode u8, flags u8, label u8, samples."""
         server = self._server
         lk, learner, pipeline = server.link, server.learner, self.pipeline
         body, out, at = lk.body, lk.out, lk.start
@@ -103,7 +108,7 @@ class Sensing:
         if not pipeline:
             lk.error(protocol.NOT_CONFIGURED, "set up the pipeline first")
             return
-        if server.live and server.live.running:
+        if server.onboard and server.onboard.running:
             lk.refuse("the board's own sensor is feeding")
             return
         width = 2 * pipeline.channels
@@ -112,13 +117,13 @@ class Sensing:
             return
         number = u32(body, at)
         rate = u16(body, at + 4)
-        train, mode, flags = body[at + 6], body[at + 7], body[at + 8]
+        pulses, mode, flags = body[at + 6], body[at + 7], body[at + 8]
         if mode and not server.has_learner():
             return
         if mode == MODE_LEARN and number != learner.steps:
             lk.error(protocol.STEP_MISMATCH, str(learner.steps))
             return
-        wrong = self.refuse(mode, flags, body[at + 9], rate, train, size // width)
+        wrong = self.objection(mode, flags, body[at + 9], rate, pulses, size // width)
         if wrong:
             lk.refuse(wrong)
             return
@@ -132,7 +137,9 @@ class Sensing:
             if pipeline.push(body, first):
                 pipeline.compute(flags & FLAG_FOLLOW)
                 if mode:
-                    n = self.use(out, n, mode, flags, rate, train, number + windows, body, at + 9)
+                    n = self.process(
+                        out, n, mode, flags, rate, pulses, number + windows, body, at + 9
+                    )
                 windows += 1
             first += width
         server.worked(began)
@@ -143,15 +150,20 @@ class Sensing:
             n += 4
         lk.reply(n - at)
 
-    def refuse(self, mode, flags, label, rate, train, samples):
-        """Why a FEED can't be, or None."""
+    def objection(self, mode, flags, label, rate, pulses, samples):
+        """Why windows can't be worked on so, or None.
+
+        Args:
+            mode, flags, label, rate, pulses: as in FEED.
+            samples: how many are to be taken at once.
+        """
         learner, pipeline = self._server.learner, self.pipeline
         own = flags & FLAG_OWN
-        judged = flags & FLAG_GATED
+        gated = flags & FLAG_GATED
         windows = pipeline.due(samples, flags & _FLAG_RESTART)
         if mode > MODE_LEARN:
             return "no such mode"
-        size = 4 if own else 3 if judged else 1
+        size = 4 if own else 3 if gated else 1
         if _REPLY_HEAD + windows * size + (20 if flags & _FLAG_TRACED else 0) > protocol.KEPT_REPLY:
             return "too many windows for one reply"
         if mode == _MODE_FEATURES:
@@ -164,21 +176,27 @@ class Sensing:
                 return "the outputs are not those of the inputs"
         elif mode == MODE_LEARN and (not net.one_hot or label >= net.sizes[-1]):
             return "a class that has no output"
-        if rate * max(learner.scales) > 16383:
-            return "a rate above 16383"
-        if mode == MODE_LEARN and not train:
-            return "a train of no pulses"
-        if judged:
+        wrong = mode == MODE_LEARN and learner.objection(rate, pulses)
+        if wrong:
+            return wrong
+        if gated:
             if own or mode != MODE_LEARN:
-                return "only a class that is learned is judged"
-            if not self.keeper or self.keeper.learner is not learner:
+                return "only a class that is learned is gated"
+            if not self.gate or self.gate.learner is not learner:
                 return "send GATE's settings first"
         return None
 
-    def use(self, out, n, mode, flags, rate, train, number, labels, at):
-        """Learn or predict the window; its answer goes to out[n:], the end of which is returned.
+    def process(self, out, n, mode, flags, rate, pulses, number, labels, at):
+        """Learn or predict the newest window.
 
-        The class is labels[at].
+        Args:
+            out: where its answer goes, from out[n] on.
+            mode, flags, rate, pulses: as in FEED.
+            number: of the prediction, for its noise.
+            labels: the class is labels[at].
+
+        Returns:
+            The end of the answer in `out`.
         """
         learner = self._server.learner
         net = learner.network
@@ -189,13 +207,13 @@ class Sensing:
         elif mode == MODE_LEARN:
             net.set_targets(labels, at)
         if flags & FLAG_GATED:
-            keeper = self.keeper
-            out[n + 2] = keeper.learn(codes, labels[at], rate, train)  # pyright: ignore
+            gate = self.gate
+            out[n + 2] = gate.learn(codes, labels[at], rate, pulses)  # pyright: ignore
             out[n] = net.answer()
-            out[n + 1] = keeper.margin  # pyright: ignore
+            out[n + 1] = gate.margin  # pyright: ignore
             return n + 3
         if mode == MODE_LEARN:
-            learner.learn(codes, 0, rate, train)
+            learner.learn(codes, 0, rate, pulses)
         else:
             net.front.begin(frontend_emulated.STREAM_PREDICT, number)
             net.settle_free(codes, 0)

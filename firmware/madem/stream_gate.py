@@ -1,4 +1,5 @@
-"""Learn with care: only what is worth it, and go back when learning made things worse.
+"""A gate before learning: windows are learned that are worth it, and a checkpoint is put back when
+learning has made things worse.
 
 docs/guide/online.md, "In integers", is what this computes. Imported when the first GATE of
 docs/reference/link.md comes; a board that learns every window never loads it.
@@ -28,10 +29,19 @@ _PRICE = const(100)  # of learning one window
 _FULL = const(65535)  # an accuracy of 1
 
 
-class Keeper:
-    """Decides window by window whether to learn it, and keeps a copy of the devices."""
+class UpdateGate:
+    """Decides window by window whether to learn it, and keeps a checkpoint of the devices.
+
+    Attributes:
+        margin: of the newest window, 0 to 255.
+        learned: windows that were learned.
+        rollbacks: times that the checkpoint was put back.
+        accuracy, checkpoint_accuracy: running, of the network and of the checkpoint; 65535 is 1.
+        checkpoint_at: step at which the checkpoint was made; 2**32 - 1 without one.
+    """
 
     def __init__(self, learner, gate, at_most, fade, drop, every):
+        """The settings are those of GATE. MemoryError: there is no room for a checkpoint."""
         self.learner = learner
         self._gate = gate
         self._at_most = at_most
@@ -43,48 +53,57 @@ class Keeper:
         self._shift = 0  # the bits of that number, FADE at most
         self._checked = learner.steps
         self._checked_accuracy = 0
-        self.margin = 0  # of the newest window
+        self.margin = 0
         self.learned = 0
-        self.backs = 0
+        self.rollbacks = 0
         self.accuracy = 0
-        self.kept_accuracy = 0
-        self.kept_at = _NEVER
+        self.checkpoint_accuracy = 0
+        self.checkpoint_at = _NEVER
         self._copy = None
         self._reads = None
         if drop:  # made after the first windows; that there is room shows now
             self._make_room(learner.network.front)
 
-    def learn(self, x, label, rate, train):
-        """Test the window x, the target of which is set, and perhaps learn it: flags."""
+    def learn(self, x, label, rate, pulses):
+        """Test a window, the target of which is set, and perhaps learn it.
+
+        Args:
+            x: inputs of the network.
+            label: its class.
+            rate, pulses: as for `Learner.learn`.
+
+        Returns:
+            What became of it: outcomes of docs/reference/link.md, added up.
+        """
         learner = self.learner
         net = learner.network
         last, classes = net.at[-1], net.sizes[-1]
-        kept_right = 0
-        if self._drop and self.kept_at != _NEVER:
+        checkpoint_right = 0
+        if self._drop and self.checkpoint_at != _NEVER:
             # Before the network's own free phase, which must be the one that is left behind.
-            kept_right = self._ask_the_copy(x) == label
-        learner.test(x, 0)
+            checkpoint_right = self._answer_of_checkpoint(x) == label
+        learner.free_phase(x, 0)
         answer = net.answer()
         self.margin = stream_feed.margin(net.free, last, classes, answer)
         right = answer == label
         found = stream_feed.OUTCOME_RIGHT if right else 0
         self._credit = min(self._credit + self._at_most, _PRICE * self._at_most)
         if self._credit >= _PRICE and (not right or self.margin < self._gate):
-            learner.change(rate, train)
+            learner.update(rate, pulses)
             self._credit -= _PRICE
             self.learned += 1
             found |= stream_feed.OUTCOME_LEARNED
         else:
             learner.steps += 1
         self.accuracy = self._faded(self.accuracy, right)
-        self.kept_accuracy = self._faded(self.kept_accuracy, kept_right)
+        self.checkpoint_accuracy = self._faded(self.checkpoint_accuracy, checkpoint_right)
         if self._shift < self._fade:
             self._tested += 1
             if self._tested >> self._shift:
                 self._shift += 1
-        return found | self._compare() if self._drop else found
+        return found | self._check() if self._drop else found
 
-    def _ask_the_copy(self, x):
+    def _answer_of_checkpoint(self, x):
         net = self.learner.network
         front = net.front
         own = front.reads_forward
@@ -99,11 +118,11 @@ class Keeper:
     def _faded(self, accuracy, right):
         return accuracy + (((_FULL if right else 0) - accuracy) >> self._shift)
 
-    def _compare(self):
-        """Go back, or keep what is no worse than what was kept."""
-        kept = self.kept_at != _NEVER
-        if kept and self.kept_accuracy - self.accuracy > self._drop:
-            self.back()
+    def _check(self):
+        """Go back to the checkpoint, or make a new one of what is no worse; the outcome."""
+        kept = self.checkpoint_at != _NEVER
+        if kept and self.checkpoint_accuracy - self.accuracy > self._drop:
+            self.rollback()
             return _OUTCOME_ROLLBACK
         steps = self.learner.steps
         if steps - self._checked < self._every:
@@ -112,19 +131,19 @@ class Keeper:
         settled = self._checked_accuracy - self.accuracy <= self._drop
         self._checked = steps
         self._checked_accuracy = self.accuracy
-        if kept and (not settled or self.accuracy < self.kept_accuracy):
+        if kept and (not settled or self.accuracy < self.checkpoint_accuracy):
             return 0
-        self.keep()
+        self.checkpoint()
         return _OUTCOME_CHECKPOINT
 
-    def keep(self):
-        """Copy the devices. MemoryError: there is no room."""
+    def checkpoint(self):
+        """Copy the devices as they are. MemoryError: there is no room."""
         front = self.learner.network.front
         if self._copy is None:
             self._make_room(front)
-        kernels.load(self._copy, 0, len(self._copy), front.devices, 0, 255)
-        self.kept_at = self.learner.steps
-        self.kept_accuracy = self.accuracy
+        kernels.copy_masked(self._copy, 0, len(self._copy), front.devices, 0, 255)
+        self.checkpoint_at = self.learner.steps
+        self.checkpoint_accuracy = self.accuracy
 
     def _make_room(self, front):
         gc.collect()
@@ -135,21 +154,28 @@ class Keeper:
         )
         self._copy = copy
 
-    def back(self):
-        """Put the copy back; what the accumulators hold belongs to weights that are gone."""
+    def rollback(self):
+        """Put the checkpoint back, and the accumulators to 0: what they hold belongs to weights
+        that are gone.
+        """
         learner = self.learner
         front = learner.network.front
-        kernels.load(front.devices, 0, len(front.devices), self._copy, 0, 255)
+        kernels.copy_masked(front.devices, 0, len(front.devices), self._copy, 0, 255)
         front.put_devices(False)  # some may have become stuck since the copy was made
         for cells in learner.accumulators:
             kernels.select(cells, len(cells), cells, 0, 0, 128, 128)
-        self.accuracy = self.kept_accuracy
+        self.accuracy = self.checkpoint_accuracy
         self._checked = learner.steps
-        self.backs += 1
+        self.rollbacks += 1
 
 
-def serve(sensing, server):
-    """GATE: what u8, and for settings gate u16, at_most u8, fade u8, drop u16, every u16."""
+def serve(stream, server):
+    """Answer GATE: what u8, and for settings gate u16, at_most u8, fade u8, drop u16, every u16.
+
+    Args:
+        stream: the `stream_feed.StreamFeed` whose windows the gate is for.
+        server: its `link_server.Server`.
+    """
     lk, learner = server.link, server.learner
     body, at = lk.body, lk.start
     size = lk.end - at
@@ -161,20 +187,20 @@ def serve(sensing, server):
         return
     try:
         if what == _GATE_SETTINGS:
-            sensing.keeper = None
-            sensing.keeper = _keeper(learner, struct.unpack_from(_GATE_SETTINGS_LAYOUT, body, at))
-        keeper = sensing.keeper
-        if keeper is None or keeper.learner is not learner:
+            stream.gate = None
+            stream.gate = _gate_of(learner, struct.unpack_from(_GATE_SETTINGS_LAYOUT, body, at))
+        gate = stream.gate
+        if gate is None or gate.learner is not learner:
             lk.error(protocol.NOT_CONFIGURED, "send GATE's settings first")
             return
         if what == _GATE_CHECKPOINT:
             if not learner.network.front.exact:
                 raise ValueError("devices behind chips can't be put back")
-            keeper.keep()
+            gate.checkpoint()
         elif what == _GATE_ROLLBACK:
-            if keeper.kept_at == _NEVER:
-                raise ValueError("nothing has been kept")
-            keeper.back()
+            if gate.checkpoint_at == _NEVER:
+                raise ValueError("there is no checkpoint")
+            gate.rollback()
     except ValueError as e:
         lk.refuse(protocol.reason(e))
         return
@@ -184,14 +210,14 @@ def serve(sensing, server):
         lk.error(protocol.OUT_OF_MEMORY, "no room for a copy of %d bytes" % size)
         return
     struct.pack_into(
-        _GATE_REPLY_LAYOUT, lk.out, lk.start, learner.steps, keeper.learned, keeper.kept_at,
-        keeper.accuracy, keeper.kept_accuracy, keeper.backs & 65535,
+        _GATE_REPLY_LAYOUT, lk.out, lk.start, learner.steps, gate.learned, gate.checkpoint_at,
+        gate.accuracy, gate.checkpoint_accuracy, gate.rollbacks & 65535,
     )  # fmt: skip
     lk.reply(18)
 
 
-def _keeper(learner, settings):
-    """A keeper with these settings. ValueError: they make no sense."""
+def _gate_of(learner, settings):
+    """A gate with these settings. ValueError: they make no sense."""
     _, gate, at_most, fade, drop, every = settings
     if gate > 256 or at_most > 100 or not 1 <= fade <= 12 or not every:
         raise ValueError("a setting out of range")
@@ -199,4 +225,4 @@ def _keeper(learner, settings):
         raise ValueError("only classes have a margin")
     if drop and not learner.network.front.exact:
         raise ValueError("devices behind chips can't be put back")
-    return Keeper(learner, gate, at_most, fade, drop, every)
+    return UpdateGate(learner, gate, at_most, fade, drop, every)

@@ -48,12 +48,22 @@ _LONGEST_WAIT = const(1000)  # ms
 _NO_PINS = const("this board has no sensors of its own")
 
 
-class Live:
-    """The source of a board, and the run that it feeds."""
+class OnboardRun:
+    """The source of a board, and the run that it feeds.
 
-    def __init__(self, sensor, server):
-        """sensor: the `sensing.Sensing` whose pipeline takes the samples."""
-        self._sensing = sensor
+    Attributes:
+        running: it goes on.
+        samples: sample times passed since its start, lost ones included.
+        windows: that were whole.
+    """
+
+    def __init__(self, stream, server):
+        """
+        Args:
+            stream: the `stream_feed.StreamFeed` whose pipeline takes the samples.
+            server: its `link_server.Server`.
+        """
+        self._stream = stream
         self._server = server
         self._source = None  # until SOURCE
         self._pins = []
@@ -88,6 +98,7 @@ class Live:
         self._raw = None
 
     def serve(self):
+        """Answer LIVE: what u8, and what docs/reference/link.md has behind it."""
         lk = self._server.link
         body, at = lk.body, lk.start
         size = lk.end - at
@@ -95,8 +106,8 @@ class Live:
         if what > _LIVE_RAW or size != (7, 8, 1, 2, 5)[what]:
             lk.refuse("no such LIVE")
         elif what == _LIVE_START:
-            _, mode, flags, rate, train, raw = struct.unpack_from(_LIVE_START_LAYOUT, body, at)
-            wrong = self._begin(mode, flags, rate, train, raw)
+            _, mode, flags, rate, pulses, raw = struct.unpack_from(_LIVE_START_LAYOUT, body, at)
+            wrong = self._begin(mode, flags, rate, pulses, raw)
             if wrong:
                 lk.error(*wrong)
             else:
@@ -120,7 +131,9 @@ class Live:
     # The source
 
     def choose(self):
-        """rate u32 in mHz, u8 number of label pins, the pins, u8 length of name, name, options."""
+        """Answer SOURCE: rate u32 in mHz, number of label pins u8, the pins, length of name u8,
+        name, options.
+        """
         lk = self._server.link
         self._end("")
         self._source = None
@@ -150,9 +163,14 @@ class Live:
 
     # A run
 
-    def _begin(self, mode, flags, rate, train, raw):
-        """Start; returns why not, as code and text, or None."""
-        source, pipeline = self._source, self._sensing.pipeline
+    def _begin(self, mode, flags, rate, pulses, raw):
+        """Start a run; returns why not, as code and text, or None.
+
+        Args:
+            mode, flags, rate, pulses: as in FEED.
+            raw: the newest samples that are kept for the host.
+        """
+        source, pipeline = self._source, self._stream.pipeline
         server = self._server
         self._end("")
         if not source:
@@ -166,7 +184,7 @@ class Live:
             return protocol.NOT_CONFIGURED, "configure the network first"
         if flags & ~(stream_feed.FLAG_FOLLOW | stream_feed.FLAG_OWN | stream_feed.FLAG_GATED):
             return protocol.BAD_PAYLOAD, "no such flags"
-        wrong = self._sensing.refuse(mode, flags, 0, rate, train, 0)
+        wrong = self._stream.objection(mode, flags, 0, rate, pulses, 0)
         if wrong:
             return protocol.BAD_PAYLOAD, wrong
         self._clear()
@@ -183,7 +201,7 @@ class Live:
                 self._raw = bytearray((width + 1) * raw)
         except MemoryError:
             return protocol.OUT_OF_MEMORY, "no memory for what waits"
-        self._mode, self._flags, self._rate, self._train = mode, flags, rate, train
+        self._mode, self._flags, self._rate, self._pulses = mode, flags, rate, pulses
         if not mode:
             self._gives = _GIVES_NOTHING
         else:
@@ -226,7 +244,7 @@ class Live:
 
     def pump(self):
         """Take samples, and work on one window if one is whole; whether it did."""
-        if self._pipeline is not self._sensing.pipeline or (
+        if self._pipeline is not self._stream.pipeline or (
             self._mode and self._learner is not self._server.learner
         ):
             self._end("what it works with was configured anew")
@@ -259,7 +277,7 @@ class Live:
     def _store(self):
         at = (self._first + self._waiting) % _BACKLOG
         width = len(self._sample)
-        kernels.load(self._backlog, at * width, width, self._sample, 0, 255)
+        kernels.copy_masked(self._backlog, at * width, width, self._sample, 0, 255)
         self._labels[at] = self._label_now()
         self._waiting += 1
 
@@ -299,7 +317,7 @@ class Live:
         if self._raw:
             row = (width + 1) * (self.samples % (len(self._raw) // (width + 1)))
             self._raw[row] = label
-            kernels.load(self._raw, row + 1, width, self._backlog, at * width, 255)
+            kernels.copy_masked(self._raw, row + 1, width, self._backlog, at * width, 255)
         whole = self._pipeline.push(self._backlog, at * width)
         self._first = (at + 1) % _BACKLOG
         self._waiting -= 1
@@ -333,12 +351,12 @@ class Live:
         at = _WINDOW * (self.windows % _REMEMBERED)
         remembered = self._remembered
         struct.pack_into(_LIVE_WINDOW_LAYOUT, remembered, at, at_sample, label, flags, 0)
-        kernels.load(remembered, at + 6, 4, found, 0, 255)
+        kernels.copy_masked(remembered, at + 6, 4, found, 0, 255)
         self.windows += 1
 
     def _ask(self, label):
         """Predict, or learn what may be learned; returns flags."""
-        sensor, found = self._sensing, self._found
+        stream, found = self._stream, self._found
         net = self._learner.network
         known = net.one_hot and label < net.sizes[-1]
         learns = self._mode == stream_feed.MODE_LEARN and (
@@ -350,7 +368,7 @@ class Live:
         flags = self._flags
         if not learns:
             flags &= ~stream_feed.FLAG_GATED
-        sensor.use(found, 0, mode, flags, self._rate, self._train, number, self._one, 0)
+        stream.process(found, 0, mode, flags, self._rate, self._pulses, number, self._one, 0)
         if flags & stream_feed.FLAG_OWN:
             return stream_feed.OUTCOME_LEARNED if learns else 0
         if flags & stream_feed.FLAG_GATED:
@@ -382,7 +400,7 @@ class Live:
         at += _HEAD
         for number in range(first, first + count):
             row = _WINDOW * (number % _REMEMBERED)
-            kernels.load(out, at, _WINDOW, self._remembered, row, 255)
+            kernels.copy_masked(out, at, _WINDOW, self._remembered, row, 255)
             at += _WINDOW
         lk.reply(at - lk.start)
 
@@ -400,7 +418,7 @@ class Live:
         struct.pack_into("<I", lk.out, lk.start, first)
         at = lk.start + 4
         for number in range(first, first + count):
-            kernels.load(lk.out, at, row, raw, row * (number % rows), 255)
+            kernels.copy_masked(lk.out, at, row, raw, row * (number % rows), 255)
             at += row
         lk.reply(at - lk.start)
 

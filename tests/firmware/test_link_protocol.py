@@ -43,7 +43,15 @@ READ_BY_HAND = {
 }
 """Layouts without a name in the firmware, and the function that reads each."""
 
-SPEAK = ("link", "link_protocol", "link_server", "stream_feed", "stream_gate", "stream_onboard")
+SPEAK = (
+    "link",
+    "link_protocol",
+    "link_server",
+    "network_config",
+    "stream_feed",
+    "stream_gate",
+    "stream_onboard",
+)
 SPEAK += ("stream_features", "calibration_measure", "calibration_apply", "frontend_codes")
 """Modules that know the protocol."""
 

@@ -189,7 +189,7 @@ class Twin:
             x: DAC codes, uint8 (features,), or (B, features) for different samples.
             target: for one-hot targets the class, () or (B,); otherwise 0/1, (n[L],) or
                 (B, n[L]).
-            pulses_per_update: TRAIN, 1…255: pulses that a device gets for one change.
+            pulses_per_update: PULSES, 1…255: pulses that a device gets for one change.
 
         Raises:
             ValueError: an argument is out of range or has a wrong shape.

@@ -197,7 +197,7 @@ class LearnOnTheFly:
     """Test and learn an endless stream, window by window, while its world changes.
 
     Attributes:
-        stream, steps, care: as for `on_the_fly.run`, with RATE and TRAIN as `steps`.
+        stream, steps, care: as for `on_the_fly.run`, with RATE and PULSES as `steps`.
         plan: gives the network.
         settings: what the header shall say of it.
         pace: windows a second at most; None: as fast as it goes.

@@ -4,7 +4,7 @@ import struct
 
 import plain
 
-from madem import link_server
+from madem import network_config
 
 
 def configure(
@@ -34,11 +34,11 @@ def configure(
 
 def learner(sizes, **settings):
     payload = configure(sizes, **settings)
-    return link_server.build(link_server.parse(payload, 0, len(payload)))
+    return network_config.build(network_config.parse(payload, 0, len(payload)))
 
 
-def learn(one, x, target, rate=2064, train=1):
+def learn(one, x, target, rate=2064, pulses=1):
     """One sample; target: a class, or an on/off byte for every output."""
     sample = bytes(x) + bytes(target if isinstance(target, (list, bytes)) else [target])
     one.network.set_targets(sample, len(x))
-    one.learn(sample, 0, rate, train)
+    one.learn(sample, 0, rate, pulses)

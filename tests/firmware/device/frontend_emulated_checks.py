@@ -31,12 +31,12 @@ def test_devices_are_numbered_through_all_layers():
         equal(list(front.devices), expected)
 
 
-def test_health_counts_the_stuck():
+def test_the_stuck_are_counted():
     for share in (0, 20000, 65535):
         front, found = front_of(stuck=share)
         stuck = [plain.traits(found, 1, number)[3] for number in range(len(front.devices))]
-        equal(front.health(), sum(1 for s in stuck if s), share)
-    assert front.health() == len(front.devices)
+        equal(front.stuck_count(), sum(1 for s in stuck if s), share)
+    assert front.stuck_count() == len(front.devices)
 
 
 def test_reads_are_those_of_the_page():
@@ -71,16 +71,16 @@ def test_pulses_hit_the_device_that_the_coin_picks():
             wanted = [
                 (data.below(n), data.below(m + 1), data.below(2)) for _ in range(data.below(6))
             ]
-            pulses = b"".join(struct.pack("<2H", i, 2 * j + up) for i, j, up in wanted)
-            train = 1 + step % 3
-            front.pulse(k, pulses, len(wanted), train)
+            due = b"".join(struct.pack("<2H", i, 2 * j + up) for i, j, up in wanted)
+            pulses = 1 + step % 3
+            front.pulse(k, due, len(wanted), pulses)
             for i, j, raised in wanted:
                 is_set = source.draw() & 1
                 on_p = is_set == raised
                 number = BASES[k] + 2 * (m + 1) * i + j + (0 if on_p else m + 1)
                 hit.add(number)
                 known = plain.traits(found, 1, number)
-                for _ in range(train):
+                for _ in range(pulses):
                     expected[number] = plain.pulse(found, known, expected[number], is_set, source)
     equal(list(front.devices), expected)
     equal(len(hit), len(expected), "devices pulsed at least once")

@@ -114,7 +114,7 @@ def test_competition_at_the_limits():
 
 def test_load_and_select():
     s = bytearray(6)
-    kernels.load(s, 2, 3, b"\xff\x81\x42\x33\x24", 1, 0xF0)
+    kernels.copy_masked(s, 2, 3, b"\xff\x81\x42\x33\x24", 1, 0xF0)
     equal(bytes(s), b"\0\0\x80\x40\x30\0")
     kernels.select(s, 4, b"\0\0\1\xff\0", 1, 1, 204, 13)
     equal(list(s), [13, 204, 204, 13, 48, 0])
@@ -124,10 +124,10 @@ def test_load_and_select():
 
 def test_nudge_rounds_down():
     out = bytearray(16)
-    kernels.aim(out, bytes([9, 0, 100, 200, 255]), 1, 4, bytes([204, 99, 200, 0]), 1)
+    kernels.nudge(out, bytes([9, 0, 100, 200, 255]), 1, 4, bytes([204, 99, 200, 0]), 1)
     got = [v - OFFSET for v in struct.unpack("<4I", out)]
     equal(got, [204 >> 4, -1, 0, -255 >> 4])
-    kernels.aim(out, bytes([0, 255, 0, 0]), 0, 4, bytes([255, 0, 0, 0]), 255)
+    kernels.nudge(out, bytes([0, 255, 0, 0]), 0, 4, bytes([255, 0, 0, 0]), 255)
     equal(
         [v - OFFSET for v in struct.unpack("<4I", out)], [255 * 255 >> 4, -(255 * 255) >> 4, 0, 0]
     )
@@ -249,7 +249,7 @@ def test_a_stuck_device_takes_its_draws_and_never_moves():
             equal(state, source.x)
 
 
-def check_list(train):
+def check_list(pulses):
     words, found = device_words(c2c=700, stuck=9000)
     data = Numbers(10)
     base, width = 7, 5
@@ -263,15 +263,15 @@ def check_list(train):
         is_set = source.draw() & 1
         number = base + (2 * i + (is_set != raised)) * width + j
         known = plain.traits(found, 1, number)
-        for _ in range(train):
+        for _ in range(pulses):
             expected[number] = plain.pulse(found, known, expected[number], is_set, source)
     pairs = b"".join(struct.pack("<2H", i, 2 * j + raised) for i, j, raised in wanted)
     scratch = bytearray(4 * kernels.TRAIT_WORDS)
-    kernels.pulse_pairs(cells, rng, pairs, len(wanted), train, base, width, scratch, words)
+    kernels.pulse_pairs(cells, rng, pairs, len(wanted), pulses, base, width, scratch, words)
     equal(list(cells), expected)
     equal(state_of(rng), source.x)
 
 
-def test_a_list_of_pulse_trains_is_done_in_order():
-    for train in (1, 2, 7, 255):
-        check_list(train)
+def test_a_list_of_couplings_is_pulsed_in_order():
+    for pulses in (1, 2, 7, 255):
+        check_list(pulses)

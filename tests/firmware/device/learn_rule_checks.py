@@ -71,7 +71,7 @@ def check_rule(rule, sizes, scales):
     for step in range(12):
         devices, cells = list(front.devices), [bytearray(c) for c in one.accumulators]
         target = bytes(data.below(2) for _ in range(sizes[-1]))
-        build.learn(one, data.bytes(sizes[0]), target, rate=3000, train=rule + 1)
+        build.learn(one, data.bytes(sizes[0]), target, rate=3000, pulses=rule + 1)
         if rule:
             equal(net.minus, net.free, "nothing but the free activities")
         if rule == 2:

@@ -12,7 +12,7 @@ import micropython
 from plain import Numbers, equal
 
 import madem
-from madem import flash_file, library_network, library_settings, link_server
+from madem import flash_file, library_network, library_settings, network_config
 
 PATH = flash_ram.MOUNT + "/net.madem"
 LINE = "window=16 hop=8 | mean energy bands:2 | norm:5"
@@ -138,7 +138,7 @@ def test_features_allocate_nothing():
 def test_the_defaults_fit_the_limits_of_any_size():
     for sizes in ((1, 1), (1024, 255), (1, 1024, 1), (64, 32, 10), (3, 4, 5, 6, 7)):
         payload = library_settings.payload(sizes, 4294967295)
-        equal(link_server.parse(payload, 0, len(payload))[0], sizes)
+        equal(network_config.parse(payload, 0, len(payload))[0], sizes)
     for sizes, seed in (((3,), 1), ((3, 0), 1), ((3, 256), 1), ((1025, 2), 1), ((3, 2), -1),
                         ((3, 2), 1 << 32), ((), 1)):  # fmt: skip
         refused(ValueError, library_settings.payload, sizes, seed)

@@ -11,7 +11,7 @@ from madem import kernels
 SIZES = (4, 5, 3)
 
 
-class Recorder:
+class SameReadings:
     """A front end that senses the same readings always, and writes down what it is asked."""
 
     def __init__(self, forward, transposed=0):
@@ -34,7 +34,7 @@ class Recorder:
 
 def network(forward=400, transposed=100, **settings):
     net = build.learner(SIZES, **settings).network
-    front = Recorder(forward, transposed)
+    front = SameReadings(forward, transposed)
     net.front = front
     net._forward, net._transposed = front.forward, front.transposed
     return net, front
@@ -59,13 +59,13 @@ def test_the_order_of_the_reads_and_the_held_drive():
 
 def test_a_nudge_reaches_the_lowest_layer_in_one_sweep():
     net = build.learner((2, 3, 3, 2), sweeps=(1, 1)).network
-    front = Recorder(400, 100)
+    front = SameReadings(400, 100)
     net.front = front
     net._forward, net._transposed = front.forward, front.transposed
     net.settle_free(bytes(2), 0)
     free = bytes(net.free)
     net.set_targets(b"\0", 0)
-    net.aim()
+    net.set_nudges()
     front.asked.clear()
     net.settle_nudged(net.plus, 1)
     asked = [("forward", 2), ("forward", 1), ("transposed", 2), ("transposed", 1)]
@@ -123,7 +123,7 @@ def test_the_nudge_pulls_toward_the_target_and_away_from_it():
     out = (400 * 255 + 512) >> 10
     equal(layer(net, net.free, 2), [out] * 3)
     net.set_targets(b"\1", 0)
-    net.aim()
+    net.set_nudges()
     nudges = [(64 * (t - out)) >> 4 for t in (0, 204, 0)]
     for s, sign in ((net.plus, 1), (net.minus, -1)):
         net.settle_nudged(s, sign)
@@ -143,7 +143,7 @@ def test_only_the_layers_that_shall_compete_do():
             equal(layer(net, net.free, k), expected, caps)
         # In the nudged phase too, the nudge included.
         net.set_targets(b"\2", 0)
-        net.aim()
+        net.set_nudges()
         pull = [64 * (t - y) >> 4 for t, y in zip((0, 0, 204), layer(net, net.free, 2))]
         net.settle_nudged(net.minus, -1)
         u = [700 - v for v in pull]
@@ -162,7 +162,7 @@ def test_clamped_outputs_stay():
 
 def test_a_single_weight_layer_has_no_feedback():
     net = build.learner((4, 3)).network
-    front = Recorder(300)
+    front = SameReadings(300)
     net.front = front
     net._forward, net._transposed = front.forward, front.transposed
     net.settle_free(bytes(4), 0)

@@ -17,8 +17,8 @@ def pipeline(channels=2, window=16, hop=8, flags=3, bands=0, norm=3):
     return PIPELINE, struct.pack("<BHHBBB", channels, window, hop, flags, bands, norm)
 
 
-def feed(samples, number=0, mode=0, flags=0, label=0, rate=2064, train=1):
-    head = struct.pack("<IHBBBB", number, rate, train, mode, flags, label)
+def feed(samples, number=0, mode=0, flags=0, label=0, rate=2064, pulses=1):
+    head = struct.pack("<IHBBBB", number, rate, pulses, mode, flags, label)
     return FEED, head + bytes(samples)
 
 
@@ -100,7 +100,7 @@ def test_refusals():
         (2, "the network has not the pipeline's inputs"),
     )
     equal(refusal(feed(some, mode=LEARN, rate=16384), pipeline(), net), (2, "a rate above 16383"))
-    equal(refusal(feed(some, mode=LEARN, train=0), pipeline(), net), (2, "a train of no pulses"))
+    equal(refusal(feed(some, mode=LEARN, pulses=0), pipeline(), net), (2, "a change of no pulses"))
     equal(
         refusal(feed(bytes(2 * 63), mode=PREDICT), pipeline(1, 8, 1, 15), net),
         (2, "too many windows for one reply"),

@@ -1,4 +1,4 @@
-"""The live loop, with sources that a program plays: whatever their timing, windows are those of
+"""Runs on a sensor, with sources that a program plays: whatever their timing, windows are those of
 the samples that came, and nothing allocates."""
 
 import gc
@@ -9,8 +9,14 @@ import link_server_checks
 import micropython
 from plain import Numbers, equal
 
-from madem import link_server, sampling_timer, stream_features, stream_feed
-from madem import stream_onboard as live
+from madem import (
+    link_server,
+    network_config,
+    sampling_timer,
+    stream_features,
+    stream_feed,
+    stream_onboard,
+)
 
 PREDICT, LEARN, FOLLOW = 1, 2, 2
 WINDOW, HOP = 16, 6
@@ -33,7 +39,7 @@ class Erratic:
         self._room = fifo
         self.lost = 0
         self.label = NONE
-        self.live = None
+        self.run = None
         self._fifo = []
         self._slot = 0
         self._dropped = 0
@@ -58,7 +64,7 @@ class Erratic:
         # Long pauses now and then: somebody has kept the board busy.
         for _ in range(self._pause if not n.below(400) else n.below(self._hurry) // 5):
             self._tick()
-        self.live._host_label[0] = self.label
+        self.run._host_label[0] = self.label
         told = self._dropped
         self.lost += told
         self._dropped = 0
@@ -72,18 +78,18 @@ class Erratic:
 
 
 def start(source, mode=0, rate=0, raw=0, configured=None):
-    """A server's live loop that runs on this source."""
+    """A server's run on this source."""
     server = link_server.Server(link_server_checks.Source(b"", 0, 0), link_server_checks.Sink(64))
     if configured:
-        server.learner = link_server.build(link_server.parse(configured, 0, len(configured)))
-    sensor = server.stream = stream_feed.Sensing(server)
-    sensor.pipeline = stream_features.Pipeline(source.channels, WINDOW, HOP, 15, 2, 3)
-    one = server.live = live.Live(sensor, server)
+        server.learner = network_config.build(network_config.parse(configured, 0, len(configured)))
+    stream = server.stream = stream_feed.StreamFeed(server)
+    stream.pipeline = stream_features.Pipeline(source.channels, WINDOW, HOP, 15, 2, 3)
+    one = server.onboard = stream_onboard.OnboardRun(stream, server)
     one._poll = None
     one._source = source
-    source.live = one
+    source.run = one
     equal(one._begin(mode, FOLLOW, rate, 1, raw), None)
-    return one, sensor
+    return one, stream
 
 
 def remembered(one):
@@ -118,12 +124,12 @@ def expected(delivered):
 
 def check_timing(seed, hurry, fifo, pause):
     source = Erratic(seed, hurry, fifo, pause)
-    one, sensor = start(source, raw=4000)
+    one, stream = start(source, raw=4000)
     found = []
     while one.windows < 120:
         if one.pump():
             at, label, flags, _ = remembered(one)
-            found.append((at, label, bool(flags & AFTER_GAP), bytes(sensor.pipeline.codes)))
+            found.append((at, label, bool(flags & AFTER_GAP), bytes(stream.pipeline.codes)))
     wanted = expected(source.delivered)[:120]
     equal([row[:3] for row in found], [row[:3] for row in wanted])
     equal(found, wanted)
@@ -161,7 +167,7 @@ class Steady:
     channels = 1
     rate = 100000
     lost = 0
-    live = None
+    run = None
 
     def __init__(self):
         self._looks = 0
@@ -180,8 +186,8 @@ class Steady:
 
 def test_learning_on_a_sensor_uses_no_heap():
     # 2 · (mean, energy, zero, min, max and two bands) inputs
-    one, sensor = start(Steady(), LEARN, 2064, 50, build.configure((14, 6, 3)))
-    learner = sensor._server.learner
+    one, stream = start(Steady(), LEARN, 2064, 50, build.configure((14, 6, 3)))
+    learner = stream._server.learner
     one._host_label[0] = 1
     while one.windows < 40:
         one.pump()
@@ -205,11 +211,11 @@ def check_failure(error, reason):
                 raise error
             return Steady.read(self, into)
 
-    one, sensor = start(Failing(), LEARN, 2064, 0, build.configure((14, 6, 3)))
+    one, stream = start(Failing(), LEARN, 2064, 0, build.configure((14, 6, 3)))
     while one.running:
         one.pump()
     equal(one._reason, reason)
-    equal(sensor._server.learner.network.pause, None)
+    equal(stream._server.learner.network.pause, None)
 
 
 def test_a_source_that_fails_ends_the_run():
@@ -220,11 +226,11 @@ def test_so_does_a_fault_of_its_code_and_not_the_firmware():
     check_failure(IndexError("a fault on purpose"), "a fault on purpose")
 
 
-def test_a_paced_source_counts_the_periods_that_nobody_came():
+def test_a_timer_counts_the_periods_that_nobody_came():
     class Clock:
         now = 0
 
-    p = sampling_timer.Pace(100000)
+    p = sampling_timer.SampleTimer(100000)
     sampling_timer.ticks_us = lambda: Clock.now
     equal(p.rate, 100000)
     p.start()
@@ -236,7 +242,7 @@ def test_a_paced_source_counts_the_periods_that_nobody_came():
     equal(found, wanted + [(True, 2), (False, 2), (True, 2)])
     for rate in (99, 10000001):
         try:
-            sampling_timer.Pace(rate)
+            sampling_timer.SampleTimer(rate)
         except ValueError:
             continue
         raise AssertionError(rate)

@@ -83,9 +83,9 @@ class Fake:
         return self.due >= 0
 def count(channels):
     server = link_server.Server(io.BytesIO(), io.BytesIO())
-    sensor = server.stream = stream_feed.Sensing(server)
-    sensor.pipeline = stream_features.Pipeline(channels, 200, 200, 1, 0, 6)
-    l = stream_onboard.Live(sensor, server)
+    stream = server.stream = stream_feed.StreamFeed(server)
+    stream.pipeline = stream_features.Pipeline(channels, 200, 200, 1, 0, 6)
+    l = stream_onboard.OnboardRun(stream, server)
     fake = Fake()
     fake.channels = channels
     l._source = fake
@@ -123,10 +123,10 @@ def test_the_live_loop_s_instructions_are_as_planned(counting: Board) -> None:
 _COUNT_NETWORK = """
 import gc
 from time import ticks_cpu, ticks_diff
-from madem import link_server
+from madem import network_config
 def count(payload, rate):
     gc.collect()
-    learner = link_server.build(link_server.parse(payload, 0, len(payload)))
+    learner = network_config.build(network_config.parse(payload, 0, len(payload)))
     net = learner.network
     x = bytearray(net.sizes[0])
     label = bytearray(1)
@@ -139,9 +139,9 @@ def count(payload, rate):
         label[0] = k % net.sizes[-1]
         net.set_targets(label, 0)
         a = ticks_cpu()
-        learner.test(x, 0)
+        learner.free_phase(x, 0)
         b = ticks_cpu()
-        learner.change(rate, 1)
+        learner.update(rate, 1)
         c = ticks_cpu()
         if k >= 8:
             tested += ticks_diff(b, a)

@@ -108,5 +108,5 @@ def test_a_board_without_a_copy_does_not_go_back(
     with pytest.raises(DeviceError, match="send GATE's settings first"):
         configured.ask_gate(GateRequest.ASK)
     learner = GatedLearner(configured, GateSettings())
-    with pytest.raises(DeviceError, match="nothing has been kept"):
+    with pytest.raises(DeviceError, match="there is no checkpoint"):
         learner.rollback()

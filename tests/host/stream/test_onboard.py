@@ -506,7 +506,7 @@ def test_keys_label_what_comes(walk: Path, tmp_path: Path) -> None:
         assert process.wait(120) == 0
     os.close(master)
     assert b"1 a  2 b  0 none  k keep a copy  b go back to it; Ctrl-C ends" in said
-    assert b"nothing has been kept" in said
+    assert b"there is no checkpoint" in said
     assert re.search(rb"kept a copy after \d+ windows", said)
     report = json.loads(out.read_text())
     assert report["learned"] > 0
