@@ -24,6 +24,7 @@ import pytest
 
 from madem import cli
 from madem.boards.open import Board
+from madem.boards.sensor_signal import signal_of
 from madem.data import concept_drift
 from madem.data.files import recording
 from madem.data.registry import load_task
@@ -212,7 +213,7 @@ def test_samples_of_a_boards_own_sensor_stay_there_unless_asked_for(
 
 def test_the_signal_of_a_boards_own_sensor_is_what_it_measured(worn: Path, tmp_path: Path) -> None:
     bus = Bus()
-    sensor_signals.wire(f"mpu6050+{worn}", bus)
+    sensor_signals.wire("mpu6050", signal_of(worn), bus)
     flash = tmp_path / "flash"
     flash.mkdir()
     with board_with(bus, flash) as opened:
