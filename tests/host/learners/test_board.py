@@ -4,13 +4,13 @@ import dataclasses
 import struct
 import time
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from madem.boards.link_protocol import Flag, Kind, Memory, Mode
+from madem.boards.link_protocol import LEARN_HEAD, Flag, Kind, Memory, Mode
 from madem.boards.open import open_board
 from madem.errors import DeviceError, LinkError
 from madem.learners.board import BoardLearner, connect, pack_config
@@ -144,14 +144,14 @@ def test_progress_counts_every_sample_once(
     device.configure(config)
     seen: list[int] = []
     frames: list[int] = []
-    many = device.link.request_many
+    send = device.link._send
 
-    def counted(requests: Iterable[tuple[int, bytes]]) -> Iterator[bytes]:
-        for reply in many(requests):
-            frames.append(len(reply) - 4)
-            yield reply
+    def noted(kind: int, payload: bytes) -> None:
+        if kind == Kind.LEARN:
+            frames.append((len(payload) - LEARN_HEAD.size) // 7)
+        send(kind, payload)
 
-    monkeypatch.setattr(device.link, "request_many", counted)
+    monkeypatch.setattr(device.link, "_send", noted)
     device.learn(RATE, *samples(config, 150), seen.append)
     assert seen == [1] * 150
     assert frames == [56, 56, 38], "a step and 56 answers are the 60 bytes that a board keeps"
