@@ -11,7 +11,7 @@ from madem_emulator.designs.faults import BoardFaults
 from madem_emulator.designs.pending_pulses import PendingPulses
 from madem_emulator.physical.crossbar import Crossbar
 from madem_emulator.physical.device import DeviceModel
-from madem_emulator.twin.attached import Geometry
+from madem_emulator.twin.cards import Geometry
 from madem_emulator.wiring.bus import Bus
 
 

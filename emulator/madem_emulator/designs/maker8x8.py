@@ -19,7 +19,7 @@ from madem_emulator.designs.array_board import ArrayBoard
 from madem_emulator.designs.faults import BoardFaults
 from madem_emulator.physical.checks import Floats
 from madem_emulator.physical.device import DeviceModel
-from madem_emulator.twin.attached import Geometry
+from madem_emulator.twin.cards import Geometry
 from madem_emulator.wiring.bus import Bus
 
 LINES = 8

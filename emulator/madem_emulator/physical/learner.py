@@ -1,5 +1,7 @@
-"""Networks that learn on the physical crossbar: the twin's phases, rule and digital side, with
-devices of a preset in place of the integer ones.
+"""Networks that learn on the physical crossbar.
+
+They have the twin's phases, rule and digital side, with devices of a preset in place of the integer
+ones.
 
 The configuration's ADC, DAC, amplifier noise and ranges hold as on the page
 docs/reference/arithmetic.md; what it says of devices (steps, spreads, faults) does not. Full
@@ -31,8 +33,7 @@ from madem_emulator.twin.array import (
     by_layer,
 )
 from madem_emulator.twin.config import WINDOW, Config
-from madem_emulator.twin.noise import States
-from madem_emulator.twin.twin import Twin, TwinState
+from madem_emulator.twin.twin import Twin, TwinState, Update
 
 Z_PER_UNIT = 256 / 147.8
 """The page's INIT is in 1/256 unit of g for each unit of z, whose σ is 147.8."""
@@ -48,7 +49,7 @@ class PhysicalTwin(Twin):
     whatever the others of the batch are.
 
     Attributes:
-        device: what the couplings are made of.
+        device: the kind of device that the couplings are made of.
     """
 
     def __init__(
@@ -58,13 +59,17 @@ class PhysicalTwin(Twin):
         seeds: Sequence[int] | None = None,
         wires: Wires | None = None,
     ) -> None:
-        """Networks that have learned nothing.
+        """Make networks that have learned nothing.
 
         Args:
             config: the integers.
-            device: what the couplings are made of.
+            device: the kind of device that the couplings are made of.
             seeds: one for each network; None: the configuration's.
-            wires: of the array of each weight layer, whose bit lines of P and N lie side by side.
+            wires: of the array of each weight layer, whose bit lines of P and N lie side by side;
+                None: without resistance.
+
+        Raises:
+            ValueError: there are wires, and the device's I–V curve is bent.
         """
         super().__init__(config, seeds)
         checks.need(isinstance(device, DeviceModel), "device", device, "a preset or DeviceModel")
@@ -75,12 +80,12 @@ class PhysicalTwin(Twin):
 
     @property
     def conductances(self) -> list[Floats]:
-        """By weight layer in siemens, (B, n, 2, m + 1): axis 2 is P, N. Copies."""
+        """Conductances in siemens by weight layer, (B, n, 2, m + 1): axis 2 is P, N. Copies."""
         return by_layer(self._physical.conductances(), self.config.sizes, 2)
 
     @property
     def weights(self) -> list[Weights]:
-        """By weight layer as they are now: `forward` and `transposed` read them, with noise."""
+        """Weight layers as they are now; each `forward` or `transposed` is a read with noise."""
         return self._physical.weights()
 
     def wait(self, seconds: float) -> None:
@@ -88,14 +93,20 @@ class PhysicalTwin(Twin):
 
         Args:
             seconds: above 0.
+
+        Raises:
+            ValueError: it is not.
         """
         checks.number("seconds", seconds)
         checks.need(seconds > 0, "seconds", seconds, "above 0")
         self._physical.wait(seconds)
 
     def state(self) -> TwinState:
-        """As `Twin.state`, conductances rounded to bytes; of a single network also in siemens, with
-        all that the devices and their noise go on from."""
+        """As `Twin.state`, with conductances rounded to bytes.
+
+        Of a single network it also has the conductances in siemens, with all that the devices and
+        their noise go on from.
+        """
         self._physical.round()
         state = super().state()
         return state if len(self.seeds) > 1 else state._replace(physical=self._physical.state())
@@ -107,8 +118,10 @@ class PhysicalTwin(Twin):
         self._physical.strike_more((stuck - before) / (0x10000 - before))
 
     def load_state(self, state: TwinState) -> None:
-        """Continue a single network from its state, as if it had never stopped. Its configuration,
-        seed, device and wires must be those it had.
+        """Continue a single network from its state, as if it had never stopped.
+
+        Args:
+            state: of a network with the same configuration, seed, device and wires.
 
         Raises:
             ValueError: they are not, or the state has bytes alone, which don't tell conductances.
@@ -122,13 +135,11 @@ class PhysicalTwin(Twin):
         # Not by the size of the batch, which must not change the order of draws.
         return max(1, _READINGS_AT_ONCE // self._phases.readings_to_predict)
 
-    def _pulse(
-        self, couplings: Numbers, raised: NDArray[np.bool_], states: States, pulses_per_update: int
-    ) -> None:
+    def _pulse(self, couplings: Numbers, raised: NDArray[np.bool_], update: Update) -> None:
         board = couplings // self.config.couplings
-        self.pulses += pulses_per_update * np.bincount(board, minlength=len(self.pulses))
+        self.pulses += update.pulses * np.bincount(board, minlength=len(self.pulses))
         if len(couplings):
-            self._physical.give(couplings, raised, pulses_per_update)
+            self._physical.give(couplings, raised, update.pulses)
 
 
 class _Physical(Memristors):
@@ -151,18 +162,15 @@ class _Physical(Memristors):
         self._devices.program(device.g_min + self._unit * np.clip(first, 0, WINDOW))
 
         # What reads need of each coupling, (B, couplings), kept up to date where pulses fall.
-        shape = (len(seeds), config.couplings)
-        self._pairs = np.empty(shape)
-        self._noise = self._even_minus = self._even_plus = self._odd = None
-        if self._devices.noise_variance(np.zeros(1)) is not None:
-            self._noise = np.empty(shape)
-        if not curve.is_linear:
-            self._even_minus, self._even_plus, self._odd = (np.empty(shape) for _ in range(3))
+        self._pairs = np.empty((len(seeds), config.couplings))
+        parts = ["noise"] * (self._devices.noise_variance(np.zeros(1)) is not None)
+        parts += [] if curve.is_linear else ["even_minus", "even_plus", "odd"]
+        self._parts = {name: np.empty_like(self._pairs) for name in parts}
         self._known_changes = -1
         self._made: list[Weights] = []
 
     def weights(self) -> list[Weights]:
-        """Of every weight layer as it is now, with read noise, I–V curve and wires."""
+        """Weight layers as they are now, with read noise, I–V curve and wires."""
         # What changes without pulses, changes everywhere.
         if self._known_changes != self._devices.changes:
             self._renew(np.arange(self._pairs.size))
@@ -229,39 +237,38 @@ class _Physical(Memristors):
         seen = devices.seen().reshape(-1)
         p, n = (seen[at] for at in self._places(couplings))
         self._pairs.reshape(-1)[couplings] = (p - n) / unit
-        if self._noise is not None:
+        found: dict[str, Floats] = {}
+        if "noise" in self._parts:
             of_p, of_n = devices.noise_variance(p), devices.noise_variance(n)
             assert of_p is not None
             assert of_n is not None
-            self._noise.reshape(-1)[couplings] = (of_p + of_n) / unit**2
-        if self._even_minus is not None:
-            assert self._even_plus is not None
-            assert self._odd is not None
+            found["noise"] = (of_p + of_n) / unit**2
+        if "odd" in self._parts:
             volts = devices.device.read_voltage / FULL
             curve = devices.device.nonlinearity
             (second_p, third_p), (second_n, third_n) = curve.coefficients(p), curve.coefficients(n)
-            self._even_minus.reshape(-1)[couplings] = (second_p - second_n) * (volts / unit)
-            self._even_plus.reshape(-1)[couplings] = (second_p + second_n) * (volts / unit)
-            self._odd.reshape(-1)[couplings] = (third_p - third_n) * (volts**2 / unit)
+            found["even_minus"] = (second_p - second_n) * (volts / unit)
+            found["even_plus"] = (second_p + second_n) * (volts / unit)
+            found["odd"] = (third_p - third_n) * (volts**2 / unit)
+        for name, part in found.items():
+            self._parts[name].reshape(-1)[couplings] = part
         self._known_changes = devices.changes
 
     def _make(self) -> list[Weights]:
         forward = backward = by_layer(self._pairs, self._sizes)
         if self._wires:
             forward, backward = self._through_wires(self._wires)
-        nothing = [None] * len(forward)
-        noise, minus, plus, odd = (
-            nothing if part is None else by_layer(part, self._sizes)
-            for part in (self._noise, self._even_minus, self._even_plus, self._odd)
-        )
+        parts = {name: by_layer(part, self._sizes) for name, part in self._parts.items()}
         made: list[Weights] = []
-        for f, b, v, m, q, o in zip(forward, backward, noise, minus, plus, odd, strict=True):
-            made.append(_PhysicalWeights.make(f, b, v, m, q, o, self._rng))
+        for k, (f, b) in enumerate(zip(forward, backward, strict=True)):
+            own = {name: layers[k] for name, layers in parts.items()}
+            made.append(_PhysicalWeights.make(f, b, own, self._rng))
         return made
 
     def _through_wires(self, wires: Wires) -> tuple[list[Floats], list[Floats]]:
-        """Each coupling's share of the sums, in units of g: (B, n, m + 1) by weight layer, for
-        forward and for transposed reads.
+        """Each coupling's share of the sums of forward and of transposed reads.
+
+        In units of g, by weight layer (B, n, m + 1).
         """
         forward, backward = [], []
         for layer in by_layer(self._devices.seen(), self._sizes, 2):
@@ -281,59 +288,47 @@ class _PhysicalWeights(Weights):
 
     Attributes:
         back: P − N of the word lines for transposed reads, (B, n, m).
-        noise: variance of the pairs' read noise, (B, n, m + 1), or None.
-        even_minus: a2 of the I–V curve, P − N, (B, n, m + 1), or None.
-        even_plus: P + N, for transposed reads.
-        odd: a3, P − N.
+        parts: those imperfections that there are, (B, n, m + 1) each: "noise", the variance of the
+            pairs' read noise; "even_minus" and "even_plus", a2 of the I–V curve as P − N and as
+            P + N, which transposed reads see; "odd", a3 as P − N.
         rng: draws the read noise.
     """
 
     back: Floats
-    noise: Floats | None
-    even_minus: Floats | None
-    even_plus: Floats | None
-    odd: Floats | None
+    parts: dict[str, Floats]
     rng: Generators
 
     @classmethod
     def make(
-        cls,
-        forward: Floats,
-        backward: Floats,
-        noise: Floats | None,
-        even_minus: Floats | None,
-        even_plus: Floats | None,
-        odd: Floats | None,
-        rng: Generators,
+        cls, forward: Floats, backward: Floats, parts: dict[str, Floats], rng: Generators
     ) -> _PhysicalWeights:
-        """Of couplings (B, n, m + 1), in units of g."""
+        """Make them of couplings (B, n, m + 1), in units of g."""
         result = cls(forward[..., :-1], FULL * forward[:, None, :, -1])
-        result.back = backward[..., :-1]
-        result.noise, result.rng = noise, rng
-        result.even_minus, result.even_plus, result.odd = even_minus, even_plus, odd
+        result.back, result.parts, result.rng = backward[..., :-1], parts, rng
         return result
 
     def forward(self, s: Floats) -> Floats:
         """As `Weights.forward`."""
         sums = super().forward(s)
-        if self.even_minus is not None and self.odd is not None:
-            sums += _driven(s, 2, self.even_minus)
-            sums += _driven(s, 3, self.odd)
-        if self.noise is not None:
-            sums += self.rng.standard_normal(sums.shape) * np.sqrt(_driven(s, 2, self.noise))
+        if "odd" in self.parts:
+            sums += _driven(s, 2, self.parts["even_minus"])
+            sums += _driven(s, 3, self.parts["odd"])
+        if "noise" in self.parts:
+            variance = _driven(s, 2, self.parts["noise"])
+            sums += self.rng.standard_normal(sums.shape) * np.sqrt(variance)
         return sums
 
     def transposed(self, s: Floats) -> Floats:
         """As `Weights.transposed`: P's bit line is driven with +v, N's with −v."""
         sums = s @ self.back
-        if self.even_plus is not None and self.odd is not None:
+        if "odd" in self.parts:
             squares = s * s
             # Voltage and current of a device are reversed here: P's even part counts against, and
             # so does N's, whose line has the other sign of voltage but is not subtracted again.
-            sums -= squares @ self.even_plus[..., :-1]
-            sums += (squares * s) @ self.odd[..., :-1]
-        if self.noise is not None:
-            variance = (s * s) @ self.noise[..., :-1]
+            sums -= squares @ self.parts["even_plus"][..., :-1]
+            sums += (squares * s) @ self.parts["odd"][..., :-1]
+        if "noise" in self.parts:
+            variance = (s * s) @ self.parts["noise"][..., :-1]
             sums += self.rng.standard_normal(sums.shape) * np.sqrt(variance)
         return sums
 

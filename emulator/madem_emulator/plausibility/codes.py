@@ -27,7 +27,7 @@ from scipy import stats
 from madem_emulator.physical.checks import Floats
 from madem_emulator.physical.device import DeviceModel
 from madem_emulator.physical.device_array import DeviceArray
-from madem_emulator.twin.attached import Geometry, Pulse, Read
+from madem_emulator.twin.cards import CardPulse, CardRead, Geometry
 
 ALARM = 1e-3
 """Probability that the codes of a board in order are called implausible in a run."""
@@ -111,7 +111,7 @@ class PlausibilityTest:
 
     # While the board works
 
-    def read(self, read: Read, levels: Floats) -> str | None:
+    def read(self, read: CardRead, levels: Floats) -> str | None:
         """Test the codes of a read; says in words which is not as it should be.
 
         Args:
@@ -138,7 +138,7 @@ class PlausibilityTest:
             f" {expected[worst]:.0f} ± {sigma[worst]:.1f} is expected"
         )
 
-    def pulse(self, pulse: Pulse) -> None:
+    def pulse(self, pulse: CardPulse) -> None:
         """Let the copies have the pulses."""
         rows = [r for r in range(self._geometry.rows) if pulse.rows >> r & 1]
         columns = [c for c in range(self._geometry.columns) if pulse.columns >> c & 1]

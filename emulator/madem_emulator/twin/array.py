@@ -1,4 +1,4 @@
-"""The twin's crossbar: devices and their pulses, and what turns sums into readings.
+"""The twin's crossbar: devices, their pulses, and the converters that turn sums into readings.
 
 Arrays have a batch of B networks as their first axis. "Device" means a memristor here.
 """
@@ -8,12 +8,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from madem_emulator.twin.config import Config
+from madem_emulator.twin.config import Config, LayerConfig
 from madem_emulator.twin.noise import States, Stream, draw, draws, powers, start, variates
 
 Floats = NDArray[np.float64]
@@ -27,12 +27,18 @@ MIDDLE = 100
 
 
 def by_layer(flat: NDArray[Any], sizes: Sequence[int], *within: int) -> list[NDArray[Any]]:
-    """Views of an array by weight layer: (…, n, *within, m + 1) of a last axis that runs over them.
+    """View a last axis that runs over all couplings or devices, layer by layer.
+
+    >>> [view.shape for view in by_layer(np.zeros((7, 2 * 4 + 1 * 3)), (3, 2, 1))]
+    [(7, 2, 4), (7, 1, 3)]
 
     Args:
         flat: (…, items).
-        sizes: units of every layer.
-        within: axes between row and column, such as 2 for P and N.
+        sizes: units of every layer, input first.
+        *within: axes between row and column, such as 2 for P and N.
+
+    Returns:
+        Views by weight layer, (…, n, *within, m + 1) each.
     """
     views, begin = [], 0
     for m, n in pairwise(sizes):
@@ -42,8 +48,34 @@ def by_layer(flat: NDArray[Any], sizes: Sequence[int], *within: int) -> list[NDA
     return views
 
 
+class Sums(Protocol):
+    """A weight layer as reads see it."""
+
+    def forward(self, s: Floats) -> Floats:
+        """Sums on the bit lines of each unit above.
+
+        Args:
+            s: activities of the word lines, (B, S, m).
+
+        Returns:
+            (B, S, n), in units of g times activity; the bias line is included.
+        """
+        ...
+
+    def transposed(self, s: Floats) -> Floats:
+        """Sums on the word lines.
+
+        Args:
+            s: activities of the units above, (B, S, n).
+
+        Returns:
+            (B, S, m), in units of g times activity.
+        """
+        ...
+
+
 class Weights(NamedTuple):
-    """P − N of a weight layer, and what it adds to sums.
+    """The differences P − N of a weight layer; see `Sums`.
 
     Attributes:
         lines: of the word lines, (B, n, m).
@@ -54,27 +86,36 @@ class Weights(NamedTuple):
     bias: Floats
 
     def forward(self, s: Floats) -> Floats:
-        """Sums of the rows, (B, S, n), for activities of the word lines, (B, S, m)."""
+        """See `Sums`."""
         sums = s @ self.lines.swapaxes(1, 2)
         sums += self.bias
         return sums
 
     def transposed(self, s: Floats) -> Floats:
-        """Sums of the word lines, (B, S, m), for activities of the rows, (B, S, n)."""
+        """See `Sums`."""
         return s @ self.lines
 
 
 class Memristors:
-    """All devices of a network, B times.
+    """The devices of B networks.
 
     Attributes:
         g: conductances, uint8 (B, devices), by device number.
         layers: views of g by weight layer: uint8 (B, n, 2, m + 1); axis 2 is P, N.
         p, n: device numbers of each coupling's P and N, (couplings,). Couplings are numbered like
             devices: by layer, by row, bias last.
+        set_factor, reset_factor: size of each device's steps, 256 is nominal: (B, devices).
+        top: upper end of each device's window, (B, devices).
+        stuck: mask of the devices that never change, (B, devices).
     """
 
     def __init__(self, config: Config, seeds: NDArray[np.uint64]) -> None:
+        """Make devices with traits and a first conductance of their own.
+
+        Args:
+            config: the integers.
+            seeds: of the networks, (B,).
+        """
         self._config = config
         total = 2 * config.couplings
         numbers = np.arange(total)
@@ -95,12 +136,16 @@ class Memristors:
         self.strike(config.stuck)
 
     def strike(self, stuck: int) -> None:
-        """Make stuck, from now on, all devices whose lot is below STUCK."""
+        """Make devices stuck from now on: those whose lot is below STUCK.
+
+        Args:
+            stuck: STUCK, 0…65535: that many in 65536.
+        """
         self.stuck = self._lot < stuck
         self.g[self.stuck] = np.where(self._lot & 1, self.top, 0)[self.stuck]
 
     def weights(self) -> list[Weights]:
-        """Of every weight layer as it is now."""
+        """Weights of every layer as they are now."""
         pairs = [np.subtract(g[:, :, 0], g[:, :, 1], dtype=np.float64) for g in self.layers]
         return [Weights(w[..., :-1], FULL * w[:, None, :, -1]) for w in pairs]
 
@@ -114,9 +159,10 @@ class Memristors:
         """Give one pulse to each of some devices, all different.
 
         Args:
-            at: which, as positions in the flattened `g`: (pulses,).
-            is_set: SET, else RESET.
-            z, r: the variate and the draw of each pulse.
+            at: positions in the flattened `g`, (pulses,).
+            is_set: SET, else RESET, (pulses,).
+            z: the variate of each pulse, (pulses,).
+            r: the draw of each pulse, (pulses,).
         """
         config = self._config
         g = self.g.reshape(-1)[at].astype(np.int32)
@@ -131,7 +177,7 @@ class Memristors:
 
 
 class Converter:
-    """Sense amplifier and ADC of the forward or the transposed reads of one weight layer.
+    """Sense amplifier and ADC of the forward or the transposed reads of a weight layer.
 
     Attributes:
         noise: NZ.
@@ -139,24 +185,34 @@ class Converter:
         rounding: what amplifier and ADC together add before they round down, in drive.
     """
 
-    def __init__(self, gain: int, gain_shift: int, bits: int, full_scale: int, noise: int) -> None:
-        """M, Q, B, F, NZ."""
+    def __init__(self, layer: LayerConfig, bits: int, transposed: bool) -> None:
+        """Work out its numbers.
+
+        Args:
+            layer: the weight layer's integers.
+            bits: of the ADC.
+            transposed: of the transposed reads, else of the forward ones.
+        """
+        full_scale = layer.range_transposed if transposed else layer.range_forward
         shift = full_scale - (bits - 1)
-        self.noise = noise
+        self.noise = layer.noise_transposed if transposed else layer.noise_forward
         self.lsb = 2.0**shift
         self.rounding = 0.5 + (1 << shift >> 1)
-        self._scale = gain / 2.0 ** (gain_shift + shift)
+        self._scale = layer.gain / 2.0 ** (layer.gain_shift + shift)
         self._low, self._high = -(2.0 ** (bits - 1)), 2.0 ** (bits - 1) - 1
 
     def read(self, sums: Floats, offsets: Floats) -> Floats:
-        """Readings, in drive, of the array's sums, which are overwritten.
+        """Convert sums of the array.
 
         The page rounds down twice, in the amplifier and in the ADC. One floor at the end does
         both, because what is added between them is an integer.
 
         Args:
-            sums: the page's `acc`.
-            offsets: from `Offsets`, of these readings.
+            sums: the page's `acc`, (B, S, lines); they are overwritten.
+            offsets: from `Offsets`, of these readings: (B, S, lines).
+
+        Returns:
+            Readings in drive, (B, S, lines).
         """
         sums *= self._scale
         sums += offsets
@@ -171,7 +227,11 @@ class Offsets:
     """Read noise and `Converter.rounding` of a sequence of readings."""
 
     def __init__(self, converters: Sequence[Converter]) -> None:
-        """`converters` has that of every reading, in order."""
+        """Prepare the offsets of a sequence.
+
+        Args:
+            converters: that of every reading, in order.
+        """
         self._noise = np.array([c.noise for c in converters], np.int32)
         self._rounding = np.array([c.rounding for c in converters])
         self._steps = np.array([1 / c.lsb for c in converters])
@@ -185,7 +245,15 @@ class Offsets:
         return len(self._noise)
 
     def make(self, states: States, count: int) -> Floats:
-        """Offsets in ADC steps of the first `count` readings: (*states.shape, count)."""
+        """Draw the offsets of the first readings.
+
+        Args:
+            states: generators, of any shape.
+            count: how many readings.
+
+        Returns:
+            ADC steps, (*states.shape, count).
+        """
         if not self._noise.any():
             shape = (*states.shape, count)
             return np.broadcast_to(self._rounding[:count] * self._steps[:count], shape)

@@ -128,7 +128,7 @@ class UpdateGate:
         if settings.drop and self._copy is not None:
             checkpoint_right = self._copy.predict(twin.steps, x)[-1].argmax(axis=-1) == labels
             checkpoint_right &= self.checkpoint_at != NEVER
-        free = twin.test(x)
+        free = twin.free_phase(x)
         answer = free[-1].argmax(axis=-1)
         margin = _margin(free[-1], answer)
         right = answer == labels

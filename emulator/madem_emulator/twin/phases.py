@@ -1,4 +1,4 @@
-"""The phases of a sample in the twin: reads and activities, until the network has settled.
+"""Phases of a sample in the twin: reads and activities, until the network has settled.
 
 Arrays are (B, S, …): B boards, and on each S things that happen with the same weights, such as
 the two nudged phases of a sample, or many predictions.
@@ -15,13 +15,25 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from madem_emulator.twin.array import FULL, Converter, Floats, Offsets, Weights
+from madem_emulator.twin.array import FULL, Bytes, Converter, Floats, Offsets, Sums
 from madem_emulator.twin.competition import Competition, Singles
-from madem_emulator.twin.config import ONE, Config, Rule
+from madem_emulator.twin.config import ONE, Config, LayerConfig, Rule
 from madem_emulator.twin.noise import States
 
 Activities = list[Floats]
 """(B, S, n) of unit layers 0…L, layer 0 being the input."""
+
+
+def as_bytes(s: Activities) -> list[Bytes]:
+    """Activities as a trace has them.
+
+    Args:
+        s: (B, 1, n) of unit layers 0…L.
+
+    Returns:
+        uint8 (B, n) of unit layers 1…L.
+    """
+    return [layer[:, 0].astype(np.uint8) for layer in s[1:]]
 
 
 class _Read(NamedTuple):
@@ -76,18 +88,16 @@ class Phases:
     """Free and nudged phases with the reads that a configuration asks for."""
 
     def __init__(self, config: Config, *, feedback: bool = True) -> None:
-        """Without `feedback` no layer hears from the one above: one sweep settles the network."""
+        """Lay out the reads.
+
+        Args:
+            config: the integers.
+            feedback: layers hear from the ones above. Without, one sweep settles the network.
+        """
         self._config = config
-        bits, last = config.adc_bits, len(config.layers)
-        forward = [
-            Converter(k.gain, k.gain_shift, bits, k.range_forward, k.noise_forward)
-            for k in config.layers
-        ]
-        transposed = [
-            Converter(k.gain, k.gain_shift, bits, k.range_transposed, k.noise_transposed)
-            for k in config.layers
-            if feedback
-        ]
+        last = len(config.layers)
+        forward = [self._converter(layer, transposed=False) for layer in config.layers]
+        transposed = [self._converter(k, transposed=True) for k in config.layers if feedback]
         # Down from the output: what is pulled there reaches every layer within one sweep.
         highest_moved = last - 1 if config.rule == Rule.CLAMPED else last
         self._held = forward[0]
@@ -110,20 +120,36 @@ class Phases:
             + self._nudged_sweep.converters * config.t_nudge * nudged_phases
         )
 
+    def _converter(self, layer: LayerConfig, transposed: bool) -> Converter:
+        return Converter(layer, self._config.adc_bits, transposed)
+
     def sample_offsets(self, states: States) -> Floats:
-        """Offsets of all readings of training samples, (B, S, readings), from generators (B, S)."""
+        """Draw the offsets of all readings of training samples.
+
+        Args:
+            states: generators, (B, S).
+
+        Returns:
+            ADC steps, (B, S, readings).
+        """
         return self._offsets.make(states, len(self._offsets))
 
     def prediction_offsets(self, states: States) -> Floats:
-        """Offsets of all readings of predictions, likewise."""
+        """Draw the offsets of all readings of predictions: as `sample_offsets`."""
         return self._offsets.make(states, self.readings_to_predict)
 
-    def free(self, weights: list[Weights], x: Floats, offsets: Floats) -> tuple[Floats, Activities]:
-        """The held reading of layer 1, and the activities after the free phase.
+    def free(
+        self, weights: Sequence[Sums], x: Floats, offsets: Floats
+    ) -> tuple[Floats, Activities]:
+        """Settle with only the inputs held.
 
         Args:
+            weights: of every weight layer.
             x: activities of the inputs, (B, S, features).
-            offsets: of a sample or of a prediction.
+            offsets: of a sample or of a prediction, (B, S, readings).
+
+        Returns:
+            The held reading of layer 1, (B, S, n[1]), and the activities of all unit layers.
         """
         config = self._config
         held = self._held.read(weights[0].forward(x), offsets[..., : self._n_held])
@@ -134,45 +160,73 @@ class Phases:
 
     def nudged(
         self,
-        weights: list[Weights],
+        weights: Sequence[Sums],
         held: Floats,
         free: Activities,
         on: NDArray[np.bool_],
         offsets: Floats,
     ) -> tuple[Activities, Activities]:
-        """Activities after the plus and after the minus phase: A and B of the page.
+        """Settle with the outputs pulled toward their targets, and away from them.
 
         Args:
-            held, free: from `free`, with S = 1.
+            weights: of every weight layer.
+            held: from `free`, (B, 1, n[1]).
+            free: from `free`, (B, 1, n) each.
             on: which outputs should be on, (B, n[L]).
-            offsets: of the sample.
+            offsets: of the sample, (B, 1, readings).
+
+        Returns:
+            Activities after the plus and after the minus phase: A and B of the page.
+        """
+        if self._config.rule != Rule.CENTRED:
+            return self._nudged_phase(weights, held, free, on, offsets, 1), free
+        # Neither phase depends on the other: both at once.
+        s = [np.repeat(layer, 2, axis=1) for layer in free]
+        nudge = self._nudge(self.targets(on), free[-1])
+        both_ways = np.concatenate([nudge, -nudge], axis=1)
+        offsets = offsets[..., self.readings_to_predict :].reshape(len(offsets), 2, -1)
+        times = self._config.t_nudge
+        self._settle(self._nudged_sweep, times, weights, held, s, offsets, both_ways)
+        return [layer[:, :1] for layer in s], [layer[:, 1:] for layer in s]
+
+    def _nudged_phase(
+        self,
+        weights: Sequence[Sums],
+        held: Floats,
+        free: Activities,
+        on: NDArray[np.bool_],
+        offsets: Floats,
+        sign: int,
+    ) -> Activities:
+        """Activities after one nudged phase; arguments as of `nudged`, `sign` 1 is the plus one."""
+        config, target = self._config, self.targets(on)
+        nudge = sign * self._nudge(target, free[-1])
+        s = [*free[:-1], target] if config.rule == Rule.CLAMPED else list(free)
+        offsets = offsets[..., self.readings_to_predict :]
+        self._settle(self._nudged_sweep, config.t_nudge, weights, held, s, offsets, nudge)
+        return s
+
+    def targets(self, on: NDArray[np.bool_]) -> Floats:
+        """Target activities of the outputs.
+
+        Args:
+            on: which outputs should be on, (B, n[L]).
+
+        Returns:
+            (B, 1, n[L]).
         """
         config = self._config
         high, low = config.t_hi & config.dac_mask, config.t_lo & config.dac_mask
-        target = np.where(on, float(high), float(low))[:, None]
-        nudge = np.floor(config.beta * (target - free[-1]) / 16)
-        offsets = offsets[..., self.readings_to_predict :]
-        sweep, times = self._nudged_sweep, config.t_nudge
+        return np.where(on, float(high), float(low))[:, None]
 
-        if config.rule == Rule.CENTRED:
-            # Neither phase depends on the other: both at once.
-            s = [np.repeat(layer, 2, axis=1) for layer in free]
-            both_ways = np.concatenate([nudge, -nudge], axis=1)
-            offsets = offsets.reshape(len(offsets), 2, -1)
-            self._settle(sweep, times, weights, held, s, offsets, both_ways)
-            return [layer[:, :1] for layer in s], [layer[:, 1:] for layer in s]
-
-        s = list(free)
-        if config.rule == Rule.CLAMPED:
-            s[-1] = target
-        self._settle(sweep, times, weights, held, s, offsets, nudge)
-        return s, free
+    def _nudge(self, target: Floats, outputs: Floats) -> Floats:
+        return np.floor(self._config.beta * (target - outputs) / 16)
 
     def _settle(
         self,
         sweep: _Sweep,
         times: int,
-        weights: list[Weights],
+        weights: Sequence[Sums],
         held: Floats,
         s: Activities,
         offsets: Floats,
@@ -201,7 +255,7 @@ class Phases:
                     s[k] = self.activity(drive)
 
     def activity(self, drive: Floats) -> Floats:
-        """Of complete drives, of any shape."""
+        """Activities for complete drives, of any shape."""
         s = drive * (FULL / ONE)
         s += 0.5
         np.floor(s, out=s)

@@ -1,5 +1,4 @@
-"""Learning rules for the same crossbar: the three of docs/reference/arithmetic.md, and their
-rivals.
+"""Learning rules for one crossbar: the three of docs/reference/arithmetic.md, and their rivals.
 
 Every rule but the ceiling is a `Twin`: the same cells, reads, noise and pulses. A rule has its own
 way to make a change for each coupling out of what it reads, or its own way to turn that change
@@ -20,7 +19,7 @@ from madem_emulator.twin.array import FULL, Bytes, Floats, Weights, by_layer
 from madem_emulator.twin.config import Config, Rule, Settings
 from madem_emulator.twin.noise import States, Stream, draws, start
 from madem_emulator.twin.phases import Activities, Phases
-from madem_emulator.twin.twin import Twin
+from madem_emulator.twin.twin import Twin, Update
 
 # Streams of these rules; docs/reference/arithmetic.md ends at 5.
 _FEEDBACK, _DIRECTION, _READ_PLUS, _READ_MINUS = 16, 17, 18, 19
@@ -30,98 +29,89 @@ ONE_PULSE = 1 << 26
 DEAD_BAND = ONE_PULSE // 16
 """Differences below this give no pulse where a pulse has only the sign of the difference."""
 PERTURBATION = 8
-"""By how much weight perturbation shifts a coupling, in units of g: 4 % of the window."""
+"""Shift of a coupling under weight perturbation, in units of g: 4 % of the window."""
 
 
 class Network(Protocol):
-    """B networks that a rule trains."""
+    """B networks that a rule trains.
+
+    Attributes:
+        pulses: given to each network so far, int64 (B,).
+    """
 
     pulses: NDArray[np.int64]
 
     def learn(
         self, rate: ArrayLike, x: ArrayLike, target: ArrayLike, pulses_per_update: int = 1, /
     ) -> Any:
-        """Learn one sample per network; arguments as in `Twin.learn`, the rate from the rule."""
+        """Learn one sample: as `Twin.learn`, with the rate from `LearningRule.rate`."""
         ...
 
     def outputs(self, x: Bytes) -> NDArray[Any]:
-        """Activities of the outputs, (B, samples, n[L]), 255 = 1."""
+        """Activities of the outputs for many samples.
+
+        Args:
+            x: DAC codes, uint8 (samples, features) or (B, samples, features).
+
+        Returns:
+            (B, samples, n[L]), 255 is fully active.
+        """
         ...
 
     def answer(self, outputs: ArrayLike) -> NDArray[np.int64]:
-        """What they say: see `Twin.answer`."""
+        """See `Twin.answer`."""
         ...
 
 
-class Crossbar(Twin):
-    """A twin whose test has one kind of answer with the float network's.
+class CrossbarNetwork(Twin):
+    """A twin as a `Network`: accumulated activity differences.
 
-    Accumulated activity differences (centred, one-sided or clamped, as the configuration says)
-    are the twin itself.
+    They are centred, one-sided or clamped, as the configuration says.
     """
 
     def outputs(self, x: Bytes) -> Bytes:
+        """See `Network.outputs`."""
         return self.predict_many(0, x)[-1]
 
 
-class SignPulses(Crossbar):
+class SignPulses(CrossbarNetwork):
     """Manhattan: one pulse with the sign of the difference beyond a dead band. Nothing is kept.
 
     The dead band is 1/16 pulse, so it gets narrower with the learning rate: differences within
     ±1/(16 · learning rate) give no pulse.
     """
 
-    def _change_weights(
-        self,
-        rates: NDArray[np.int32],
-        rows_that_draw: NDArray[np.bool_],
-        update_states: States,
-        pulse_states: States,
-        pulses_per_update: int,
-    ) -> None:
-        self._multiply_by_rates(rates)
+    def _change_weights(self, rows_that_draw: NDArray[np.bool_], update: Update) -> None:
+        self._multiply_by_rates(update.rates)
         at = np.flatnonzero(np.abs(self._change) >= DEAD_BAND)
-        self._pulse(at, self._change.reshape(-1)[at] > 0, pulse_states, pulses_per_update)
+        self._pulse(at, self._change.reshape(-1)[at] > 0, update)
 
 
-class StochasticPulses(Crossbar):
+class StochasticPulses(CrossbarNetwork):
     """One pulse with the probability |change|, if that is below 1. Nothing is kept.
 
     Takes one draw per coupling from stream *update*.
     """
 
-    def _change_weights(
-        self,
-        rates: NDArray[np.int32],
-        rows_that_draw: NDArray[np.bool_],
-        update_states: States,
-        pulse_states: States,
-        pulses_per_update: int,
-    ) -> None:
-        self._multiply_by_rates(rates)
-        lot = draws(update_states, self._change.shape[1]).astype(np.int32)
+    def _change_weights(self, rows_that_draw: NDArray[np.bool_], update: Update) -> None:
+        self._multiply_by_rates(update.rates)
+        lot = draws(update.update_states, self._change.shape[1]).astype(np.int32)
         at = np.flatnonzero(np.abs(self._change) // (ONE_PULSE >> 16) > lot)
-        self._pulse(at, self._change.reshape(-1)[at] > 0, pulse_states, pulses_per_update)
+        self._pulse(at, self._change.reshape(-1)[at] > 0, update)
 
 
-class _FeedForward(Crossbar):
-    """No transposed reads: each layer is read once, from below."""
+class _FeedForward(CrossbarNetwork):
+    """A network without transposed reads: each layer is read once, from below."""
 
     def __init__(self, config: Config, seeds: Sequence[int] | None = None) -> None:
         super().__init__(replace(config, t_free=1), seeds)
         self._phases = Phases(self.config, feedback=False)
 
-    def _targets(self, on: NDArray[np.bool_]) -> Floats:
-        """Target activities of the outputs, (B, 1, n[L])."""
-        config = self.config
-        high, low = config.t_hi & config.dac_mask, config.t_lo & config.dac_mask
-        return np.where(on, float(high), float(low))[:, None]
-
 
 class DirectFeedback(_FeedForward):
     """Direct feedback alignment: fixed random matrices carry the output's error to each layer.
 
-    What a unit should do is its activity plus that error, within 0…255, and
+    A unit's wanted activity is its present one plus that error, within 0…255, and
     D = (wanted − present activity of the unit) · activity of the line below.
 
     Attributes:
@@ -129,6 +119,7 @@ class DirectFeedback(_FeedForward):
     """
 
     def __init__(self, config: Config, seeds: Sequence[int] | None = None) -> None:
+        """See `Twin`; the matrices are drawn from the seeds too."""
         super().__init__(config, seeds)
         *hidden, outputs = config.sizes[1:]
         self.feedback: list[NDArray[np.int8]] = []
@@ -142,7 +133,7 @@ class DirectFeedback(_FeedForward):
     ) -> tuple[Activities, Activities, Activities]:
         offsets = self._phases.prediction_offsets(states[:, None])
         _, s = self._phases.free(self._memristors.weights(), inputs, offsets)
-        target = self._targets(on)
+        target = self._phases.targets(on)
         error = (target - s[-1]).swapaxes(1, 2)
         wanted = [inputs]
         for present, feedback in zip(s[1:-1], self.feedback, strict=True):
@@ -160,12 +151,12 @@ class DirectFeedback(_FeedForward):
 
 
 class WeightPerturbation(_FeedForward):
-    """All couplings are shifted by ±PERTURBATION at once, in a random direction and against it.
+    """Weight perturbation: all couplings are shifted by ±PERTURBATION at once.
 
-    The error of the outputs, Σ (target − activity)², is read both times; D is how much it falls
-    along the direction, with each coupling's sign. The shift is made at the read (by gate
-    voltages, say), not by pulses, and a generator that is started again gives the direction
-    back, so that no memory is needed for it.
+    They are shifted in a random direction, and against it. The error of the outputs,
+    Σ (target − activity)², is read both times; D is its fall along the direction, with each
+    coupling's sign. The shift is made at the read (by gate voltages, say), not by pulses, and a
+    generator that is started again gives the direction back, so that no memory is needed for it.
     """
 
     def _settle(
@@ -192,7 +183,7 @@ class WeightPerturbation(_FeedForward):
             ]
             _, s = self._phases.free(shifted, inputs, offsets)
             phases.append(s)
-            errors.append(np.square(self._targets(on) - s[-1]).sum(axis=(1, 2)))
+            errors.append(np.square(self._phases.targets(on) - s[-1]).sum(axis=(1, 2)))
         self._fall = np.clip(errors[2] - errors[1], -FULL * FULL, FULL * FULL).astype(np.int32)
         free, plus, minus = phases
         return free, plus, minus
@@ -212,6 +203,12 @@ class Backprop:
     """
 
     def __init__(self, config: Config, seeds: Sequence[int] | None = None) -> None:
+        """Draw the first weights.
+
+        Args:
+            config: sizes and kind of targets; the rest has no effect.
+            seeds: one for each network; None: one network, with the configuration's seed.
+        """
         self._one_hot = config.one_hot
         seeds = [config.seed] if seeds is None else seeds
         self.pulses = np.zeros(len(seeds), np.int64)
@@ -229,7 +226,8 @@ class Backprop:
 
         Args:
             rate: step width, one or (B,).
-            x, target: as for `Twin.learn`.
+            x: as for `Twin.learn`.
+            target: as for `Twin.learn`.
             pulses_per_update: there are no pulses, so it has no effect.
         """
         boards, outputs, _ = self.weights[-1].shape
@@ -246,12 +244,12 @@ class Backprop:
             self.weights[k] += change
 
     def outputs(self, x: Bytes) -> Floats:
-        """Activities of the outputs, (B, samples, n[L]), 255 = 1."""
+        """See `Network.outputs`."""
         x = np.broadcast_to(x, (len(self.pulses), *x.shape[-2:]))
         return FULL * self._forward(x)[-1]
 
     def answer(self, outputs: ArrayLike) -> NDArray[np.int64]:
-        """The class of each sample, or each output on (1) or off (0)."""
+        """See `Twin.answer`."""
         outputs = np.asarray(outputs)
         if self._one_hot:
             return outputs.argmax(axis=-1)
@@ -281,14 +279,13 @@ class LearningRule:
     """A learning rule as it is compared.
 
     Attributes:
-        name: what it is called on the command line.
+        name: on the command line.
         label: where people read it.
-        make: networks of this rule, from a configuration and seeds.
-        span: whose unit the learning rate has, see `Settings.rate`; it also is the configuration's
-            rule.
+        make: gives networks of this rule, from a configuration and seeds.
+        rates: learning rates that tuning tries.
+        span: rule of the configuration; the learning rate has its unit, see `Settings.rate`.
         accumulates: it keeps a byte per coupling between samples.
         forward_only: it takes no transposed reads.
-        rates: learning rates that tuning tries.
         on_crossbar: it has the device's limits.
     """
 
@@ -302,9 +299,16 @@ class LearningRule:
     on_crossbar: bool = True
 
     def rate(self, settings: Settings, learning_rate: float) -> float:
-        """What `learn` takes: the integer RATE, or for the ceiling the step width itself.
+        """Rate as `Network.learn` takes it.
 
         Tuning tries rates beyond the highest that a crossbar can learn with; they stand for it.
+
+        Args:
+            settings: of the network.
+            learning_rate: changes of a coupling per unit of activity difference.
+
+        Returns:
+            The integer RATE, or for the ceiling the step width itself.
         """
         if not self.on_crossbar:
             return learning_rate
@@ -314,17 +318,22 @@ class LearningRule:
     def pulses_per_update(self, settings: Settings, update_size: float) -> int:
         """Pulses of one change, at least 1.
 
+        A rule that accumulates nothing gives single pulses.
+
         Args:
             settings: of the devices.
-            update_size: how far a change should move a device, as a fraction of its window. A rule
-                that accumulates nothing gives single pulses.
+            update_size: how far a change should move a device, as a fraction of its window.
         """
         if not self.accumulates:
             return 1
         return max(1, round(update_size * (2**settings.weight_bits - 1)))
 
     def memory(self, sizes: Sequence[int]) -> int:
-        """Bytes that learning needs beside the devices: accumulators, feedback, float weights."""
+        """Bytes that learning needs beside the devices: accumulators, feedback, float weights.
+
+        Args:
+            sizes: units of every layer, input first.
+        """
         couplings = sum((m + 1) * n for m, n in pairwise(sizes))
         if not self.on_crossbar:
             return 4 * couplings
@@ -332,7 +341,11 @@ class LearningRule:
         return couplings * self.accumulates + feedback
 
     def reads(self, config: Config) -> int:
-        """Reads of a whole array, forward or transposed, that one training sample takes."""
+        """Number of reads of a whole array, forward or transposed, in one training sample.
+
+        Args:
+            config: of the network.
+        """
         layers = len(config.layers)
         if not self.on_crossbar:
             return 0
@@ -348,9 +361,9 @@ _RATES = tuple(2.0**k for k in range(-4, 6))
 RULES: dict[str, LearningRule] = {
     rule.name: rule
     for rule in (
-        LearningRule("centred", "centred difference", Crossbar, _RATES),
-        LearningRule("one-sided", "one-sided difference", Crossbar, _RATES, Rule.ONE_SIDED),
-        LearningRule("clamped", "contrastive (clamped)", Crossbar, _RATES, Rule.CLAMPED),
+        LearningRule("centred", "centred difference", CrossbarNetwork, _RATES),
+        LearningRule("one-sided", "one-sided difference", CrossbarNetwork, _RATES, Rule.ONE_SIDED),
+        LearningRule("clamped", "contrastive (clamped)", CrossbarNetwork, _RATES, Rule.CLAMPED),
         LearningRule("sign", "sign pulses", SignPulses, _RATES, accumulates=False),
         LearningRule(
             "stochastic", "stochastic pulses", StochasticPulses, _RATES, accumulates=False

@@ -3,8 +3,8 @@
 A `Twin` is a batch of B boards that differ in their seeds; one board is a batch of one. Arrays
 have the batch as their first axis.
 
-`Twin.learn` is the page from top to bottom; what one phase does is in `twin_phases`, what the
-array of memristors does is in `twin_array`, and the random numbers are in `noise`.
+`Twin.learn` is the page from top to bottom. The phases of a sample are in `phases`, the devices and
+converters in `array`, the random numbers in `noise`.
 """
 
 from __future__ import annotations
@@ -12,22 +12,23 @@ from __future__ import annotations
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from madem_emulator.twin.array import FULL, Bytes, Floats, Memristors, Numbers, by_layer
+from madem_emulator.twin.array import FULL, Bytes, Floats, Memristors, Numbers, Sums, by_layer
+from madem_emulator.twin.bit_flips import BitFlips, Flipped
 from madem_emulator.twin.config import MAX_RATE, Config
 from madem_emulator.twin.noise import States, Stream, draw, powers, start, variates
-from madem_emulator.twin.phases import Activities, Phases
+from madem_emulator.twin.phases import Activities, Phases, as_bytes
 
 ZERO = 128
-"""How an accumulator of 0 is stored."""
+"""An accumulator of 0, as it is stored."""
 PULSE = 64
-"""What an accumulator pays for one pulse."""
+"""Units of an accumulator that one pulse stands for."""
 MAX_PULSES_PER_UPDATE = 255
-"""Pulses of one change."""
+"""The most pulses of one change."""
 _CHUNK = 1 << 18
 """Readings that `predict_many` prepares noise for at a time, so that they stay in the cache."""
 
@@ -39,11 +40,11 @@ class TwinState(NamedTuple):
     devices: list[Bytes]
     accumulators: list[Bytes]
     physical: Mapping[str, NDArray[Any]] | None = None
-    """What bytes don't tell of devices in siemens: see `physical.learner.PhysicalTwin`."""
+    """The rest of devices in siemens, which bytes don't tell: see `PhysicalTwin.state`."""
 
 
 class Digests(NamedTuple):
-    """CRC-32 of what one board's training sample did."""
+    """CRC-32 of one board's activities and weights in a training sample."""
 
     free: int
     plus: int
@@ -53,7 +54,7 @@ class Digests(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Trace:
-    """What one training sample did.
+    """The course of one training sample.
 
     Attributes:
         step: its number.
@@ -71,11 +72,14 @@ class Trace:
 
     @property
     def digests(self) -> Digests:
-        """Those of the first board: `digests_of(0)`."""
+        """Digests of the first board: `digests_of(0)`."""
         return self.digests_of(0)
 
     def digests_of(self, board: int) -> Digests:
-        """Digests of one board of the batch, as long as its weights are those after this step.
+        """Digests of one board, as long as its weights are those after this step.
+
+        Args:
+            board: of the batch, from 0.
 
         Raises:
             RuntimeError: the twin has learned on.
@@ -91,13 +95,20 @@ class Trace:
         )
 
 
-@dataclass(frozen=True)
-class _Flip:
-    step: int
-    what: Literal["state", "weight"]
-    layer: int
-    index: int
-    bit: int
+class Update(NamedTuple):
+    """How one sample's activity differences change the weights.
+
+    Attributes:
+        rates: RATE, int32 (B,).
+        update_states, pulse_states: generators for the rounding of the accumulators and for the
+            pulses, (B,).
+        pulses: that a device gets for one change.
+    """
+
+    rates: NDArray[np.int32]
+    update_states: States
+    pulse_states: States
+    pulses: int
 
 
 class Twin:
@@ -114,7 +125,12 @@ class Twin:
     """
 
     def __init__(self, config: Config, seeds: Sequence[int] | None = None) -> None:
-        """Boards that have learned nothing, with the configuration's seed or one for each seed."""
+        """Make boards that have learned nothing.
+
+        Args:
+            config: the integers.
+            seeds: one for each board; None: one board, with the configuration's seed.
+        """
         self.config = config
         self.seeds = np.array([config.seed] if seeds is None else seeds, np.uint64)
         self.steps = 0
@@ -126,29 +142,39 @@ class Twin:
         self._change = np.zeros(self._c.shape, np.int32)
         self._change_by_layer = by_layer(self._change, config.sizes)
         self._phases = Phases(config)
-        self._flips: list[_Flip] = []
+        self._flips = BitFlips()
+
+    def _weights(self) -> Sequence[Sums]:
+        """Weight layers as reads see them now."""
+        return self._memristors.weights()
 
     # --- using a network -----------------------------------------------------------------------
 
     def predict(self, index: int, x: ArrayLike) -> list[Bytes]:
-        """Free activities of unit layers 1…L for one sample: uint8 (B, n) each.
+        """Settle with only the inputs held, for one sample.
 
         Args:
             index: sample number, which chooses the read noise.
             x: DAC codes, uint8 (features,) or (B, features).
+
+        Returns:
+            Activities of unit layers 1…L, uint8 (B, n) each.
         """
         return [s[:, 0] for s in self.predict_many(index, np.asarray(x)[..., None, :])]
 
     def predict_many(self, first_index: int, x: ArrayLike) -> list[Bytes]:
-        """The same for samples number first_index, first_index + 1, …: uint8 (B, samples, n) each.
+        """Settle with only the inputs held, for many samples.
 
         Args:
-            first_index: number of the first sample.
+            first_index: number of the first sample; the others follow it.
             x: DAC codes, uint8 (samples, features) or (B, samples, features).
+
+        Returns:
+            Activities of unit layers 1…L, uint8 (B, samples, n) each.
         """
         x = self._inputs(x, np.shape(x)[-2])
         chunk = self._samples_at_once()
-        weights = self._memristors.weights()
+        weights = self._weights()
         parts = []
         for begin in range(0, x.shape[1], chunk):
             part = x[:, begin : begin + chunk]
@@ -164,10 +190,10 @@ class Twin:
         return max(1, _CHUNK // (self._phases.readings_to_predict * len(self.seeds)))
 
     def answer(self, outputs: ArrayLike) -> NDArray[np.int64]:
-        """What activities of layer L say.
+        """Read the answer from activities of layer L.
 
         Args:
-            outputs: (…, n[L]).
+            outputs: activities, (…, n[L]).
 
         Returns:
             For one-hot targets the class, int64 (…); otherwise on or off, 0/1 (…, n[L]).
@@ -191,6 +217,9 @@ class Twin:
                 (B, n[L]).
             pulses_per_update: PULSES, 1…255: pulses that a device gets for one change.
 
+        Returns:
+            Activities and answers on the way.
+
         Raises:
             ValueError: an argument is out of range or has a wrong shape.
         """
@@ -210,32 +239,36 @@ class Twin:
         free, plus, minus = self._settle(inputs, on, read_states)
         a, b = ([s[:, 0].astype(np.int32) for s in phase] for phase in (plus, minus))
         rows_that_draw = self._differences(a, b)
-        self._change_weights(rates, rows_that_draw, update_states, pulse_states, pulses_per_update)
-        self._flip_weights()
+        update = Update(rates, update_states, pulse_states, pulses_per_update)
+        self._change_weights(rows_that_draw, update)
+        self._flips.in_weights(self.steps, self.devices)
 
-        outputs = _bytes(free)
+        outputs = as_bytes(free)
         trace = Trace(
             step=self.steps,
             free=outputs,
-            plus=_bytes(plus),
-            minus=_bytes(minus),
+            plus=as_bytes(plus),
+            minus=as_bytes(minus),
             answer=self._judge(outputs[-1], on),
             twin=self,
         )
         self.steps += 1
         return trace
 
-    def test(self, x: ArrayLike) -> list[Bytes]:
-        """Free activities with which `learn` would begin: uint8 (B, n) of unit layers 1…L.
+    def free_phase(self, x: ArrayLike) -> list[Bytes]:
+        """Settle as `learn` would begin with a sample, without learning it.
 
         Args:
             x: as for `learn`.
+
+        Returns:
+            Activities of unit layers 1…L, uint8 (B, n) each.
         """
         states = start(self.seeds, Stream.LEARN, self.steps)
         offsets = self._phases.prediction_offsets(states[:, None])
-        _, free = self._phases.free(self._memristors.weights(), self._inputs(x)[:, None], offsets)
-        self._flip_states(free)
-        return _bytes(free)
+        _, free = self._phases.free(self._weights(), self._inputs(x)[:, None], offsets)
+        self._flips.in_states(self.steps, free)
+        return as_bytes(free)
 
     def skip(self) -> None:
         """Count a sample that was tested and is not learned."""
@@ -253,10 +286,10 @@ class Twin:
             on: which outputs should be on, (B, n[L]).
             states: generators of the read noise, (B,).
         """
-        weights = self._memristors.weights()
+        weights = self._weights()
         offsets = self._phases.sample_offsets(states[:, None])
         held, free = self._phases.free(weights, inputs, offsets)
-        self._flip_states(free)
+        self._flips.in_states(self.steps, free)
         return free, *self._phases.nudged(weights, held, free, on, offsets)
 
     def _differences(
@@ -265,7 +298,8 @@ class Twin:
         """Put each coupling's activity difference, the page's D, into `_change`.
 
         Args:
-            a, b: A and B, (B, n) of unit layers 0…L.
+            a: A, (B, n) of unit layers 0…L.
+            b: B, likewise.
 
         Returns:
             Which rows take a draw for the rounding of their accumulators, (B, all rows).
@@ -275,26 +309,18 @@ class Twin:
         # A row of layer 1 without a difference draws nothing. Nothing changes there with any r.
         return np.concatenate([a[1] != b[1], *(np.ones(s.shape, bool) for s in a[2:])], axis=1)
 
-    def _change_weights(
-        self,
-        rates: NDArray[np.int32],
-        rows_that_draw: NDArray[np.bool_],
-        update_states: States,
-        pulse_states: States,
-        pulses_per_update: int,
-    ) -> None:
+    def _change_weights(self, rows_that_draw: NDArray[np.bool_], update: Update) -> None:
         """Move the accumulators by the differences; those that are full pulse a device.
 
         Args:
-            rates: RATE, (B,).
             rows_that_draw: from `_differences`.
-            update_states, pulse_states: generators, (B,).
-            pulses_per_update: pulses of one change.
+            update: how.
         """
         number = np.cumsum(rows_that_draw, axis=1)
-        r = draw(update_states[:, None], powers(number.shape[1] + 1)[number]).astype(np.int32) << 4
+        factors = powers(number.shape[1] + 1)[number]
+        r = draw(update.update_states[:, None], factors).astype(np.int32) << 4
 
-        self._multiply_by_rates(rates)
+        self._multiply_by_rates(update.rates)
         begin = 0
         for change in self._change_by_layer:
             end = begin + change.shape[1]
@@ -308,29 +334,27 @@ class Twin:
         raised = contents > ZERO
         c.reshape(-1)[full] = np.where(raised, contents - PULSE, contents + PULSE)
         self._c[:] = c
-        self._pulse(full, raised, pulse_states, pulses_per_update)
+        self._pulse(full, raised, update)
 
     def _multiply_by_rates(self, rates: NDArray[np.int32]) -> None:
         """Multiply `_change` by RATE, (B,), and by the SCALE of each weight layer."""
         for change, layer in zip(self._change_by_layer, self.config.layers, strict=True):
             change *= (rates * np.int32(layer.scale))[:, None, None]
 
-    def _pulse(
-        self, couplings: Numbers, raised: NDArray[np.bool_], states: States, pulses_per_update: int
-    ) -> None:
-        """Raise or lower couplings by some pulses each.
+    def _pulse(self, couplings: Numbers, raised: NDArray[np.bool_], update: Update) -> None:
+        """Raise or lower couplings by `update.pulses` pulses each.
 
         Args:
             couplings: positions in the flattened (B, couplings), in order.
             raised: raise it, else lower it.
-            states: generators, (B,).
-            pulses_per_update: how many pulses.
+            update: how.
         """
+        states = update.pulse_states
         memristors = self._memristors
         board, coupling = np.divmod(couplings, self.config.couplings)
-        self.pulses += pulses_per_update * np.bincount(board, minlength=len(self.pulses))
+        self.pulses += update.pulses * np.bincount(board, minlength=len(self.pulses))
         # Every change takes a draw of its board's generator, and three more for each pulse.
-        each = 1 + 3 * pulses_per_update
+        each = 1 + 3 * update.pulses
         before = np.arange(len(board)) - np.searchsorted(board, np.arange(len(states)))[board]
         number = each * before[:, None] + np.arange(1, each + 1)
         taken = draw(states[board, None], powers(each * len(number) + 1)[number])
@@ -349,7 +373,7 @@ class Twin:
     # --- arguments and results -----------------------------------------------------------------
 
     def _inputs(self, x: ArrayLike, *samples: int) -> Floats:
-        """What drives the inputs: (B, *samples, features), for DAC codes with or without B."""
+        """Activities of the inputs, (B, *samples, features), for DAC codes with or without B."""
         codes = np.asarray(x, np.uint8) & np.uint8(self.config.dac_mask)
         shape = (len(self.seeds), *samples, self.config.sizes[0])
         if codes.shape not in (shape, shape[1:]):
@@ -376,13 +400,16 @@ class Twin:
     # --- checkpoints and faults ----------------------------------------------------------------
 
     def state(self) -> TwinState:
-        """A copy of what learning has changed."""
+        """Copy all that learning has changed."""
         return TwinState(
             self.steps, [g.copy() for g in self.devices], [c.copy() for c in self.accumulators]
         )
 
     def load_state(self, state: TwinState) -> None:
-        """Continue from a state: of the batch, or of one board (arrays without B) for all of it.
+        """Continue from a state.
+
+        Args:
+            state: of the batch, or of one board (arrays without B) for all of it.
 
         Raises:
             ValueError: the arrays don't fit, or an accumulator has what no step leaves behind.
@@ -402,6 +429,9 @@ class Twin:
     def strike(self, stuck: int) -> None:
         """Raise STUCK: more devices can't change from now on.
 
+        Args:
+            stuck: the new STUCK, 0…65535.
+
         Raises:
             ValueError: it is lower than it was, or no 16-bit number.
         """
@@ -412,9 +442,7 @@ class Twin:
         self.config = replace(self.config, stuck=stuck)
         self._memristors.strike(stuck)
 
-    def flip(
-        self, step: int, what: Literal["state", "weight"], layer: int, index: int, bit: int
-    ) -> None:
+    def flip(self, step: int, what: Flipped, layer: int, index: int, bit: int) -> None:
         """Flip one bit on every board when that step is learned.
 
         Args:
@@ -428,26 +456,7 @@ class Twin:
         Raises:
             ValueError: there is no such thing to flip.
         """
-        sizes = self.config.sizes
-        if not 1 <= layer < len(sizes):
-            raise ValueError(f"there is no layer {layer} to flip a bit of")
-        items = sizes[layer] if what == "state" else 2 * sizes[layer] * (sizes[layer - 1] + 1)
-        if not (0 <= index < items and 0 <= bit < 8):
-            raise ValueError(f"there is no bit {bit} of {what} {index} in layer {layer}")
-        self._flips.append(_Flip(step, what, layer, index, bit))
-
-    def _flips_now(self, what: str) -> list[_Flip]:
-        return [flip for flip in self._flips if (flip.step, flip.what) == (self.steps, what)]
-
-    def _flip_states(self, s: list[Floats]) -> None:
-        for flip in self._flips_now("state"):
-            unit = s[flip.layer][..., flip.index]
-            unit[:] = unit.astype(np.int64) ^ (1 << flip.bit)
-
-    def _flip_weights(self) -> None:
-        for flip in self._flips_now("weight"):
-            layer = self.devices[flip.layer - 1]
-            layer.reshape(len(layer), -1)[:, flip.index] ^= np.uint8(1 << flip.bit)
+        self._flips.add(self.config, step, what, layer, index, bit)
 
 
 def _products(above: NDArray[np.int32], below: NDArray[np.int32]) -> NDArray[np.int32]:
@@ -461,8 +470,3 @@ def _crc(parts: Sequence[Bytes], board: int) -> int:
     for part in parts:
         crc = zlib.crc32(part[board].tobytes(), crc)
     return crc
-
-
-def _bytes(s: list[Floats]) -> list[Bytes]:
-    """Activities (B, 1, n) of unit layers 0…L as a trace has them."""
-    return [layer[:, 0].astype(np.uint8) for layer in s[1:]]

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from madem.boards.link_protocol import CALIBRATION_MAGIC, CALIBRATION_SHIFT
 from madem.learners.chips import Card, Chips
-from madem_emulator.twin.attached import Geometry
+from madem_emulator.twin.cards import Geometry
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]

@@ -16,7 +16,7 @@ from madem.boards.link_protocol import (
     Kind,
 )
 from madem.learners.board import BoardLearner
-from madem_emulator.twin.attached import Geometry
+from madem_emulator.twin.cards import Geometry
 
 Floats = NDArray[np.float64]
 

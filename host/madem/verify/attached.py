@@ -30,7 +30,8 @@ from madem.learners.board import BoardLearner
 from madem.learners.protocol import Bytes, Presentation, Reply
 from madem.learners.twin import TwinLearner, TwinStep
 from madem.verify.lock_step import DiffersError, LockStep, Mismatch
-from madem_emulator.twin.attached import AttachedTwin, Geometry, PlayError, Pulse, Read
+from madem_emulator.twin.attached import AttachedTwin, ReplayError
+from madem_emulator.twin.cards import CardPulse, CardRead, Geometry
 from madem_emulator.twin.twin import Digests
 
 
@@ -66,13 +67,13 @@ def record(board: BoardLearner, sample: Bytes, how: Presentation) -> RecordedSam
     return RecordedSample(b"".join(pieces), answer, reply[CODES_REPLY.size :])
 
 
-def parse_events(data: bytes, geometry: Geometry) -> list[Read | Pulse]:
+def parse_events(data: bytes, geometry: Geometry) -> list[CardRead | CardPulse]:
     """What the chips of a board did, from the pieces of CODES behind each other.
 
     Raises:
         ValueError: the bytes are not whole events.
     """
-    events: list[Read | Pulse] = []
+    events: list[CardRead | CardPulse] = []
     row_bytes, column_bytes = ((n + 7) // 8 for n in (geometry.rows, geometry.columns))
     at = 0
     try:
@@ -86,12 +87,12 @@ def parse_events(data: bytes, geometry: Geometry) -> list[Read | Pulse]:
                     raise ValueError
                 rows = int.from_bytes(data[at + 1 : at + 1 + row_bytes], "little")
                 columns = int.from_bytes(data[at + 1 + row_bytes : end], "little")
-                events.append(Pulse(kind == Event.SET, card, data[at], rows, columns))
+                events.append(CardPulse(kind == Event.SET, card, data[at], rows, columns))
                 at = end
             else:
                 lines = geometry.rows if kind == Event.ROWS else geometry.columns
                 codes = np.frombuffer(data, "<i2", lines, at)
-                events.append(Read(kind == Event.ROWS, card, codes))
+                events.append(CardRead(kind == Event.ROWS, card, codes))
                 at += 2 * lines
     except (struct.error, ValueError):
         raise ValueError("what the device recorded is not whole") from None
@@ -148,10 +149,10 @@ class AttachedLockStep(LockStep):
         found = []
         for number, sample in enumerate(x, first):
             said = record(self.device, sample, Presentation(Mode.PREDICT, first=number))
-            self._play(said)
+            self._replay(said)
             try:
                 free = self.attached.predict(number, sample)
-            except PlayError as error:
+            except ReplayError as error:
                 self._differ(number, "schedule", str(error), 0, 0, error.layer)
             self.compared += sum(len(s[0]) for s in free)
             if zlib.crc32(b"".join(s[0] for s in free)) != int.from_bytes(said.digests, "little"):
@@ -161,18 +162,18 @@ class AttachedLockStep(LockStep):
             found.append(free[-1][0])
         return found
 
-    def _play(self, said: RecordedSample) -> None:
+    def _replay(self, said: RecordedSample) -> None:
         events = parse_events(said.events, self.attached.geometry)
-        self.compared += sum(len(e.codes) if isinstance(e, Read) else 1 for e in events)
-        self.attached.play(events)
+        self.compared += sum(len(e.codes) if isinstance(e, CardRead) else 1 for e in events)
+        self.attached.replay(events)
 
     def _both(self, sample: Bytes, target: Any, how: Presentation) -> tuple[Reply, TwinStep]:
         number = self.attached.steps
         said = record(self.device, np.append(sample, target), how)
-        self._play(said)
+        self._replay(said)
         try:
             step = self.twin.step(sample, target, how)
-        except PlayError as error:
+        except ReplayError as error:
             self._search_phases(number, self.attached.settled)
             self._differ(number, "schedule", str(error), 0, 0, error.layer)
         return Reply(said.answer, digests=Digests(*struct.unpack("<4I", said.digests))), step

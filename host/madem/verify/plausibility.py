@@ -9,7 +9,7 @@ from madem.verify.attached import AttachedLockStep
 from madem.verify.lock_step import DiffersError, Mismatch
 from madem_emulator.physical.device import DeviceModel
 from madem_emulator.plausibility.codes import READS, AlarmBudget, ImplausibleError, PlausibilityTest
-from madem_emulator.twin.attached import Geometry, Place, Pulse, places
+from madem_emulator.twin.cards import CardPulse, Geometry, Place, places
 from madem_emulator.twin.config import Config, Rule
 
 _INTERVAL = 25, 100
@@ -72,7 +72,7 @@ class PlausibilityCheck:
     def _hear(self) -> None:
         unexpected = None
         for event in self._lock.attached.log:
-            if isinstance(event, Pulse):
+            if isinstance(event, CardPulse):
                 self.test.pulse(event)
             else:
                 unexpected = unexpected or self.test.read(*event)

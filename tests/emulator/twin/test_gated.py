@@ -34,7 +34,7 @@ def same(one: Twin, other: Twin) -> bool:
 def test_the_free_phase_asked_for_alone_is_that_of_learning() -> None:
     twin = twin_of()
     for x, label in zip(*blobs(5), strict=True):
-        free = twin.test(x)
+        free = twin.free_phase(x)
         trace = twin.learn(RATE, x, label)
         assert all((a == b).all() for a, b in zip(free, trace.free, strict=True))
 

@@ -12,7 +12,7 @@ from madem.data.registry import load_task
 from madem_emulator.twin import rules
 from madem_emulator.twin.array import Converter
 from madem_emulator.twin.config import Rule, Settings
-from madem_emulator.twin.rules import RULES, Crossbar, DirectFeedback, LearningRule
+from madem_emulator.twin.rules import RULES, CrossbarNetwork, DirectFeedback, LearningRule
 from madem_emulator.twin.twin import Twin
 
 ON_CROSSBAR = [rule for rule in RULES.values() if rule.on_crossbar]
@@ -118,7 +118,7 @@ def test_activity_differences_are_the_twin_to_the_bit(name: str) -> None:
 
 
 def test_pulses_are_counted() -> None:
-    twin = Crossbar(replace(PERFECT, rule=Rule.CLAMPED).integers(), [1, 2])
+    twin = CrossbarNetwork(replace(PERFECT, rule=Rule.CLAMPED).integers(), [1, 2])
     before = [layer.copy() for layer in twin.devices]
     for x, y in zip(*samples(3, 1), strict=True):
         old = twin.pulses.copy()

@@ -14,7 +14,7 @@ from madem.learners.chips import Chips
 from madem.verify.attached import AttachedLockStep
 from madem_emulator.designs import GEOMETRIES, lab64x64
 from madem_emulator.physical import presets
-from madem_emulator.twin.attached import Pulse
+from madem_emulator.twin.cards import CardPulse
 from madem_emulator.twin.config import Settings
 from madem_emulator.wiring.bit_errors import FlippingSpi
 from madem_emulator.wiring.bus import SpiChip
@@ -43,7 +43,7 @@ class Bench:
     def __init__(self, chips: lab64x64.Lab64x64, board: Board) -> None:
         self.chips, self.board = chips, board
         self.device: BoardLearner = connect(board, deploy_firmware=True)
-        self.fired: list[Pulse] = []
+        self.fired: list[CardPulse] = []
         self.wrong: list[str] = []
         self.levels: set[tuple[float, float]] = set()
         chips.bus.watch(lab64x64.PIN_PULSE, self._fire)
@@ -75,10 +75,10 @@ class Bench:
         level_now = float(volts[64 + columns[0]])
         gates = float(chips.dacs[8].volts[0])
         self.levels.add((round(level_now, 3), round(gates, 3)))
-        pulse = Pulse(level_now > 0, on[0][0], 1, on[0][1], 1 << int(columns[0]))
+        pulse = CardPulse(level_now > 0, on[0][0], 1, on[0][1], 1 << int(columns[0]))
         if self._again and self.fired:
             last = self.fired.pop()
-            pulse = Pulse(last.up, last.card, last.pulses + 1, last.rows, last.columns)
+            pulse = CardPulse(last.up, last.card, last.pulses + 1, last.rows, last.columns)
         self.fired.append(pulse)
         self._again = True
         self.at_pulse()
@@ -97,12 +97,12 @@ class Bench:
         for x, y in self.samples(times):
             self.device.learn(SETTINGS.rate(8.0), x, y, pulses_per_update=pulses)
 
-    def learn_recorded(self, times: int, said: list[Pulse], pulses: int = 2) -> None:
+    def learn_recorded(self, times: int, said: list[CardPulse], pulses: int = 2) -> None:
         """As learn; `said` gets the pulses that the device says it gave."""
         lock = AttachedLockStep(self.device, DESIGN)
         for x, y in self.samples(times):
             lock.learn(SETTINGS.rate(8.0), x, y, pulses_per_update=pulses)
-            said += [each for each in lock.attached.log if isinstance(each, Pulse)]
+            said += [each for each in lock.attached.log if isinstance(each, CardPulse)]
 
     def repeated(self) -> int:
         return Chips(self.device, GEOMETRIES[DESIGN]).counts().repeated
@@ -181,7 +181,7 @@ def test_bits_that_flip_never_reach_a_pulse(
         flipping(bench, chip, share if way == "hears" else 0.0, share if way == "says" else 0.0)
         for chip in chips
     ]
-    said: list[Pulse] = []
+    said: list[CardPulse] = []
     message = ""
     try:
         bench.learn_recorded(40, said)
@@ -333,7 +333,7 @@ def test_gates_that_a_dip_opened_are_closed_again_for_the_next_pulse(bench: Benc
             chain.reset()
 
     bench.at_pulse = dip
-    said: list[Pulse] = []
+    said: list[CardPulse] = []
     bench.learn_recorded(10, said, pulses=1)
     assert bench.fired == said != []
 

@@ -18,7 +18,7 @@ from madem.verify.lock_step import DiffersError
 from madem.verify.plausibility import PlausibilityCheck
 from madem_emulator.designs import GEOMETRIES, faults, maker8x8
 from madem_emulator.physical import presets
-from madem_emulator.twin.attached import Pulse, Read
+from madem_emulator.twin.cards import CardPulse, CardRead
 from madem_emulator.twin.config import Rule, Settings
 
 from ..conftest import board_with
@@ -88,27 +88,27 @@ def test_a_flipped_activity_is_found_where_it_is(bench: Bench) -> None:
     assert found.device == found.twin ^ 1 << 5
 
 
-Change = Callable[[list[Read | Pulse]], None]
+Change = Callable[[list[CardRead | CardPulse]], None]
 
 
-def other_card(events: list[Read | Pulse]) -> None:
+def other_card(events: list[CardRead | CardPulse]) -> None:
     read = events[0]
-    assert isinstance(read, Read)
-    events[0] = Read(read.rows, 77, read.codes)
+    assert isinstance(read, CardRead)
+    events[0] = CardRead(read.rows, 77, read.codes)
 
 
-def other_code(events: list[Read | Pulse]) -> None:
+def other_code(events: list[CardRead | CardPulse]) -> None:
     """So large that the activity it leads to is not the device's."""
     read = events[0]
-    assert isinstance(read, Read)
-    events[0] = Read(read.rows, read.card, read.codes + np.array([1500, 0] * 4, np.int16))
+    assert isinstance(read, CardRead)
+    events[0] = CardRead(read.rows, read.card, read.codes + np.array([1500, 0] * 4, np.int16))
 
 
-def other_pulse(events: list[Read | Pulse]) -> None:
-    at = next(n for n, event in enumerate(events) if isinstance(event, Pulse))
+def other_pulse(events: list[CardRead | CardPulse]) -> None:
+    at = next(n for n, event in enumerate(events) if isinstance(event, CardPulse))
     pulse = events[at]
-    assert isinstance(pulse, Pulse)
-    events[at] = Pulse(not pulse.up, pulse.card, pulse.pulses, pulse.rows, pulse.columns)
+    assert isinstance(pulse, CardPulse)
+    events[at] = CardPulse(not pulse.up, pulse.card, pulse.pulses, pulse.rows, pulse.columns)
 
 
 @pytest.mark.parametrize(
@@ -126,14 +126,14 @@ def test_what_the_device_did_otherwise_is_named(
 ) -> None:
     settings = Settings(sizes=SMALL, weight_bits=7)
     lock = fresh(bench, settings)
-    play = lock.attached.play
+    replay = lock.attached.replay
 
-    def changed(events: list[Read | Pulse]) -> None:
+    def changed(events: list[CardRead | CardPulse]) -> None:
         if lock.attached.steps == 5:
             change(events)
-        play(events)
+        replay(events)
 
-    lock.attached.play = changed
+    lock.attached.replay = changed
     x, y = samples(settings, 10)
     with pytest.raises(DiffersError) as caught:
         lock.learn(settings.rate(8.0), x, y)
@@ -161,7 +161,7 @@ def test_a_sample_that_nobody_asks_for_any_more_is_finished(bench: Bench) -> Non
 def test_events_that_are_cut_are_refused() -> None:
     geometry = GEOMETRIES["maker8x8"]
     whole = bytes([0, 3, 0, *range(16), 3, 3, 0, 2, 1, 128])
-    assert [type(event) for event in parse_events(whole, geometry)] == [Read, Pulse]
+    assert [type(event) for event in parse_events(whole, geometry)] == [CardRead, CardPulse]
     for cut in (1, 2, 18, 20, 24):
         with pytest.raises(ValueError, match="not whole"):
             parse_events(whole[:cut], geometry)
