@@ -59,7 +59,7 @@ class AlarmBudget:
 
 
 class PlausibilityTest:
-    """Follows the devices of one board through a run.
+    """A statistical test of one board's codes, which follows its devices through a run.
 
     Attributes:
         tests: p values computed so far.
@@ -73,12 +73,13 @@ class PlausibilityTest:
         budget: AlarmBudget,
         seed: int = 1,
     ) -> None:
-        """
+        """Make copies of the devices of a board that has not been probed yet.
+
         Args:
             device: the preset.
             geometry: of the board design.
             cards: how many are in use, from 0 on.
-            budget: how much the false-alarm rate is shared out.
+            budget: tests among which the false-alarm rate is shared out.
             seed: of the copies.
 
         Raises:
@@ -112,11 +113,14 @@ class PlausibilityTest:
     # While the board works
 
     def read(self, read: CardRead, levels: Floats) -> str | None:
-        """Test the codes of a read; says in words which is not as it should be.
+        """Test the codes of a read.
 
         Args:
             read: from the device.
-            levels: of the driven lines, −255 to 255.
+            levels: activities of the driven lines, −255 to 255: (lines,).
+
+        Returns:
+            In words, which line is not as it should be; None: all are.
         """
         share = self._geometry.share(levels)
         mean, variance = self._mean[read.card], self._variance[read.card]
@@ -139,7 +143,11 @@ class PlausibilityTest:
         )
 
     def pulse(self, pulse: CardPulse) -> None:
-        """Let the copies have the pulses."""
+        """Let the copies have pulses.
+
+        Args:
+            pulse: that the device gave.
+        """
         rows = [r for r in range(self._geometry.rows) if pulse.rows >> r & 1]
         columns = [c for c in range(self._geometry.columns) if pulse.columns >> c & 1]
         cells = np.ix_([pulse.card], rows, columns)
@@ -167,7 +175,8 @@ class PlausibilityTest:
         """Test what a probe found, and follow the devices from there.
 
         Args:
-            forward, transposed: codes of all devices, as `chips.Card`: (cards, rows, columns).
+            forward: codes of all devices, each word line driven alone: (cards, rows, columns).
+            transposed: the same, each bit line driven alone.
 
         Raises:
             ImplausibleError: a fault, by its name.
@@ -232,8 +241,10 @@ class PlausibilityTest:
     def _explain(
         self, forward: Floats, transposed: Floats, variance: Floats, columns: bool, line: int
     ) -> tuple[float, str]:
-        """What may be wrong with a line whose two directions differ, and how much it explains: the
-        drop in squared deviations over variance.
+        """Find what may be wrong with a line whose two directions differ.
+
+        Returns:
+            How much that explains, as the drop in squared deviations over variance, and its name.
         """
         seen, true = (forward, transposed) if columns else (transposed, forward)
         seen, true, variance = (

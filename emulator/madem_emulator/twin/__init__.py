@@ -1,3 +1,4 @@
-"""The desktop twin of the firmware: docs/reference/arithmetic.md to the bit, for many boards at
-once.
+"""The desktop twin of the firmware.
+
+It is docs/reference/arithmetic.md to the bit, for many boards at once.
 """

@@ -34,7 +34,7 @@ class BitFlips:
     def add(
         self, config: Config, step: int, what: Flipped, layer: int, index: int, bit: int
     ) -> None:
-        """Ask for one: arguments and errors as `Twin.flip`, for a network of that configuration."""
+        """Ask for a flip in networks of that configuration: see `Twin.flip`."""
         sizes = config.sizes
         if not 1 <= layer < len(sizes):
             raise ValueError(f"there is no layer {layer} to flip a bit of")

@@ -54,6 +54,13 @@ class Competition:
     """
 
     def __init__(self, cap: int, units: int, dac_mask: int) -> None:
+        """Prepare the search for an inhibition.
+
+        Args:
+            cap: sum of activities that the layer is held at, 255 is a fully active unit.
+            units: of the layer.
+            dac_mask: DAC_MASK, the bits of an activity that the DACs have.
+        """
         self._dac_step = FULL + 1 - dac_mask
         self._unit = FULL / ONE / self._dac_step
         self._cap = cap / self._dac_step
@@ -66,8 +73,8 @@ class Competition:
 
         Args:
             drive: complete but for the inhibition, integers (B, S, n).
-            last: what this gave for the layer a sweep ago. It makes this fast if it is near, and
-                changes nothing otherwise.
+            last: the inhibition a sweep ago, (B · S,); None: not known. A near one makes this
+                fast, and changes nothing otherwise.
 
         Returns:
             Activities (B, S, n), and an inhibition (B · S,) in units of this class.

@@ -3,6 +3,10 @@
 `Settings` is what a person chooses, in physical units. `Settings.integers()`
 turns it into a `Config`: the table "Configuration" of docs/reference/arithmetic.md, and
 the only place where a float becomes a device integer.
+
+>>> config = Settings(sizes=(64, 10), weight_bits=4).integers()
+>>> config.step, config.couplings, config.layers[0].gain
+(213, 650, 197)
 """
 
 from __future__ import annotations
@@ -23,7 +27,7 @@ MAX_RATE = 16383
 
 
 class Rule(IntEnum):
-    """How the second condition of a training sample is made."""
+    """Ways to make the two conditions of a training sample whose activities are compared."""
 
     CENTRED = 0
     ONE_SIDED = 1
@@ -72,7 +76,7 @@ class Config:
 
     @property
     def weight_bits(self) -> int:
-        """The setting of that name, as the step tells it."""
+        """`Settings.weight_bits`, as the step tells it."""
         return round(math.log2(16 * WINDOW / self.step + 1))
 
     @property
@@ -83,7 +87,7 @@ class Config:
 
 @dataclass(frozen=True)
 class Settings:
-    """What a person chooses. Fractions are plain numbers: 0.1 is ten per cent."""
+    """A network and its devices as a person chooses them; 0.1 of something is 10 per cent of it."""
 
     sizes: tuple[int, ...]
     """Units of every layer, input first."""
@@ -130,7 +134,10 @@ class Settings:
     adc_range_transposed: float = 0.5
 
     def rate(self, learning_rate: float | None = None) -> int:
-        """The integer RATE for a learning rate (default: this one's).
+        """The integer RATE for a learning rate.
+
+        Args:
+            learning_rate: changes of a coupling per unit of activity difference; None: this one's.
 
         Raises:
             ValueError: it is negative, or beyond `highest_rate`.
@@ -262,7 +269,11 @@ class Settings:
 
 
 def stuck_limit(fraction: float) -> int:
-    """STUCK for a fraction of the devices, 0 to 1."""
+    """STUCK for a fraction of the devices.
+
+    Args:
+        fraction: 0 to 1.
+    """
     return min(round(65536 * fraction), 65535)
 
 

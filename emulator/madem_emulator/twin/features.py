@@ -1,6 +1,4 @@
-"""The desktop twin of the features: docs/reference/features.md to the bit, whole streams at
-once.
-"""
+"""The desktop twin of the features: docs/reference/features.md to the bit, for whole streams."""
 
 from __future__ import annotations
 
@@ -30,6 +28,11 @@ class TwinFeatures:
     """
 
     def __init__(self, pipeline: Pipeline) -> None:
+        """Begin without samples.
+
+        Args:
+            pipeline: windows and features.
+        """
         self.pipeline = pipeline
         self.seen = 0
         self.centre = np.zeros(pipeline.features, np.int64)
@@ -41,10 +44,13 @@ class TwinFeatures:
         self._samples = self._samples[:0]
 
     def windows(self, samples: ArrayLike) -> Numbers:
-        """Take samples, int16 (n, channels); features of the windows that they complete.
+        """Take samples.
+
+        Args:
+            samples: int16 (n, channels).
 
         Returns:
-            int64 (windows, features), not normalised.
+            Features of the windows that they complete, int64 (windows, features), not normalised.
         """
         p = self.pipeline
         given = np.asarray(samples, np.int64).reshape(-1, p.channels)
@@ -58,11 +64,15 @@ class TwinFeatures:
         return features_of(p, cut.transpose(0, 2, 1)).reshape(count, p.features)
 
     def codes(self, features: Numbers, follow: bool) -> NDArray[np.uint8]:
-        """Inputs of the network, uint8 (windows, 2 features): above and below the centre.
+        """Normalise features.
 
         Args:
             features: from `windows`.
             follow: have the normalisation follow each window before it is applied to it.
+
+        Returns:
+            Inputs of the network, uint8 (windows, 2 · features): of each feature how far it is
+            above and below its centre.
         """
         out = np.empty((*features.shape, 2), np.uint8)
         for row, window in enumerate(features << 6):
@@ -80,7 +90,15 @@ class TwinFeatures:
 
 
 def features_of(pipeline: Pipeline, windows: Numbers) -> Numbers:
-    """Features of each channel, (…, per_channel), for windows (…, window) of samples."""
+    """Compute the features of windows.
+
+    Args:
+        pipeline: says which.
+        windows: samples of one channel each, int64 (…, window).
+
+    Returns:
+        int64 (…, per_channel).
+    """
     x = windows
     mean = x.sum(axis=-1) // pipeline.window
     d = x - mean[..., None]
@@ -107,7 +125,17 @@ def features_of(pipeline: Pipeline, windows: Numbers) -> Numbers:
 
 
 def log2_64(value: Numbers) -> Numbers:
-    """64 log2 of positive integers, the last six bits by chords: exact at powers of two."""
+    """64 log2 of positive integers, the last six bits by chords: exact at powers of two.
+
+    >>> log2_64(np.array([1, 2, 3, 4]))
+    array([  0,  64,  96, 128])
+
+    Args:
+        value: 1 or more, of any shape.
+
+    Returns:
+        int64, of that shape.
+    """
     e = np.frexp(value)[1].astype(np.int64) - 1
     up, down = np.maximum(6 - e, 0), np.maximum(e - 6, 0)
     return 64 * e + ((value << up >> down) & 63)

@@ -20,7 +20,7 @@ Bits = NDArray[np.bool_]
 EVERYTHING = 256
 """GATE that lets every window pass."""
 PRICE = 100
-"""Of learning one window, in what AT_MOST gives for each that is tested."""
+"""Credit that learning one window costs; each tested window gives AT_MOST of it."""
 FULL = 65535
 """A running accuracy of 1."""
 NEVER = 0xFFFFFFFF
@@ -29,7 +29,7 @@ NEVER = 0xFFFFFFFF
 
 @dataclass(frozen=True)
 class GateSettings:
-    """What is learned, and when learning is taken back.
+    """Rules for what is learned, and for when learning is taken back.
 
     Attributes:
         gate: a window that was answered rightly is learned if its margin is below this, 0…256.
@@ -67,7 +67,7 @@ class GateSettings:
 
 
 class Judged(NamedTuple):
-    """What became of a window on each board.
+    """The decision on a window, of each board.
 
     Attributes:
         free: activities of the free phase, of unit layers 1…L: uint8 (B, n) each.
@@ -88,7 +88,7 @@ class Judged(NamedTuple):
 
 
 class UpdateGate:
-    """Decides window by window whether a twin learns it, and keeps checkpoints of its devices.
+    """A gate before a twin: it decides what is learned, and keeps checkpoints of the devices.
 
     Attributes:
         twin: that learns.
@@ -99,6 +99,12 @@ class UpdateGate:
     """
 
     def __init__(self, twin: Twin, settings: GateSettings) -> None:
+        """Begin with full credit and no checkpoint.
+
+        Args:
+            twin: that learns.
+            settings: the rules.
+        """
         boards = len(twin.seeds)
         self.twin = twin
         self._settings = settings
@@ -119,8 +125,13 @@ class UpdateGate:
         """Test a window, and learn it where it is worth it.
 
         Args:
-            rate, x, label, pulses_per_update: as for `Twin.learn` of a network with one-hot
-                targets.
+            rate: as for `Twin.learn`.
+            x: as for `Twin.learn`.
+            label: the class, () or (B,): the network has one-hot targets.
+            pulses_per_update: as for `Twin.learn`.
+
+        Returns:
+            What was decided on each board.
         """
         settings, twin = self._settings, self.twin
         labels = np.broadcast_to(np.asarray(label, np.int64), self.accuracy.shape)
@@ -151,7 +162,11 @@ class UpdateGate:
         return Judged(free, answer, margin, learned, checkpointed, rolled_back, trace)
 
     def checkpoint(self, boards: Bits | None = None) -> None:
-        """Copy the devices, of all boards or of some."""
+        """Copy the devices.
+
+        Args:
+            boards: of which boards, bool (B,); None: of all.
+        """
         chosen = np.ones(len(self.twin.seeds), bool) if boards is None else boards
         if self._copy is None:
             self._copy = Twin(self.twin.config, self.twin.seeds.tolist())
@@ -162,6 +177,9 @@ class UpdateGate:
 
     def rollback(self, boards: Bits | None = None) -> None:
         """Put copies back.
+
+        Args:
+            boards: on which boards, bool (B,); None: on all.
 
         Raises:
             ValueError: there are none.
@@ -183,7 +201,7 @@ class UpdateGate:
         return accuracy + (np.where(right, FULL, 0) - accuracy >> self._shift)
 
     def _compare(self) -> tuple[Bits, Bits]:
-        """Where a copy was made and where it was put back."""
+        """Make copies and put them back where that is due; on which boards each was done."""
         settings = self._settings
         if not settings.drop:
             none = np.zeros(len(self.accuracy), bool)

@@ -1,4 +1,4 @@
-"""The random numbers of docs/reference/arithmetic.md, many generators and many draws at once.
+"""Random numbers of docs/reference/arithmetic.md, many generators and many draws at once.
 
 A generator's state is an integer of 31 bits; here states are uint64 arrays of any shape. Since
 the multiply-with-carry generator is the Lehmer generator `x ← A·x mod P`, the state after k draws
@@ -21,7 +21,7 @@ Draws = NDArray[np.uint16]
 
 
 class Stream(IntEnum):
-    """What the draws are for; the index of the stream is given in brackets."""
+    """Purposes of draws, each a stream of its own; its index is given in brackets."""
 
     DEVICE = 1
     """Traits and first conductance of a device (device number)."""
@@ -36,16 +36,27 @@ class Stream(IntEnum):
 
 
 def step(x: States) -> States:
-    """The states after one draw."""
+    """Take one draw of each generator.
+
+    Args:
+        x: states, of any shape.
+
+    Returns:
+        The states after it.
+    """
     return np.uint64(A) * (x & np.uint64(0xFFFF)) + (x >> np.uint64(16))
 
 
 def start(seed: ArrayLike, stream: ArrayLike, index: ArrayLike) -> States:
-    """First states of generators, in the shape to which the three arguments broadcast.
+    """Start generators.
 
     Args:
-        seed, index: 0…2^32−1.
+        seed: 0…2^32−1.
         stream: a `Stream`, or an array of them.
+        index: 0…2^32−1, such as the number of a step.
+
+    Returns:
+        First states, in the shape to which the three arguments broadcast.
     """
     seed, stream, index = (np.asarray(a, dtype=np.uint64) for a in (seed, stream, index))
     x = np.full(np.broadcast_shapes(seed.shape, stream.shape, index.shape), _SALT, np.uint64)
@@ -57,7 +68,14 @@ def start(seed: ArrayLike, stream: ArrayLike, index: ArrayLike) -> States:
 
 
 def powers(n: int) -> States:
-    """A^0 … A^(n−1) mod P: the factors by which states jump ahead. uint64 (n,), read-only."""
+    """Factors by which states jump ahead: A^0 … A^(n−1) mod P.
+
+    Args:
+        n: how many.
+
+    Returns:
+        uint64 (n,), read-only.
+    """
     global _powers
     while len(_powers) < n:
         next_power = _reduce(_powers[-1] * np.uint64(A))
@@ -76,20 +94,33 @@ def _reduce(product: States) -> States:
 
 
 def draw(x: States, factor: States) -> Draws:
-    """The draws that come after jumps: the k-th draw (k = 1, 2, …) for `factor = powers(…)[k]`.
+    """Take draws after jumps.
 
-    Shapes broadcast. The states are not changed.
+    Args:
+        x: states; they are not changed.
+        factor: `powers(…)[k]` for the k-th draw, k = 1, 2, …; broadcasts with `x`.
+
+    Returns:
+        The draws, 0…65535.
     """
     return _reduce(x * factor).astype(np.uint16)
 
 
 def draws(x: States, n: int) -> Draws:
-    """The first n draws of generators in states x: uint16 (*x.shape, n)."""
+    """Take the first draws of generators.
+
+    Args:
+        x: states, of any shape; they are not changed.
+        n: how many draws of each.
+
+    Returns:
+        uint16 (*x.shape, n).
+    """
     return draw(x[..., None], powers(n + 1)[1:])
 
 
 def variates(draws: Draws) -> NDArray[np.int32]:
-    """Normal variates z of pairs of draws that follow each other on the last axis.
+    """Make normal variates z of pairs of draws that follow each other on the last axis.
 
     Args:
         draws: uint16 (…, 2n), contiguous.

@@ -255,7 +255,14 @@ class Phases:
                     s[k] = self.activity(drive)
 
     def activity(self, drive: Floats) -> Floats:
-        """Activities for complete drives, of any shape."""
+        """Activities of units.
+
+        Args:
+            drive: their complete drives, of any shape.
+
+        Returns:
+            0…255, of that shape.
+        """
         s = drive * (FULL / ONE)
         s += 0.5
         np.floor(s, out=s)

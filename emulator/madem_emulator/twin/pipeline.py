@@ -1,4 +1,4 @@
-"""What a board makes of a stream of samples: a pipeline, declared in one line.
+"""A pipeline from a stream of samples to the inputs of a network, declared in one line.
 
     window=40 hop=20 | mean energy zero minmax bands:8 | norm:6 follow
 
@@ -23,7 +23,13 @@ class PipelineError(ValueError):
 
 @dataclass(frozen=True)
 class Pipeline:
-    """Which windows are cut from a stream, and which features are taken of each.
+    """Windows that are cut from a stream, and features that are taken of each.
+
+    >>> pipeline = parse("window=40 hop=20 | mean bands:2", channels=1)
+    >>> pipeline.inputs, pipeline.windows(100)
+    (6, 4)
+    >>> pipeline.names(["x"])[:3]
+    ('x mean above', 'x mean below', 'x band 0 above')
 
     Attributes:
         channels: values in a sample, 1…16.
@@ -83,7 +89,11 @@ class Pipeline:
         return 2 * self.features
 
     def names(self, channels: Sequence[str]) -> tuple[str, ...]:
-        """Names of the inputs in their order, for named channels."""
+        """Names of the inputs in their order.
+
+        Args:
+            channels: names of the channels.
+        """
         words = [word for word in ("mean", "energy", "zero") if getattr(self, word)]
         words += ["min", "max"] * self.minmax + [f"band {b}" for b in range(self.bands)]
         return tuple(
@@ -94,7 +104,11 @@ class Pipeline:
         )
 
     def windows(self, samples: int) -> int:
-        """How many windows a stretch of samples completes."""
+        """Number of windows that samples in a row complete.
+
+        Args:
+            samples: how many there are.
+        """
         return max(0, (samples - self.window) // self.hop + 1)
 
     def __str__(self) -> str:
@@ -105,11 +119,12 @@ class Pipeline:
 
 
 def parse(text: str, channels: int) -> Pipeline:
-    """Read a pipeline for samples of so many channels.
+    """Read a pipeline.
 
     Args:
         text: `window=W hop=H | FEATURES | norm:K follow`; hop (default: the window), `follow` and
             the last part (default: norm:6) may be left out.
+        channels: values in a sample.
 
     Raises:
         PipelineError: a word that does not belong there or a number out of range.
