@@ -76,7 +76,9 @@ def _as_the_state_says(args: argparse.Namespace) -> None:
     saved = state.load(args.load)
     args.seed = saved.config.seed
     if args.frontend == "physical":
-        physical.take_options(args, saved.notes.get("device", {}))
+        noted = saved.notes.get("device", {})
+        args.bits = noted.get("bits")
+        args.device = {n: x for n in physical.FIGURES if (x := noted.get(n)) is not None}
     if not chips or saved.notes.get("frontend") == "attached":
         args.preset = args.preset or saved.notes.get("preset")
 
@@ -108,7 +110,11 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
         session.finish(run, learner)
         if args.save:
             assert run.final is not None
-            device = {"device": physical.options_of(args)} if args.frontend == "physical" else {}
+            chosen = {
+                "bits": args.bits,
+                **{name: args.device.get(name) for name in physical.FIGURES},
+            }
+            device = {"device": chosen} if args.frontend == "physical" else {}
             state.save(replace(run.final, notes=run.final.notes | device), args.save)
     if not args.no_baselines:
         run.baselines = session.baselines(task, plan.settings.sizes[1:-1])

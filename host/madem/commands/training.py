@@ -56,7 +56,10 @@ def recipe(args: argparse.Namespace, task: Task) -> learn.Recipe:
     """
     device = None
     if args.frontend == "physical":
-        device = physical.device_of(args)
+        if args.board != session.TWIN:
+            raise TaskError("--frontend physical is the desktop's alone: use it with --board twin")
+        args.preset = args.preset or physical.DEFAULT
+        device = physical.device_of(args.preset, args.bits, args.device)
     elif args.frontend == "attached":
         device = attached.device_of(args)
     if args.design is not None and args.frontend != "attached":

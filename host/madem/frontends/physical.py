@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import math
 from collections.abc import Mapping
 from dataclasses import replace
@@ -15,28 +14,32 @@ from madem_emulator.physical.device import CycleToCycle, DeviceModel, DeviceToDe
 DEFAULT = presets.TAOX_64X64_HE2026.name
 
 
-def device_of(args: argparse.Namespace) -> DeviceModel:
-    """The preset with what other options change of it; fills in the default preset.
+def device_of(
+    preset: str, bits: int | None = None, figures: Mapping[str, float] | None = None
+) -> DeviceModel:
+    """A published device with what else was chosen in its place.
+
+    Args:
+        preset: its name.
+        bits: 1 to 16, for 2^bits - 1 pulses from end to end of its window; None: the preset's.
+        figures: values by name, of which those in `FIGURES` are the devices'.
 
     Raises:
-        TaskError: an option is out of range, or can't be used with this front end.
+        TaskError: one is out of range.
     """
-    if args.board != "twin":
-        raise TaskError("--frontend physical is the desktop's alone: use it with --board twin")
-    args.preset = args.preset or DEFAULT
-    if args.preset not in presets.ALL:
+    figures = figures or {}
+    if preset not in presets.ALL:
         names = ", ".join(presets.ALL)
-        raise TaskError(f"--preset {args.preset} is not one of --frontend physical: use {names}")
-    if args.bits is not None and not 1 <= args.bits <= 16:
-        raise TaskError(f"--bits is {args.bits}, but must be from 1 to 16")
-    figures = args.device
+        raise TaskError(f"--preset {preset} is not one of --frontend physical: use {names}")
+    if bits is not None and not 1 <= bits <= 16:
+        raise TaskError(f"--bits is {bits}, but must be from 1 to 16")
     if not 0 <= figures.get("stuck", 0) <= 1:
         raise TaskError(f"stuck is {figures['stuck']}, but must be from 0 to 1")
-    device = presets.get(args.preset)
+    device = presets.get(preset)
     changed: dict[str, Any] = {}
     try:
-        if args.bits is not None:
-            pulses = 2**args.bits - 1
+        if bits is not None:
+            pulses = 2**bits - 1
             changed["pulses"] = replace(device.pulses, pulses_set=pulses, pulses_reset=pulses)
         device = replace(device, **changed)
         if (x := figures.get("cycle_to_cycle")) is not None:
@@ -50,18 +53,8 @@ def device_of(args: argparse.Namespace) -> DeviceModel:
         raise TaskError(str(error)) from None
 
 
-_FIGURES = ("cycle_to_cycle", "device_to_device", "stuck")
-
-
-def options_of(args: argparse.Namespace) -> dict[str, Any]:
-    """The options that `device_of` has used besides the preset, for the notes of a saved state."""
-    return {"bits": args.bits, **{name: args.device.get(name) for name in _FIGURES}}
-
-
-def take_options(args: argparse.Namespace, noted: Mapping[str, Any]) -> None:
-    """Choose the options that `options_of` has noted."""
-    args.bits = noted.get("bits")
-    args.device = {name: value for name in _FIGURES if (value := noted.get(name)) is not None}
+FIGURES = ("cycle_to_cycle", "device_to_device", "stuck")
+"""What `device_of` takes in place of the preset's, as the notes of a saved state have it too."""
 
 
 def weight_bits(device: DeviceModel) -> int:

@@ -7,7 +7,6 @@ so a point is the same whatever else is in the sweep and whoever computes it.
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import itertools
 import json
@@ -231,9 +230,15 @@ def recipe(
             raise TaskError(f"the {frontend} front end does not have it")
     device = None
     if frontend == PHYSICAL:
-        of_device = ("preset", "bits", "cycle-to-cycle", "device-to-device", "stuck")
-        given = {name.replace("-", "_"): chosen.pop(name, None) for name in of_device}
-        device = physical.device_of(argparse.Namespace(board="twin", **given))
+        preset, bits = (chosen.pop(name, None) for name in ("preset", "bits"))
+        figures = {
+            name: float(chosen.pop(axis))
+            for name in physical.FIGURES
+            if (axis := name.replace("_", "-")) in chosen
+        }
+        device = physical.device_of(
+            str(preset or physical.DEFAULT), None if bits is None else int(bits), figures
+        )
         chosen["bits"] = physical.weight_bits(device)
         chosen.pop("wire-resistance", None)
     preset = str(chosen.pop("preset", "default"))

@@ -35,14 +35,13 @@ def parse(*words: str):
 
 def test_options_change_the_preset() -> None:
     args = parse("--preset", "cmo_hfox_2025", "--bits", "4", "--device", "cycle_to_cycle=0.3")
-    device = physical.device_of(args)
+    device = physical.device_of(args.preset, args.bits, args.device)
     assert device.pulses.pulses_set == device.pulses.pulses_reset == 15
     assert device.cycle_to_cycle.step == pytest.approx(0.3 / 15)
     assert device.read_noise == presets.CMO_HFOX_2025.read_noise
     assert physical.weight_bits(device) == 4
     args = parse("--device", "stuck=0.1,device_to_device=0.2")
-    device = physical.device_of(args)
-    assert args.preset == physical.DEFAULT
+    device = physical.device_of(physical.DEFAULT, args.bits, args.device)
     assert (device.faults.stuck_low, device.faults.stuck_high) == (0.05, 0.05)
     assert device.device_to_device.step_set == 0.2
 
