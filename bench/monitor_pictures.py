@@ -23,9 +23,9 @@ from madem.data.registry import load_task
 from madem.data.stream_task import StreamTask
 from madem.learn import train
 from madem.monitor import html, tui
-from madem.monitor.fleet import Fleet, Post, names
-from madem.monitor.jobs import Job, LearnOnTheFly, LearnTask
-from madem.monitor.run_state import Facts
+from madem.monitor.fleet import Assignment, Fleet, names
+from madem.monitor.jobs import BoardJob, LearnJob, OnlineJob
+from madem.monitor.run_state import RunFacts
 from madem.stream import prequential
 from madem_emulator.twin.gated import GateSettings
 
@@ -33,14 +33,14 @@ COLUMNS, LINES = 124, 36
 _CHROMIUM = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
 
 
-def job(name: str, epochs: int, pace: float | None = None) -> LearnTask:
+def job(name: str, epochs: int, throttle: float | None = None) -> LearnJob:
     """A task with the defaults of `madem monitor`."""
     task = load_task(name, seed=1)
     plan = train.recipe(task, seed=1, epochs=epochs)
-    return LearnTask(task, plan, {"preset": "default", "bits": 4, "rule": "centred"}, pace)
+    return LearnJob(task, plan, {"preset": "default", "bits": 4, "rule": "centred"}, throttle)
 
 
-def flight() -> LearnOnTheFly:
+def flight() -> OnlineJob:
     """Two classes are swapped after 200 windows."""
     task = load_task("motions", seed=1)
     assert isinstance(task, StreamTask)
@@ -48,23 +48,23 @@ def flight() -> LearnOnTheFly:
         task, concept_drift.parse("swap:Walking,Running", task), before=200, after=200
     )
     plan = prequential.recipe(task, seed=1)
-    return LearnOnTheFly(
+    return OnlineJob(
         stream, plan, plan.schedule(0), GateSettings(), {"preset": "default", "bits": 4}
     )
 
 
 def watched(
-    specs: Sequence[str], work: Job, until: Callable[[list[Facts]], bool] | None = None
-) -> list[Facts]:
+    specs: Sequence[str], work: BoardJob, until: Callable[[list[RunFacts]], bool] | None = None
+) -> list[RunFacts]:
     """What boards look like at a moment, or in the end."""
-    with Fleet([Post(n, s, work) for n, s in zip(names(specs), specs, strict=True)]) as fleet:
+    with Fleet([Assignment(n, s, work) for n, s in zip(names(specs), specs, strict=True)]) as fleet:
         while not fleet.wait(0.05):
-            if until and until(fleet.views()):
-                return fleet.views()
-    return fleet.views()
+            if until and until(fleet.snapshots()):
+                return fleet.snapshots()
+    return fleet.snapshots()
 
 
-def terminal(boards: list[Facts], file: Path) -> None:
+def terminal(boards: list[RunFacts], file: Path) -> None:
     """A picture of the terminal."""
     console = Console(
         record=True, width=COLUMNS, height=LINES, force_terminal=True, color_system="truecolor",
@@ -107,13 +107,13 @@ def main() -> None:
     folder: Path = parser.parse_args().folder
     folder.mkdir(parents=True, exist_ok=True)
 
-    digits = watched(["unix"], job("digits", 20, pace=4000), lambda b: b[0].samples > 9000)
+    digits = watched(["unix"], job("digits", 20, throttle=4000), lambda b: b[0].samples > 9000)
     terminal(digits, folder / "monitor-digits.png")
     three = ["unix", "unix", "unix:heap=20K"]
-    motions = watched(three, job("motions", 20, pace=600), lambda b: b[1].samples > 1500)
+    motions = watched(three, job("motions", 20, throttle=600), lambda b: b[1].samples > 1500)
     terminal(motions, folder / "monitor-boards.png")
 
-    learned = watched(["unix"], job("digits", 20, pace=8000))
+    learned = watched(["unix"], job("digits", 20, throttle=8000))
     photograph(html.render(learned), "html", 1280, 2210, folder / "monitor-page.png")
     flown = watched(["unix"], flight())
     photograph(html.render(flown), "html", 1280, 1290, folder / "monitor-change.png")

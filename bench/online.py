@@ -111,7 +111,7 @@ def _learn_seed(
     for gate, rate in _settings(args):
         plan = prequential.recipe(task, learning_rate=rate, seed=seed)
         learner = TwinLearner(plan.settings.integers(), task.pipeline)
-        results.append(prequential.run(learner, stream, plan.schedule(0), gate))
+        results.append(prequential.run_prequential(learner, stream, plan.schedule(0), gate))
         results[-1].fresh = fresh
     return stream, results
 

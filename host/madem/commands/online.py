@@ -41,14 +41,14 @@ class OnlineRun(NamedTuple):
     Attributes:
         task, plan: as for `madem learn`; the plan is that of the fresh network for comparison.
         stream: the windows in their order.
-        pace: RATE and pulses of an update, the same all the time.
+        step: RATE and pulses of an update, the same all the time.
         gate: what is learned, and when learning is taken back.
     """
 
     task: StreamTask
     plan: train.Recipe
     stream: DriftStream
-    pace: tuple[int, int]
+    step: tuple[int, int]
     gate: GateSettings
 
 
@@ -100,11 +100,11 @@ def online_run(args: argparse.Namespace) -> OnlineRun:
     rate, args.rate = args.rate, None  # the fresh network has its own
     task = training.load_stream(args)
     plan = training.recipe(args, task)
-    # The same network and devices, at a pace that never ends.
+    # The same network and devices, at a rate that never falls.
     endless = prequential.recipe(task, learning_rate=rate).settings.learning_rate
     settings = replace(plan.settings, learning_rate=endless)
     try:
-        pace = replace(plan, settings=settings, update_size=0.0, decay=1.0).schedule(0)
+        step = replace(plan, settings=settings, update_size=0.0, decay=1.0).schedule(0)
     except ValueError as error:
         raise TaskError(str(error)) from None
     change = concept_drift.parse(args.change, task)
@@ -112,12 +112,12 @@ def online_run(args: argparse.Namespace) -> OnlineRun:
     stream = concept_drift.drift_stream(
         task, change, before=before, after=after + concept_drift.DURATION.get(change.kind, 0)
     )
-    return OnlineRun(task, plan, stream, pace, gate)
+    return OnlineRun(task, plan, stream, step, gate)
 
 
 def run(args: argparse.Namespace, terminal: Terminal) -> int:
     """Learn the stream and tell how it went; 1 when board and twin differ."""
-    task, plan, stream, pace, gate = online_run(args)
+    task, plan, stream, step, gate = online_run(args)
     if args.save is not None:
         output.check_file(args.save)
     if args.plot is not None:
@@ -135,7 +135,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
         result = PrequentialResult()
         try:
             with terminal.progress(what, len(stream.truth)) as advance:
-                result = prequential.run(learner, stream, pace, gate, progress=advance)
+                result = prequential.run_prequential(learner, stream, step, gate, progress=advance)
         except lock_step.DiffersError as error:
             mismatch = error.mismatch
         final = learner.state() if args.save and mismatch is None else None
@@ -146,8 +146,8 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
         "board": args.board,
         "seed": config.seed,
         "layers": list(config.sizes),
-        "rate": pace[0],
-        "train": pace[1],
+        "rate": step[0],
+        "train": step[1],
         "heap_peak_bytes": heap,
         "data": task.describe(),
     }

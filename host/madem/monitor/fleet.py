@@ -13,16 +13,16 @@ from typing import NamedTuple
 
 from madem.errors import MademError
 from madem.learn import session
-from madem.monitor.jobs import Job
-from madem.monitor.limits import Limits, StoppedError, TimeIsUpError
-from madem.monitor.log import Log
-from madem.monitor.run_state import Facts, Stage, Watch
+from madem.monitor.jobs import BoardJob
+from madem.monitor.limits import RunLimits, StoppedError, TimeIsUpError
+from madem.monitor.log import BoardLog
+from madem.monitor.run_state import RunFacts, RunState, Stage
 
 _END_S = 15.0
 """What stopping boards are given to leave their firmware in order."""
 
 
-class Post(NamedTuple):
+class Assignment(NamedTuple):
     """A board and its work.
 
     Attributes:
@@ -33,7 +33,7 @@ class Post(NamedTuple):
 
     name: str
     spec: str
-    job: Job
+    job: BoardJob
 
 
 class Fleet:
@@ -41,7 +41,7 @@ class Fleet:
 
     def __init__(
         self,
-        posts: Sequence[Post],
+        posts: Sequence[Assignment],
         *,
         seconds: float | None = None,
         most: int | None = None,
@@ -50,27 +50,27 @@ class Fleet:
         """
         Args:
             posts: the boards; their names differ.
-            seconds, most: after which each ends, see `Limits`.
+            seconds, most: after which each ends, see `RunLimits`.
             logs: folder where each has its own log; None: none is kept.
 
         Raises:
             MademError: a log can't be written.
         """
         self._stop = threading.Event()
-        self._limits = Limits(seconds, most, self._stop)
+        self._limits = RunLimits(seconds, most, self._stop)
         self._stack = contextlib.ExitStack()
-        self.watches: list[Watch] = []
+        self.states: list[RunState] = []
         self._threads: list[threading.Thread] = []
         # Not join: a Ctrl-C in it can have CPython 3.11 take a thread that runs for one that ended.
         self._ended: list[threading.Event] = []
         for number, post in enumerate(posts, 1):
-            log = self._stack.enter_context(Log(logs, number, post.name)) if logs else None
-            watch = Watch(post.name, log.write if log else None)
-            self.watches.append(watch)
+            log = self._stack.enter_context(BoardLog(logs, number, post.name)) if logs else None
+            state = RunState(post.name, log.write if log else None)
+            self.states.append(state)
             ended = threading.Event()
             self._ended.append(ended)
             self._threads.append(
-                threading.Thread(target=self._run, args=(post, watch, log, ended), daemon=True)
+                threading.Thread(target=self._run, args=(post, state, log, ended), daemon=True)
             )
 
     def __enter__(self) -> Fleet:
@@ -82,9 +82,9 @@ class Fleet:
         self.stop()
         self._stack.close()
 
-    def views(self) -> list[Facts]:
+    def snapshots(self) -> list[RunFacts]:
         """A picture of each board."""
-        return [watch.view() for watch in self.watches]
+        return [state.snapshot() for state in self.states]
 
     def wait(self, seconds: float) -> bool:
         """Wait until every board is done, so long at most; whether they are."""
@@ -96,29 +96,31 @@ class Fleet:
         self._stop.set()
         self.wait(_END_S)
 
-    def _run(self, post: Post, watch: Watch, log: Log | None, ended: threading.Event) -> None:
+    def _run(
+        self, post: Assignment, state: RunState, log: BoardLog | None, ended: threading.Event
+    ) -> None:
         try:
-            self._work(post, watch, log)
+            self._work(post, state, log)
         finally:
             ended.set()
 
-    def _work(self, post: Post, watch: Watch, log: Log | None) -> None:
+    def _work(self, post: Assignment, state: RunState, log: BoardLog | None) -> None:
         try:
             with session.open_learner(post.spec) as device:
                 assert device is not None, "a fleet has no twins"
-                watch.greet(device.hello)
-                post.job(device, watch, self._limits)
+                state.connected(device.hello)
+                post.job(device, state, self._limits)
         except (StoppedError, TimeIsUpError) as end:
             stopped = isinstance(end, StoppedError)
-            watch.end(Stage.STOPPED if stopped else Stage.DONE, "stopped" if stopped else "")
+            state.end(Stage.STOPPED if stopped else Stage.DONE, "stopped" if stopped else "")
         except MademError as error:
-            watch.end(Stage.DEAD, str(error))
+            state.end(Stage.DEAD, str(error))
         except Exception as error:  # a fault of ours must not stop the other boards either
-            watch.end(Stage.DEAD, f"internal error, {type(error).__name__}: {error}")
+            state.end(Stage.DEAD, f"internal error, {type(error).__name__}: {error}")
             if log:
                 log.write({"event": "traceback", "text": traceback.format_exc()})
         else:
-            watch.end(Stage.DONE)
+            state.end(Stage.DONE)
 
 
 def names(specs: Sequence[str]) -> list[str]:

@@ -17,14 +17,14 @@ import numpy as np
 from madem import __version__
 from madem.data import braille
 from madem.monitor import charts, svg, tui
-from madem.monitor.run_state import Facts, Health, Mark, Stage
+from madem.monitor.run_state import BoardHealth, RunFacts, Stage, WindowMark
 
 _MOST_CELLS = 192
 """Rows and columns of a weight map at most; beyond, the strongest of neighbours is drawn."""
 _SIGNS = {Stage.DONE: "✓", Stage.DEAD: "✗", Stage.STOPPED: "■"}
 
 
-def render(boards: Sequence[Facts]) -> str:
+def render(boards: Sequence[RunFacts]) -> str:
     """The page, as HTML."""
     tasks = sorted({facts.task for facts in boards if facts.task}) or ["no task"]
     on = boards[0].board if len(boards) == 1 else f"{len(boards)} boards"
@@ -48,7 +48,7 @@ def render(boards: Sequence[Facts]) -> str:
     return "\n".join(parts) + "\n"
 
 
-def _overview(boards: Sequence[Facts]) -> str:
+def _overview(boards: Sequence[RunFacts]) -> str:
     """A row for each board."""
     head = ("board", "", "done", "a second", boards[0].measure, "heap", "resent", "NAKs", "")
     rows = []
@@ -70,7 +70,7 @@ def _overview(boards: Sequence[Facts]) -> str:
     return f'<div class="wide"><table class="boards"><tr>{top}</tr>{"".join(rows)}</table></div>'
 
 
-def _section(number: int, facts: Facts) -> str:
+def _section(number: int, facts: RunFacts) -> str:
     """All about one board."""
     narrow = [card for draw in _NARROW if (card := draw(facts))]
     chip = f" · {html.escape(facts.chip)}" if facts.chip else ""
@@ -94,11 +94,11 @@ def _section(number: int, facts: Facts) -> str:
     return "\n".join(filter(None, parts))
 
 
-def _stage(facts: Facts) -> str:
+def _stage(facts: RunFacts) -> str:
     return f'<span class="stage {facts.stage}">{_SIGNS.get(facts.stage, "")} {facts.stage}</span>'
 
 
-def _tiles(facts: Facts) -> str:
+def _tiles(facts: RunFacts) -> str:
     """The numbers that matter, large."""
     found: list[tuple[str, str, str]] = []
     if facts.value is not None:
@@ -135,7 +135,7 @@ def _card(title: str, content: str, note: str = "", wide: bool = False) -> str:
     return f'<figure class="{kind}"><h3>{title}</h3>{content}{below}</figure>'
 
 
-def _curve(facts: Facts) -> str:
+def _curve(facts: RunFacts) -> str:
     if not facts.curve:
         return ""
     low, high = tui.value_range(facts)
@@ -157,7 +157,7 @@ def _curve(facts: Facts) -> str:
     return _card(html.escape(facts.measure.capitalize()), drawn, note)
 
 
-def _change(facts: Facts) -> tuple[float, str] | None:
+def _change(facts: RunFacts) -> tuple[float, str] | None:
     """Where the world changed, if it has."""
     at = facts.change_at
     if at is None or at >= facts.samples:
@@ -165,7 +165,7 @@ def _change(facts: Facts) -> tuple[float, str] | None:
     return float(at), str(facts.settings["change"])
 
 
-def _input(facts: Facts) -> str:
+def _input(facts: RunFacts) -> str:
     if facts.channels:
         if facts.signal is None or not len(facts.signal):
             return _card("Newest windows", _recent(facts), "The samples stayed on the board.")
@@ -190,7 +190,7 @@ def _input(facts: Facts) -> str:
     return _card("Newest input", svg.picture(560, 200, content, "inputs"), _verdict(facts))
 
 
-def _verdict(facts: Facts) -> str:
+def _verdict(facts: RunFacts) -> str:
     """What the free phase made of the newest input."""
     if not facts.classes or not facts.free:
         return ""
@@ -217,7 +217,7 @@ def _grey(values: np.ndarray, cell: float) -> list[str]:
     return found
 
 
-def _signal(facts: Facts) -> tuple[str, str]:
+def _signal(facts: RunFacts) -> tuple[str, str]:
     """A lane for each channel, the windows' answers below."""
     assert facts.signal is not None
     left, width, lane = 90.0, 560.0, max(26.0, min(60.0, 240.0 / len(facts.channels)))
@@ -246,7 +246,7 @@ def _signal(facts: Facts) -> tuple[str, str]:
     return svg.picture(width, height, parts, label), note
 
 
-def _recent(facts: Facts) -> str:
+def _recent(facts: RunFacts) -> str:
     """What the newest windows gave, where their samples are not known."""
     what = "score" if facts.measure == "novelty score" else "label"
     rows = [f"<tr><th>window's end</th><td></td><td>{what}</td></tr>"]
@@ -262,16 +262,16 @@ def _recent(facts: Facts) -> str:
     return f'<table class="health">{"".join(rows)}</table>'
 
 
-def _answer(facts: Facts, mark: Mark) -> tuple[str, str]:
+def _answer(facts: RunFacts, mark: WindowMark) -> tuple[str, str]:
     """What a window gave in a word, and the classes of that text."""
     answer = mark.window.answer
     if answer is None:
-        return ("new", "bad") if mark.new else ("·", "quiet")
+        return ("new", "bad") if mark.window.new else ("·", "quiet")
     kind = {True: "good", False: "bad", None: ""}[mark.window.right]
     return ("✗ " if kind == "bad" else "") + facts.classes[answer], kind
 
 
-def _word(facts: Facts) -> tuple[str, str]:
+def _word(facts: RunFacts) -> tuple[str, str]:
     assert facts.inputs is not None
     shown = facts.inputs[: braille.DOTS] >= 128
     rows = [("shown", shown, "")]
@@ -291,7 +291,7 @@ def _word(facts: Facts) -> tuple[str, str]:
     return drawn, _verdict(facts) if facts.classes else ""
 
 
-def _features(facts: Facts) -> str:
+def _features(facts: RunFacts) -> str:
     if not facts.channels or facts.inputs is None or not facts.names:
         return ""
     words, levels = tui.feature_words(facts), tui.feature_levels(facts)
@@ -323,7 +323,7 @@ def _features(facts: Facts) -> str:
     return _card("Features", drawn, note)
 
 
-def _activities(facts: Facts) -> str:
+def _activities(facts: RunFacts) -> str:
     if not facts.free:
         return ""
     nudged = facts.plus or None
@@ -371,7 +371,7 @@ def _cut(name: str, room: float) -> str:
     return name if len(name) <= most else name[: most - 1] + "…"
 
 
-def _weights(facts: Facts) -> str:
+def _weights(facts: RunFacts) -> str:
     """P - N of each layer, at the beginning and at the end."""
     if not facts.weights:
         return ""
@@ -405,7 +405,7 @@ def _weights(facts: Facts) -> str:
     return _card("Weights", "".join(rows), note, wide=True)
 
 
-def _fields(facts: Facts) -> str:
+def _fields(facts: RunFacts) -> str:
     """What each unit above a picture looks for."""
     if not facts.image or not facts.weights:
         return ""
@@ -423,7 +423,7 @@ def _fields(facts: Facts) -> str:
     return _card("What each unit looks for", drawn, note, wide=True)
 
 
-def _health(facts: Facts, wide: bool) -> str:
+def _health(facts: RunFacts, wide: bool) -> str:
     if not facts.health:
         return ""
     t = [health.t_s for health in facts.health]
@@ -443,7 +443,7 @@ def _health(facts: Facts, wide: bool) -> str:
     return _card("Heap and link", content, note, wide)
 
 
-def _health_rows(health: Health) -> list[tuple[str, str, str]]:
+def _health_rows(health: BoardHealth) -> list[tuple[str, str, str]]:
     return [
         ("heap_used", "heap in use", _kilobytes(health.heap_used)),
         ("heap_free", "heap free", _kilobytes(health.heap_free)),

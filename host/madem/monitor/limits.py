@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
-from madem.monitor.run_state import Watch
+from madem.monitor.run_state import RunState
 
 T = TypeVar("T")
 
@@ -26,7 +26,7 @@ class StoppedError(Exception):
     """Somebody wants all boards to stop."""
 
 
-class Limits:
+class RunLimits:
     """How far a board goes.
 
     Attributes:
@@ -49,18 +49,18 @@ class Limits:
         self._seconds = seconds
         self._stop = stop or threading.Event()
 
-    def check(self, watch: Watch) -> None:
+    def check(self, state: RunState) -> None:
         """Raise StoppedError or TimeIsUpError when it is time."""
         if self._stop.is_set():
             raise StoppedError
-        if self._seconds is not None and watch.t_s > self._seconds:
+        if self._seconds is not None and state.t_s > self._seconds:
             raise TimeIsUpError
 
     def wait(self, seconds: float) -> None:
         """Sleep, but not past a stop."""
         self._stop.wait(seconds)
 
-    def heed(self, items: Iterable[T], watch: Watch) -> Iterator[T]:
+    def heed(self, items: Iterable[T], state: RunState) -> Iterator[T]:
         """Items of a source that may be slow; it is taken from in a thread of its own.
 
         Raises:
@@ -88,7 +88,7 @@ class Limits:
         threading.Thread(target=take, daemon=True).start()
         try:
             while True:
-                self.check(watch)
+                self.check(state)
                 try:
                     found = waiting.get(timeout=_WAIT_S)
                 except queue.Empty:

@@ -12,7 +12,7 @@ from madem import output
 from madem.errors import MademError
 
 
-class Log:
+class BoardLog:
     """A board's own file; a context manager. Lines are in it as soon as they are written."""
 
     def __init__(self, folder: Path, number: int, board: str) -> None:
@@ -29,7 +29,7 @@ class Log:
         except OSError as error:
             raise MademError(f"can't write {self.path}: {error.strerror}") from None
 
-    def __enter__(self) -> Log:
+    def __enter__(self) -> BoardLog:
         return self
 
     def __exit__(

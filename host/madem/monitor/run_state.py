@@ -44,7 +44,7 @@ class Stage(StrEnum):
         return self in (Stage.DONE, Stage.STOPPED, Stage.DEAD)
 
 
-class Point(NamedTuple):
+class CurvePoint(NamedTuple):
     """One of a curve's.
 
     Attributes:
@@ -58,21 +58,19 @@ class Point(NamedTuple):
     value: float
 
 
-class Mark(NamedTuple):
+class WindowMark(NamedTuple):
     """A window in the signal.
 
     Attributes:
         end: samples of the signal up to its last one, counted from the beginning.
         window: what it gave.
-        new: the novelty detector called it new.
     """
 
     end: int
     window: WindowResult
-    new: bool = False
 
 
-class Health(NamedTuple):
+class BoardHealth(NamedTuple):
     """How board and link are at a moment.
 
     Attributes:
@@ -93,7 +91,7 @@ class Health(NamedTuple):
 
 
 @dataclass
-class Facts:
+class RunFacts:
     """All that is known of one board's run; arrays in it are replaced, never changed.
 
     Attributes:
@@ -151,7 +149,7 @@ class Facts:
     busy_us: int = 0
     change_at: int | None = None
     value: float | None = None
-    curve: list[Point] = field(default_factory=list)
+    curve: list[CurvePoint] = field(default_factory=list)
     metrics: dict[str, Any] = field(default_factory=dict)
     classes: tuple[str, ...] = ()
     image: tuple[int, int] | None = None
@@ -161,7 +159,7 @@ class Facts:
     rate_hz: float | None = None
     signal: NDArray[np.int16] | None = None
     signal_end: int = 0
-    marks: tuple[Mark, ...] = ()
+    marks: tuple[WindowMark, ...] = ()
     new: int = 0
     lost: int | None = None
     names: tuple[str, ...] = ()
@@ -172,7 +170,7 @@ class Facts:
     minus: tuple[Bytes, ...] = ()
     first: tuple[NDArray[Any], ...] = ()
     weights: tuple[NDArray[Any], ...] = ()
-    health: list[Health] = field(default_factory=list)
+    health: list[BoardHealth] = field(default_factory=list)
 
     @property
     def samples_per_s(self) -> float | None:
@@ -207,11 +205,11 @@ class Facts:
         }
 
 
-class Watch:
+class RunState:
     """The facts of one run, kept by the thread that works with the board.
 
     Attributes:
-        facts: its thread's own; others take a `view`.
+        facts: its thread's own; others take a `snapshot`.
     """
 
     def __init__(self, board: str, event: Event | None = None) -> None:
@@ -220,12 +218,12 @@ class Watch:
             board: what messages call it.
             event: gets everything that happens, as what JSON can hold.
         """
-        self.facts = Facts(board, "")
+        self.facts = RunFacts(board, "")
         self._event = event or (lambda _: None)
         self._lock = threading.Lock()
         self._began: float | None = None
         self._accuracy = RunningAccuracy()
-        self._marks: deque[Mark] = deque(maxlen=SHOWN_WINDOWS)
+        self._marks: deque[WindowMark] = deque(maxlen=SHOWN_WINDOWS)
         self._keep = 0
 
     @property
@@ -233,7 +231,7 @@ class Watch:
         """Seconds since the run began; 0 before."""
         return time.monotonic() - self._began if self._began is not None else 0.0
 
-    def view(self) -> Facts:
+    def snapshot(self) -> RunFacts:
         """A picture of the facts that no longer changes."""
         with self._lock:
             seen = copy.copy(self.facts)
@@ -248,7 +246,7 @@ class Watch:
             for name, value in facts.items():
                 setattr(self.facts, name, value)
 
-    def greet(self, hello: Hello) -> None:
+    def connected(self, hello: Hello) -> None:
         """The board has answered."""
         self.set(firmware=hello.firmware, chip=hello.board)
         self._say("connected", firmware=hello.firmware, chip=hello.board)
@@ -275,13 +273,13 @@ class Watch:
         found = {"reason": reason} if reason else {}
         self._say(str(stage), samples=self.facts.samples, **self.facts.metrics, **found)
 
-    def fed(self, samples: NDArray[np.int16]) -> None:
+    def add_samples(self, samples: NDArray[np.int16]) -> None:
         """Samples of the signal that are to be shown, (samples, channels)."""
         old = self.facts.signal
         new = samples if old is None else np.concatenate([old, samples])
         self.set(signal=new[-self._keep :], signal_end=self.facts.signal_end + len(samples))
 
-    def answered(self, right: Sequence[bool] | NDArray[np.bool_]) -> None:
+    def add_answers(self, right: Sequence[bool] | NDArray[np.bool_]) -> None:
         """Samples were answered, each before it was learned."""
         every = max(1, (self.facts.total or 0) // _POINTS)
         with self._lock:
@@ -293,7 +291,7 @@ class Watch:
                 if facts.samples % every == 0:
                     self._point(facts.value)
 
-    def scored(self, score: int | None) -> None:
+    def add_score(self, score: int | None) -> None:
         """A window was done; None: there was nothing to score."""
         with self._lock:
             self.facts.worked_s = self.t_s
@@ -303,34 +301,33 @@ class Watch:
                 self._point(score)
 
     def _point(self, value: float) -> None:
-        point = Point(round(self.t_s, 3), self.facts.samples, round(value, 6))
+        point = CurvePoint(round(self.t_s, 3), self.facts.samples, round(value, 6))
         _append(self.facts.curve, point)
 
-    def window(self, window: WindowResult, new: bool = False, end: int | None = None) -> None:
-        """A window of a stream gave something.
+    def add_window(self, window: WindowResult, end: int | None = None) -> None:
+        """Show and count a window of a stream.
 
         Args:
-            window: what.
-            new: the novelty detector found it new.
-            end: samples up to its last one; None: all that were fed.
+            window: what it gave.
+            end: samples of the signal up to its last one; None: all that were fed.
         """
         if window.right is not None:
-            self.answered([window.right])
+            self.add_answers([window.right])
         else:
-            self.scored(window.score)
-        self.set(label=window.label, new=self.facts.new + new)
-        self.mark(window, new, end)
-        self._say("window", **_plain(window), **({"new": True} if new else {}))
+            self.add_score(window.score)
+        self.set(label=window.label, new=self.facts.new + window.new)
+        self.mark_window(window, end)
+        self._say("window", **_plain(window))
 
-    def mark(self, window: WindowResult, new: bool = False, end: int | None = None) -> None:
-        """As `window`, for a window that is counted elsewhere."""
-        self._marks.append(Mark(self.facts.signal_end if end is None else end, window, new))
+    def mark_window(self, window: WindowResult, end: int | None = None) -> None:
+        """Show a window that is counted elsewhere; arguments as for `window`."""
+        self._marks.append(WindowMark(self.facts.signal_end if end is None else end, window))
         self.set(marks=tuple(self._marks))
 
-    def healthy(self, stats: Stats, link: Link) -> None:
+    def add_health(self, stats: Stats, link: Link) -> None:
         """The board has told its counters."""
         with self._lock:
-            found = Health(
+            found = BoardHealth(
                 round(self.t_s, 3),
                 stats.heap_alloc,
                 stats.heap_free,
@@ -343,11 +340,11 @@ class Watch:
         facts = self.facts
         self._say("health", samples=facts.samples, value=facts.value, **found._asdict())
 
-    def busy(self, us: int) -> None:
+    def add_busy(self, us: int) -> None:
         """The board was so many microseconds in its learner."""
         self.facts.busy_us += us
 
-    def weighed(self, weights: Sequence[NDArray[Any]]) -> None:
+    def set_weights(self, weights: Sequence[NDArray[Any]]) -> None:
         """The weights were read."""
         now = tuple(weights)
         self.set(weights=now, first=self.facts.first or now)
@@ -366,4 +363,6 @@ def _append(series: list[Any], value: Any) -> None:
 def _plain(window: WindowResult) -> dict[str, Any]:
     """What a window says, without what it does not know."""
     found = {name: value for name, value in vars(window).items() if value is not None}
+    if not window.new:
+        del found["new"]
     return found | {"back": found.pop("rolled_back")}

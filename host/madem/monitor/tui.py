@@ -16,7 +16,7 @@ from rich.text import Text
 
 from madem.data import braille
 from madem.monitor import charts
-from madem.monitor.run_state import Facts, Mark, Stage
+from madem.monitor.run_state import RunFacts, Stage, WindowMark
 
 WINDOW = 200.0
 """Conductance difference that is drawn in full colour: the nominal window of a device."""
@@ -46,7 +46,7 @@ class _Drawn:
 class Whole:
     """Everything, for a full terminal."""
 
-    def __init__(self, boards: Sequence[Facts]) -> None:
+    def __init__(self, boards: Sequence[RunFacts]) -> None:
         self._boards = boards
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
@@ -81,7 +81,7 @@ class Whole:
         yield layout
 
 
-def focus(boards: Sequence[Facts]) -> Facts:
+def focus(boards: Sequence[RunFacts]) -> RunFacts:
     """The board whose pictures are shown: the first that works, else the first that did."""
     for stages in ((Stage.LEARNING, Stage.STREAMING, Stage.TESTING), (Stage.DONE, Stage.STOPPED)):
         for board in boards:
@@ -90,7 +90,7 @@ def focus(boards: Sequence[Facts]) -> Facts:
     return boards[0]
 
 
-def rows(boards: Sequence[Facts]) -> Table:
+def rows(boards: Sequence[RunFacts]) -> Table:
     """A row for each board."""
     table = Table(box=box.SIMPLE_HEAD, expand=True, padding=(0, 1, 0, 0), pad_edge=False)
     table.add_column("board", no_wrap=True)
@@ -121,7 +121,7 @@ def rows(boards: Sequence[Facts]) -> Table:
     return table
 
 
-def line(facts: Facts) -> str:
+def line(facts: RunFacts) -> str:
     """One board in one line, for what is no terminal."""
     parts = [f"{facts.elapsed_s:7.1f} s", facts.board, str(facts.stage)]
     if facts.reason:
@@ -137,7 +137,7 @@ def line(facts: Facts) -> str:
     return "  ".join(parts)
 
 
-def progress(facts: Facts) -> str:
+def progress(facts: RunFacts) -> str:
     """How far it has come."""
     if not facts.samples:
         return ""
@@ -145,14 +145,14 @@ def progress(facts: Facts) -> str:
     return f"{done} of {facts.total:,}" if facts.total else done
 
 
-def _done(facts: Facts) -> str:
+def _done(facts: RunFacts) -> str:
     """The same for a narrow column."""
     if facts.total and facts.samples:
         return f"{100 * facts.samples / facts.total:.0f} %"
     return progress(facts)
 
 
-def value(facts: Facts) -> str:
+def value(facts: RunFacts) -> str:
     """The curve's newest, as people write it."""
     if facts.value is None:
         return ""
@@ -171,7 +171,7 @@ def _short(measure: str) -> str:
     return {"novelty score": "score", "words recalled": "recalled"}.get(measure, measure)
 
 
-def _trend(facts: Facts) -> str:
+def _trend(facts: RunFacts) -> str:
     """The last of the curve, in eight characters."""
     values = [point.value for point in facts.curve]
     if len(values) < 2:
@@ -180,7 +180,7 @@ def _trend(facts: Facts) -> str:
     return charts.bars(parts, min(values), max(values))
 
 
-def _title(facts: Facts) -> RenderableType:
+def _title(facts: RunFacts) -> RenderableType:
     table = Table.grid(expand=True)
     table.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
     table.add_column(justify="right", no_wrap=True, min_width=7)
@@ -195,7 +195,7 @@ def _title(facts: Facts) -> RenderableType:
     return table
 
 
-def described(facts: Facts) -> list[tuple[str, str]]:
+def described(facts: RunFacts) -> list[tuple[str, str]]:
     """What tells how the numbers came about, by name."""
     found = []
     for name, what in facts.settings.items():
@@ -221,14 +221,14 @@ def _panel(title: str, content: RenderableType) -> Panel:
 # --- what goes in ------------------------------------------------------------------------------
 
 
-def _signal_title(facts: Facts) -> str:
+def _signal_title(facts: RunFacts) -> str:
     if facts.channels:
         rate = f", {facts.rate_hz:g} Hz" if facts.rate_hz else ""
         return f"signal{rate}"
     return "input"
 
 
-def _signal(facts: Facts) -> RenderableType:
+def _signal(facts: RunFacts) -> RenderableType:
     if facts.channels:
         if facts.signal is None or not len(facts.signal):
             return _recent(facts)
@@ -242,7 +242,7 @@ def _signal(facts: Facts) -> RenderableType:
     return _Drawn(lambda width, height: _strip(facts, width, height))
 
 
-def _lanes(facts: Facts, width: int, height: int) -> RenderableType:
+def _lanes(facts: RunFacts, width: int, height: int) -> RenderableType:
     """A lane for each channel, and the answers below where their windows end."""
     assert facts.signal is not None
     names = min(10, max(len(name) for name in (*facts.channels, "answers")))
@@ -266,7 +266,7 @@ def _lanes(facts: Facts, width: int, height: int) -> RenderableType:
     return grid
 
 
-def _answers(facts: Facts, width: int, span: tuple[float, float]) -> Text:
+def _answers(facts: RunFacts, width: int, span: tuple[float, float]) -> Text:
     """What each window gave, right below its last sample."""
     text = Text(no_wrap=True)
     for mark in facts.marks:
@@ -281,7 +281,7 @@ def _answers(facts: Facts, width: int, span: tuple[float, float]) -> Text:
     return text
 
 
-def _recent(facts: Facts) -> RenderableType:
+def _recent(facts: RunFacts) -> RenderableType:
     """What the newest windows gave, where the samples are not known."""
     lost = f", {facts.lost:,} lost" if facts.lost else ""
     table = Table.grid(padding=(0, 2, 0, 0))
@@ -294,17 +294,17 @@ def _recent(facts: Facts) -> RenderableType:
     return Group(Text(f"the samples stay on the board{lost}", "dim"), Text(), table)
 
 
-def _answer(facts: Facts, mark: Mark) -> tuple[str, str]:
+def _answer(facts: RunFacts, mark: WindowMark) -> tuple[str, str]:
     """What a window gave in a word, and the style of it."""
     answer, right = mark.window.answer, mark.window.right
     if answer is None:
-        return ("new", "bold red") if mark.new else ("·", "dim")
+        return ("new", "bold red") if mark.window.new else ("·", "dim")
     if right is False:
         return "✗" + facts.classes[answer], "bold red"
     return facts.classes[answer], "green" if right else "white"
 
 
-def _image(facts: Facts, width: int, height: int) -> RenderableType:
+def _image(facts: RunFacts, width: int, height: int) -> RenderableType:
     assert facts.inputs is not None
     assert facts.image is not None
     picture = facts.inputs.reshape(facts.image) / 255
@@ -324,7 +324,7 @@ def _image(facts: Facts, width: int, height: int) -> RenderableType:
     return Group(*lines)
 
 
-def _word(facts: Facts) -> RenderableType:
+def _word(facts: RunFacts) -> RenderableType:
     """A word's dots as it was shown and, if the output is dots, as it was recalled."""
     assert facts.inputs is not None
     shown = facts.inputs[: braille.DOTS] >= 128
@@ -357,7 +357,7 @@ def _cells(dots: np.ndarray, what: str, colour: str) -> Text:
     return text
 
 
-def _strip(facts: Facts, width: int, height: int) -> RenderableType:
+def _strip(facts: RunFacts, width: int, height: int) -> RenderableType:
     """Inputs as bars, as tall as there is room."""
     assert facts.inputs is not None
     values = charts.strongest(facts.inputs[None, :].astype(float), 1, width)[0]
@@ -370,13 +370,13 @@ def _strip(facts: Facts, width: int, height: int) -> RenderableType:
     return Text("\n".join(rows), charts.hex_of(charts.BLUE), no_wrap=True)
 
 
-def _features(facts: Facts) -> RenderableType:
+def _features(facts: RunFacts) -> RenderableType:
     if facts.inputs is None:
         return Text("…", "dim")
     return _Drawn(lambda width, height: _feature_table(facts, width, height))
 
 
-def feature_words(facts: Facts) -> list[str]:
+def feature_words(facts: RunFacts) -> list[str]:
     """Names of the features of one channel."""
     per_channel = len(facts.names) // 2 // len(facts.channels)
     first = facts.channels[0]
@@ -386,14 +386,14 @@ def feature_words(facts: Facts) -> list[str]:
     ]
 
 
-def feature_levels(facts: Facts) -> np.ndarray:
+def feature_levels(facts: RunFacts) -> np.ndarray:
     """How far each feature is above (or below, negative) usual, -1…1, (channels, features)."""
     assert facts.inputs is not None
     both = facts.inputs.reshape(len(facts.channels), -1, 2).astype(int)
     return (both[..., 0] - both[..., 1]) / 255
 
 
-def _feature_table(facts: Facts, width: int, height: int) -> RenderableType:
+def _feature_table(facts: RunFacts, width: int, height: int) -> RenderableType:
     words, levels = feature_words(facts), feature_levels(facts)
     names = min(10, max(len(name) for name in facts.channels))
     wide = max(2, min(8, (width - names - 1) // len(words)))
@@ -415,7 +415,7 @@ def _feature_table(facts: Facts, width: int, height: int) -> RenderableType:
 # --- what becomes of it ------------------------------------------------------------------------
 
 
-def _value_title(facts: Facts) -> str:
+def _value_title(facts: RunFacts) -> str:
     passes = f"  pass {facts.passes} of {facts.of_passes}" if facts.of_passes else ""
     tested = facts.metrics.get("accuracy")
     test = f"  test set {100 * tested:.1f} %" if tested is not None else ""
@@ -423,11 +423,11 @@ def _value_title(facts: Facts) -> str:
     return f"{kind}{facts.measure} {value(facts)}{passes}{test}"
 
 
-def _curve(facts: Facts) -> RenderableType:
+def _curve(facts: RunFacts) -> RenderableType:
     return _Drawn(lambda width, height: _curve_drawn(facts, width, height))
 
 
-def _curve_drawn(facts: Facts, width: int, height: int) -> RenderableType:
+def _curve_drawn(facts: RunFacts, width: int, height: int) -> RenderableType:
     if not facts.curve:
         return Text("…", "dim")
     x = [point.samples for point in facts.curve]
@@ -457,7 +457,7 @@ def _curve_drawn(facts: Facts, width: int, height: int) -> RenderableType:
     return text
 
 
-def value_range(facts: Facts) -> tuple[float, float]:
+def value_range(facts: RunFacts) -> tuple[float, float]:
     """What a curve's upright axis shows."""
     values = [point.value for point in facts.curve] or [0.0]
     if facts.measure == "novelty score":
@@ -466,21 +466,21 @@ def value_range(facts: Facts) -> tuple[float, float]:
     return min(low, 0.9), 1.0
 
 
-def _activity_title(facts: Facts) -> str:
+def _activity_title(facts: RunFacts) -> str:
     return "activities: [#56b4e9]▀ free[/] [#e69f00]▄ nudged[/]" if facts.plus else "activities"
 
 
-def _activity_lines(facts: Facts) -> int:
+def _activity_lines(facts: RunFacts) -> int:
     """What the activities would like to have."""
     layers = len(facts.free) - 1 - bool(facts.classes)
     return 3 * layers + len(facts.classes)
 
 
-def _activities(facts: Facts) -> RenderableType:
+def _activities(facts: RunFacts) -> RenderableType:
     return _Drawn(lambda width, height: _activities_drawn(facts, width, height))
 
 
-def _activities_drawn(facts: Facts, width: int, height: int) -> RenderableType:
+def _activities_drawn(facts: RunFacts, width: int, height: int) -> RenderableType:
     lines: list[RenderableType] = []
     nudged = facts.plus or facts.free
     colours = (_FREE, _NUDGED if facts.plus else _FREE)
@@ -517,7 +517,7 @@ def _changes(free: np.ndarray, nudged: np.ndarray, wide: int) -> Text:
     return text
 
 
-def _outputs(facts: Facts, nudged: np.ndarray, width: int, height: int) -> Table:
+def _outputs(facts: RunFacts, nudged: np.ndarray, width: int, height: int) -> Table:
     """A bar for each class: the free activity, and where the nudge took it."""
     columns = -(-len(facts.classes) // height)
     per_column = -(-len(facts.classes) // columns)
@@ -541,15 +541,15 @@ def _outputs(facts: Facts, nudged: np.ndarray, width: int, height: int) -> Table
     return table
 
 
-def _weight_title(facts: Facts) -> str:
+def _weight_title(facts: RunFacts) -> str:
     return "weights: [#56b4e9]−[/] [#f06e1e]+[/], inputs across"
 
 
-def _weights(facts: Facts) -> RenderableType:
+def _weights(facts: RunFacts) -> RenderableType:
     return _Drawn(lambda width, height: _weights_drawn(facts, width, height))
 
 
-def _weights_drawn(facts: Facts, width: int, height: int) -> RenderableType:
+def _weights_drawn(facts: RunFacts, width: int, height: int) -> RenderableType:
     """The layers under one another, each with as many lines as its bit lines deserve."""
     tall = [max(2, math.ceil(w.shape[1] / 2)) for w in facts.weights]
     room = max(len(tall), height - len(tall))

@@ -18,6 +18,31 @@ from madem_emulator.twin.pipeline import Pipeline
 
 HIDDEN = 16
 """Few hidden units that compete: what is familiar must share them."""
+_USUAL = 16
+"""Windows that are learned before one can be called new."""
+_NEW = 3.0
+"""Mean absolute deviations above the usual score at which a window is called new: 2.4 σ of
+normally distributed scores, so that about one usual window in a hundred is."""
+_RECENT = 128
+"""Usual windows that are looked back at."""
+
+
+class NoveltyThreshold:
+    """Follows the scores that are usual, and tells which is far above them."""
+
+    def __init__(self) -> None:
+        self._scores: list[int] = []
+
+    def is_new(self, score: int) -> bool:
+        """Judge the next window's score; it counts among the usual ones if it is not new."""
+        recent = self._scores[-_RECENT:]
+        if len(recent) >= _USUAL:
+            centre = float(np.median(recent))
+            spread = float(np.mean(np.abs(np.array(recent) - centre)))
+            if score > centre + _NEW * max(spread, 1.0):
+                return True
+        self._scores.append(score)
+        return False
 
 
 def recipe(pipeline: Pipeline, seed: int = 1, epochs: int = 25) -> Recipe:

@@ -97,10 +97,10 @@ def recipe(task: StreamTask, *, learning_rate: float | None = None, **choices: A
     return learn.recipe(task, epochs=1, decay=1.0, update_size=0.0, learning_rate=rate, **choices)
 
 
-def run(
+def run_prequential(
     learner: Engine,
     stream: DriftStream,
-    pace: tuple[int, int],
+    step: tuple[int, int],
     gate: GateSettings,
     *,
     progress: Callable[[int], None] | None = None,
@@ -111,7 +111,7 @@ def run(
     Args:
         learner: of the task's pipeline, with a network that is configured.
         stream: the stream.
-        pace: RATE and the pulses of one change.
+        step: RATE and the pulses of one change.
         gate: what is learned.
         progress: called with the number of windows just done.
         watch: called with each window and the running accuracy.
@@ -126,7 +126,7 @@ def run(
         if begin == stream.change_at:
             frozen.load(learner.state())
         block = slice(begin, end)
-        rate, pulses_per_update = pace
+        rate, pulses_per_update = step
         judged = gated.judge(
             rate, windows[block], stream.labels[block], progress, pulses_per_update
         )

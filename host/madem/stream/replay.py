@@ -1,13 +1,15 @@
-"""A stream runs through a board: features, classes or novelty scores, window by window."""
+"""A source runs through a board: features, classes or novelty scores, window by window."""
 
 from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from madem.boards.link_protocol import Flag, Mode
 from madem.data.files.recording import GAP
@@ -16,29 +18,25 @@ from madem.errors import MademError, TaskError
 from madem.learn import session
 from madem.learners import state
 from madem.learners.board import BoardLearner
-from madem.learners.novelty import NoveltyDetector
 from madem.learners.protocol import Presentation
 from madem.learners.stream import BoardStream
-from madem.stream.novelty import recipe
+from madem.stream import lines
+from madem.stream.novelty import NoveltyThreshold
+from madem.stream.novelty import recipe as novelty_recipe
 from madem.stream.sources import Sample, Source
+from madem.stream.windows import WindowResult
 from madem_emulator.twin.pipeline import Pipeline, PipelineError, parse
 
-_USUAL = 16
-"""Windows that the novelty detector learns before it says that one is new."""
-_NEW = 3.0
-"""Mean absolute deviations above the usual score at which a window is called new: 2.4 σ of
-normally distributed scores, so that about one usual window in a hundred is."""
-_RECENT = 128
-"""Usual windows that are looked back at."""
-_BARS = " ▁▂▃▄▅▆▇█"
 
-Say = Callable[[str], None]
-
-
-class Cutter:
-    """Cuts a stream into the chunks that complete a window each."""
+class WindowCutter:
+    """Cuts a stream into the samples that complete a window each."""
 
     def __init__(self, pipeline: Pipeline, rate_hz: float | None) -> None:
+        """
+        Args:
+            pipeline: says how long windows are, and how far apart.
+            rate_hz: samples a second; None: gaps in time are not looked for.
+        """
         self._pipeline = pipeline
         self._gap_us = GAP * 1e6 / rate_hz if rate_hz else None
         self._last_us: int | None = None
@@ -46,7 +44,11 @@ class Cutter:
         self._restart = True
 
     def add(self, sample: Sample) -> WindowSamples | None:
-        """Take a sample; a chunk if it completes a window."""
+        """Take the next sample.
+
+        Returns:
+            The samples since the window before, if this one completes a window; else None.
+        """
         before, self._last_us = self._last_us, sample.t_us
         if before is not None and self._gap_us and sample.t_us - before > self._gap_us:
             self._values.clear()
@@ -55,69 +57,175 @@ class Cutter:
         p = self._pipeline
         if len(self._values) < (p.window if self._restart else p.hop):
             return None
-        chunk = WindowSamples(np.array(self._values, np.int16), self._restart)
+        cut = WindowSamples(np.array(self._values, np.int16), self._restart)
         self._values.clear()
         self._restart = False
-        return chunk
+        return cut
 
 
-class Usual:
-    """What scores are usual: follows them, and says how far above one is."""
+class ReplayedWindow(NamedTuple):
+    """A window that a board has worked on.
 
-    def __init__(self) -> None:
-        self._scores: list[int] = []
+    Attributes:
+        result: what it gave; its label is None where the network has no such class.
+        label: what the source calls the window's last sample; "" without a label.
+        inputs: of the network, (2 features,), where the board computes features alone; else None.
+    """
 
-    def judge(self, score: int) -> bool:
-        """Whether the score is that of something new; it counts among the usual if not."""
-        recent = self._scores[-_RECENT:]
-        if len(recent) >= _USUAL:
-            centre = float(np.median(recent))
-            spread = float(np.mean(np.abs(np.array(recent) - centre)))
-            if score > centre + _NEW * max(spread, 1.0):
-                return True
-        self._scores.append(score)
-        return False
+    result: WindowResult
+    label: str
+    inputs: NDArray[np.uint8] | None = None
+
+
+@dataclass(frozen=True)
+class ReplayOptions:
+    """What a board shall do with a source.
+
+    Attributes:
+        pipeline: what it computes; None: what the network of `load` was taught with.
+        load: file of a saved network that classifies the windows; None: no such network.
+        novelty: learn without labels, and score.
+        seed: of the novelty network.
+    """
+
+    pipeline: str | None = None
+    load: str | None = None
+    novelty: bool = False
+    seed: int = 1
+
+
+class ReplayRun:
+    """A source's way through a board's pipeline.
+
+    It classifies with a saved network, learns without labels what is usual and scores, or
+    computes features alone.
+
+    Attributes:
+        pipeline: what the board computes.
+        saved: the network that classifies; None without one.
+        classes: names of its answers; () without one.
+        novelty: the board learns without labels.
+    """
+
+    def __init__(self, source: Source, options: ReplayOptions) -> None:
+        """Plan a run; the board is not needed yet.
+
+        Args:
+            source: gives the samples.
+            options: what the board does with them.
+
+        Raises:
+            MademError: options that don't go together, or the network does not fit the source.
+        """
+        self.saved, self.pipeline = choose(
+            source.channels, options.pipeline, options.load, options.novelty
+        )
+        self.classes: tuple[str, ...] = tuple(self.saved.notes["classes"]) if self.saved else ()
+        self.novelty = options.novelty
+        self._rate_hz, self._seed = source.rate_hz, options.seed
+
+    def prepare(self, device: BoardLearner) -> None:
+        """Bring network and pipeline to the board.
+
+        Raises:
+            DeviceError: they do not fit.
+        """
+        how = Presentation(Mode.PREDICT if self.saved else Mode.FEATURES, Flag.FOLLOW)
+        if self.novelty:
+            settings = novelty_recipe(self.pipeline, self._seed).settings
+            device.configure(settings.integers())
+            how = Presentation(Mode.LEARN, Flag.FOLLOW | Flag.OWN, settings.rate())
+        self._stream, self._how = BoardStream(device, self.pipeline), how
+        if self.saved:
+            self._stream.load(self.saved)
+
+    def windows(self, samples: Iterable[Sample]) -> Iterator[tuple[WindowSamples, ReplayedWindow]]:
+        """Send samples to the prepared board.
+
+        Args:
+            samples: the source's, as they are to be sent.
+
+        Yields:
+            For each window the samples that completed it, and what became of it.
+        """
+        cutter, threshold = WindowCutter(self.pipeline, self._rate_hz), NoveltyThreshold()
+        number = 0
+        for sample in samples:
+            if not (cut := cutter.add(sample)):
+                continue
+            (reply,) = self._stream.present([cut], [0], self._how._replace(first=number))
+            result, inputs = WindowResult(number, sample.t_us / 1e6), None
+            if self.novelty:
+                new = threshold.is_new(reply.answer)
+                result = replace(result, learned=True, score=reply.answer, new=new)
+            elif self.saved:
+                known = sample.label in self.classes
+                label = self.classes.index(sample.label) if known else None
+                result = replace(result, answer=reply.answer, label=label)
+            else:
+                inputs = self._stream.inputs()
+            yield cut, ReplayedWindow(result, sample.label, inputs)
+            number += 1
 
 
 def replay(
     source: Source,
     samples: Iterable[Sample],
     board: str,
-    say: Say,
-    *,
-    pipeline: str | None = None,
-    load: str | None = None,
-    novelty: bool = False,
-    seed: int = 1,
+    options: ReplayOptions,
+    say: Callable[[str], None],
 ) -> dict[str, Any]:
-    """Feed samples to a board and say what each window gave.
+    """Feed samples to a board, and say what each window gave.
 
     Args:
         source, samples: where they come from, and they as they are to be sent.
         board: which board.
+        options: what it does with them.
         say: gets a line for each window.
-        pipeline: what the board computes; with `load` what the network was taught with.
-        load: a saved network that classifies the windows.
-        novelty: learn without labels, and score.
-        seed: of the novelty network.
+
+    Returns:
+        What all windows gave, for JSON.
 
     Raises:
-        MademError: options that don't go together, or the board or the network does not fit.
+        MademError: options that don't go together, the board is the twin, or fails, or the
+            network does not fit.
     """
-    saved, one = choose(source.channels, pipeline, load, novelty)
+    run = ReplayRun(source, options)
+    windows: list[ReplayedWindow] = []
     with session.open_learner(board) as device:
         if device is None:
             raise MademError("a stream is replayed to a board: choose one")
-        cutter = Cutter(one, source.rate_hz)
         began = time.monotonic()
-        if saved:
-            results = _classify(device, one, saved, cutter, samples, say)
-        elif novelty:
-            results = _detect(device, one, seed, cutter, samples, say)
-        else:
-            results = _features(device, one, cutter, samples, say)
-        results["wall_s"] = round(time.monotonic() - began, 3)
-    return {"board": board, "pipeline": str(one), "channels": list(source.channels)} | results
+        run.prepare(device)
+        for _, window in run.windows(samples):
+            windows.append(window)
+            say(lines.window_line(window.result, run.classes, window.label, window.inputs))
+        wall = time.monotonic() - began
+    found: dict[str, Any] = {
+        "board": board,
+        "pipeline": str(run.pipeline),
+        "channels": list(source.channels),
+        "windows": len(windows),
+    }
+    return found | _summary(run, windows) | {"wall_s": round(wall, 3)}
+
+
+def _summary(run: ReplayRun, windows: Sequence[ReplayedWindow]) -> dict[str, Any]:
+    results = [window.result for window in windows]
+    if run.novelty:
+        return {
+            "scores": [result.score for result in results],
+            "new_at_s": [result.t_s for result in results if result.new],
+        }
+    if run.saved is None:
+        return {"inputs": [w.inputs.tolist() for w in windows if w.inputs is not None]}
+    answers = [run.classes[result.answer] for result in results if result.answer is not None]
+    right = [w.label == answer for w, answer in zip(windows, answers, strict=True) if w.label]
+    return {
+        "answers": answers,
+        "counts": dict(Counter(answers)),
+        "accuracy": sum(right) / len(right) if right else None,
+    }
 
 
 def choose(
@@ -127,7 +235,7 @@ def choose(
 
     Args:
         channels: of the source.
-        pipeline, load, novelty: as for `replay`.
+        pipeline, load, novelty: as in `ReplayOptions`.
 
     Raises:
         MademError: they don't go together.
@@ -150,102 +258,3 @@ def choose(
             f" {one.channels} channels gives {one.inputs}: it is another sensor's"
         )
     return saved, one
-
-
-def classifier(device: BoardLearner, pipeline: Pipeline, saved: state.NetworkState) -> BoardStream:
-    """A board that has a saved network and its normalisation."""
-    device.load(saved)
-    feeder = BoardStream(device, pipeline)
-    feeder.set_normalisation(bytes.fromhex(saved.notes["normalisation"]))
-    return feeder
-
-
-def picture(channels: Sequence[str], samples: Sequence[Sample]) -> str:
-    """A line for each channel: its range in these samples, drawn 60 columns wide."""
-    values = np.array([sample.values for sample in samples], float)
-    lines = [f"{samples[-1].t_us / 1e6:8.1f} s  {samples[-1].label}".rstrip()]
-    width = max(map(len, channels))
-    for name, column in zip(channels, values.T, strict=True):
-        parts = [part.mean() for part in np.array_split(column, min(60, len(column)))]
-        low, high = column.min(), column.max()
-        lines.append(f"  {name:<{width}}  {bars(parts, low, high)}  {low:g} to {high:g}")
-    return "\n".join(lines)
-
-
-def bars(values: Iterable[float], low: float, high: float) -> str:
-    """A character a value, higher ones for what is nearer to `high`."""
-    span = max(high - low, 1e-9)
-    steps = len(_BARS) - 2
-    return "".join(_BARS[1 + round((value - low) / span * steps)] for value in values)
-
-
-def _features(
-    device: BoardLearner, pipeline: Pipeline, cutter: Cutter, samples: Iterable[Sample], say: Say
-) -> dict[str, Any]:
-    feeder = BoardStream(device, pipeline)
-    rows = []
-    for sample in samples:
-        if chunk := cutter.add(sample):
-            for _ in feeder.present([chunk], [0], Presentation(Mode.FEATURES, Flag.FOLLOW)):
-                inputs = feeder.inputs()
-                rows.append(inputs.tolist())
-                # Above the centre less below it, one bar a feature.
-                both = inputs.reshape(-1, 2).astype(int)
-                drawn = bars((both[:, 0] - both[:, 1]).tolist(), -255, 255)
-                say(f"{sample.t_us / 1e6:8.1f} s  {drawn}")
-    return {"windows": len(rows), "inputs": rows}
-
-
-def _classify(
-    device: BoardLearner,
-    pipeline: Pipeline,
-    saved: state.NetworkState,
-    cutter: Cutter,
-    samples: Iterable[Sample],
-    say: Say,
-) -> dict[str, Any]:
-    feeder = classifier(device, pipeline, saved)
-    names = saved.notes["classes"]
-    answers: list[str] = []
-    right = labelled = 0
-    for sample in samples:
-        if chunk := cutter.add(sample):
-            how = Presentation(Mode.PREDICT, Flag.FOLLOW, first=len(answers))
-            for window in feeder.present([chunk], [0], how):
-                answers.append(names[window.answer])
-                labelled += bool(sample.label)
-                right += answers[-1] == sample.label
-                mark = f"  (labelled {sample.label})" if sample.label else ""
-                say(f"{sample.t_us / 1e6:8.1f} s  {answers[-1]}{mark}")
-    return {
-        "windows": len(answers),
-        "answers": answers,
-        "counts": dict(Counter(answers)),
-        "accuracy": right / labelled if labelled else None,
-    }
-
-
-def _detect(
-    device: BoardLearner,
-    pipeline: Pipeline,
-    seed: int,
-    cutter: Cutter,
-    samples: Iterable[Sample],
-    say: Say,
-) -> dict[str, Any]:
-    plan = recipe(pipeline, seed)
-    device.configure(plan.settings.integers())
-    detector = NoveltyDetector(BoardStream(device, pipeline))
-    rate = plan.settings.rate()
-    usual = Usual()
-    scores: list[int] = []
-    new: list[float] = []
-    for sample in samples:
-        if chunk := cutter.add(sample):
-            (score,) = detector.learn(rate, [chunk])
-            scores.append(score)
-            is_new = usual.judge(score)
-            if is_new:
-                new.append(sample.t_us / 1e6)
-            say(f"{sample.t_us / 1e6:8.1f} s  {score:8,}{'  new' if is_new else ''}")
-    return {"windows": len(scores), "scores": scores, "new_at_s": new}

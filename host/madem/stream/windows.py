@@ -1,4 +1,4 @@
-"""What a window of a stream gave, and how well a learner does along a stream of them."""
+"""The result of a window of a stream, and how well a learner does along a stream of them."""
 
 from __future__ import annotations
 
@@ -20,8 +20,9 @@ class WindowResult:
         label: the true class; None where it is not known.
         learned: the weights were changed by it.
         rolled_back: the network then went back to its checkpoint.
-        score: how new the window is (docs/reference/features.md, "Novelty"); None where there are
-        classes.
+        score: how new the window is (docs/reference/features.md, "Novelty"); None where nothing
+            is scored.
+        new: the score is far above what is usual.
     """
 
     number: int
@@ -32,6 +33,7 @@ class WindowResult:
     learned: bool = False
     rolled_back: bool = False
     score: int | None = None
+    new: bool = False
 
     @property
     def right(self) -> bool | None:

@@ -22,9 +22,9 @@ from hypothesis import strategies as st
 from madem.data.registry import load_task
 from madem.learn import train
 from madem.monitor import html, svg
-from madem.monitor.fleet import Fleet, Post
-from madem.monitor.jobs import LearnTask
-from madem.monitor.run_state import Facts, Mark, Point, Stage
+from madem.monitor.fleet import Assignment, Fleet
+from madem.monitor.jobs import LearnJob
+from madem.monitor.run_state import CurvePoint, RunFacts, Stage, WindowMark
 from madem.stream.windows import WindowResult
 
 from ...conftest import CHROMIUM
@@ -137,27 +137,27 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="module")
-def learned() -> Facts:
+def learned() -> RunFacts:
     """A short run of digits on the emulated board."""
     task = load_task("digits", seed=1)
-    job = LearnTask(task, train.recipe(task, seed=1), {"preset": "default", "bits": 4, "seed": 1})
-    with Fleet([Post("unix", "unix", job)], most=600) as fleet:
+    job = LearnJob(task, train.recipe(task, seed=1), {"preset": "default", "bits": 4, "seed": 1})
+    with Fleet([Assignment("unix", "unix", job)], most=600) as fleet:
         assert fleet.wait(300)
-    (facts,) = fleet.views()
+    (facts,) = fleet.snapshots()
     assert facts.stage is Stage.DONE, facts.reason
     return facts
 
 
-def streamed(**others: Any) -> Facts:
+def streamed(**others: Any) -> RunFacts:
     """A stream, made up."""
     random = np.random.default_rng(1)
     marks = [
-        Mark(40 + 20 * k, WindowResult(k, answer=k % 2, label=0 if k < 6 else None))
+        WindowMark(40 + 20 * k, WindowResult(k, answer=k % 2, label=0 if k < 6 else None))
         for k in range(8)
     ]
-    facts = Facts(
+    facts = RunFacts(
         "qemu", "wrist.csv", "accuracy", stage=Stage.STREAMING, samples=8, worked_s=2.0, value=0.5,
-        curve=[Point(k / 4, k, 0.9) for k in range(8)],
+        curve=[CurvePoint(k / 4, k, 0.9) for k in range(8)],
         classes=("still", "a rather long name"), channels=("x", "y"), rate_hz=10.0,
         signal=random.integers(-99, 99, (180, 2)).astype(np.int16), signal_end=180,
         marks=tuple(marks), names=tuple("xxxxyyyy"),
@@ -168,9 +168,9 @@ def streamed(**others: Any) -> Facts:
 
 @needs_chromium
 def test_the_page_loads_alone_and_shows_everything(
-    browser: Browser, learned: Facts, tmp_path: Path
+    browser: Browser, learned: RunFacts, tmp_path: Path
 ) -> None:
-    dead = Facts("COM9", "digits", stage=Stage.DEAD, reason="the board is gone: unplugged")
+    dead = RunFacts("COM9", "digits", stage=Stage.DEAD, reason="the board is gone: unplugged")
     file = tmp_path / "report.html"
     file.write_text(html.render([learned, streamed(), dead]), encoding="utf-8")
     browser.open(file)
@@ -199,7 +199,7 @@ def test_the_page_loads_alone_and_shows_everything(
 
 @needs_chromium
 def test_the_numbers_on_the_page_are_those_of_the_json(
-    browser: Browser, learned: Facts, tmp_path: Path
+    browser: Browser, learned: RunFacts, tmp_path: Path
 ) -> None:
     file = tmp_path / "report.html"
     file.write_text(html.render([learned]), encoding="utf-8")
@@ -264,7 +264,7 @@ def test_names_are_only_text(browser: Browser, tmp_path: Path) -> None:
     assert data["boards"][0]["board"] == nasty
 
 
-def test_a_page_names_nothing_outside_itself(learned: Facts) -> None:
+def test_a_page_names_nothing_outside_itself(learned: RunFacts) -> None:
     text = html.render([learned, streamed()])
     assert not re.search(r"(src|href)=[\"'](?!#|data:)", text)
     assert not re.search(r"@import|url\(|//[a-z]", text)

@@ -1,4 +1,4 @@
-"""`madem monitor`: what it watches is not changed by it, and one board's death is its own."""
+"""`madem monitor`: what it states is not changed by it, and one board's death is its own."""
 
 from __future__ import annotations
 
@@ -35,13 +35,14 @@ from madem.learners.board import BoardLearner, connect
 from madem.learners.gated import GatedLearner
 from madem.learners.twin import TwinLearner
 from madem.monitor import html
-from madem.monitor.fleet import Fleet, Post, names
-from madem.monitor.jobs import LearnTask, OwnSensor, ReplayStream
-from madem.monitor.limits import Limits, StoppedError, TimeIsUpError
-from madem.monitor.poller import Look, Pace
-from madem.monitor.run_state import Facts, Stage, Watch
+from madem.monitor.fleet import Assignment, Fleet, names
+from madem.monitor.jobs import LearnJob, OnboardJob, ReplayJob
+from madem.monitor.limits import RunLimits, StoppedError, TimeIsUpError
+from madem.monitor.poller import Poller, PollInterval
+from madem.monitor.run_state import RunFacts, RunState, Stage
 from madem.stream import prequential, sensors
-from madem.stream.onboard_run import RunOptions
+from madem.stream.onboard_run import OnboardOptions, OnboardRun
+from madem.stream.replay import ReplayOptions
 from madem_emulator.designs import sensor_signals
 from madem_emulator.twin.gated import GateSettings
 from madem_emulator.twin.pipeline import parse
@@ -86,9 +87,9 @@ def shaken(tmp_path: Path) -> Path:
 def test_looking_does_not_change_what_is_learned(name: str) -> None:
     task = load_task(name, seed=3)
     plan = train.recipe(task, seed=3)
-    with Fleet([Post("unix", "unix", LearnTask(task, plan))], most=250) as fleet:
+    with Fleet([Assignment("unix", "unix", LearnJob(task, plan))], most=250) as fleet:
         assert fleet.wait(300)
-    (facts,) = fleet.views()
+    (facts,) = fleet.snapshots()
     assert facts.stage is Stage.DONE, facts.reason
 
     config = plan.settings.integers()
@@ -222,10 +223,10 @@ def test_the_signal_of_a_boards_own_sensor_is_what_it_measured(worn: Path, tmp_p
     assert port
     SensorClock(bus).let_pass(0.8)  # 80 samples
     sensor = sensors.parse("mpu6050:rate=100")
-    job = OwnSensor(sensor, RunOptions(pipeline=WORN_LINE, raw=True))
-    with Fleet([Post("bench", port, job)], most=5) as fleet:
+    job = OnboardJob(OnboardRun(sensor, OnboardOptions(pipeline=WORN_LINE, raw=True)))
+    with Fleet([Assignment("bench", port, job)], most=5) as fleet:
         assert fleet.wait(300)
-    (facts,) = fleet.views()
+    (facts,) = fleet.snapshots()
     assert facts.stage is Stage.DONE, facts.reason
     assert facts.lost == 0
     assert facts.signal is not None
@@ -239,10 +240,11 @@ def test_the_signal_of_a_boards_own_sensor_is_what_it_measured(worn: Path, tmp_p
 
 def test_it_shows_a_board_learn_from_its_own_sensor(worn: Path) -> None:
     sensor = sensors.parse("mpu6050:rate=100,labels=10+11")
-    job = OwnSensor(sensor, RunOptions(pipeline=WORN_LINE, learn=True, classes=("one", "two")))
-    with Fleet([Post("unix", f"unix:sensor=mpu6050+{worn}", job)], most=8) as fleet:
+    options = OnboardOptions(pipeline=WORN_LINE, learn=True, classes=("one", "two"))
+    job = OnboardJob(OnboardRun(sensor, options))
+    with Fleet([Assignment("unix", f"unix:sensor=mpu6050+{worn}", job)], most=8) as fleet:
         assert fleet.wait(300)
-    (facts,) = fleet.views()
+    (facts,) = fleet.snapshots()
     assert facts.stage is Stage.DONE, facts.reason
     assert facts.signal is None
     labels = [mark.window.label for mark in facts.marks]
@@ -256,13 +258,13 @@ def test_it_shows_a_board_learn_from_its_own_sensor(worn: Path) -> None:
 @pytest.mark.slow
 def test_weights_behind_chips_are_measured_twice_only(monkeypatch: pytest.MonkeyPatch) -> None:
     looks = []
-    weights = Look.weights
+    weights = Poller.weights
 
-    def counted(look: Look) -> None:
-        looks.append(look)
-        weights(look)
+    def counted(poller: Poller) -> None:
+        looks.append(poller)
+        weights(poller)
 
-    monkeypatch.setattr(Look, "weights", counted)
+    monkeypatch.setattr(Poller, "weights", counted)
     words = [
         "learn",
         "digits",
@@ -293,10 +295,10 @@ def test_novelty_and_features_of_a_stream(shaken: Path, tmp_path: Path) -> None:
     assert board["new_windows"] == sum(window.get("new", False) for window in windows)
     assert board["measure"] == "novelty score"
 
-    job = ReplayStream(str(shaken), fast=True, pipeline=LINE)
-    with Fleet([Post("unix", "unix", job)], most=5) as fleet:
+    job = ReplayJob(str(shaken), ReplayOptions(LINE), fast=True)
+    with Fleet([Assignment("unix", "unix", job)], most=5) as fleet:
         assert fleet.wait(300)
-    (facts,) = fleet.views()
+    (facts,) = fleet.snapshots()
     assert facts.stage is Stage.DONE, facts.reason
     assert facts.samples == len(facts.marks) == 5
     assert facts.signal_end == 16 + 4 * 8
@@ -331,22 +333,23 @@ def test_one_board_that_dies_does_not_stop_the_other(
     assert cli.main(["deploy", "--board", port, "--quiet"]) == 0
     task = load_task("digits", seed=1)
     short, long = (
-        LearnTask(task, train.recipe(task, seed=1, epochs=epochs), pace=3000) for epochs in (4, 400)
+        LearnJob(task, train.recipe(task, seed=1, epochs=epochs), throttle=3000)
+        for epochs in (4, 400)
     )
-    posts = [Post("good", "unix", short), Post("bad", port, long)]
+    posts = [Assignment("good", "unix", short), Assignment("bad", port, long)]
     with Fleet(posts, logs=tmp_path) as fleet:
-        good, bad = fleet.watches
+        good, bad = fleet.states
         end = time.monotonic() + 600
-        while bad.view().samples < 300 or good.view().samples < 300:
+        while bad.snapshot().samples < 300 or good.snapshot().samples < 300:
             assert time.monotonic() < end
             assert not fleet.wait(0.02)
         process.kill()  # what a pulled plug does to a port
         assert fleet.wait(300)
-    facts = good.view()
+    facts = good.snapshot()
     assert facts.stage is Stage.DONE
     assert facts.samples == 4 * len(task.x_train)
     assert facts.metrics["accuracy"] > 0.9
-    lost = bad.view()
+    lost = bad.snapshot()
     assert lost.stage is Stage.DEAD
     assert "the board is gone" in lost.reason
     assert lines_of(tmp_path / "2-bad.jsonl")[-1]["reason"] == lost.reason
@@ -373,16 +376,16 @@ def test_a_firmware_that_has_ended_is_dead_with_its_reason(
     # Four seconds of silence instead of ten.
     monkeypatch.setattr(Board.__init__, "__defaults__", (None, 0.4))
     task = load_task("digits", seed=1)
-    job = LearnTask(task, train.recipe(task, seed=1, epochs=100), pace=3000)
-    with Fleet([Post("board", port, job)]) as fleet:
-        (watch,) = fleet.watches
+    job = LearnJob(task, train.recipe(task, seed=1, epochs=100), throttle=3000)
+    with Fleet([Assignment("board", port, job)]) as fleet:
+        (state,) = fleet.states
         end = time.monotonic() + 600
-        while watch.view().samples < 300:
+        while state.snapshot().samples < 300:
             assert time.monotonic() < end
             assert not fleet.wait(0.02)
         os.kill(micropython_of(process.pid), accident)
         assert fleet.wait(300)
-    facts = watch.view()
+    facts = state.snapshot()
     assert facts.stage is Stage.DEAD
     assert said in facts.reason
 
@@ -400,14 +403,14 @@ def micropython_of(pid: int) -> int:
 
 def test_a_board_that_is_stopped_leaves_its_last_pictures() -> None:
     task = load_task("braille", seed=1)
-    with Fleet([Post("unix", "unix", LearnTask(task, train.recipe(task, seed=1)))]) as fleet:
-        (watch,) = fleet.watches
+    with Fleet([Assignment("unix", "unix", LearnJob(task, train.recipe(task, seed=1)))]) as fleet:
+        (state,) = fleet.states
         end = time.monotonic() + 600
-        while watch.view().samples < 100:
+        while state.snapshot().samples < 100:
             assert time.monotonic() < end
             assert not fleet.wait(0.02)
         fleet.stop()
-        facts = watch.view()
+        facts = state.snapshot()
     assert facts.stage is Stage.STOPPED
     assert facts.metrics == {}
     assert facts.health[-1].t_s <= facts.elapsed_s
@@ -418,14 +421,14 @@ def test_a_board_that_is_stopped_leaves_its_last_pictures() -> None:
 
 
 def test_a_fault_of_ours_stays_with_its_board(tmp_path: Path) -> None:
-    def broken(device: BoardLearner, watch: Watch, limits: Limits) -> None:
-        limits.check(watch)
-        watch.set(task="nothing", chip=device.hello.board)
+    def broken(device: BoardLearner, state: RunState, limits: RunLimits) -> None:
+        limits.check(state)
+        state.set(task="nothing", chip=device.hello.board)
         raise ZeroDivisionError("oops")
 
-    with Fleet([Post("unix", "unix", broken)], logs=tmp_path) as fleet:
+    with Fleet([Assignment("unix", "unix", broken)], logs=tmp_path) as fleet:
         assert fleet.wait(300)
-    (facts,) = fleet.views()
+    (facts,) = fleet.snapshots()
     assert facts.stage is Stage.DEAD
     assert facts.reason == "internal error, ZeroDivisionError: oops"
     assert "Traceback" in lines_of(tmp_path / "1-unix.jsonl")[-1]["text"]
@@ -550,34 +553,34 @@ def test_limits_end_a_source_that_waits() -> None:
         yield 1
         released.wait(120)
 
-    watch = Watch("board")
-    watch.begin(Stage.STREAMING, memory=1)
+    state = RunState("board")
+    state.begin(Stage.STREAMING, memory=1)
     stop = threading.Event()
-    limits = Limits(stop=stop)
-    items = limits.heed(never(), watch)
+    limits = RunLimits(stop=stop)
+    items = limits.heed(never(), state)
     assert next(items) == 1
     stop.set()
     with pytest.raises(StoppedError):
         next(items)
     with pytest.raises(TimeIsUpError):
-        list(Limits(seconds=0.05).heed(never(), watch))
+        list(RunLimits(seconds=0.05).heed(never(), state))
     released.set()
-    assert list(Limits().heed(iter(range(10_000)), watch)) == list(range(10_000))
+    assert list(RunLimits().heed(iter(range(10_000)), state)) == list(range(10_000))
 
     def fails() -> Iterator[int]:
         yield 1
         raise LinkError("gone")
 
     with pytest.raises(LinkError, match="gone"):
-        list(Limits().heed(fails(), watch))
+        list(RunLimits().heed(fails(), state))
 
 
 def test_a_long_curve_stays_short_and_keeps_its_ends() -> None:
-    watch = Watch("board")
-    watch.begin(Stage.LEARNING, memory=10)
+    state = RunState("board")
+    state.begin(Stage.LEARNING, memory=10)
     for _ in range(50):
-        watch.answered([True] * 100)
-    facts = watch.view()
+        state.add_answers([True] * 100)
+    facts = state.snapshot()
     assert facts.samples == 5000
     assert len(facts.curve) <= 600
     assert (facts.curve[0].samples, facts.curve[-1].samples) == (1, 5000)
@@ -594,9 +597,9 @@ def test_looks_take_no_more_than_their_share(monkeypatch: pytest.MonkeyPatch) ->
         now += 0.2
         spent += 0.2
 
-    pace = Pace(every_s=0.25, share=0.05)
+    interval = PollInterval(every_s=0.25, share=0.05)
     while now < 100:
-        pace.when_due(slow_look)
+        interval.if_due(slow_look)
         now += 0.03  # work
     assert 0.04 < spent / now < 0.052
 
@@ -606,10 +609,10 @@ def test_names_differ() -> None:
 
 
 def test_a_view_does_not_change() -> None:
-    watch = Watch("board")
-    watch.begin(Stage.LEARNING, memory=10)
-    watch.answered([True])
-    before = watch.view()
-    watch.answered([False] * 5)
+    state = RunState("board")
+    state.begin(Stage.LEARNING, memory=10)
+    state.add_answers([True])
+    before = state.snapshot()
+    state.add_answers([False] * 5)
     assert (before.samples, len(before.curve), before.value) == (1, 1, 1.0)
-    assert isinstance(before, Facts)
+    assert isinstance(before, RunFacts)

@@ -14,11 +14,11 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from madem.monitor import charts, tui
-from madem.monitor.run_state import Facts, Health, Mark, Point, Stage
+from madem.monitor.run_state import BoardHealth, CurvePoint, RunFacts, Stage, WindowMark
 from madem.stream.windows import WindowResult
 
 
-def facts(**others: Any) -> Facts:
+def facts(**others: Any) -> RunFacts:
     """A board that learns pictures, made up."""
     random = np.random.default_rng(1)
 
@@ -26,20 +26,20 @@ def facts(**others: Any) -> Facts:
         return tuple(random.integers(0, 255, n).astype(np.uint8) for n in sizes)
 
     weights = tuple(random.integers(-200, 200, shape) for shape in ((64, 32), (32, 10)))
-    made = Facts(
+    made = RunFacts(
         "unix", "digits", "accuracy", {"bits": 4}, Stage.LEARNING, firmware="0.1.0",
         elapsed_s=75.0, samples=1500, total=3000, worked_s=70.0, passes=1, of_passes=2, value=0.912,
-        curve=[Point(k, 100 * k, 0.2 + 0.05 * k) for k in range(1, 15)],
+        curve=[CurvePoint(k, 100 * k, 0.2 + 0.05 * k) for k in range(1, 15)],
         classes=tuple("0123456789"), image=(8, 8), inputs=units(64)[0], label=3,
         free=units(64, 32, 10), plus=units(64, 32, 10), minus=units(64, 32, 10),
-        first=weights, weights=weights, health=[Health(1.0, 20480, 1000, 5000, 6000, 2, 1)],
+        first=weights, weights=weights, health=[BoardHealth(1.0, 20480, 1000, 5000, 6000, 2, 1)],
     )  # fmt: skip
     return replace(made, **others)
 
 
-def a_stream(**others: Any) -> Facts:
+def a_stream(**others: Any) -> RunFacts:
     random = np.random.default_rng(2)
-    marks = tuple(Mark(40 + 20 * k, WindowResult(k, answer=k % 2, label=0)) for k in range(8))
+    marks = tuple(WindowMark(40 + 20 * k, WindowResult(k, answer=k % 2, label=0)) for k in range(8))
     made = facts(
         task="wrist.csv", image=None, classes=("still", "shaken"), label=0, marks=marks,
         channels=("acc x", "acc y"), rate_hz=10.0, signal_end=180,
@@ -69,13 +69,13 @@ BOARDS = {
     ],
     "words by class": [facts(braille=True, image=None, inputs=np.zeros(60, np.uint8))],
     "numbers": [facts(image=None, inputs=np.arange(30, dtype=np.uint8))],
-    "novelty": [a_stream(measure="novelty score", value=5e4, curve=[Point(1, 1, 5e4)])],
-    "starting": [Facts("unix", "")],
-    "several": [facts(), Facts("[red]COM9", "", stage=Stage.DEAD, reason="[bold]unplugged")],
+    "novelty": [a_stream(measure="novelty score", value=5e4, curve=[CurvePoint(1, 1, 5e4)])],
+    "starting": [RunFacts("unix", "")],
+    "several": [facts(), RunFacts("[red]COM9", "", stage=Stage.DEAD, reason="[bold]unplugged")],
 }
 
 
-def shown(boards: list[Facts], width: int, height: int) -> list[str]:
+def shown(boards: list[RunFacts], width: int, height: int) -> list[str]:
     console = Console(
         width=width, height=height, force_terminal=True, color_system=None, file=io.StringIO()
     )

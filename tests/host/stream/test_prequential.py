@@ -40,7 +40,9 @@ def learn_course(
 ) -> tuple[TwinLearner, PrequentialResult]:
     plan = prequential.recipe(stream.task, hidden=(12,), seed=1)
     learner = TwinLearner(plan.settings.integers(), stream.task.pipeline)
-    return learner, prequential.run(learner, stream, plan.schedule(0), care or GateSettings())
+    return learner, prequential.run_prequential(
+        learner, stream, plan.schedule(0), care or GateSettings()
+    )
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +95,7 @@ def test_it_recovers_where_the_frozen_one_does_not() -> None:
     stream = course_of(motions.load(1), "swap:Standing,Walking", 320, 240)
     plan = prequential.recipe(stream.task, seed=1)
     learner = TwinLearner(plan.settings.integers(), stream.task.pipeline)
-    result = prequential.run(learner, stream, plan.schedule(0), GateSettings())
+    result = prequential.run_prequential(learner, stream, plan.schedule(0), GateSettings())
     before = [check for check in result.checks if check.window <= stream.change_at][-1]
     last = result.checks[-1]
     assert last.frozen is not None

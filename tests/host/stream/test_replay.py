@@ -13,7 +13,9 @@ import pytest
 
 from madem import cli
 from madem.data.files import recording
-from madem.stream.replay import Cutter, Usual, picture
+from madem.stream.lines import channel_bars
+from madem.stream.novelty import NoveltyThreshold
+from madem.stream.replay import WindowCutter
 from madem.stream.sources import Sample
 from madem_emulator.twin.features import TwinFeatures
 from madem_emulator.twin.pipeline import parse
@@ -172,7 +174,7 @@ def test_novelty_needs_no_label(tmp_path: Path) -> None:
 
 def test_gaps_begin_new_windows() -> None:
     pipeline = parse("window=8 hop=4 | mean", 1)
-    cutter = Cutter(pipeline, 100.0)
+    cutter = WindowCutter(pipeline, 100.0)
     times = [10_000 * k for k in range(14)] + [
         10_000 * k + 5_000 + 130_000 + 50_000 for k in range(9)
     ]
@@ -184,15 +186,15 @@ def test_gaps_begin_new_windows() -> None:
 
 
 def test_only_the_unusual_is_new() -> None:
-    usual = Usual()
-    assert not any(usual.judge(score) for score in [100, 110, 90, 105] * 10)
-    assert usual.judge(300)
-    assert not usual.judge(104)
+    threshold = NoveltyThreshold()
+    assert not any(threshold.is_new(score) for score in [100, 110, 90, 105] * 10)
+    assert threshold.is_new(300)
+    assert not threshold.is_new(104)
 
 
 def test_a_picture_has_a_bar_for_each_part() -> None:
     samples = [Sample(1000 * k, (k, 5), "on") for k in range(9)]
-    lines = picture(("ramp", "flat"), samples).splitlines()
+    lines = channel_bars(("ramp", "flat"), samples).splitlines()
     assert lines[0].endswith("on")
     bars = lines[1].split()[1]
     assert (len(bars), bars[0], bars[-1]) == (9, "▁", "█")

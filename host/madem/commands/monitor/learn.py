@@ -14,7 +14,7 @@ from madem.commands import options, training
 from madem.commands.monitor import watch
 from madem.commands.terminal import Terminal
 from madem.frontends import attached
-from madem.monitor.jobs import Job, LearnTask
+from madem.monitor.jobs import BoardJob, LearnJob
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -31,11 +31,11 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
     """Have the boards learn, and show it; 1 if one of them died."""
     task = training.load(args)
 
-    def work(board: str) -> tuple[str, Job]:
+    def work(board: str) -> tuple[str, BoardJob]:
         own = copy.copy(args)
         own.board = board
         plan = training.recipe(own, task)
         spec = attached.board_spec(own) if plan.design else board
-        return spec, LearnTask(task, plan, watch.settings(own, plan), own.throttle)
+        return spec, LearnJob(task, plan, watch.settings(own, plan), own.throttle)
 
     return watch.watch(args, terminal, work)

@@ -13,8 +13,9 @@ import argparse
 from madem.commands.monitor import watch
 from madem.commands.stream import live
 from madem.commands.terminal import Terminal
-from madem.monitor.jobs import OwnSensor
-from madem.stream import onboard_run, sensors
+from madem.monitor.jobs import OnboardJob
+from madem.stream import sensors
+from madem.stream.onboard_run import OnboardOptions, OnboardRun
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -26,7 +27,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, terminal: Terminal) -> int:
     """Have the boards work, and show it; 1 if one of them died."""
     sensor = sensors.parse(args.sensor)
-    wanted = onboard_run.RunOptions(**live.work_of(args))
-    onboard_run.check(sensor, wanted)
-    job = OwnSensor(sensor, wanted)
-    return watch.watch(args, terminal, lambda board: (board, job))
+    wanted = OnboardOptions(**live.work_of(args))
+    return watch.watch(
+        args, terminal, lambda board: (board, OnboardJob(OnboardRun(sensor, wanted)))
+    )

@@ -11,7 +11,7 @@ import argparse
 from madem.commands import online, options
 from madem.commands.monitor import watch
 from madem.commands.terminal import Terminal
-from madem.monitor.jobs import LearnOnTheFly
+from madem.monitor.jobs import OnlineJob
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -24,6 +24,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, terminal: Terminal) -> int:
     """Have the boards learn, and show it; 1 if one of them died."""
-    _, plan, stream, pace, gate = online.online_run(args)
-    job = LearnOnTheFly(stream, plan, pace, gate, watch.settings(args, plan), args.throttle)
+    _, plan, stream, step, gate = online.online_run(args)
+    job = OnlineJob(stream, plan, step, gate, watch.settings(args, plan), args.throttle)
     return watch.watch(args, terminal, lambda board: (board, job))

@@ -14,7 +14,8 @@ from madem.commands.monitor import watch
 from madem.commands.stream import source
 from madem.commands.terminal import Terminal
 from madem.errors import MademError
-from madem.monitor.jobs import ReplayStream
+from madem.monitor.jobs import ReplayJob
+from madem.stream.replay import ReplayOptions
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -31,14 +32,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
         raise MademError(
             f"{args.source} feeds one board only: record it first with `madem stream record`"
         )
-    job = ReplayStream(
-        args.source,
-        args.rate,
-        args.scale,
-        args.fast,
-        args.pipeline,
-        args.load,
-        args.novelty,
-        options.seed_of_new(args, args.novelty),
-    )
+    seed = options.seed_of_new(args, args.novelty)
+    work = ReplayOptions(args.pipeline, args.load, args.novelty, seed)
+    job = ReplayJob(args.source, work, args.rate, args.scale, args.fast)
     return watch.watch(args, terminal, lambda board: (board, job))

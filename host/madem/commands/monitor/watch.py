@@ -16,8 +16,8 @@ from madem.commands.terminal import Terminal
 from madem.errors import MademError
 from madem.learn import session, train
 from madem.monitor import html, tui
-from madem.monitor.fleet import Fleet, Post, names
-from madem.monitor.jobs import Job
+from madem.monitor.fleet import Assignment, Fleet, names
+from madem.monitor.jobs import BoardJob
 from madem.monitor.run_state import Stage
 
 _REFRESH_S = 0.25
@@ -69,7 +69,7 @@ def add_throttle(parser: argparse.ArgumentParser, what: str) -> None:
 
 
 def watch(
-    args: argparse.Namespace, terminal: Terminal, work: Callable[[str], tuple[str, Job]]
+    args: argparse.Namespace, terminal: Terminal, work: Callable[[str], tuple[str, BoardJob]]
 ) -> int:
     """Have the boards work, and show it; 1 if one of them died.
 
@@ -81,7 +81,7 @@ def watch(
     specs = args.board or ["unix"]
     if session.TWIN in specs:
         raise MademError("a monitor watches a board: the twin is none")
-    posts = [Post(name, *work(spec)) for name, spec in zip(names(specs), specs, strict=True)]
+    posts = [Assignment(name, *work(spec)) for name, spec in zip(names(specs), specs, strict=True)]
     if args.html:
         output.check_file(args.html, make_folder=True)
     logs = Path(args.log_dir) if args.log_dir else None
@@ -89,7 +89,7 @@ def watch(
     told: set[str] = set()
     with fleet, contextlib.suppress(KeyboardInterrupt):
         _show(fleet, terminal, told)
-    boards = fleet.views()
+    boards = fleet.snapshots()
     dead = [facts for facts in boards if facts.stage is Stage.DEAD]
     if args.html:
         output.write_whole(args.html, html.render(boards).encode())
@@ -123,10 +123,10 @@ def _show(fleet: Fleet, terminal: Terminal, told: set[str]) -> None:
     with terminal.screen() as fill:
         if fill:
             while not fleet.wait(_REFRESH_S):
-                fill(tui.Whole(fleet.views()))
+                fill(tui.Whole(fleet.snapshots()))
             return
         while not fleet.wait(_LINE_S):
-            for facts in fleet.views():
+            for facts in fleet.snapshots():
                 if facts.board not in told:
                     terminal.say(escape(tui.line(facts)))
                 if facts.stage.over:

@@ -17,7 +17,9 @@ from typing import Any
 from madem import output
 from madem.commands import options, values
 from madem.commands.terminal import Terminal
-from madem.stream import onboard_run, sensors
+from madem.stream import sensors
+from madem.stream.follow import follow
+from madem.stream.onboard_run import OnboardOptions, OnboardRun
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -68,7 +70,7 @@ def add_work(
 
 
 def work_of(args: argparse.Namespace) -> dict[str, Any]:
-    """What the board shall do, for `onboard_run.RunOptions`."""
+    """What the board shall do, for `OnboardOptions`."""
     begins = args.novelty or (args.learn and not args.load)
     return {
         "pipeline": args.pipeline,
@@ -86,16 +88,16 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
     sensor = sensors.parse(args.sensor)
     if args.save:
         output.check_file(args.save)
-    run_options = onboard_run.RunOptions(
+    run_options = OnboardOptions(
         **work_of(args),
         save=args.save,
         label_keys=args.label_keys,
         out=args.out,
         seconds=args.seconds,
         leave=args.leave,
-        care=options.gate_of(args),
+        gate=options.gate_of(args),
     )
-    result = onboard_run.run(args.board, sensor, run_options, terminal.say)
+    result = follow(args.board, OnboardRun(sensor, run_options), terminal.say)
     terminal.say(
         f"{result['windows']:,} windows of {result['samples']:,} samples,"
         f" {result['lost']:,} lost, {result['learned']:,} learned"

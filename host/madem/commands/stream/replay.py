@@ -19,7 +19,7 @@ from madem.commands import options
 from madem.commands.stream import source
 from madem.commands.terminal import Terminal
 from madem.errors import MademError
-from madem.stream import replay
+from madem.stream.replay import ReplayOptions, replay
 from madem.stream.sources import Sample
 
 _ON_BOARD = ("pipeline", "load", "novelty", "seed")
@@ -45,10 +45,8 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
         if args.board is None:
             result = _print(samples)
         else:
-            result = replay.replay(
-                stream, samples, args.board, terminal.say,
-                pipeline=args.pipeline, load=args.load, novelty=args.novelty, seed=seed,
-            )  # fmt: skip
+            work = ReplayOptions(args.pipeline, args.load, args.novelty, seed)
+            result = replay(stream, samples, args.board, work, terminal.say)
     output.write_json(args.json, result)
     return 0
 

@@ -11,7 +11,7 @@ import argparse
 from madem import output
 from madem.commands.stream import source
 from madem.commands.terminal import Terminal
-from madem.stream import replay
+from madem.stream.lines import channel_bars
 from madem.stream.sources import Sample
 
 _SHOWN_S = 1.0
@@ -32,10 +32,10 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
             count, last = count + 1, sample.t_us
             shown.append(sample)
             if sample.t_us - shown[0].t_us >= _SHOWN_S * 1e6:
-                terminal.say(replay.picture(stream.channels, shown))
+                terminal.say(channel_bars(stream.channels, shown))
                 shown.clear()
         if shown:
-            terminal.say(replay.picture(stream.channels, shown))
+            terminal.say(channel_bars(stream.channels, shown))
     result = {"samples": count, "seconds": last / 1e6, "channels": list(stream.channels)}
     output.write_json(args.json, result)
     return 0
