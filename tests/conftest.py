@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from madem.boards.deploy import deploy
 from madem.boards.open import open_board, why_no_emulated_board
@@ -22,6 +23,10 @@ from madem.boards.open import open_board, why_no_emulated_board
 # A script that starts the tests in the background has them ignore Ctrl-C, and so would the
 # programs that they interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# No test asserts a time: a busy computer may take as long as it likes for an example.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 _BROWSERS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
 CHROMIUM = next(filter(None, map(shutil.which, _BROWSERS)), None)
