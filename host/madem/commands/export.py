@@ -29,8 +29,12 @@ from madem.network.network import Network, TableInputs
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Which network, and into which files."""
     parser.add_argument("network", metavar="NET", help="a network saved by madem (.madem)")
-    parser.add_argument("--out", metavar="FILE.npz", help="write its integers as NumPy arrays")
-    parser.add_argument("--board", metavar="FILE", help="write the file that a board loads")
+    parser.add_argument(
+        "--out", metavar="FILE.npz", help="its integers as NumPy arrays (default: not written)"
+    )
+    parser.add_argument(
+        "--board", metavar="FILE", help="the file that a board loads (default: not written)"
+    )
 
 
 def run(args: argparse.Namespace, terminal: Terminal) -> int:
