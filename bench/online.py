@@ -40,10 +40,10 @@ def main() -> int:
     panels: list[OnlinePanel] = []
     try:
         for change in args.change:
-            for care, rate, found in _learn(args, change):
-                rows.append(_row(change, care, rate, found))
+            for gate, rate, found in _learn(args, change):
+                rows.append(_row(change, gate, rate, found))
                 print(_line(rows[-1], first=len(rows) == 1), flush=True)
-                panels.append(_panel(care, found))
+                panels.append(_panel(gate, found))
     except MademError as error:
         print(f"online: {error}", file=sys.stderr)
         return 2
@@ -117,7 +117,7 @@ def _learn_seed(
 
 
 def _row(
-    change: str, care: GateSettings, rate: float, found: list[tuple[DriftStream, PrequentialResult]]
+    change: str, gate: GateSettings, rate: float, found: list[tuple[DriftStream, PrequentialResult]]
 ) -> dict[str, Any]:
     """Means over the seeds; how long recovery takes is that of the mean accuracy."""
     stream = found[0][0]
@@ -135,9 +135,9 @@ def _row(
     lost = [prequential.forgetting(r.checks, c.change_at) for c, r in found]
     return {
         "change": change,
-        "gate": care.gate,
-        "at_most": care.at_most,
-        "rollback": round(100 * care.drop / FULL),
+        "gate": gate.gate,
+        "at_most": gate.at_most,
+        "rollback": round(100 * gate.drop / FULL),
         "rate": rate,
         "seeds": len(found),
         "fresh": fresh,
@@ -169,11 +169,11 @@ def _row(
     }
 
 
-def _panel(care: GateSettings, found: list[tuple[DriftStream, PrequentialResult]]) -> OnlinePanel:
+def _panel(gate: GateSettings, found: list[tuple[DriftStream, PrequentialResult]]) -> OnlinePanel:
     stream = found[0][0]
-    points = round(100 * care.drop / FULL)
-    settings = [f"gate {care.gate}"] * (care.gate < EVERYTHING)
-    settings += [f"at most {care.at_most} %"] * (care.at_most < 100)
+    points = round(100 * gate.drop / FULL)
+    settings = [f"gate {gate.gate}"] * (gate.gate < EVERYTHING)
+    settings += [f"at most {gate.at_most} %"] * (gate.at_most < 100)
     settings += [f"rollback {points}"] * (points > 0)
     results = [result for _, result in found]
     length = min(len(r.running) for r in results)

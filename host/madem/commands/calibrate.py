@@ -69,9 +69,9 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
             output.write_json(args.json, {"board": args.board, "forgotten": True})
             terminal.say("the board has no calibration any more")
             return 0
-        train = 2 ** (physical.weight_bits(presets.get(args.preset)) - 1)
+        pulses = 2 ** (physical.weight_bits(presets.get(args.preset)) - 1)
         with terminal.progress("calibrating", calibrate.STEPS * args.cards) as advance:
-            found = calibrate.run(chips, args.design, args.cards, train, advance)
+            found = calibrate.run(chips, args.design, args.cards, pulses, advance)
         chips.store(found.to_bytes())
         device.configure(config, args.design)  # loads it, or says why not
     output.write_json(args.json, {"board": args.board, "seed": args.seed} | found.to_json())

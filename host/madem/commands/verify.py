@@ -24,8 +24,8 @@ from madem.errors import MademError, TaskError
 from madem.frontends import attached
 from madem.learn import session, train
 from madem.learners.stream import BoardStream
-from madem.verify import attached as recorded
 from madem.verify import lock_step
+from madem.verify.attached import AttachedLockStep
 from madem_emulator.physical import presets
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
             device.flip(*flip)
         check = None
         if chips:
-            lock = recorded.AttachedLockStep(device, plan.design, steps)
+            lock = AttachedLockStep(device, plan.design, steps)
             check = _plausibility(lock, args.preset, steps, steps)
         else:
             board = BoardStream(device, task.pipeline) if isinstance(task, StreamTask) else device
@@ -111,7 +111,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
 
 
 def _plausibility(
-    lock: recorded.AttachedLockStep, preset: str, samples: int, predictions: int
+    lock: AttachedLockStep, preset: str, samples: int, predictions: int
 ) -> PlausibilityCheck:
     # Imported only here, because scipy takes its time.
     from madem.verify.plausibility import PlausibilityCheck

@@ -20,7 +20,13 @@ _OF_THE_BOARD = "dac_bits"
 
 
 def device_of(args: argparse.Namespace) -> DeviceModel:
-    """The preset of the devices behind the chips; fills in the default design and preset.
+    """Choose the devices behind the chips.
+
+    Args:
+        args: options; the default design and preset are filled in.
+
+    Returns:
+        The preset.
 
     Raises:
         TaskError: an option can't be used with this front end, or names nothing.
@@ -41,10 +47,17 @@ def device_of(args: argparse.Namespace) -> DeviceModel:
 
 
 def as_conductances(saved: NetworkState, device: DeviceModel) -> NetworkState:
-    """A state whose devices are what the chips measure: 200 a window, from 0 S on.
+    """Count the devices of a state as chips measure them: 200 a window, from 0 S on.
 
     One of the emulated front end counts from the lower end of the window, and some of its devices
     go beyond the upper end, which is where these stop.
+
+    Args:
+        saved: what was learned, with either front end.
+        device: the preset behind the chips.
+
+    Returns:
+        The state; itself if it was learned behind chips.
     """
     if saved.notes.get("frontend") == "attached":
         return saved
@@ -54,7 +67,13 @@ def as_conductances(saved: NetworkState, device: DeviceModel) -> NetworkState:
 
 
 def board_spec(args: argparse.Namespace) -> str:
-    """The board to open: an emulated one gets the emulator's chips.
+    """Name the board to open: an emulated one gets the emulator's chips.
+
+    Args:
+        args: options, after `device_of`.
+
+    Returns:
+        A board, as `open_board` takes it.
 
     Raises:
         TaskError: the emulator has no chips for this board.
@@ -73,7 +92,13 @@ def board_spec(args: argparse.Namespace) -> str:
 
 
 def faults_of(args: argparse.Namespace) -> str:
-    """The faults that `--inject` asks for, as a wiring has them; "" for none or a flip.
+    """Read the faults that `--inject` asks for.
+
+    Args:
+        args: options.
+
+    Returns:
+        The faults as a wiring has them; "" for none, or for a flipped bit.
 
     Raises:
         TaskError: there is no such fault.

@@ -115,6 +115,9 @@ def examine(
         kind: what the card holds: the amplifiers' resistors are made for its window.
         card: number of the card; one device of it is pulsed.
         resistors: the card holds resistors as docs/hardware/maker_board.md has them.
+
+    Yields:
+        What each step found.
     """
     bench = _Bench(device, design, kind, card, resistors, Chips(device, GEOMETRIES[design]))
     for name, step in _STEPS:
@@ -266,14 +269,14 @@ def _pulse(bench: _Bench) -> str:
     before = bench.codes.forward / bench.window
     middle = (bench.kind.g_min + bench.kind.g_max) / 2 / bench.kind.window
     up = bool(before[cell] < middle)
-    train = 2 ** (physical.weight_bits(bench.kind) - 2)
+    pulses = 2 ** (physical.weight_bits(bench.kind) - 2)
     states = [before]
     for direction in (up, not up):
-        bench.chips.pulse(bench.card, 1 << cell[0], 1 << cell[1], direction, train)
+        bench.chips.pulse(bench.card, 1 << cell[0], 1 << cell[1], direction, pulses)
         states.append(bench.chips.card(bench.card, reads=_READS, raw=True).forward / bench.window)
     moves = np.diff(np.array(states), axis=0)
     there, back = (float(move[cell]) for move in moves)
-    said = f"{_cell(*cell)}: {train} pulses {there:+.2f} windows, {train} back {back:+.2f}"
+    said = f"{_cell(*cell)}: {pulses} pulses {there:+.2f} windows, {pulses} back {back:+.2f}"
     if bench.resistors:
         if max(abs(there), abs(back)) > _MOVES:
             raise _Found(f"{said}, but resistors stay", "is this a card of resistors?")

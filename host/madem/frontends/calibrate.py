@@ -66,7 +66,7 @@ class CardHealth:
 
     @property
     def dead(self) -> Flags:
-        """Devices that get no pulses any more: (rows, columns)."""
+        """Devices that get no pulses any more: bool (rows, columns)."""
         lines = self.dead_rows[:, None] | self.dead_columns
         return lines | self.shorted | self.open | self.stuck
 
@@ -86,7 +86,7 @@ class Calibration:
     cards: list[CardHealth]
 
     def to_bytes(self) -> bytes:
-        """The file on the board: docs/hardware/calibration.md."""
+        """Make the file on the board: docs/hardware/calibration.md."""
         name = self.design.encode()
         data = CALIBRATION_MAGIC + bytes([len(name)]) + name + struct.pack("<H", round(self.middle))
         for card in self.cards:
@@ -98,7 +98,7 @@ class Calibration:
         return data + struct.pack("<I", zlib.crc32(data))
 
     def to_json(self) -> dict[str, Any]:
-        """For machines."""
+        """Make what `madem calibrate --json` writes; gains are factors, codes the chips'."""
         return {
             "design": self.design,
             "middle": round(self.middle, 2),
@@ -122,7 +122,7 @@ class Calibration:
 
 
 def run(
-    chips: Chips, design: str, cards: int, train: int, progress: Callable[[int], None]
+    chips: Chips, design: str, cards: int, pulses: int, progress: Callable[[int], None]
 ) -> Calibration:
     """Measure cards, which moves every device up, down and about back.
 
@@ -130,17 +130,20 @@ def run(
         chips: of a configured board.
         design: its name.
         cards: how many, from number 0 on.
-        train: pulses that move a device by half its window.
+        pulses: that move a device by half its window.
         progress: called with 1 for each of `STEPS` of a card.
+
+    Returns:
+        Gains, lines and devices of every card.
     """
-    found = [_card(chips, card, train, progress) for card in range(cards)]
+    found = [_card(chips, card, pulses, progress) for card in range(cards)]
     return Calibration(
         design, float(np.median([middle for _, middle in found])), [h for h, _ in found]
     )
 
 
 def _card(
-    chips: Chips, card: int, train: int, progress: Callable[[int], None]
+    chips: Chips, card: int, pulses: int, progress: Callable[[int], None]
 ) -> tuple[CardHealth, float]:
     """A card's health, and the codes of its devices in mid-window."""
     geometry = chips.geometry
@@ -157,7 +160,7 @@ def _card(
     def pulsed(up: bool, times: int) -> Card:
         columns = (1 << geometry.columns) - 1
         for row in range(geometry.rows):
-            left = times * train
+            left = times * pulses
             while left:
                 now = min(left, 255)
                 chips.pulse(card, 1 << row, columns, up, now)
@@ -193,8 +196,12 @@ def _card(
 
 
 class _Judged(NamedTuple):
-    """What the states say in which a card was measured; (states, rows, columns) and as in
-    `CardHealth`.
+    """Judges the devices of a card by the states in which it was measured.
+
+    Attributes:
+        forward, transposed: codes, (states, rows, columns).
+        dead_columns, dead_rows, shorted, open: as in `CardHealth`.
+        stuck: devices that did not move, open ones among them, (rows, columns).
     """
 
     forward: Floats
@@ -204,7 +211,6 @@ class _Judged(NamedTuple):
     shorted: Flags
     open: Flags
     stuck: Flags
-    """Open ones, too."""
 
     @classmethod
     def of(cls, states: list[Card], span: int) -> _Judged:

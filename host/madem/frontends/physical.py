@@ -17,12 +17,15 @@ DEFAULT = presets.TAOX_64X64_HE2026.name
 def device_of(
     preset: str, bits: int | None = None, figures: Mapping[str, float] | None = None
 ) -> DeviceModel:
-    """A published device with what else was chosen in its place.
+    """Take a published device, with a user's choices in place of its figures.
 
     Args:
         preset: its name.
         bits: 1 to 16, for 2^bits - 1 pulses from end to end of its window; None: the preset's.
         figures: values by name, of which those in `FIGURES` are the devices'.
+
+    Returns:
+        What the couplings are made of.
 
     Raises:
         TaskError: one is out of range.
@@ -58,5 +61,12 @@ FIGURES = ("cycle_to_cycle", "device_to_device", "stuck")
 
 
 def weight_bits(device: DeviceModel) -> int:
-    """Bits that tell a recipe how far one pulse moves the device, 2…8."""
+    """Tell a recipe how far one pulse moves a device.
+
+    Args:
+        device: what the couplings are made of.
+
+    Returns:
+        Bits of an integer device whose pulse moves it about as far, 2…8.
+    """
     return min(8, max(2, round(math.log2(device.pulses.pulses_set + 1))))

@@ -39,29 +39,40 @@ Classifier = Callable[[NDArray[np.uint8]], NDArray[np.int64]]
 
 
 def pseudo_inverse_weights(patterns: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Couplings (dots, dots) that project onto the span of the patterns, without self-coupling.
+    """Couple dots so that they are projected onto the span of the patterns.
 
     Args:
         patterns: dots 0/1 (words, dots).
+
+    Returns:
+        Couplings, float64 (dots, dots), none of a dot to itself.
     """
     spins = _spins(patterns)
     return _without_diagonal(np.linalg.pinv(spins) @ spins)
 
 
 def hebb_weights(patterns: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Couplings (dots, dots) by the Hebb rule, without self-coupling.
+    """Couple dots by the Hebb rule.
 
     Args:
         patterns: dots 0/1 (words, dots).
+
+    Returns:
+        Couplings, float64 (dots, dots), none of a dot to itself.
     """
     spins = _spins(patterns)
     return _without_diagonal(spins.T @ spins / spins.shape[1])
 
 
 def settle(weights: NDArray[np.float64], dots: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The dots (samples, dots) 0/1 in which a Hopfield network of these couplings settles.
+    """Let a Hopfield network settle: all dots at once, until nothing changes.
 
-    All dots are updated at once until nothing changes, at most `FIXED_POINT_STEPS` times.
+    Args:
+        weights: couplings (dots, dots).
+        dots: 0/1 (samples, dots), where it begins.
+
+    Returns:
+        Dots 0/1 (samples, dots), after at most `FIXED_POINT_STEPS` updates.
     """
     spins = _spins(dots)
     for _ in range(FIXED_POINT_STEPS):
@@ -73,14 +84,22 @@ def settle(weights: NDArray[np.float64], dots: NDArray[np.uint8]) -> NDArray[np.
 
 
 def exact_word(recalled: NDArray[np.uint8], target: NDArray[np.uint8]) -> float:
-    """Fraction of samples whose dots (samples, dots) are all right."""
+    """Count the samples without a wrong dot.
+
+    Args:
+        recalled: dots 0/1 (samples, dots).
+        target: the right ones, (samples, dots).
+
+    Returns:
+        Their fraction, 0…1.
+    """
     return float(np.mean(np.all(recalled == target, axis=1)))
 
 
 def nearest_word(
     patterns: NDArray[np.uint8], dots: NDArray[np.uint8], words: NDArray[np.int64]
 ) -> float:
-    """Expected fraction of samples given back right by the word with the fewest different dots.
+    """Recall the word with the fewest different dots.
 
     For equally likely words and independently flipped dots this is maximum likelihood, so no
     decoder has a better expectation. k equally near words count as 1/k: a fair guess.
@@ -89,6 +108,9 @@ def nearest_word(
         patterns: (words, dots) 0/1.
         dots: distorted samples (samples, dots) 0/1.
         words: the true word of each sample (samples,).
+
+    Returns:
+        Fraction of samples that it is expected to give back right, 0…1.
     """
     overlap = _spins(dots) @ _spins(patterns).T
     nearest = overlap == overlap.max(axis=1, keepdims=True)
@@ -98,6 +120,9 @@ def nearest_word(
 
 def word_baselines(task: Task) -> dict[str, dict[str, float]]:
     """Exact-word recall of each word memory at each distortion of the task's test sets.
+
+    Args:
+        task: `braille`, or another one of words.
 
     Returns:
         "ml_bound", "pseudo_inverse" and "hebb", each {"0.10": fraction, …, "0.40": fraction}.
@@ -122,20 +147,20 @@ def word_baselines(task: Task) -> dict[str, dict[str, float]]:
 
 
 def majority(task: Task) -> Classifier:
-    """Always the most frequent class of the training set."""
+    """Answer always with the most frequent class of the training set."""
     winner = int(np.bincount(task.y_train).argmax())
     return lambda x: np.full(len(x), winner, np.int64)
 
 
 def logistic_regression(task: Task) -> Classifier:
-    """scikit-learn's logistic regression on standardised features."""
+    """Fit scikit-learn's logistic regression to standardised features of the training set."""
     from sklearn.linear_model import LogisticRegression
 
     return _fitted(task, LogisticRegression(max_iter=2000))
 
 
 def mlp(task: Task, hidden: Sequence[int]) -> Classifier:
-    """scikit-learn's multilayer perceptron on standardised features.
+    """Fit scikit-learn's multilayer perceptron to standardised features of the training set.
 
     Its weight penalty is alpha = 1, not scikit-learn's 0.0001: the stronger rival on the digits
     and on distorted words alike (98.4 % against 97.8 %, 84.4 % against 79.9 %).

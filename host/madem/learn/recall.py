@@ -27,14 +27,17 @@ LOOK = 1 << 26
 
 
 def recall(learner: Learner, task: Task, x: Bytes, first: int = 0, looks: int = LOOKS) -> Bytes:
-    """Output activities (samples, outputs) when the answers have stayed.
+    """Ask for words, and again for the answers until they stay.
 
     Args:
         learner: that has learned the task.
         task: how words and labels are shown.
         x: what is seen, uint8 (samples, inputs).
-        first: numbers the noise of the first look.
+        first: number of the first sample, which chooses the noise of the first look.
         looks: at the most.
+
+    Returns:
+        Activities of the outputs at the last look, uint8 (samples, outputs).
     """
     config = learner.config
     return look_until_it_stays(
@@ -50,7 +53,7 @@ def recall(learner: Learner, task: Task, x: Bytes, first: int = 0, looks: int = 
 def look_until_it_stays(
     task: Task, config: Config, x: Bytes, outputs: Bytes, again: Again, looks: int = LOOKS
 ) -> Bytes:
-    """Answers that have stayed, in `outputs` itself, of one network or of many.
+    """Show answers to the network that gave them until they stay; of one network or of many.
 
     Args:
         task: how words and labels are shown.
@@ -60,6 +63,9 @@ def look_until_it_stays(
         again: from the number of its first sample, what is shown (…, inputs) and whose answer has
             moved (…), the activities of those that have, (moved, outputs).
         looks: at the most.
+
+    Returns:
+        `outputs` itself, with the activities of the last look.
     """
     seen = x
     for look in range(1, looks):
@@ -73,12 +79,16 @@ def look_until_it_stays(
 
 
 def next_look(task: Task, outputs: Bytes, high: int, low: int) -> Bytes:
-    """What the network is shown after an answer: DAC codes (…, inputs).
+    """Make of an answer what the network is shown next.
 
     Args:
         task: how words and labels are shown.
         outputs: activities (…, outputs).
-        high, low: target activities, T_HI and T_LO.
+        high: target activity of an output that is on, T_HI.
+        low: of one that is off, T_LO.
+
+    Returns:
+        DAC codes, uint8 (…, inputs): the dots of the answer, and the label of its strongest word.
     """
     word: ArrayLike = -1
     if task.label_lines:
@@ -88,11 +98,31 @@ def next_look(task: Task, outputs: Bytes, high: int, low: int) -> Bytes:
 
 
 def read_dots(task: Task, outputs: Bytes, high: int, low: int) -> Bytes:
-    """Dots as on (1) or off (0), uint8 (…, dots): docs/reference/arithmetic.md, "Answers"."""
+    """Read outputs as dots: docs/reference/arithmetic.md, "Answers".
+
+    Args:
+        task: tells dots from labels.
+        outputs: activities (…, outputs).
+        high: target activity of an output that is on, T_HI.
+        low: of one that is off, T_LO.
+
+    Returns:
+        On (1) or off (0), uint8 (…, dots).
+    """
     return (outputs[..., : task.n_dots] >= (high + low + 1) >> 1).astype(np.uint8)
 
 
 def words_right(task: Task, outputs: Bytes, high: int, low: int) -> NDArray[np.bool_]:
-    """Whether all dots are those of the test set's words, (…, samples)."""
+    """Compare answers with the words of a test set.
+
+    Args:
+        task: whose test set was asked for.
+        outputs: activities (…, samples, outputs).
+        high: target activity of an output that is on, T_HI.
+        low: of one that is off, T_LO.
+
+    Returns:
+        Whether all dots of a sample are right, (…, samples).
+    """
     assert task.patterns is not None
     return (read_dots(task, outputs, high, low) == task.patterns[task.y_test]).all(axis=-1)

@@ -14,7 +14,15 @@ DEVICE_STYLE = "bold cyan"
 
 
 def wilson(fraction: float, samples: int) -> tuple[float, float]:
-    """The 95 % interval of a probability of which a fraction was seen in so many samples."""
+    """The 95 % interval of a probability, by Wilson's score.
+
+    Args:
+        fraction: that was seen, 0…1.
+        samples: in which it was seen, at least 1.
+
+    Returns:
+        Both ends, 0…1.
+    """
     z = 1.96
     centre = (fraction + z * z / (2 * samples)) / (1 + z * z / samples)
     half = (
@@ -58,7 +66,7 @@ def recall_table(
 
 
 def stuck_line(faults: Mapping[str, Any], recovered: Mapping[str, Any]) -> str:
-    """What faults in mid-life cost, and what learning on brought back.
+    """Say in a line what faults in mid-life cost, and what learning on brought back.
 
     Args:
         faults: `train.TrainingResult.stuck_after_training`.

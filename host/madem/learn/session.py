@@ -30,12 +30,23 @@ from madem_emulator.twin.config import Config, Settings
 TWIN = "twin"
 
 Bar = Callable[[str, int], contextlib.AbstractContextManager[Callable[[int], None]]]
-"""Says what is done and how much of it there is; what it gives is called with what is done."""
+"""Begins a progress bar, from its title and the total; gives the function that advances it."""
 
 
 @dataclass
 class Run:
-    """A finished run, and what a report needs of it."""
+    """A finished run, and all that its report needs.
+
+    Attributes:
+        task, plan, config: what was learned, how, and with which integers.
+        board, preset, frontend: as the user named them.
+        result: of training and test.
+        baselines: scores of the peers.
+        heap_peak_bytes: heap in use on the board after the run; None for the twin.
+        written: what writing weights into devices behind chips took; None where none were.
+        chips: what the drivers of chips met; None without chips.
+        final: the network as it is now.
+    """
 
     task: Task
     plan: train.Recipe
@@ -51,7 +62,7 @@ class Run:
     final: state.NetworkState | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """The JSON contract's keys, and what else tells how the numbers came about."""
+        """Make the JSON contract's keys, and what else tells how the numbers came about."""
         samples = self.result.samples
         busy = self.result.busy_us
         return {
@@ -79,11 +90,14 @@ class Run:
 
 @contextlib.contextmanager
 def open_learner(spec: str, leave: bool = False) -> Iterator[BoardLearner | None]:
-    """A connected device, or None for the twin; the board is released at the end.
+    """Open a board and reach its firmware; the board is released at the end.
 
     Args:
-        spec: the board.
-        leave: it goes on with what it does when it is left.
+        spec: the board; "twin" for none.
+        leave: let it go on with what it does then; otherwise its firmware is stopped.
+
+    Yields:
+        The board; None for the twin.
     """
     if spec == TWIN:
         yield None
@@ -122,7 +136,10 @@ def prepare(
         resume: a saved state to go on from.
         keep_weights: learn on from what devices behind chips hold, instead of writing either into
             them.
-        bar: shows how far that is.
+        bar: shows how far writing into devices behind chips is.
+
+    Returns:
+        The learner, and the plan with the settings of the network that it has.
 
     Raises:
         MademError: the network does not fit, or the state is of another task's shape.
@@ -163,11 +180,7 @@ def _write(device: BoardLearner, state: state.NetworkState, plan: train.Recipe, 
         device.load(wanted, plan.design, progress)
 
 
-def _load(
-    learner: Engine,
-    saved: state.NetworkState,
-    path: Path,
-) -> None:
+def _load(learner: Engine, saved: state.NetworkState, path: Path) -> None:
     try:
         learner.load(saved)
     except ValueError as error:
@@ -175,7 +188,15 @@ def _load(
 
 
 def settings_of(settings: Settings, config: Config) -> Settings:
-    """Settings to go on with a saved network: those from which the rate is worked out are its."""
+    """Choose settings to go on with a saved network.
+
+    Args:
+        settings: for a new one.
+        config: of the saved one.
+
+    Returns:
+        The settings, with those of the saved network from which its RATE is worked out.
+    """
     return replace(
         settings,
         sizes=config.sizes,
@@ -193,6 +214,9 @@ def fresh(device: BoardLearner | None, config: Config, task: Task) -> Engine:
         device: the board, which is configured; None: the twin.
         config: of the network.
         task: of which it gets the samples of `task.feed`.
+
+    Returns:
+        What learns.
 
     Raises:
         DeviceError: the network or the task's pipeline does not fit the board.
@@ -219,7 +243,12 @@ def _engine(
 
 
 def finish(run: Run, learner: Learner) -> None:
-    """Read out what the board holds and has measured."""
+    """Read out what a learner holds and its board has measured, into the run.
+
+    Args:
+        run: that has trained and tested it.
+        learner: what has learned.
+    """
     state = learner.state()
     classes = list(run.task.class_names)
     notes = {"task": run.task.name, "classes": classes, "preset": run.preset}
@@ -236,7 +265,15 @@ def finish(run: Run, learner: Learner) -> None:
 
 
 def baselines(task: Task, hidden: tuple[int, ...]) -> dict[str, Any]:
-    """The peers that this task is compared with."""
+    """Train and test the peers that a task is compared with.
+
+    Args:
+        task: what to learn.
+        hidden: sizes of the network's hidden layers, for the multilayer perceptron.
+
+    Returns:
+        Scores by name: see `madem.learn.baselines`.
+    """
     # Small matrices: more threads than one only get in each other's way.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     from madem.learn import baselines as peers
@@ -247,12 +284,20 @@ def baselines(task: Task, hidden: tuple[int, ...]) -> dict[str, Any]:
 
 
 def weights(final: state.NetworkState) -> list[NDArray[np.int64]]:
-    """P - N of each layer as (word lines, bit lines), the bias left out, in units of g."""
+    """Weights of a network; see `differences`."""
     return differences(final.config.sizes, final.devices)
 
 
 def differences(sizes: Sequence[int], devices: Sequence[bytes]) -> list[NDArray[np.int64]]:
-    """The same from the devices of each layer, laid out as in docs/reference/arithmetic.md."""
+    """Subtract N from P.
+
+    Args:
+        sizes: units of each layer.
+        devices: of each weight layer, laid out as in docs/reference/arithmetic.md.
+
+    Returns:
+        P − N in units of g, int64 (word lines, bit lines) each, without the bias line.
+    """
     layers = []
     for k, data in enumerate(devices):
         pairs = np.frombuffer(data, np.uint8).reshape(sizes[k + 1], 2, sizes[k] + 1)

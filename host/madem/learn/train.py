@@ -51,10 +51,16 @@ class Recipe:
     """Board of chips that holds the weights; "": the emulated front end."""
 
     def schedule(self, k: int) -> tuple[int, int]:
-        """The learning rate of pass k, and how many pulses one change is made of.
+        """Work out how pass k is learned.
 
         The learning rate counts changes of the first pass's size. When the size falls, more
-        of the shorter changes make up for it; where RATE ends, trains stay as long as it takes.
+        of the shorter changes make up for it; where RATE ends, changes stay as long as it takes.
+
+        Args:
+            k: number of the pass, from 0.
+
+        Returns:
+            RATE, and the pulses of one change.
 
         Raises:
             ValueError: the learning rate is out of range.
@@ -85,7 +91,7 @@ class StuckAfterTraining:
 
 @dataclass
 class TrainingResult:
-    """What came of it."""
+    """Figures of a training and its test."""
 
     train_curve: list[float] = field(default_factory=list)
     """Per pass, before each sample was learned: accuracy, or mean wrong outputs."""
@@ -99,7 +105,11 @@ class TrainingResult:
 
 
 def classifying(hidden: int) -> dict[str, Any]:
-    """Fields of `Settings` that suit a network with so many hidden layers that learns classes."""
+    """Choose fields of `Settings` for a network that learns classes.
+
+    Args:
+        hidden: how many hidden layers it has.
+    """
     return {
         "w_max": (0.3, *(0.2,) * hidden),
         "rate_scale": (1, *(2,) * hidden),
@@ -117,13 +127,18 @@ def recipe(
     update_size: float | None = None,
     **settings: Any,
 ) -> Recipe:
-    """The defaults for a task, with a user's choices in their place.
+    """Choose how a task is learned: defaults, with a user's choices in their place.
 
     Args:
         task: gives the sizes of the input and output layers.
         hidden: sizes of the layers between; () for a single weight layer.
-        epochs, decay, update_size: see `Recipe`.
+        epochs: passes over the training samples.
+        decay: factor on the learning rate after each pass.
+        update_size: of the first pass: see `Recipe`.
         settings: fields of `Settings`; None stands for the default.
+
+    Returns:
+        A recipe whose rates are all in range.
 
     Raises:
         TaskError: a choice is out of range; the message names it.
@@ -206,6 +221,9 @@ def train(
         plan: how many passes, and the learning rate of each.
         progress: called with the number of samples just learned.
         limit: stop after so many samples.
+
+    Returns:
+        What was measured on the way; there are no metrics yet.
     """
     result = TrainingResult()
     began = time.monotonic()
@@ -242,10 +260,16 @@ def recover(
     for what is lost, the beginning's loses what is left.
 
     Args:
-        learner, task, plan: of the training.
+        learner: that was trained.
+        task: what it was trained on.
+        plan: of the training.
         faults: what happens.
         result: of the training and its test; this one's comes on top.
-        progress, limit: as for `train`.
+        progress: called with the number of samples just learned.
+        limit: of samples to learn on.
+
+    Returns:
+        The result of both trainings, with metrics before, right after, and in the end.
 
     Raises:
         TaskError: the faults are out of range; the message names what.
@@ -272,7 +296,15 @@ def recover(
 
 
 def check_faults(faults: StuckAfterTraining, config: Config) -> None:
-    """TaskError: it is out of range."""
+    """See that faults can come.
+
+    Args:
+        faults: what is to happen.
+        config: of the network.
+
+    Raises:
+        TaskError: they are out of range; the message names what.
+    """
     if not 0 < faults.share <= 1:
         raise TaskError(
             f"stuck-after-training is {faults.share}, but must be above 0 and at most 1"
@@ -292,7 +324,17 @@ def evaluate(
     progress: Callable[[int], None] | None = None,
     looks: int = LOOKS,
 ) -> dict[str, Any]:
-    """Metrics on the test set, as in the JSON contract; `looks` as in `recall`."""
+    """Test a learner on a task's test set.
+
+    Args:
+        learner: that has learned the task.
+        task: what it has learned.
+        progress: called with the number of samples just tested.
+        looks: at words, at the most: see `recall`.
+
+    Returns:
+        Metrics, as in the JSON contract.
+    """
     outputs = []
     recalls = task.kind == "reconstruct"
     x_test = task.feed.x_test
@@ -309,7 +351,17 @@ def evaluate(
 
 
 def metrics(task: Task, high: int, low: int, outputs: Bytes) -> dict[str, Any]:
-    """Scores of the test set's output activities (samples, outputs)."""
+    """Score answers to a test set.
+
+    Args:
+        task: whose test set was asked for.
+        high: target activity of an output that is on, T_HI.
+        low: of one that is off, T_LO.
+        outputs: activities, uint8 (samples, outputs).
+
+    Returns:
+        Metrics, as in the JSON contract.
+    """
     found: dict[str, Any] = {}
     if task.kind == "classify":
         right = outputs.argmax(axis=1) == task.y_test

@@ -59,10 +59,13 @@ class Stats:
     """What a board measured of itself."""
 
     steps: int
+    """Samples learned."""
     busy_us: int
     """Time in the learner since the last question, in microseconds; 0 where there is no clock."""
     heap_alloc: int
+    """Bytes."""
     heap_free: int
+    """Bytes."""
 
 
 @dataclass(frozen=True)
@@ -89,9 +92,21 @@ class Written:
 
 
 class BoardLearner(Engine):
-    """Firmware behind a link. Made by `connect`."""
+    """Firmware behind a link, that learns whole samples. See `Engine`; made by `connect`.
+
+    Attributes:
+        link: to the firmware.
+        hello: how the firmware introduced itself.
+        written: what the newest `load` did to devices behind chips; None before one.
+    """
 
     def __init__(self, connection: link.Link, hello: link.Hello) -> None:
+        """Take a session over.
+
+        Args:
+            connection: whose session has begun.
+            hello: with which it began.
+        """
         self.link = connection
         self.hello = hello
         self._config: Config | None = None
@@ -100,7 +115,11 @@ class BoardLearner(Engine):
 
     @property
     def config(self) -> Config:
-        """What the device was configured with."""
+        """The integers that the board was configured with.
+
+        Raises:
+            LinkError: it was not.
+        """
         if self._config is None:
             raise LinkError("configure the device before using it")
         return self._config
@@ -109,8 +128,11 @@ class BoardLearner(Engine):
         """Build a network with fresh random weights.
 
         Args:
-            config: the integers.
+            config: its integers.
             design: the board of chips that holds the weights; "": the emulated front end.
+
+        Returns:
+            How it fits the board.
 
         Raises:
             DeviceError: it does not fit (code 4), a chip does not answer (8), or the firmware
@@ -191,7 +213,17 @@ class BoardLearner(Engine):
         return np.frombuffer(data, np.uint8).reshape(len(codes), wide)
 
     def read(self, which: Memory, layer: int, offset: int = 0, count: int | None = None) -> bytes:
-        """Bytes of the device's memory; weight layers count from 1, unit layers from 0."""
+        """Read a piece of the board's memory.
+
+        Args:
+            which: its region.
+            layer: weight layers count from 1, unit layers from 0.
+            offset: of the first byte, in the layer.
+            count: bytes; None: to the layer's end.
+
+        Returns:
+            The bytes, laid out as in docs/reference/arithmetic.md.
+        """
         count = self._size(which, layer) - offset if count is None else count
         room = self.hello.max_body - FRAME_BYTES
 
@@ -203,7 +235,16 @@ class BoardLearner(Engine):
         return b"".join(self.link.request_many(frames()))
 
     def write(self, which: Memory, layer: int, data: bytes) -> None:
-        """Overwrite one layer's devices or accumulators."""
+        """Overwrite a layer from its first byte on.
+
+        Args:
+            which: region of the board's memory.
+            layer: weight layers count from 1.
+            data: the new bytes.
+
+        Raises:
+            DeviceError: the firmware does not take them there.
+        """
         room = self.link.max_payload - MEMORY_HEAD.size
 
         def frames() -> Iterator[tuple[int, bytes]]:
@@ -215,16 +256,31 @@ class BoardLearner(Engine):
             pass
 
     def digest(self, which: Memory, layer: int, offset: int, count: int) -> int:
-        """CRC-32 of a piece of the device's memory."""
+        """CRC-32 of a piece of the board's memory; arguments as for `read`."""
         payload = MEMORY_HEAD.pack(which, layer, offset, count)
         return int.from_bytes(self.link.request(Kind.DIGEST, payload), "little")
 
     def stats(self, collect: bool = False) -> Stats:
-        """Counters; `collect` has the garbage collected first."""
+        """Ask the board what it has measured of itself.
+
+        Args:
+            collect: have the garbage collected first, so that the free heap is all free heap.
+
+        Returns:
+            The figures; the time counts from the last question on.
+        """
         return Stats(*STATS_REPLY.unpack(self.link.request(Kind.STATS, bytes([collect]))))
 
     def flip(self, state: bool, step: int, layer: int, index: int, bit: int) -> None:
-        """Have the device flip one bit of an activity or a weight at a step, to test a check."""
+        """Have the board flip one bit later on, to see that a check finds it.
+
+        Args:
+            state: of an activity after the free phase; otherwise of a device after the pulses.
+            step: number of the training sample.
+            layer: 1…L, of the units or of the weights.
+            index: of the unit, or of the device in its layer.
+            bit: 0…7.
+        """
         self.link.request(Kind.FLIP, FLIP.pack(state, step, layer, index, bit))
 
     def ask_gate(self, request: GateRequest, settings: GateSettings | None = None) -> GateStatus:
@@ -235,7 +291,7 @@ class BoardLearner(Engine):
                 be put back.
         """
         payload = bytes([request])
-        if settings:
+        if settings is not None:
             s = settings
             payload = GATE_SETTINGS.pack(request, s.gate, s.at_most, s.fade, s.drop, s.every)
         counts = GATE_REPLY.unpack(self.link.request(Kind.GATE, payload))
@@ -324,8 +380,11 @@ def connect(board: Board, deploy_firmware: bool | None = None) -> BoardLearner:
 
     Args:
         board: an open board.
-        deploy_firmware: put the firmware on it first; default: on emulated boards, which
-            start empty.
+        deploy_firmware: put the firmware on it first; None: on emulated boards, which start
+            empty.
+
+    Returns:
+        A learner without a network: `configure` it, or `load` one.
 
     Raises:
         MademError: nothing answers, or the firmware is of another version.
@@ -350,7 +409,7 @@ def connect(board: Board, deploy_firmware: bool | None = None) -> BoardLearner:
 
 
 def pack_config(config: Config, design: str = "") -> bytes:
-    """The payload of CONFIGURE in docs/reference/link.md; `design` as for `configure`."""
+    """Payload of CONFIGURE in docs/reference/link.md; arguments as for `BoardLearner.configure`."""
     c = config
     head = CONFIGURE_HEAD.pack(
         CONFIGURE_FORMAT, len(c.layers), c.one_hot, c.rule, c.t_free, c.t_nudge, c.beta,

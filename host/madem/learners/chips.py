@@ -43,16 +43,26 @@ class Counts(NamedTuple):
 
 
 class Chips:
-    """The chips of a configured board."""
+    """The chips of a board, asked one card at a time.
 
-    def __init__(self, device: BoardLearner, geometry: Geometry) -> None:
-        self._device = device
+    Attributes:
+        geometry: of the board's design.
+    """
+
+    def __init__(self, board: BoardLearner, geometry: Geometry) -> None:
+        """Ask a board.
+
+        Args:
+            board: configured with the design.
+            geometry: of the design.
+        """
+        self._board = board
         self.geometry = geometry
 
     def lines(
         self, card: int, columns: bool, line: int, level: int = 255, *, reads: int, raw: bool
     ) -> Floats:
-        """Mean codes of the sensed lines, (lines,), while one line of the other side is driven.
+        """Drive one line, and read all lines of the other side.
 
         Args:
             card: its number.
@@ -61,6 +71,12 @@ class Chips:
             level: activity, −255 to 255.
             reads: how many are averaged.
             raw: as the converters say it; otherwise put right by the board's calibration.
+
+        Returns:
+            Mean codes, float64 (rows,) or (columns,).
+
+        Raises:
+            DeviceError: a chip does not answer (8).
         """
         payload = CALIBRATE_MEASURE.pack(
             CalibrateRequest.MEASURE, card, columns, line, level, reads, raw
@@ -70,7 +86,16 @@ class Chips:
         return (whole - (whole >> 23 << 24)) / 256
 
     def card(self, card: int, *, reads: int, raw: bool = False) -> Card:
-        """Measure all devices of a card, both ways."""
+        """Measure all devices of a card, both ways.
+
+        Args:
+            card: its number.
+            reads: how many are averaged of each device; four times as many of the zero.
+            raw: as for `lines`.
+
+        Returns:
+            Codes of every device.
+        """
         both = []
         for columns, count in ((False, self.geometry.rows), (True, self.geometry.columns)):
             zero = self.lines(card, columns, _NONE, reads=4 * reads, raw=raw)
@@ -78,17 +103,29 @@ class Chips:
             both.append(np.array(codes) - zero)
         return Card(both[0], both[1].T)
 
-    def pulse(self, card: int, rows: int, columns: int, up: bool, train: int) -> None:
-        """Pulse the devices where the lines of two masks cross: SET if `up`, otherwise RESET."""
+    def pulse(self, card: int, rows: int, columns: int, up: bool, pulses: int) -> None:
+        """Pulse the devices where lines cross.
+
+        Args:
+            card: its number.
+            rows: mask of word lines, bit 0 the first.
+            columns: mask of bit lines.
+            up: SET; otherwise RESET.
+            pulses: that each device gets, 1…255.
+        """
         masks = [
             mask.to_bytes((n + 7) // 8, "little")
             for mask, n in ((rows, self.geometry.rows), (columns, self.geometry.columns))
         ]
-        self._ask(CALIBRATE_PULSE.pack(CalibrateRequest.PULSE, card, up, train) + b"".join(masks))
+        self._ask(CALIBRATE_PULSE.pack(CalibrateRequest.PULSE, card, up, pulses) + b"".join(masks))
 
     def store(self, data: bytes) -> None:
-        """Have the board keep a calibration; it takes effect at the next CONFIGURE."""
-        room = self._device.link.max_payload - CALIBRATE_STORE.size
+        """Have the board keep a calibration; it takes effect at the next CONFIGURE.
+
+        Args:
+            data: as in docs/hardware/calibration.md.
+        """
+        room = self._board.link.max_payload - CALIBRATE_STORE.size
         for at in range(0, len(data), room):
             self._ask(CALIBRATE_STORE.pack(CalibrateRequest.STORE, at) + data[at : at + room])
         self._ask(bytes([CalibrateRequest.KEEP]))
@@ -98,8 +135,8 @@ class Chips:
         self._ask(bytes([CalibrateRequest.FORGET]))
 
     def counts(self) -> Counts:
-        """See `Counts`."""
+        """Ask what the drivers have met since CONFIGURE."""
         return Counts(*CALIBRATE_COUNTS_REPLY.unpack(self._ask(bytes([CalibrateRequest.COUNTS]))))
 
     def _ask(self, payload: bytes) -> bytes:
-        return self._device.link.request(Kind.CALIBRATE, payload, timeout=60.0)
+        return self._board.link.request(Kind.CALIBRATE, payload, timeout=60.0)

@@ -26,6 +26,10 @@ class GatedLearner:
     def __init__(self, engine: Engine, settings: GateSettings) -> None:
         """Give the gate its settings; it begins to count.
 
+        Args:
+            engine: what learns, with a network that is configured.
+            settings: which windows are learned, and when learning is taken back.
+
         Raises:
             DeviceError: the checkpoint does not fit the board (code 4), or its front end can't be
                 put back.
@@ -44,10 +48,11 @@ class GatedLearner:
         """Test windows, and learn those that are worth it.
 
         Args:
-            rate, pulses_per_update: as for `Learner.learn`.
+            rate: as for `Learner.learn`.
             x: the windows.
             labels: class of each, (windows,).
             progress: called with the number of windows just done.
+            pulses_per_update: as for `Learner.learn`.
 
         Returns:
             What became of each.
@@ -56,11 +61,11 @@ class GatedLearner:
         return list(counted(self.engine.present(x, labels.tolist(), how), progress))
 
     def checkpoint(self) -> GateStatus:
-        """Keep a copy of the network as it is."""
+        """Keep a copy of the network as it is; returns what has been counted."""
         return self.engine.ask_gate(GateRequest.CHECKPOINT)
 
     def rollback(self) -> GateStatus:
-        """Go back to the copy.
+        """Go back to the copy; returns what has been counted.
 
         Raises:
             DeviceError: the board has none.
@@ -69,5 +74,5 @@ class GatedLearner:
         return self.engine.ask_gate(GateRequest.ROLLBACK)
 
     def status(self) -> GateStatus:
-        """What has been counted."""
+        """Tell what has been counted."""
         return self.engine.ask_gate(GateRequest.ASK)

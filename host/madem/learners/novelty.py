@@ -21,6 +21,7 @@ class NoveltyDetector:
     """
 
     def __init__(self, engine: Engine) -> None:
+        """Score what an engine is shown; it has a network that gives back its inputs."""
         self.engine = engine
         self._scored = 0
 
@@ -37,7 +38,14 @@ class NoveltyDetector:
         return self._present(windows, Presentation(Mode.LEARN, Flag.FOLLOW | Flag.OWN, rate))
 
     def scores(self, windows: Sequence[WindowSamples]) -> list[int]:
-        """Scores of windows; nothing is learned."""
+        """Score windows, and learn nothing; the normalisation does not follow.
+
+        Args:
+            windows: in order.
+
+        Returns:
+            The scores; read noise goes on where it was in the last call.
+        """
         found = self._present(windows, Presentation(Mode.PREDICT, Flag.OWN, first=self._scored))
         self._scored += len(found)
         return found

@@ -127,17 +127,17 @@ class Reply(NamedTuple):
 
     @property
     def learned(self) -> bool:
-        """The sample was learned."""
+        """Whether the sample was learned."""
         return Outcome.LEARNED in self.outcome
 
     @property
     def checkpointed(self) -> bool:
-        """The network was then copied."""
+        """Whether the network was then copied."""
         return Outcome.CHECKPOINT in self.outcome
 
     @property
     def rolled_back(self) -> bool:
-        """The network was then replaced by its checkpoint."""
+        """Whether the network was then replaced by its checkpoint."""
         return Outcome.ROLLBACK in self.outcome
 
 
@@ -160,18 +160,16 @@ class GateStatus(NamedTuple):
     rollbacks: int
 
     @classmethod
-    def of(
-        cls,
-        steps: int,
-        learned: int,
-        checkpoint_at: int,
-        accuracy: int,
-        checkpoint_accuracy: int,
-        rollbacks: int,
-    ) -> GateStatus:
-        """Of integer counts: accuracies from 0 to 65535, `NEVER` without a checkpoint."""
-        at = None if checkpoint_at == NEVER else checkpoint_at
-        return cls(steps, learned, at, accuracy / FULL, checkpoint_accuracy / FULL, rollbacks)
+    def of(cls, *counts: int) -> GateStatus:
+        """Make one of integers.
+
+        Args:
+            counts: in the order of the fields; accuracies from 0 to 65535, and `NEVER` as the step
+                of no checkpoint.
+        """
+        steps, learned, at, accuracy, copy, rollbacks = counts
+        made_at = None if at == NEVER else at
+        return cls(steps, learned, made_at, accuracy / FULL, copy / FULL, rollbacks)
 
 
 class Engine(ABC):
@@ -226,8 +224,11 @@ class Engine(ABC):
         """Have the gate of a network do something, or only tell what it has counted.
 
         Args:
-            request: what.
-            settings: to begin with, for that request.
+            request: what it is to do.
+            settings: to begin with, for `GateRequest.SETTINGS`.
+
+        Returns:
+            What it has counted, after that.
 
         Raises:
             MademError: it has no settings yet, or there is no checkpoint to go back to.
@@ -248,7 +249,15 @@ class Engine(ABC):
 
 
 def counted(replies: Iterable[Reply], progress: Progress | None) -> Iterator[Reply]:
-    """Tell the progress of each reply on its way."""
+    """Pass replies on, and tell the progress after each.
+
+    Args:
+        replies: of samples.
+        progress: called with 1 for each; None: nothing is told.
+
+    Yields:
+        The replies.
+    """
     for reply in replies:
         yield reply
         if progress:

@@ -58,7 +58,7 @@ class NetworkState:
 
 
 def stream_notes(pipeline: Pipeline, normalisation: bytes) -> dict[str, Any]:
-    """What the notes hold of a stream.
+    """Make the notes that hold a stream.
 
     Args:
         pipeline: that the network learned from.
@@ -68,7 +68,7 @@ def stream_notes(pipeline: Pipeline, normalisation: bytes) -> dict[str, Any]:
 
 
 def normalisation_of(state: NetworkState, pipeline: Pipeline) -> bytes:
-    """The state of the normalisation that the notes hold.
+    """Read the state of the normalisation from the notes.
 
     Args:
         state: of a network that has learned from a stream.

@@ -47,6 +47,10 @@ class BoardStream(Engine):
     def __init__(self, board: BoardLearner, pipeline: Pipeline) -> None:
         """Set the pipeline up, with a fresh normalisation.
 
+        Args:
+            board: which may get its network later.
+            pipeline: what it is to compute.
+
         Raises:
             DeviceError: it does not fit.
             LinkError: a sample does not fit a frame.
@@ -104,15 +108,15 @@ class BoardStream(Engine):
         self.set_normalisation(normalisation)
 
     def normalisation(self) -> bytes:
-        """The state of the running normalisation, as docs/reference/link.md has it."""
+        """Read the state of the running normalisation, as docs/reference/link.md has it."""
         return self.board.read(Memory.NORMALISATION, 0, count=4 + 8 * self.pipeline.features)
 
     def set_normalisation(self, state: bytes) -> None:
-        """Go on from a state that was read before."""
+        """Go on from a state of the normalisation that was read before."""
         self.board.write(Memory.NORMALISATION, 0, state)
 
     def inputs(self) -> Bytes:
-        """The network's inputs of the newest window, uint8 (inputs,)."""
+        """Read the network's inputs of the newest window, uint8 (inputs,)."""
         data = self.board.read(Memory.CODES, 0, count=self.pipeline.inputs)
         return np.frombuffer(data, np.uint8)
 
@@ -157,7 +161,14 @@ class BoardStream(Engine):
 
 
 def board_of(learner: object) -> BoardLearner | None:
-    """The board that a learner learns on; None for a twin or a lock step."""
+    """Find the board that a learner learns on.
+
+    Args:
+        learner: any.
+
+    Returns:
+        The board; None for a twin, and for a lock step, whose time is not the board's alone.
+    """
     if isinstance(learner, BoardStream):
         return learner.board
     return learner if isinstance(learner, BoardLearner) else None

@@ -66,11 +66,14 @@ class TwinLearner(Engine):
         return self.twin.config
 
     def inputs(self, samples: Iterable[Any], follow: bool) -> Bytes:
-        """Inputs of the network, uint8 (samples, inputs).
+        """Make the network's inputs of samples.
 
         Args:
             samples: as for `present`.
             follow: the normalisation of a stream follows them.
+
+        Returns:
+            DAC codes, uint8 (samples, inputs).
         """
         if self.features is None:
             return np.asarray(samples, np.uint8)
@@ -94,8 +97,12 @@ class TwinLearner(Engine):
         """Present one sample, and tell everything.
 
         Args:
-            sample, target, how: as for `present`; a sample that is learned has the number of the
-                twin's next step.
+            sample: as for `present`.
+            target: of it.
+            how: as for `present`; a sample that is learned has the number of the next step.
+
+        Returns:
+            What a board would say of it, and all that it can be checked with.
         """
         (x,) = self.inputs([sample], Flag.FOLLOW in how.flags)
         own = Flag.OWN in how.flags
@@ -120,7 +127,15 @@ class TwinLearner(Engine):
         return self.outputs_of(self.inputs(x, False), first)
 
     def outputs_of(self, inputs: Bytes, first: int = 0) -> Bytes:
-        """The same for the network's inputs, uint8 (samples, inputs)."""
+        """Ask for inputs of the network that are known already.
+
+        Args:
+            inputs: uint8 (samples, inputs).
+            first: as for `outputs`.
+
+        Returns:
+            Free activities of the output layer, uint8 (samples, outputs).
+        """
         return self.twin.predict_many(first, inputs)[-1][0]
 
     def strike(self, stuck: int) -> None:
@@ -129,29 +144,26 @@ class TwinLearner(Engine):
 
     def ask_gate(self, request: GateRequest, settings: GateSettings | None = None) -> GateStatus:
         """See `Engine.ask_gate`."""
-        if settings:
+        if settings is not None:
             self._gate = UpdateGate(self.twin, settings)
         gate = self._asked_gate()
         if request == GateRequest.CHECKPOINT:
             gate.checkpoint()
         elif request == GateRequest.ROLLBACK:
             gate.rollback()
-        counts = (gate.learned, gate.checkpoint_at, gate.accuracy, gate.checkpoint_accuracy)
-        return GateStatus.of(self.twin.steps, *(int(c[0]) for c in (*counts, gate.rollbacks)))
+        g = gate
+        counts = (g.learned, g.checkpoint_at, g.accuracy, g.checkpoint_accuracy, g.rollbacks)
+        return GateStatus.of(self.twin.steps, *(int(count[0]) for count in counts))
 
     def state(self) -> NetworkState:
         """See `Engine.state`."""
-        found = self.twin.state()
-        return NetworkState(
-            self.config,
-            found.steps,
-            tuple(part.tobytes() for part in found.devices),
-            tuple(part.tobytes() for part in found.accumulators),
-            {}
-            if self.features is None
-            else stream_notes(self.features.pipeline, _normalisation(self.features)),
-            found.physical,
+        found, notes = self.twin.state(), {}
+        if self.features is not None:
+            notes = stream_notes(self.features.pipeline, _normalisation(self.features))
+        devices, accumulators = (
+            tuple(part.tobytes() for part in parts) for parts in (found.devices, found.accumulators)
         )
+        return NetworkState(self.config, found.steps, devices, accumulators, notes, found.physical)
 
     def load(self, state: NetworkState) -> None:
         """See `Engine.load`.
@@ -163,6 +175,7 @@ class TwinLearner(Engine):
         normalisation = normalisation_of(state, features.pipeline) if features else b""
         if type(self.twin) is Twin:  # one of physical devices is the right one already
             self.twin = Twin(state.config)
+        self._gate = None
         devices, accumulators = (
             [_array(data, part.shape) for data, part in zip(given, own, strict=True)]
             for given, own in (

@@ -36,7 +36,13 @@ from madem_emulator.twin.twin import Digests
 
 
 class RecordedSample(NamedTuple):
-    """What a device says of one sample."""
+    """What a board of chips says of one sample.
+
+    Attributes:
+        events: what its chips did: see `parse_events`.
+        answer: of the free phase.
+        digests: four CRC-32 of a sample that was learned, one of a prediction.
+    """
 
     events: bytes
     answer: int
@@ -50,6 +56,9 @@ def record(board: BoardLearner, sample: Bytes, how: Presentation) -> RecordedSam
         board: configured with a design.
         sample: input bytes (features,); to learn, with the target behind them.
         how: to learn or to predict, with the number of the sample.
+
+    Returns:
+        What the board said.
 
     Raises:
         DeviceError: a chip does not answer.
@@ -68,7 +77,14 @@ def record(board: BoardLearner, sample: Bytes, how: Presentation) -> RecordedSam
 
 
 def parse_events(data: bytes, geometry: Geometry) -> list[CardRead | CardPulse]:
-    """What the chips of a board did, from the pieces of CODES behind each other.
+    """Read what the chips of a board did.
+
+    Args:
+        data: the pieces of CODES, one behind the other.
+        geometry: of the board's design.
+
+    Returns:
+        Reads and pulses of cards, in order.
 
     Raises:
         ValueError: the bytes are not whole events.

@@ -53,9 +53,14 @@ class Mismatch:
 
 
 class DiffersError(Exception):
-    """Device and twin have parted; the run is over."""
+    """Board and twin have parted; the run is over.
+
+    Attributes:
+        mismatch: where.
+    """
 
     def __init__(self, mismatch: Mismatch) -> None:
+        """Tell the mismatch in words."""
         super().__init__(str(mismatch))
         self.mismatch = mismatch
 
@@ -240,7 +245,17 @@ class LockStep(Engine):
 
 
 def cell_name(config: Config, memory: Memory, layer: int, offset: int) -> str:
-    """What the byte at an offset of a layer's memory is, in words."""
+    """Name a byte of a board's memory.
+
+    Args:
+        config: of the network.
+        memory: the region.
+        layer: weight layers count from 1, unit layers from 0.
+        offset: of the byte in its layer.
+
+    Returns:
+        Its unit, or its device or accumulator with word line and bit line, in words.
+    """
     if memory >= Memory.FREE:
         return f"unit {offset}"
     lines = config.sizes[layer - 1] + 1
@@ -254,7 +269,12 @@ def cell_name(config: Config, memory: Memory, layer: int, offset: int) -> str:
 
 
 def report(lock: LockStep, mismatch: Mismatch | None) -> dict[str, Any]:
-    """The keys that verify adds to the JSON contract."""
+    """Make the keys that `verify` adds to the JSON contract.
+
+    Args:
+        lock: that has run.
+        mismatch: that ended the run; None: there was none.
+    """
     return {
         "steps": lock.steps,
         "values_compared": lock.compared,

@@ -24,11 +24,17 @@ class PlausibilityCheck:
     def __init__(
         self, lock: AttachedLockStep, memristor: DeviceModel, samples: int, predictions: int
     ) -> None:
-        """
+        """Listen to a lock step.
+
         Args:
             lock: what learns.
             memristor: the preset of the devices behind the chips.
-            samples, predictions: how many the run has at most.
+            samples: that are learned, at most. False alarms of all tests of the run together are
+                as rare as one test's should be.
+            predictions: at most.
+
+        Raises:
+            ValueError: the preset's I–V curve is not linear: then a code is no sum over lines.
         """
         config, geometry = lock.config, lock.attached.geometry
         each = codes_of_a_sample(config, geometry)
@@ -87,7 +93,15 @@ class PlausibilityCheck:
 
 
 def codes_of_a_sample(config: Config, geometry: Geometry) -> tuple[int, int]:
-    """Codes that a training sample and a prediction take at most."""
+    """Codes that a sample takes at most.
+
+    Args:
+        config: of the network.
+        geometry: of the board's design.
+
+    Returns:
+        Those of a training sample, and those of a prediction.
+    """
 
     def blocks(place: Place) -> int:
         return -(-(place.lines + 1) // geometry.rows)
