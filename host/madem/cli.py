@@ -8,7 +8,7 @@ import sys
 
 from madem import output
 from madem.commands.parser import UsageError, make_parser
-from madem.errors import MademError
+from madem.errors import MademError, printable
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -26,10 +26,10 @@ def main(argv: list[str] | None = None) -> int:
 
         return args.run(args, Terminal(quiet))
     except UsageError as error:
-        print(error, file=sys.stderr)
+        print(printable(str(error)), file=sys.stderr)
         return 2
     except MademError as error:
-        print(f"madem: {error}", file=sys.stderr)
+        print(f"madem: {printable(str(error))}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("madem: stopped", file=sys.stderr)

@@ -1,7 +1,7 @@
 """Everything that madem tells a user in one line instead of a traceback.
 
 `str(error)` is the whole message: what is wrong and what to do about it. The
-command line prints it and exits with 2.
+command line prints it, as `printable` has it, and exits with 2.
 """
 
 
@@ -31,3 +31,10 @@ class DeviceError(LinkError):
 
 class TaskError(MademError):
     """A task, data file or option that can't be used."""
+
+
+def printable(text: str) -> str:
+    """The text with each character that steers a terminal, or can't be seen, as its escape."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

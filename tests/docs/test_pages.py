@@ -14,6 +14,7 @@ import pytest
 from madem.boards import link_protocol
 from madem.commands import COMMANDS, VERBS, training
 from madem.commands.parser import make_parser
+from madem.commands.terminal import Terminal
 from madem.data.registry import TEST_FRACTION
 from madem_emulator.twin.config import Rule, Settings
 
@@ -74,7 +75,7 @@ def test_the_options_of_the_readme_exist_and_their_defaults_are_right() -> None:
     for name, value in args.device.items():
         assert value == getattr(Settings, name)
     plain = make_parser().parse_args(["learn", "digits"])
-    training.recipe(plain, training.load(plain))  # fills in the defaults
+    training.recipe(plain, training.load(plain, Terminal(quiet=True)))  # fills in the defaults
     assert (args.preset, args.seed) == (plain.preset, plain.seed)
     assert args.split == TEST_FRACTION
 

@@ -9,6 +9,7 @@ COMMANDS = {
     "boards": "what is attached, what is emulated, and which boards are known",
     "flash": "put MicroPython on a board",
     "deploy": "put the firmware on a board",
+    "data": "how a file of samples is understood",
     "learn": "stream samples, learn on the device, evaluate",
     "verify": "the same in lock step with the twin",
     "online": "an endless stream: test, then learn each window, through change",

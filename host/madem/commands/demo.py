@@ -57,7 +57,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
     result = run.to_json() | lock_step.report(lock, mismatch)
     output.write_json(args.json, result)
     if mismatch is not None:
-        terminal.say(f"[bold red]device and twin differ[/]: {mismatch}")
+        terminal.alarm("device and twin differ", f": {mismatch}")
         return 1
     terminal.say(
         f"verified: {lock.steps:,} steps, {lock.compared:,} values, 0 mismatches"

@@ -2,7 +2,7 @@
 
 For example:
     madem learn digits
-    madem learn flowers.csv --target species --plot pictures
+    madem learn flowers.csv --label species --plot pictures
     madem learn digits --save net.madem
     madem learn digits --load net.madem --epochs 0          # test it, on a fresh board
 
@@ -93,7 +93,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
             raise TaskError("--inject puts faults into the chips of --frontend attached")
     if args.load is not None and not keep_weights:
         _as_the_state_says(args)
-    task = training.load(args)
+    task = training.load(args, terminal)
     plan = training.recipe(args, task)
     faults = training.stuck_after_training(args)
     if args.save is not None:

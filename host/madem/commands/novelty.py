@@ -35,7 +35,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, terminal: Terminal) -> int:
     """Train on all classes but one, and tell how well its windows are told from the others."""
-    task = training.load_stream(args)
+    task = training.load_stream(args, terminal)
     plan = novelty.recipe(task.pipeline, task.seed, args.epochs)
     label = novelty.class_number(task, args.novel)
     config = plan.settings.integers()

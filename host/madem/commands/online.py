@@ -90,7 +90,7 @@ def add_stream(parser: argparse.ArgumentParser) -> None:
     options.devices(parser, ("emulated",))
 
 
-def online_run(args: argparse.Namespace) -> OnlineRun:
+def online_run(args: argparse.Namespace, terminal: Terminal) -> OnlineRun:
     """What the options ask for.
 
     Raises:
@@ -98,7 +98,7 @@ def online_run(args: argparse.Namespace) -> OnlineRun:
     """
     gate = options.gate_of(args) or GateSettings()
     rate, args.rate = args.rate, None  # the fresh network has its own
-    task = training.load_stream(args)
+    task = training.load_stream(args, terminal)
     plan = training.recipe(args, task)
     # The same network and devices, at a rate that never falls.
     endless = prequential.recipe(task, learning_rate=rate).settings.learning_rate
@@ -117,7 +117,7 @@ def online_run(args: argparse.Namespace) -> OnlineRun:
 
 def run(args: argparse.Namespace, terminal: Terminal) -> int:
     """Learn the stream and tell how it went; 1 when board and twin differ."""
-    task, plan, stream, step, gate = online_run(args)
+    task, plan, stream, step, gate = online_run(args, terminal)
     if args.save is not None:
         output.check_file(args.save)
     if args.plot is not None:
@@ -156,7 +156,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
         counts = f"{lock.steps:,} windows, {lock.compared:,} values compared"
         if mismatch is not None:
             output.write_json(args.json, facts)
-            terminal.say(f"[bold red]device and twin differ[/] after {counts}: {mismatch}")
+            terminal.alarm("device and twin differ", f" after {counts}: {mismatch}")
             return 1
         terminal.say(f"{task.name} as a stream on {args.board}: {counts}, 0 mismatches")
     result.fresh = prequential.fresh_level(task, stream.change, plan)

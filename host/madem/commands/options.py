@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from dataclasses import replace
 
-from madem.commands import values
+from madem.commands import reading, values
 from madem.data.registry import TEST_FRACTION
 from madem.errors import MademError, TaskError
 from madem.frontends import attached, physical
@@ -46,26 +46,32 @@ def task(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "task",
         metavar="TASK",
-        help="braille, braille-words, digits, motions, or a file or folder of your own",
+        nargs="+",
+        help="braille, braille-words, digits, motions, or files or a folder of your own",
     )
     group = parser.add_argument_group("what is learned")
     _split(group, "digits, your own: ")
-    _target(group, "your own: ")
+    reading.add_label(group, "your own: ")
     group.add_argument(
         "--words", metavar="FILE", help="braille, braille-words: others, one a line (default: nine)"
     )
     _stream(group, "streams: ")
+    reading.add_options(group, hidden=True)
 
 
 def stream_task(parser: argparse.ArgumentParser) -> None:
     """What is learned: a stream; `training.load` reads it."""
     parser.add_argument(
-        "task", metavar="TASK", help="motions, or a labelled stream of your own: a file or folder"
+        "task",
+        metavar="TASK",
+        nargs="+",
+        help="motions, or a labelled stream of your own: files or a folder",
     )
     group = parser.add_argument_group("what is learned")
     _split(group, "your own: ")
-    _target(group, "your own: ")
+    reading.add_label(group, "your own: ")
     _stream(group, "")
+    reading.add_options(group, hidden=True)
     parser.set_defaults(words=None)
 
 
@@ -75,12 +81,6 @@ def _split(group: argparse._ArgumentGroup, where: str) -> None:
         type=float,
         metavar="X",
         help=f"{where}share of the test set (default: {TEST_FRACTION})",
-    )
-
-
-def _target(group: argparse._ArgumentGroup, where: str) -> None:
-    group.add_argument(
-        "--target", metavar="NAME", help=f"{where}column or array of labels (default: judged)"
     )
 
 

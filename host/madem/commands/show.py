@@ -16,7 +16,7 @@ from rich.table import Table
 
 from madem import output
 from madem.commands.terminal import Terminal
-from madem.data.files.table import printable
+from madem.errors import printable
 from madem.network import file
 from madem.network.network import Network, StreamInputs, TableInputs, WordInputs
 

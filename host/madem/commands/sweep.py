@@ -14,8 +14,8 @@ import importlib
 from pathlib import Path
 
 from madem import output
+from madem.commands import reading
 from madem.commands.terminal import Terminal
-from madem.data.files.judge import ReadOptions
 from madem.data.registry import TEST_FRACTION, load_task
 from madem.errors import MademError
 from madem.study import sweep_plan, sweep_table
@@ -59,9 +59,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="X",
         help=f"digits, your own: share of the test set (default: {TEST_FRACTION})",
     )
-    parser.add_argument(
-        "--target", metavar="NAME", help="your own: column or array of labels (default: judged)"
-    )
+    reading.add_label(parser, "your own: ")
+    reading.add_options(parser, hidden=True)
     parser.add_argument(
         "--words", metavar="FILE", help="braille, braille-words: others, one a line (default: nine)"
     )
@@ -89,9 +88,10 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
         args.task,
         seed=args.seed,
         test_fraction=args.split,
-        options=ReadOptions(label=args.target),
+        options=reading.options_of(args),
         words=args.words,
     )
+    reading.tell(task.reading, terminal)
     given = {name: getattr(args, name.replace("-", "_")) for name in sweep_plan.AXES}
     plan = sweep_plan.plan_sweep(
         task, {name: text for name, text in given.items() if text is not None},

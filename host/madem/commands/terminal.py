@@ -15,22 +15,35 @@ from rich.progress import (
     TextColumn,
     TimeRemainingColumn,
 )
+from rich.text import Text
 
 
 class Terminal:
     """Where a command prints: to people, and only when they want it."""
 
     def __init__(self, quiet: bool) -> None:
-        self._console = Console(quiet=quiet, highlight=False)
+        self._console = Console(quiet=quiet, highlight=False, markup=False)
+        self._aside = Console(quiet=quiet, highlight=False, markup=False, stderr=True)
 
     @property
     def is_live(self) -> bool:
         """Somebody looks at a terminal."""
         return self._console.is_terminal and not self._console.quiet
 
-    def say(self, what: RenderableType) -> None:
-        """Print a line or a table; lines are wrapped for terminals only."""
-        self._console.print(what, soft_wrap=isinstance(what, str) and not self._console.is_terminal)
+    def say(self, what: RenderableType, aside: bool = False) -> None:
+        """Print a line or a table; lines are wrapped for terminals only.
+
+        Args:
+            what: to be printed; no text in it is read as a style.
+            aside: beside what another program reads, to stderr.
+        """
+        console = self._aside if aside else self._console
+        console.print(what, soft_wrap=isinstance(what, str) and not console.is_terminal)
+
+    def alarm(self, what: str, more: str) -> None:
+        """Print a line of which the beginning stands out."""
+        line = Text.assemble((what, "bold red"), more)
+        self._console.print(line, soft_wrap=not self._console.is_terminal)
 
     def write(self, text: str) -> None:
         """Print text as it is: nothing wrapped, nothing styled."""

@@ -6,8 +6,8 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
+from madem.commands import reading
 from madem.commands.terminal import Terminal
-from madem.data.files.judge import ReadOptions
 from madem.data.registry import load_task
 from madem.data.stream_task import StreamTask
 from madem.data.task import Task
@@ -22,27 +22,29 @@ from madem_emulator.twin.config import Rule
 from madem_emulator.twin.presets import PRESETS
 
 
-def load(args: argparse.Namespace) -> Task:
-    """The task that the options name; fills in the default seed.
+def load(args: argparse.Namespace, terminal: Terminal) -> Task:
+    """The task that the options name, said how it was understood; fills in the default seed.
 
     Raises:
         TaskError: it can't be used, or an option is not for it.
     """
     args.seed = 1 if args.seed is None else args.seed
-    return load_task(
-        args.task,
+    task = load_task(
+        args.task if len(args.task) > 1 else args.task[0],
         seed=args.seed,
         test_fraction=args.split,
-        options=ReadOptions(label=args.target),
+        options=reading.options_of(args),
         words=args.words,
         pipeline=args.pipeline,
         source=args.source,
     )
+    reading.tell(task.reading, terminal)
+    return task
 
 
-def load_stream(args: argparse.Namespace) -> StreamTask:
+def load_stream(args: argparse.Namespace, terminal: Terminal) -> StreamTask:
     """The same, of a verb that learns streams alone."""
-    task = load(args)
+    task = load(args, terminal)
     if not isinstance(task, StreamTask):
         raise TaskError(f"a stream is needed, such as motions, not {task.name}")
     return task

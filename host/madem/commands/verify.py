@@ -62,7 +62,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, terminal: Terminal) -> int:
     """Run device and twin in lock step; 1 when they differ."""
-    task = training.load(args)
+    task = training.load(args, terminal)
     plan = training.recipe(args, task)
     faults = training.stuck_after_training(args)
     chips = args.frontend == "attached"
@@ -102,9 +102,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
     if check:
         counts += f", {check.test.tests:,} tests of codes"
     if mismatch is not None:
-        terminal.say(
-            f"[bold red]{_ANSWERS[mismatch.phase == 'codes']}[/] after {counts}: {mismatch}"
-        )
+        terminal.alarm(_ANSWERS[mismatch.phase == "codes"], f" after {counts}: {mismatch}")
         return 1
     terminal.say(f"{task.name} on {args.board}: {counts}, 0 mismatches")
     return 0

@@ -72,7 +72,7 @@ def check_classes(samples: Samples) -> None:
     """
     path, names = samples.table.name, samples.class_names
     if not samples.judgement.label:
-        raise TaskError(f"{path} has no label: name the column with --label")
+        raise TaskError(f"{path} has no label: name its column or array with --label")
     hint = f"; is {samples.judgement.label} the label? --label chooses another"
     if len(names) < 2:
         have = f"only one class, {names[0]}" if names else "no labels"

@@ -14,6 +14,7 @@ import numpy as np
 
 from madem.boards.link_protocol import Mode
 from madem.data.concept_drift import DriftStream
+from madem.data.files.judge import ReadOptions
 from madem.data.stream_task import StreamTask
 from madem.data.task import Samples, Task
 from madem.errors import MademError
@@ -245,6 +246,7 @@ class ReplayJob:
         spec, rate_hz, scale: as for `sources.open_source`.
         options: what the board does with it.
         fast: as fast as the board takes it, not at the source's rate.
+        reading: of a file: what is not to be judged.
     """
 
     spec: str
@@ -252,12 +254,13 @@ class ReplayJob:
     rate_hz: float | None = None
     scale: tuple[float, ...] | None = None
     fast: bool = False
+    reading: ReadOptions | None = None
 
     def __call__(self, device: BoardLearner, state: RunState, limits: RunLimits) -> None:
         """See `BoardJob`."""
         stdin = sources.stdin_lines(sys.stdin) if self.spec == "-" else None
         with sources.open_source(
-            self.spec, rate_hz=self.rate_hz, scale=self.scale, stdin=stdin
+            self.spec, rate_hz=self.rate_hz, scale=self.scale, options=self.reading, stdin=stdin
         ) as source:
             run = ReplayRun(source, self.options)
             state.set(

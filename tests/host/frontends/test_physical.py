@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from madem.cli import main
 from madem.commands import learn as command
 from madem.commands import training
+from madem.commands.terminal import Terminal
 from madem.errors import MademError
 from madem.frontends import physical
 from madem.learn import session
@@ -49,7 +50,7 @@ def test_options_change_the_preset() -> None:
 @pytest.mark.parametrize("name", presets.ALL)
 def test_every_preset_has_a_recipe(name: str) -> None:
     args = parse("--preset", name)
-    task = training.load(args)
+    task = training.load(args, Terminal(quiet=True))
     plan = training.recipe(args, task)
     assert plan.device == presets.get(name)
     learner, _ = session.prepare(None, plan, task, None)
@@ -58,8 +59,8 @@ def test_every_preset_has_a_recipe(name: str) -> None:
 
 def test_streams_reach_the_physical_array() -> None:
     args = parse("--epochs", "1")
-    args.task = "motions"
-    task = training.load(args)
+    args.task = ["motions"]
+    task = training.load(args, Terminal(quiet=True))
     plan = training.recipe(args, task)
     learner, _ = session.prepare(None, plan, task, None)
     assert isinstance(learner, TwinLearner)
@@ -85,7 +86,7 @@ def test_devices_get_stuck_after_training(tmp_path: Path) -> None:
     more = ["--stuck-after-training", "0.2,1", "--no-baselines", "--quiet"]
     assert main([*words, *more, "--json", str(report)]) == 0
     args = parse()
-    plan = training.recipe(args, training.load(args))
+    plan = training.recipe(args, training.load(args, Terminal(quiet=True)))
     twin = PhysicalTwin(plan.settings.integers(), presets.IDEAL)
     before = twin.conductances
     twin.strike(0x4000)

@@ -29,7 +29,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, terminal: Terminal) -> int:
     """Have the boards learn, and show it; 1 if one of them died."""
-    task = training.load(args)
+    task = training.load(args, terminal)
 
     def work(board: str) -> tuple[str, BoardJob]:
         own = copy.copy(args)

@@ -24,6 +24,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, terminal: Terminal) -> int:
     """Have the boards learn, and show it; 1 if one of them died."""
-    _, plan, stream, step, gate = online.online_run(args)
+    _, plan, stream, step, gate = online.online_run(args, terminal)
     job = OnlineJob(stream, plan, step, gate, watch.settings(args, plan), args.throttle)
     return watch.watch(args, terminal, lambda board: (board, job))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import argparse
 
-from madem.commands import options
+from madem.commands import options, reading
 from madem.commands.monitor import watch
 from madem.commands.stream import source
 from madem.commands.terminal import Terminal
@@ -34,5 +34,6 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
         )
     seed = options.seed_of_new(args, args.novelty)
     work = ReplayOptions(args.pipeline, args.load, args.novelty, seed)
-    job = ReplayJob(args.source, work, args.rate, args.scale, args.fast)
+    how = reading.options_of(args)
+    job = ReplayJob(args.source, work, args.rate, args.scale, args.fast, how)
     return watch.watch(args, terminal, lambda board: (board, job))

@@ -32,7 +32,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
     """Record until the source ends, the time is up, or a Ctrl-C comes."""
     last = 0
     with (
-        source.opened(args) as stream,
+        source.opened(args, terminal.say) as stream,
         Recorder(args.out, stream.header(), append=args.append) as recorder,
     ):
         if recorder.cut_bytes:
@@ -47,7 +47,8 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
     rows = recorder.rows - before
     terminal.say(
         f"{args.out}: {rows:,} samples of {len(stream.channels)} channels, {last / 1e6:.1f} s"
-        + (f"; {stream.skipped} lines were none and left out" if stream.skipped else "")
+        + (f"; {stream.skipped:,} rows were none and left out" if stream.skipped else "")
+        + (f"; {stream.clipped:,} clipped" if stream.clipped else "")
     )
     result = {
         "file": args.out,
@@ -55,7 +56,8 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
         "seconds": last / 1e6,
         "channels": list(stream.channels),
         "rate_hz": stream.rate_hz,
-        "skipped_lines": stream.skipped,
+        "skipped_rows": stream.skipped,
+        "clipped": stream.clipped,
     }
     output.write_json(args.json, result)
     return 0

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 from madem import output
@@ -40,7 +41,9 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
             if getattr(args, name) not in (None, False):
                 raise MademError(f"--{name} is for a board: name one with --board")
     seed = options.seed_of_new(args, args.novelty)
-    with source.opened(args) as stream:
+    # Without a board the lines are for another program to read.
+    say = terminal.say if args.board else partial(terminal.say, aside=True)
+    with source.opened(args, say) as stream:
         samples = source.timed(stream, args)
         if args.board is None:
             result = _print(samples)

@@ -26,7 +26,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, terminal: Terminal) -> int:
     """Draw it until it ends, the time is up, or a Ctrl-C comes."""
     count, last = 0, 0
-    with source.opened(args) as stream:
+    with source.opened(args, terminal.say) as stream:
         shown: list[Sample] = []
         for sample in source.timed(stream, args):
             count, last = count + 1, sample.t_us

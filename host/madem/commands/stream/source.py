@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
-from madem.commands import values
+from madem.commands import reading, values
 from madem.stream import sources
 from madem.stream.sources import Sample, Source
 
@@ -33,6 +33,8 @@ def add_source(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
         help="units per count, one for all channels or one for each (default: the file's own, none"
         " for whole numbers of 16 bits, else fitted to each channel)",
     )  # fmt: skip
+    reading.add_label(group, "of a file: ")
+    reading.add_options(group)
     return group
 
 
@@ -43,10 +45,19 @@ def add_fast(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def opened(args: argparse.Namespace) -> Source:
-    """The source, open."""
+def opened(args: argparse.Namespace, say: Callable[[str], None]) -> Source:
+    """The source, open; how a file was understood is said."""
     lines = sources.stdin_lines(sys.stdin) if args.source == "-" else None
-    return sources.open_source(args.source, rate_hz=args.rate, scale=args.scale, stdin=lines)
+    source = sources.open_source(
+        args.source,
+        rate_hz=args.rate,
+        scale=args.scale,
+        options=reading.options_of(args),
+        stdin=lines,
+    )
+    for note in source.notes:
+        say(note)
+    return source
 
 
 def timed(source: Source, args: argparse.Namespace) -> Iterator[Sample]:

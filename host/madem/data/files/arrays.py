@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from madem.data.files.table import MISSING, Column, Role, Table, column, listed_names, printable
-from madem.errors import TaskError
+from madem.data.files.table import MISSING, Column, Role, Table, column, listed_names
+from madem.errors import TaskError, printable
 
 _X = ("x", "data", "features", "samples", "inputs", "signals", "windows")
 _Y = ("y", "target", "targets", "label", "labels", "classes")

@@ -6,14 +6,15 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from madem.data.files import timing
-from madem.data.files.table import Column, Table, listed_names, number, printable
-from madem.errors import TaskError
+from madem.data.files.table import Column, Table, listed_names, number
+from madem.errors import TaskError, printable
 
 MAX_CLASSES = 64
 LARGEST = 1e300
@@ -396,7 +397,7 @@ def _features(
     what is no feature comes into `left_out`."""
     found: dict[int, NDArray[np.float64]] = {}
     torn = {row: f"{table.place(row)}: {why}" for row, why in table.torn.items()}
-    index = [k for k in rest if not table.columns[k].role and _is_index(table.columns[k])]
+    index = [k for k in rest if not table.columns[k].role and _is_index(table, k)]
     if len(index) < len(rest):
         left_out.update(dict.fromkeys(index, "it counts the rows"))
     for k in rest:
@@ -439,19 +440,26 @@ def _is_words(values: NDArray[np.float64], odd: Mapping[int, str]) -> bool:
     return len(odd) > _ODD * (int(np.count_nonzero(~np.isnan(values))) + len(odd))
 
 
-def _is_index(column: Column) -> bool:
-    """Whether a column only counts or names the rows."""
+def _is_index(table: Table, k: int) -> bool:
+    """Whether a column only counts or names the rows of each file."""
+    column = table.columns[k]
+    if column.is_text and not _is_words(*column.numbers()):
+        return False  # numbers, and something odd
     named = _INDEX.fullmatch(column.name) is not None
-    if column.is_text:
-        texts = column.values.tolist()
-        distinct = len(set(texts)) == len(texts)
-        return distinct and None not in texts and (named or len(texts) >= _LEAST_ROWS)
-    values = column.values
-    if np.any(values != np.rint(values)):
+    bounds = [*(begin for _, begin in table.files), len(table)]
+    return all(_counts_rows(column.values[begin:end], named) for begin, end in pairwise(bounds))
+
+
+def _counts_rows(values: NDArray[Any], named: bool) -> bool:
+    """Whether no value comes twice, and if they don't have the name of an index, there are enough
+    words, or numbers that rise by 1."""
+    enough = named or len(values) >= _LEAST_ROWS
+    if values.dtype == object:
+        words = values.tolist()
+        return enough and None not in words and len(set(words)) == len(words)
+    if not enough or np.any(values != np.rint(values)):
         return False
-    if named:
-        return len(np.unique(values)) == len(values)
-    return len(values) >= _LEAST_ROWS and bool(np.all(np.diff(values) == 1))
+    return len(np.unique(values)) == len(values) if named else bool(np.all(np.diff(values) == 1))
 
 
 def _described(

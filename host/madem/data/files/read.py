@@ -12,8 +12,8 @@ import numpy as np
 
 from madem.data.files import acquisition, archives, arrays, judge, recording, sound, text
 from madem.data.files.judge import ReadOptions, Samples
-from madem.data.files.table import Column, Role, Table, joined, printable
-from madem.errors import TaskError
+from madem.data.files.table import Column, Role, Table, joined
+from madem.errors import TaskError, printable
 
 _Reader = Callable[[Path, bytes, ReadOptions], Table]
 

@@ -18,8 +18,8 @@ from typing import NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from madem.data.files.table import Column, Table, printable
-from madem.errors import TaskError
+from madem.data.files.table import Column, Table
+from madem.errors import TaskError, printable
 
 MAGIC = "# madem recording 1"
 BLOCK_ROWS = 64

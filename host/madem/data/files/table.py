@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from madem.errors import TaskError
+from madem.errors import TaskError, printable
 
 Role = Literal["", "feature", "label", "time", "group", "test"]
 
@@ -186,13 +186,6 @@ def number(cell: str, decimal: str = ".") -> float | None:
     except ValueError:
         return None
     return None if "_" in cell or math.isnan(value) else value
-
-
-def printable(text: str) -> str:
-    """The text with each character that steers a terminal, or can't be seen, as its escape."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def listed_names(names: Sequence[str], most: int = 8) -> str:

@@ -102,14 +102,13 @@ def read(
     if not lines.rows:
         raise TaskError(f"{path} is empty: it has no rows")
     dialect = _dialect(lines, delimiter or lines.delimiter, decimal)
-    widths = [len(split(row, dialect)) for row in lines.rows]
-    width = Counter(widths).most_common(1)[0][0]
+    width = Counter(_width(row, dialect) for row in lines.rows).most_common(1)[0][0]
     header, lines = _header(path, lines, dialect, width, label)
     if not lines.rows:
         raise TaskError(f"{path} has a header but no samples")
     torn, notes = {}, []
     for k, row in enumerate(lines.rows):
-        if (cells := len(split(row, dialect))) != width:
+        if (cells := _width(row, dialect)) != width:
             torn[k] = f"{cells} cells where {width} are expected"
     last = len(lines.rows) - 1
     if last in torn and last and not data.endswith((b"\n", b"\r", b"\n\0", b"\r\0")):
@@ -167,6 +166,13 @@ def split(row: str, dialect: Dialect) -> list[str]:
     except (csv.Error, StopIteration):
         return [row]
     return [cell.strip() for cell in cells]
+
+
+def _width(row: str, dialect: Dialect) -> int:
+    """How many cells a row has."""
+    if '"' in row or dialect.delimiter == " ":
+        return len(split(row, dialect))
+    return row.count(dialect.delimiter) + 1
 
 
 # --- lines ---------------------------------------------------------------------------------------

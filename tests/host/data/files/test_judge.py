@@ -168,6 +168,14 @@ def test_a_column_that_counts_is_an_index_whatever_its_name(tmp_path: Path) -> N
     assert learn(tmp_path, "1,2,a\n2,9,b\n3,4,a\n4,5,b\n").x.shape == (4, 2)
 
 
+def test_an_index_begins_again_in_each_file(tmp_path: Path) -> None:
+    for name in ("a.csv", "b.csv"):
+        (tmp_path / name).write_text(lines("Id,x,label", range(10), G.normal(size=10), [0, 1] * 5))
+    found = read([tmp_path / "a.csv", tmp_path / "b.csv"], learn=True)
+    assert found.judgement.left_out == {"Id": "it counts the rows"}
+    assert found.feature_names == ("x",)
+
+
 def test_control_characters_stay_out_of_names_and_classes(tmp_path: Path) -> None:
     text = "a\x1b]0;title\x07,b\u202e,label\n1,2,x\x1b[2J\n3,5,y\n4,4,x\x1b[2J\n9,6,y\n"
     found = learn(tmp_path, text)
