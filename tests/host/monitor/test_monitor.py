@@ -539,7 +539,7 @@ def test_wrong_use_is_said_in_one_line(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(shaken.parent)
-    Path("rec.csv").write_text(f"{recording.MAGIC}\nt_us,x,label\n")
+    Path("rec.csv").write_text(f"{recording.MAGIC}\nt_us,x,label\n0,1,\n")
     assert madem(*words) == 2
     error = capsys.readouterr().err
     assert said in error
