@@ -82,11 +82,12 @@ class Scaling:
         if spread == "robust":
             q1, q3 = np.quantile(x, (0.25, 0.75), axis=0)
             fence = _FENCE * (q3 - q1)
-            # Where half of the values are equal, quartiles say nothing of the others.
-            known = fence > 0
             inside = (x >= q1 - fence) & (x <= q3 + fence)
-            low = np.where(known, np.where(inside, x, np.inf).min(axis=0), low)
-            high = np.where(known, np.where(inside, x, -np.inf).max(axis=0), high)
+            least = np.where(inside, x, np.inf).min(axis=0)
+            most = np.where(inside, x, -np.inf).max(axis=0)
+            # Where those inside are all equal, they say nothing of how far the others reach.
+            known = most > least
+            low, high = np.where(known, least, low), np.where(known, most, high)
         return cls.between(low, high, fitted=True)
 
     def counts(self, x: ArrayLike) -> NDArray[np.int64]:

@@ -29,6 +29,7 @@ def test_a_feature_that_is_constant_in_the_training_part_gives_zero() -> None:
 )
 @example([1e9, 1e9 + 1], 1e9 + 0.5)
 @example([0.0, 5e-324], 1.0)
+@example([1.0, 1.0, 1.0, -9.2e-290], 0.0)
 def test_scaling_is_monotonic_and_never_leaves_the_codes(train: list[float], other: float) -> None:
     scaling = Scaling.fit(np.array(train)[:, None])
 
