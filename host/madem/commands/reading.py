@@ -15,7 +15,7 @@ from madem.data.files.text import DELIMITERS
 def add_label(group: argparse._ActionsContainer, where: str = "") -> None:
     """The option that is needed most."""
     group.add_argument(
-        "--label", metavar="NAME",
+        "--label", "--target", metavar="NAME",
         help=f"{where}column or array of labels; more options of this kind: madem data --help"
         " (default: judged, and told)",
     )  # fmt: skip
