@@ -1,13 +1,14 @@
 """What two choices of the network bought: the centred rule of `madem compare` with and without.
 
-    .venv/bin/python bench/ablation.py
+    .venv/bin/python bench/ablation.py [--seeds 5]
 
-Five devices, 4 bits, the passes and learning rates of `madem compare`. Rows of
+4 bits, the passes and learning rates of `madem compare`. Rows of
 docs/science/learning.md.
 """
 
 from __future__ import annotations
 
+import argparse
 from dataclasses import replace
 from typing import Any
 
@@ -25,8 +26,13 @@ CHOICES: tuple[tuple[str, str, dict[str, Any]], ...] = (
 
 def main() -> None:
     """Train and test each, and print the mean and the spread in per cent."""
+    parser = argparse.ArgumentParser(
+        description=(__doc__ or "").split("\n", 1)[0], allow_abbrev=False
+    )
+    parser.add_argument("--seeds", type=int, default=5, metavar="N", help="devices of each (5)")
+    args = parser.parse_args()
     for task, name, changed in CHOICES:
-        plan = compare_plan.plan_comparison(task, rules=["centred"])
+        plan = compare_plan.plan_comparison(task, rules=["centred"], seeds=args.seeds)
         settings = replace(plan.recipe.settings, **changed)
         rate = compare_plan.rate_at(plan.rates["centred"], settings.weight_bits)
         cell = compare_run.train_cell(RULES["centred"], plan, settings, [rate] * len(plan.seeds))

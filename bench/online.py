@@ -57,7 +57,7 @@ def main() -> int:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
     parser.add_argument(
-        "change", nargs="+", help=f"as for madem learn: {', '.join(concept_drift.KINDS)}"
+        "change", nargs="+", help=f"as for madem online: {', '.join(concept_drift.KINDS)}"
     )
     parser.add_argument("--seeds", type=int, default=5, metavar="N", help="seeds 1 to N (5)")
     parser.add_argument("--before", type=int, default=400, metavar="N", help="windows (400)")

@@ -1,9 +1,6 @@
-"""Program published devices, read them, and see how far they are off.
+"""Program published devices, read them, and see how far they are off."""
 
-Usage: program_and_read.py [FOLDER]     (madem-out/)
-"""
-
-import sys
+import argparse
 from pathlib import Path
 
 import numpy as np
@@ -11,14 +8,20 @@ from matplotlib.figure import Figure
 
 from madem_emulator import Crossbar, presets
 
-folder = Path(sys.argv[1] if len(sys.argv) > 1 else "madem-out")
-folder.mkdir(parents=True, exist_ok=True)
+parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
+parser.add_argument("--seed", type=int, default=1, help="of everything that is drawn (1)")
+parser.add_argument(
+    "--out", type=Path, default=Path("madem-out"), help="folder of the picture (%(default)s)"
+)
+args = parser.parse_args()
+
+args.out.mkdir(parents=True, exist_ok=True)
 
 figure = Figure(figsize=(9, 4), layout="constrained")
 programmed, read = figure.subplots(1, 2)
 for name in ("cmo_hfox_2025", "hfox_neurram_2022", "rram_milo_2021", "taox_64x64_he2026"):
     device = presets.get(name)
-    xbar = Crossbar(64, 64, device, seed=1)
+    xbar = Crossbar(64, 64, device, seed=args.seed)
     # Every column has its own target; every row is another device with it.
     target = np.linspace(device.g_min, device.g_max, 64)
     xbar.program(target)
@@ -26,7 +29,7 @@ for name in ("cmo_hfox_2025", "hfox_neurram_2022", "rram_milo_2021", "taox_64x64
     programmed.plot(target / device.g_max, 1e6 * sigma, label=name)
 
     # All currents of one vector against those of devices on target.
-    rng = np.random.default_rng(1)
+    rng = np.random.default_rng(args.seed)
     voltages = device.read_voltage * rng.uniform(0, 1, (200, 64))
     ideal = voltages @ np.broadcast_to(target, (64, 64))
     error = (xbar.read(voltages) - ideal) / ideal.max()
@@ -39,5 +42,5 @@ for name in ("cmo_hfox_2025", "hfox_neurram_2022", "rram_milo_2021", "taox_64x64
 programmed.set(xlabel="target / g_max", ylabel="σ of the programmed conductance (µS)")
 read.set(xlabel="target / g_max", ylabel="error of a read of 64 devices (% of full scale)")
 read.legend(fontsize="small")
-figure.savefig(folder / "program-and-read.png", dpi=120)
-print(f"saved {folder / 'program-and-read.png'}")
+figure.savefig(args.out / "program-and-read.png", dpi=120)
+print(f"saved {args.out / 'program-and-read.png'}")

@@ -1,9 +1,6 @@
-"""Train the digits on devices that relax, let days pass, and learn on.
+"""Train the digits on devices that relax, let days pass, and learn on."""
 
-Usage: train_under_drift.py [FOLDER]     (madem-out/)
-"""
-
-import sys
+import argparse
 from pathlib import Path
 
 import numpy as np
@@ -20,9 +17,15 @@ DAYS = np.array([1, 2, 4, 7, 14])
 AGAIN = 200
 """Samples that are learned after every wait."""
 
-folder = Path(sys.argv[1] if len(sys.argv) > 1 else "madem-out")
-folder.mkdir(parents=True, exist_ok=True)
-task = load_task("digits", seed=1)
+parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
+parser.add_argument("--seed", type=int, default=1, help="of everything that is drawn (1)")
+parser.add_argument(
+    "--out", type=Path, default=Path("madem-out"), help="folder of the picture (%(default)s)"
+)
+args = parser.parse_args()
+
+args.out.mkdir(parents=True, exist_ok=True)
+task = load_task("digits", seed=args.seed)
 plan = learn.recipe(task, weight_bits=6, epochs=4)
 
 
@@ -43,7 +46,8 @@ def accuracy(twin: PhysicalTwin) -> float:
 
 device = presets.HFOX_NEURRAM_2022
 left, taught = (
-    PhysicalTwin(plan.settings.integers(), device, range(1, NETWORKS + 1)) for _ in range(2)
+    PhysicalTwin(plan.settings.integers(), device, range(args.seed, args.seed + NETWORKS))
+    for _ in range(2)
 )
 curves: dict[str, list[float]] = {"left alone": [], f"{AGAIN} samples after each wait": []}
 for again, (twin, curve) in enumerate(zip((left, taught), curves.values(), strict=True)):
@@ -66,5 +70,5 @@ axes.set(
     title=f"digits on {device.name}, mean of {NETWORKS}",
 )
 axes.legend()
-figure.savefig(folder / "train-under-drift.png", dpi=120)
-print(f"saved {folder / 'train-under-drift.png'}")
+figure.savefig(args.out / "train-under-drift.png", dpi=120)
+print(f"saved {args.out / 'train-under-drift.png'}")

@@ -1,9 +1,6 @@
-"""What wires take of a read, over the size of the array.
+"""What wires take of a read, over the size of the array."""
 
-Usage: wire_losses.py [FOLDER]     (madem-out/)
-"""
-
-import sys
+import argparse
 from pathlib import Path
 
 import numpy as np
@@ -14,13 +11,19 @@ from madem_emulator.physical.wires import Wires
 
 SIZES = (8, 16, 32, 64, 128)
 
-folder = Path(sys.argv[1] if len(sys.argv) > 1 else "madem-out")
-folder.mkdir(parents=True, exist_ok=True)
+parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
+parser.add_argument("--seed", type=int, default=1, help="of everything that is drawn (1)")
+parser.add_argument(
+    "--out", type=Path, default=Path("madem-out"), help="folder of the picture (%(default)s)"
+)
+args = parser.parse_args()
+
+args.out.mkdir(parents=True, exist_ok=True)
 
 figure = Figure(figsize=(9, 4), layout="constrained")
 over_size, over_array = figure.subplots(1, 2)
 device = presets.TAOX_64X64_HE2026
-rng = np.random.default_rng(1)
+rng = np.random.default_rng(args.seed)
 for ohms in (0.5, 2.0, 5.0):
     losses = []
     for size in SIZES:
@@ -51,5 +54,5 @@ seen = xbar.read(one_hot) / device.read_voltage / (device.g_max / 2)
 image = over_array.imshow(100 * (1 - seen), cmap="viridis")
 over_array.set(xlabel="bit line", ylabel="word line", title="loss by device (%), 5 Ω")
 figure.colorbar(image)
-figure.savefig(folder / "wire-losses.png", dpi=120)
-print(f"saved {folder / 'wire-losses.png'}")
+figure.savefig(args.out / "wire-losses.png", dpi=120)
+print(f"saved {args.out / 'wire-losses.png'}")

@@ -1,9 +1,6 @@
-"""A finger reads a worn page of Braille: the board learns nine words and reads them back.
+"""A finger reads a worn page of Braille: the board learns nine words and reads them back."""
 
-Usage: run.py [FOLDER]     (madem-out/braille_reader/)
-"""
-
-import sys
+import argparse
 from pathlib import Path
 
 import numpy as np
@@ -22,10 +19,20 @@ WORN = 0.2
 """Probability that a dot of the page is flattened, or that dirt makes one."""
 PAGE_SEED = 7
 
-folder = Path(sys.argv[1] if len(sys.argv) > 1 else "madem-out/braille_reader")
-folder.mkdir(parents=True, exist_ok=True)
-task = load_task("braille", seed=1)
-plan = train.recipe(task, seed=1)
+parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
+parser.add_argument("--board", default="unix", help="or a port such as /dev/ttyACM0 (unix)")
+parser.add_argument("--seed", type=int, default=1, help="of everything that is drawn (1)")
+parser.add_argument(
+    "--out",
+    type=Path,
+    default=Path("madem-out/braille_reader"),
+    help="folder of the picture (%(default)s)",
+)
+args = parser.parse_args()
+
+args.out.mkdir(parents=True, exist_ok=True)
+task = load_task("braille", seed=args.seed)
+plan = train.recipe(task, seed=args.seed)
 patterns = task.patterns
 assert patterns is not None
 
@@ -34,7 +41,7 @@ rng = np.random.default_rng(PAGE_SEED)
 page = rng.integers(len(patterns), size=LINES * PER_LINE)
 felt = patterns[page] ^ (rng.random((len(page), patterns.shape[1])) < WORN)
 
-with open_board("unix") as board:  # or "/dev/ttyACM0"
+with open_board(args.board) as board:
     device = connect(board)
     device.configure(plan.settings.integers())
     result = train.train(device, task, plan)
@@ -68,5 +75,5 @@ figure = Figure(figsize=(9, 2.6), layout="constrained")
 axes = figure.subplots(1, 2)
 dots(axes[0], felt, f"felt: a dot in {1 / WORN:.0f} is wrong")
 dots(axes[1], read, f"read: {right.sum()} of {len(page)} words right")
-figure.savefig(folder / "page.png", dpi=110)
-print(f"saved {folder / 'page.png'}")
+figure.savefig(args.out / "page.png", dpi=110)
+print(f"saved {args.out / 'page.png'}")

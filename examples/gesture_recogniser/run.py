@@ -1,9 +1,6 @@
-"""A wrist-worn board learns gestures from its own motion sensor, then tells them alone.
+"""A wrist-worn board learns gestures from its own motion sensor, then tells them alone."""
 
-Usage: run.py [FOLDER]     (madem-out/gesture_recogniser/)
-"""
-
-import sys
+import argparse
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -26,9 +23,19 @@ RATE = 250.0
 LEARN_S, TEST_S = 48.0, 16.0
 """Three passes over the training recordings, one over those for the test."""
 
-folder = Path(sys.argv[1] if len(sys.argv) > 1 else "madem-out/gesture_recogniser")
-folder.mkdir(parents=True, exist_ok=True)
-task = motions.load(seed=1)
+parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
+parser.add_argument("--board", help="a port (an emulated board whose sensor plays recordings)")
+parser.add_argument("--seed", type=int, default=1, help="of everything that is drawn (1)")
+parser.add_argument(
+    "--out",
+    type=Path,
+    default=Path("madem-out/gesture_recogniser"),
+    help="folder of the picture (%(default)s)",
+)
+args = parser.parse_args()
+
+args.out.mkdir(parents=True, exist_ok=True)
+task = motions.load(args.seed)
 names = task.class_names
 # The pins show the number of the gesture that the person who teaches has chosen.
 sensor = sensors.parse(f"mpu6050:rate={RATE:g},accel=8,gyro=2000,labels=10+11+12")
@@ -45,7 +52,7 @@ def wear(path: Path, segments: Iterable[int]) -> str:
             for row in task.segments[k].samples.tolist():
                 recorder.add(round(1e6 * t / RATE), row, names[task.segments[k].label])
                 t += 1
-    return f"unix:sensor=mpu6050+{path}"  # with a real board: its port, and no recording
+    return args.board or f"unix:sensor=mpu6050+{path}"
 
 
 def follow(device: BoardLearner, mode: int, rate: int, seconds: float) -> list[WindowResult]:
@@ -57,9 +64,9 @@ def follow(device: BoardLearner, mode: int, rate: int, seconds: float) -> list[W
     return windows
 
 
-settings = onboard_run.classifier(pipeline.inputs, len(names), seed=1)
-shuffled = np.random.default_rng(1).permutation(task.training).tolist()
-with open_board(wear(folder / "taught.csv", shuffled)) as board:
+settings = onboard_run.classifier(pipeline.inputs, len(names), seed=args.seed)
+shuffled = np.random.default_rng(args.seed).permutation(task.training).tolist()
+with open_board(wear(args.out / "taught.csv", shuffled)) as board:
     device = connect(board)
     live = Live(device, sensor, pipeline)
     feeder = live.prepare()
@@ -68,7 +75,7 @@ with open_board(wear(folder / "taught.csv", shuffled)) as board:
     learned = replace(device.state(), notes={})
     normalisation = feeder.normalisation()
 
-with open_board(wear(folder / "test.csv", range(task.training, len(task.segments)))) as board:
+with open_board(wear(args.out / "test.csv", range(task.training, len(task.segments)))) as board:
     device = connect(board)
     live = Live(device, sensor, pipeline)
     feeder = live.prepare()
@@ -91,5 +98,5 @@ below.plot(at, [w.answer for w in tested], "k.", label="what the board said")
 below.set(xlabel="seconds", yticks=range(len(names)), yticklabels=names)
 below.set_title(f"afterwards, other recordings: {100 * accuracy:.1f} % right")
 below.legend(loc="upper center", ncols=2, bbox_to_anchor=(0.5, -0.3))
-figure.savefig(folder / "gestures.png", dpi=110)
-print(f"saved {folder / 'gestures.png'}")
+figure.savefig(args.out / "gestures.png", dpi=110)
+print(f"saved {args.out / 'gestures.png'}")

@@ -1,9 +1,6 @@
-"""A board on a motor learns how it usually shakes, without labels, and says when it does not.
+"""A board on a motor learns how it usually shakes, without labels, and says when it does not."""
 
-Usage: run.py [FOLDER]     (madem-out/machine_novelty/)
-"""
-
-import sys
+import argparse
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import cycle
@@ -32,8 +29,18 @@ LEARN_S = 40.0
 WATCH_S = 22.0
 MEAN = 16
 
-folder = Path(sys.argv[1] if len(sys.argv) > 1 else "madem-out/machine_novelty")
-folder.mkdir(parents=True, exist_ok=True)
+parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
+parser.add_argument("--board", help="a port (an emulated board whose sensor plays recordings)")
+parser.add_argument("--seed", type=int, default=1, help="of everything that is drawn (1)")
+parser.add_argument(
+    "--out",
+    type=Path,
+    default=Path("madem-out/machine_novelty"),
+    help="folder of the picture (%(default)s)",
+)
+args = parser.parse_args()
+
+args.out.mkdir(parents=True, exist_ok=True)
 sensor = sensors.parse(f"mpu6050:rate={RATE:g},labels=10+11")
 # The pins only tell the picture what was wrong: nothing is learned from them.
 pipeline = parse("window=64 hop=16 | energy bands:8 | norm:10", len(sensor.channels))
@@ -41,7 +48,7 @@ pipeline = parse("window=64 hop=16 | energy bands:8 | norm:10", len(sensor.chann
 
 def shaking() -> Iterator[tuple[NDArray[np.int16], str]]:
     """Counts (6,) of accelerometer and gyroscope on a motor's housing, and what it does."""
-    rng = np.random.default_rng(1)
+    rng = np.random.default_rng(args.seed)
     wander = shaft = 0.0
     duties = cycle(np.repeat(DUTIES, round(DUTY_S * RATE), axis=0))
     for what, seconds in STORY:
@@ -61,15 +68,15 @@ def shaking() -> Iterator[tuple[NDArray[np.int16], str]]:
             yield np.clip(both, -32768, 32767).astype(np.int16), what
 
 
-path = folder / "motor.csv"
+path = args.out / "motor.csv"
 path.unlink(missing_ok=True)
 header = Header(sensor.channels, RATE, sensor.units, sensor.units_per_count)
 with Recorder(path, header) as recorder:
     for k, (row, what) in enumerate(shaking()):
         recorder.add(round(1e6 * k / RATE), row.tolist(), what if what in FAULTS else "")
 
-plan = novelty.recipe(pipeline, seed=1)
-with open_board(f"unix:sensor=mpu6050+{path}") as board:  # or a port, and no recording
+plan = novelty.recipe(pipeline, seed=args.seed)
+with open_board(args.board or f"unix:sensor=mpu6050+{path}") as board:
     device = connect(board)
     live = Live(device, sensor, pipeline)
     live.prepare()
@@ -109,5 +116,5 @@ axes.plot(at[MEAN:], mean[MEAN:])
 axes.plot(at[new], mean[new], "r.", label="called new")
 axes.set(xlabel="seconds", ylabel="novelty score", ylim=(0, None))
 axes.legend(loc="upper left")
-figure.savefig(folder / "machine.png", dpi=110)
-print(f"saved {folder / 'machine.png'}")
+figure.savefig(args.out / "machine.png", dpi=110)
+print(f"saved {args.out / 'machine.png'}")

@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 @pytest.mark.parametrize("name", ["program_and_read", "wire_losses", "train_under_drift"])
 def test_example(name: str, tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, str(ROOT / "examples" / f"{name}.py"), str(tmp_path)],
+        [sys.executable, str(ROOT / "examples" / f"{name}.py"), "--out", str(tmp_path)],
         capture_output=True,
         text=True,
         timeout=300,

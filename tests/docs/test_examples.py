@@ -27,7 +27,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
         processes = {
             name: stack.enter_context(
                 subprocess.Popen(
-                    [sys.executable, EXAMPLES / name / "run.py", folder],
+                    [sys.executable, EXAMPLES / name / "run.py", "--out", folder],
                     stdout=subprocess.PIPE,
                     stderr=subprocess.PIPE,
                     text=True,
@@ -44,6 +44,28 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
             return out, folders[project]
 
         yield said
+
+
+SCRIPTS = [
+    *(path for path in sorted(EXAMPLES.rglob("*.py")) if path.parent.name != "own_main"),
+    *sorted((EXAMPLES.parent / "bench").glob("*.py")),
+]
+"""All but the one that runs on a board."""
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.relative_to(EXAMPLES.parent))
+def test_a_script_has_help_and_refuses_what_it_does_not_know(script: Path, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, script, "--help"], capture_output=True, text=True, cwd=tmp_path
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "--seed" in done.stdout or script.parent.name == "bench"
+    assert len(done.stdout.splitlines()) > 5
+    done = subprocess.run(
+        [sys.executable, script, "--no-such-option"], capture_output=True, text=True, cwd=tmp_path
+    )
+    assert done.returncode == 2
+    assert list(tmp_path.iterdir()) == []
 
 
 def numbers(text: str, pattern: str) -> list[int]:
