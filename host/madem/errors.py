@@ -1,20 +1,55 @@
 """Everything that madem tells a user in one line instead of a traceback.
 
 `str(error)` is the whole message: what is wrong and what to do about it. The
-command line prints it, as `printable` has it, and exits with 2.
+command line prints it, as `printable` has it, and exits with the error's code.
 """
+
+from __future__ import annotations
+
+USAGE = 2
+"""Exit code: what was asked for, or given as input, can't be used."""
+ENVIRONMENT = 3
+"""Exit code: a board, the line to it, a disk or the network fails."""
 
 
 class MademError(Exception):
-    """Root of all expected errors."""
+    """Root of all expected errors.
+
+    Attributes:
+        exit_code: of a command that it ends.
+    """
+
+    exit_code = USAGE
 
 
 class BoardError(MademError):
     """A board can't be found, opened, reset or written to."""
 
+    exit_code = ENVIRONMENT
+
+
+class BoardSpecError(BoardError):
+    """What `--board` says is no board, or one that can't be made."""
+
+    exit_code = USAGE
+
 
 class LinkError(MademError):
     """The serial link to the firmware failed for good."""
+
+    exit_code = ENVIRONMENT
+
+
+class DiskError(MademError):
+    """A file can't be written."""
+
+    exit_code = ENVIRONMENT
+
+
+class DownloadError(MademError):
+    """A site can't be reached, or does not have what it should."""
+
+    exit_code = ENVIRONMENT
 
 
 class DeviceError(LinkError):
@@ -27,6 +62,12 @@ class DeviceError(LinkError):
     def __init__(self, code: int, message: str) -> None:
         super().__init__(message)
         self.code = code
+
+
+class TooLargeError(DeviceError):
+    """The firmware has no room for a network."""
+
+    exit_code = USAGE
 
 
 class TaskError(MademError):

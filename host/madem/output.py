@@ -11,7 +11,23 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from madem.errors import MademError
+from madem.errors import DiskError, MademError
+
+_NO_PLACE = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG)
+
+
+def refused(path: str | Path, error: OSError) -> MademError:
+    """The error to raise where a file can't be written.
+
+    Args:
+        path: the file.
+        error: what the system said.
+
+    Returns:
+        A `DiskError`, unless the path itself is none for a file.
+    """
+    told = f"can't write {path}: {error.strerror or error}"
+    return MademError(told) if error.errno in _NO_PLACE else DiskError(told)
 
 
 def check_file(path: str | Path, make_folder: bool = False) -> None:
@@ -28,7 +44,7 @@ def check_file(path: str | Path, make_folder: bool = False) -> None:
             part.touch()
             part.unlink()
     except OSError as error:
-        raise _refused(path, error) from None
+        raise refused(path, error) from None
 
 
 def check_folder(path: str | Path) -> None:
@@ -42,7 +58,7 @@ def check_folder(path: str | Path) -> None:
         with tempfile.TemporaryFile(dir=path):
             pass
     except OSError as error:
-        raise _refused(path, error) from None
+        raise refused(path, error) from None
 
 
 def write_whole(path: str | Path, data: bytes) -> None:
@@ -62,7 +78,7 @@ def write_whole(path: str | Path, data: bytes) -> None:
         finally:
             part.unlink(missing_ok=True)
     except OSError as error:
-        raise _refused(path, error) from None
+        raise refused(path, error) from None
 
 
 def write_json(path: str | None, result: Mapping[str, Any]) -> None:
@@ -97,7 +113,3 @@ def _places(path: str | Path) -> tuple[Path, Path]:
 def _special(path: Path) -> bool:
     """A device or a pipe, such as /dev/stdout: to be written to, never replaced."""
     return path.exists() and not path.is_file()
-
-
-def _refused(path: str | Path, error: OSError) -> MademError:
-    return MademError(f"can't write {path}: {error.strerror or error}")

@@ -17,7 +17,7 @@ from serial.tools.list_ports_common import ListPortInfo
 
 from madem.boards import catalogue
 from madem.boards.repl import open_port
-from madem.errors import BoardError
+from madem.errors import BoardError, BoardSpecError
 
 SPECS = (
     "unix, unix:heap=64K, unix32, qemu, rp2040:FILE.uf2, a serial port (/dev/ttyACM0, COM3, "
@@ -148,7 +148,7 @@ def open_board(spec: str) -> Board:
     if spec == "auto":
         spec = _only_attached()
     elif not (spec.startswith(("/", "\\\\")) or "://" in spec or kind.upper().startswith("COM")):
-        raise BoardError(f"there is no board {spec!r}: choose {SPECS}")
+        raise BoardSpecError(f"there is no board {spec!r}: choose {SPECS}")
     return Board(spec, open_port(spec))
 
 
@@ -250,13 +250,13 @@ def _open_emulated(spec: str, kind: str, options: str) -> Board:
         else:
             others.append(option)
     if others and "FILE" not in known:
-        raise BoardError(
+        raise BoardSpecError(
             f"board {spec!r}: {kind} has only the option {' and the option '.join(known)}"
         )
     file = ",".join(others) or None
     reason = why_no_emulated_board(kind, file)
     if reason:
-        raise BoardError(reason)
+        raise (BoardSpecError if file else BoardError)(reason)
     if file:
         arguments.append(file)
     with tempfile.TemporaryDirectory(prefix="madem-") as folder:
@@ -314,7 +314,9 @@ def _port_of(process: subprocess.Popen[str]) -> str:
     if not ready:
         raise BoardError(f"the emulated board did not start within {_STARTUP_SECONDS:g} s")
     said = process.stderr.read().strip().splitlines()
-    raise BoardError(said[-1] if said else "the emulated board ended while it started")
+    if not said:
+        raise BoardError("the emulated board ended while it started")
+    raise BoardSpecError(said[-1])  # what this computer lacks has been looked for before
 
 
 def _end(process: subprocess.Popen[str]) -> None:

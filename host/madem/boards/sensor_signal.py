@@ -10,7 +10,7 @@ from pathlib import Path
 
 from madem.data.files.counts import as_counts
 from madem.data.files.read import read
-from madem.errors import BoardError, TaskError
+from madem.errors import BoardSpecError, TaskError
 from madem_emulator.designs import sensor_signals
 from madem_emulator.designs.sensor_signals import Signal
 
@@ -19,21 +19,21 @@ def signal_of(path: Path) -> Signal:
     """The samples of a file at their rate; rows in which a value is missing are left out.
 
     Raises:
-        BoardError: it can't be read, says no rate, or has not two samples.
+        BoardSpecError: it can't be read, says no rate, or has not two samples.
     """
     try:
         samples = read(path, learn=False, series=True)
     except TaskError as error:
-        raise BoardError(str(error)) from None
+        raise BoardSpecError(str(error)) from None
     counts = as_counts(samples)
     rate = samples.judgement.rate_hz
     if rate is None:
-        raise BoardError(
+        raise BoardSpecError(
             f"{path} says no rate: give it a column of times, or a line `# rate_hz: 100` at its top"
         )
     rows = [k for k, missing in enumerate(samples.missing.tolist()) if not missing]
     if len(rows) < 2:
-        raise BoardError(f"{path} has not two samples")
+        raise BoardSpecError(f"{path} has not two samples")
     names = (*samples.class_names, "")
     return Signal(
         rate,
@@ -52,12 +52,12 @@ def handed_over(argument: str, folder: Path) -> str:
         folder: for the other one.
 
     Raises:
-        BoardError: there is no such sensor, or the user's file can't be played.
+        BoardSpecError: there is no such sensor, or the user's file can't be played.
     """
     kind, _, file = argument.removeprefix("--sensor=").partition("+")
     if kind not in sensor_signals.KINDS or not file:
         known = "+FILE, ".join(sensor_signals.KINDS)
-        raise BoardError(f"there is no sensor {kind!r}: use {known}+FILE")
+        raise BoardSpecError(f"there is no sensor {kind!r}: use {known}+FILE")
     target = folder / "signal.json"
     sensor_signals.write(signal_of(Path(file)), target)
     return f"--sensor={kind}+{target}"

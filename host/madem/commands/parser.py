@@ -31,7 +31,8 @@ tasks: braille, braille-words, digits, motions, or your own DATA.csv / DATA.npz
 boards: unix (emulated, the default), unix:heap=64K, unix32, qemu, rp2040:FILE.uf2, a port such
         as /dev/ttyACM0 or COM3, auto (the one attached), and for learn: twin (the desktop model
         alone)
-exit codes: 0 did it, 1 ran and the answer is no, 2 bad usage or input
+exit codes: 0 did it, 1 ran and the answer is no, 2 bad usage or input, 3 a board, its line or a
+            disk fails, 70 a fault of madem's own, kept in a report
 """
 _MOST_OWNERS = 3
 """Verbs that a message names for an option which they have and this one has not."""

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from madem import output
-from madem.errors import MademError
+from madem.errors import DownloadError
 
 SITE = "https://micropython.org"
 _TIMEOUT = 20.0
@@ -39,7 +39,7 @@ def fetch(build: str, suffix: str, progress: Callable[[int, int], None]) -> Path
         The file, in the user's cache.
 
     Raises:
-        MademError: the site can't be reached, or has no such build.
+        DownloadError: the site can't be reached, or has no such build.
     """
     page = page_of(build)
     advice = f"download the newest {suffix} file of {page} on a computer that can, then run"
@@ -47,7 +47,7 @@ def fetch(build: str, suffix: str, progress: Callable[[int, int], None]) -> Path
         with _open(page) as reply:
             found = newest(reply.read().decode(errors="replace"), build, suffix)
         if found is None:
-            raise MademError(
+            raise DownloadError(
                 f"{page} lists no release of {build} as {suffix}: download one by hand"
             )
         file = cache() / found.rpartition("/")[2]
@@ -61,11 +61,11 @@ def fetch(build: str, suffix: str, progress: Callable[[int, int], None]) -> Path
                 progress(len(content), total)
     except (urllib.error.URLError, OSError) as error:
         reason = getattr(error, "reason", error)
-        raise MademError(
+        raise DownloadError(
             f"can't fetch {build} from {SITE} ({reason}): {advice} `madem flash FILE` here"
         ) from None
     if total and len(content) != total:
-        raise MademError(f"{SITE} sent {len(content):,} of {total:,} bytes: run this again")
+        raise DownloadError(f"{SITE} sent {len(content):,} of {total:,} bytes: run this again")
     output.check_file(file, make_folder=True)
     output.write_whole(file, bytes(content))
     return file

@@ -37,7 +37,7 @@ from madem.boards.link_protocol import (
 )
 from madem.boards.open import Board
 from madem.data.task import Samples
-from madem.errors import DeviceError, LinkError, MademError
+from madem.errors import BoardError, DeviceError, LinkError, TooLargeError
 from madem.learners.protocol import Bytes, Engine, GateStatus, Presentation, Reply
 from madem.learners.state import NetworkState
 from madem_emulator.twin.config import Config
@@ -135,7 +135,8 @@ class BoardLearner(Engine):
             How it fits the board.
 
         Raises:
-            DeviceError: it does not fit (code 4), a chip does not answer (8), or the firmware
+            TooLargeError: it does not fit.
+            DeviceError: a chip does not answer (8), or the firmware
                 can't do this.
         """
         try:
@@ -145,7 +146,7 @@ class BoardLearner(Engine):
                 raise
             needed = capacity.network_bytes(config.sizes, self.hello.word_bits)
             free = self.stats(collect=True).heap_free
-            raise DeviceError(
+            raise TooLargeError(
                 Error.OUT_OF_MEMORY,
                 f"this network does not fit the board: it needs {-(-needed // 1024)} KB,"
                 f" {free // 1024} KB are free{' in pieces' if needed <= free else ''}:"
@@ -387,7 +388,8 @@ def connect(board: Board, deploy_firmware: bool | None = None) -> BoardLearner:
         A learner without a network: `configure` it, or `load` one.
 
     Raises:
-        MademError: nothing answers, or the firmware is of another version.
+        LinkError: nothing answers.
+        BoardError: the firmware is of another version.
     """
     connection = link.Link(board.port, board.patience)
     if board.emulated if deploy_firmware is None else deploy_firmware:
@@ -401,7 +403,7 @@ def connect(board: Board, deploy_firmware: bool | None = None) -> BoardLearner:
             deploy.start(board)
             hello = connection.hello()
     if hello.firmware != __version__:
-        raise MademError(
+        raise BoardError(
             f"{board.name} runs firmware {hello.firmware}, this is madem {__version__}:"
             f" run `madem deploy --board {board.name}`"
         )

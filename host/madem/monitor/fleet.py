@@ -37,7 +37,12 @@ class Assignment(NamedTuple):
 
 
 class Fleet:
-    """Boards at work. Enter it to start them, leave it to stop them."""
+    """Boards at work. Enter it to start them, leave it to stop them.
+
+    Attributes:
+        states: what is known of each board.
+        failures: why boards died, in that order; what is no MademError is a fault of madem's own.
+    """
 
     def __init__(
         self,
@@ -60,6 +65,7 @@ class Fleet:
         self._limits = RunLimits(seconds, most, self._stop)
         self._stack = contextlib.ExitStack()
         self.states: list[RunState] = []
+        self.failures: list[Exception] = []
         self._threads: list[threading.Thread] = []
         # Not join: a Ctrl-C in it can have CPython 3.11 take a thread that runs for one that ended.
         self._ended: list[threading.Event] = []
@@ -114,8 +120,10 @@ class Fleet:
             stopped = isinstance(end, StoppedError)
             state.end(Stage.STOPPED if stopped else Stage.DONE, "stopped" if stopped else "")
         except MademError as error:
+            self.failures.append(error)
             state.end(Stage.DEAD, str(error))
         except Exception as error:  # a fault of ours must not stop the other boards either
+            self.failures.append(error)
             state.end(Stage.DEAD, f"internal error, {type(error).__name__}: {error}")
             if log:
                 log.write({"event": "traceback", "text": traceback.format_exc()})

@@ -9,7 +9,6 @@ from types import TracebackType
 from typing import Any
 
 from madem import output
-from madem.errors import MademError
 
 
 class BoardLog:
@@ -27,7 +26,7 @@ class BoardLog:
         try:
             self._file = self.path.open("w", encoding="utf-8", buffering=1)
         except OSError as error:
-            raise MademError(f"can't write {self.path}: {error.strerror}") from None
+            raise output.refused(self.path, error) from None
 
     def __enter__(self) -> BoardLog:
         return self

@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import FuncFormatter
 
-from madem.errors import MademError
+from madem import output
 
 INK = "#222222"
 GREY = "#757575"
@@ -104,5 +104,5 @@ def save_picture(figure: Figure, path: str | Path) -> Path:
         with _style():  # ticks are made only now
             figure.savefig(path, format="png", dpi=150, metadata={"Software": None})
     except OSError as error:
-        raise MademError(f"can't write the picture {path}: {error.strerror or error}") from None
+        raise output.refused(path, error) from None
     return path

@@ -14,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO
 
+from madem import output
 from madem.errors import MademError
 
 _FORMAT = 1
@@ -79,13 +80,13 @@ class Store:
         """Keep results; they outlive a crash as soon as this returns.
 
         Raises:
-            MademError: the disk refuses.
+            DiskError: the disk refuses.
         """
         new = list(outcomes)
         try:
             self._write("".join(json.dumps(asdict(outcome)) + "\n" for outcome in new))
         except OSError as error:
-            raise MademError(f"can't write {self.path}: {error.strerror or error}") from None
+            raise output.refused(self.path, error) from None
         self.outcomes |= {outcome.key: outcome for outcome in new}
 
     def _read(self, context: str, what: str) -> None:

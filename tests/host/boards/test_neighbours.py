@@ -158,7 +158,7 @@ def test_it_takes_a_board_that_mpremote_left_in_its_raw_repl(served: str) -> Non
 def test_each_says_when_the_other_has_the_port(served: str) -> None:
     with serial.Serial(served, exclusive=True):
         done = madem(*COMMANDS["learn"], "--board", served)
-        assert done.returncode == 2
+        assert done.returncode == 3
         assert done.stderr.startswith(f"madem: {served} is in use".encode())
     words = [BIN / "madem", "learn", *LONG, "--board", served]
     with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import errno
 import functools
 import json
 import os
@@ -9,6 +10,7 @@ import pty
 import re
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,7 +23,7 @@ from madem import __version__, cli, doctor
 from madem.boards import deploy, firmware
 from madem.boards.open import Board, open_board
 from madem.boards.repl import Repl, open_port
-from madem.commands import COMMANDS, training
+from madem.commands import COMMANDS, boards, training
 from madem.data.task import Task
 from madem.learn import session
 from madem.learn import train as learn
@@ -239,7 +241,7 @@ def test_bench_memory_finds_the_smallest_heap(madem: Run) -> None:
     command = ["learn", "digits", "--epochs", "1", "--no-baselines", "--quiet"]
     assert madem(*command, "--board", f"unix:heap={heap}K").code == 0
     assert madem(*command, "--board", f"unix:heap={heap - 4}K").code == 2
-    error = one_line_error(madem("bench", "memory", "--board", "/dev/ttyACM0"))
+    error = one_line_error(madem("bench", "memory", "--board", "/dev/ttyACM0"), 2)
     assert "use --board unix" in error
 
 
@@ -378,9 +380,7 @@ BEFORE_ANY_BOARD = {
     "learn one-class.csv": "only one class, a",
     "learn nan.csv": "nan.csv, line 21, column 0: missing value",
     "learn missing.csv": "missing.csv, line 21, column 0: missing value",
-    "learn text.csv": "line 21, column 0: 'red' is not a number",
     "learn constant.csv": "constant and can't teach anything",
-    "learn ragged.csv": "line 21: 2 cells where 3 are expected",
     "learn wide.csv": "1025 features; at most 1024",
     "learn latin.csv": "a class needs at least 2 samples to be trained and tested: ä, ö",
     "learn binary.csv": "binary.csv is no text",
@@ -457,11 +457,9 @@ BEFORE_ANY_BOARD = {
     "bench speed": "invalid choice: 'speed'",
     "boards --start none": "no board 'none'",
     "learn digits --board none": "no board 'none': choose unix",
-    "learn digits --board /dev/none": "no port /dev/none",
     "learn digits --board unix:heap=5": "heap size 5 is outside",
     "learn digits --board unix:heap=much": "'much' is not a size",
     "learn digits --board unix:flash=1M": "only the option heap=SIZE",
-    "learn digits --board socket://127.0.0.1:1": "can't be reached",
     "deploy --board twin": "no board 'twin'",
     "verify digits --board twin": "choose a board",
 }
@@ -486,6 +484,45 @@ def test_errors_that_are_told_before_any_work(
     assert re.match(r"madem( \w+)*: .+\n\Z", done.error), "one line"
     assert re.search(BEFORE_ANY_BOARD[command], done.error)
     assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("board", "told"),
+    [("/dev/none", "no port /dev/none"), ("socket://127.0.0.1:1", "can't be reached")],
+)
+def test_a_board_that_is_not_there(board: str, told: str, madem: Run) -> None:
+    assert told in one_line_error(madem("learn", "digits", "--board", board))
+
+
+def test_a_disk_that_is_full(madem: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    error = one_line_error(madem("boards", "--json", "found.json"))
+    assert error == "madem: can't write found.json: No space left on device\n"
+    monkeypatch.setattr(boards, "list_boards", full)
+    assert one_line_error(madem("boards")) == "madem: [Errno 28] No space left on device\n"
+
+
+def test_a_fault_of_madems_own_is_kept_in_a_report(
+    madem: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def faulty() -> None:
+        raise ValueError("one\ntwo")
+
+    monkeypatch.setattr(boards, "list_boards", faulty)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    error = one_line_error(madem("boards", "--quiet"), 70)
+    assert error.startswith("madem: a fault of madem's own, ValueError: one two; please report it")
+    (report,) = tmp_path.iterdir()
+    assert error.endswith(f" {report}\n")
+    text = report.read_text()
+    assert f"madem {__version__}" in text
+    assert "madem boards --quiet\n" in text
+    assert "in faulty\n" in text
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "none"))
+    assert "no report could be written" in one_line_error(madem("boards"), 70)
 
 
 @pytest.mark.parametrize(
@@ -517,15 +554,15 @@ def test_a_state_that_can_not_be_loaded(
 # --- boards ---------------------------------------------------------------------------------------
 
 
-def one_line_error(done: Outcome) -> str:
-    assert (done.code, done.out) == (2, "")
+def one_line_error(done: Outcome, code: int = 3) -> str:
+    assert (done.code, done.out) == (code, "")
     assert re.match(r"madem: .+\n\Z", done.error)
     return done.error
 
 
 def test_a_network_that_does_not_fit(madem: Run) -> None:
     command = "learn digits --board unix:heap=96K --layers 500 --json found.json --save it.madem"
-    error = one_line_error(madem(*command.split()))
+    error = one_line_error(madem(*command.split()), 2)
     assert "does not fit the board" in error
     assert "use fewer or smaller hidden layers" in error
     assert list(Path().iterdir()) == []

@@ -72,7 +72,7 @@ def test_two_devices_are_listed(
     (tool / "list").write_text(ONE + OTHER)
     file = image(bench.folder)
     for words in ([], ["--board", "dfu"]):
-        assert cli.main(["flash", file, *words]) == 2
+        assert cli.main(["flash", file, *words]) == 3
         said = capsys.readouterr().err
         assert "name one with --board: dfu:316A34533036 (in DFU mode" in said
         assert "dfu:208A34533036" in said
@@ -94,7 +94,7 @@ def test_no_device(
     bench: Bench, tool: Path, capsys: pytest.CaptureFixture[str], says: str, told: str
 ) -> None:
     (tool / "list").write_text(says)
-    assert cli.main(["flash", image(bench.folder)]) == 2
+    assert cli.main(["flash", image(bench.folder)]) == 3
     assert told in capsys.readouterr().err
 
 
@@ -107,7 +107,7 @@ def test_unplugging_while_writing(
         'dfu-util: Error during special command "ERASE_PAGE" get_status: LIBUSB_ERROR_NO_DEVICE\n'
     )
     (tool / "code").write_text("74")
-    assert cli.main(["flash", image(bench.folder)]) == 2
+    assert cli.main(["flash", image(bench.folder)]) == 3
     said = capsys.readouterr().err
     assert "dfu-util could not write to 316A34533036: " in said
     assert "LIBUSB_ERROR_NO_DEVICE; its boot loader is unharmed, run this again" in said
@@ -164,7 +164,7 @@ def test_dfu_util_missing(
     bench.port(RUNNING_USB)
     assert cli.main(["flash", image(bench.folder)]) == 2
     assert "dfu: dfu-util is not installed: `sudo apt install dfu-util`" in capsys.readouterr().err
-    assert cli.main(["flash", image(bench.folder), "--board", "dfu"]) == 2
+    assert cli.main(["flash", image(bench.folder), "--board", "dfu"]) == 3
     assert "dfu-util is not installed" in capsys.readouterr().err
 
 
@@ -173,7 +173,7 @@ def test_a_board_that_does_not_enter_dfu_mode(
     bench: Bench, tool: Path, unix_board: UnixBoard, capsys: pytest.CaptureFixture[str]
 ) -> None:
     bench.port(RUNNING_USB, unix_board.path)
-    assert cli.main(["flash", image(bench.folder)]) == 2
+    assert cli.main(["flash", image(bench.folder)]) == 3
     captured = capsys.readouterr()
     assert "now connect DFU to 3V3 and press RST" in captured.out
     assert "no board appeared in DFU mode: connect DFU to 3V3 and press RST" in captured.err

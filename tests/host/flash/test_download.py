@@ -109,7 +109,7 @@ def test_without_a_network_it_says_which_file_to_fetch(
 ) -> None:
     monkeypatch.setattr(download, "SITE", "http://127.0.0.1:1")
     bench.volume("RPI-RP2", RP2040_INFO)
-    assert cli.main(["flash"]) == 2
+    assert cli.main(["flash"]) == 3
     said = capsys.readouterr().err
     assert "download the newest .uf2 file of http://127.0.0.1:1/download/RPI_PICO/" in said
     assert "then run `madem flash FILE` here" in said

@@ -82,7 +82,7 @@ def test_another_chip_than_the_image_is_for_is_refused(
     """esptool asks the chip itself, before anything is written."""
     rom = chip(9)
     file = write(bench.folder, images.esp(images.program(GENERIC)))
-    assert cli.main(["flash", file, "--board", rom.port]) == 2
+    assert cli.main(["flash", file, "--board", rom.port]) == 3
     said = capsys.readouterr().err
     assert f"esp.bin is for ESP32, the board on {rom.port} is a ESP32-S3; nothing was" in said
     assert rom.flash.count(b"\xff") == len(rom.flash)
@@ -94,7 +94,7 @@ def test_unplugging_while_writing(
 ) -> None:
     rom = chip(0, unplug_after=30_000)
     file = write(bench.folder, images.esp(images.program(GENERIC, size=200_000)))
-    assert cli.main(["flash", file, "--board", rom.port]) == 2
+    assert cli.main(["flash", file, "--board", rom.port]) == 3
     said = capsys.readouterr().err
     assert f"{rom.port} vanished or is in use: plug the board in again" in said
     assert said.count("\n") == 1
@@ -105,7 +105,7 @@ def test_a_silent_port(
 ) -> None:
     """No chip of the family: here MicroPython, which does not speak the ROM's language."""
     file = write(bench.folder, images.esp(images.program(GENERIC)))
-    assert cli.main(["flash", file, "--board", unix_board.path]) == 2
+    assert cli.main(["flash", file, "--board", unix_board.path]) == 3
     said = capsys.readouterr().err
     assert f"no chip of the ESP32 family answers on {unix_board.path}: hold BOOT" in said
 
@@ -149,5 +149,5 @@ def test_a_port_in_use(
 ) -> None:
     file = write(bench.folder, images.esp(images.program(GENERIC)))
     with open_port(unix_board.path):
-        assert cli.main(["flash", file, "--board", unix_board.path]) == 2
+        assert cli.main(["flash", file, "--board", unix_board.path]) == 3
     assert f"{unix_board.path} is in use: close the other program" in capsys.readouterr().err

@@ -83,7 +83,7 @@ def test_no_probe_or_two(
 ) -> None:
     (tool / "probes").write_text(json.dumps(PROBES | {"boards": boards}))
     bench.port((0x1366, 0x1051))
-    assert cli.main(command(image(bench.folder))) == 2
+    assert cli.main(command(image(bench.folder))) == 3
     assert told in capsys.readouterr().err
     assert "load" not in (tool / "log").read_text()
 
@@ -94,7 +94,7 @@ def test_its_reason_is_passed_on(
     (tool / "says").write_text("0000512 C No ACK received from target [__main__]\n")
     (tool / "code").write_text("1")
     bench.port((0x1366, 0x1051))
-    assert cli.main(command(image(bench.folder))) == 2
+    assert cli.main(command(image(bench.folder))) == 3
     assert "pyOCD could not write: No ACK received from target\n" in capsys.readouterr().err
 
 

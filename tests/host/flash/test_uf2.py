@@ -159,7 +159,7 @@ def test_without_the_button_it_says_what_to_do(
 ) -> None:
     port = bench.port(RUNNING_USB, unix_board.path)
     file = write(bench.folder, "pico.uf2", images.uf2(images.program(PICO)))
-    assert flash(file) == 2
+    assert flash(file) == 3
     said = capsys.readouterr().err
     assert f"the boot loader of the board on {port} does not appear: hold BOOTSEL" in said
 
@@ -248,7 +248,7 @@ def test_two_boards_are_listed_and_none_is_guessed(
     folder = bench.volume("RPI-RP2", RP2040_INFO)
     other = bench.port(RUNNING_USB, product="Board in FS mode")
     file = write(bench.folder, "pico.uf2", images.uf2(images.program(PICO)))
-    assert flash(file) == 2
+    assert flash(file) == 3
     said = capsys.readouterr().err
     assert "several boards are attached, name one with --board: " in said
     assert f"{folder} (Raspberry Pi RP2), {other} (Board in FS mode)" in said
@@ -301,7 +301,7 @@ def test_a_board_that_keeps_its_volume_did_not_take_the_file(
     content = images.uf2(images.program("thing with XYZ"), family=None)
     file = write(bench.folder, "thing.uf2", content)
     with playing(rom.step):
-        assert flash(file, "--board", str(rom.folder)) == 2
+        assert flash(file, "--board", str(rom.folder)) == 3
     assert "did not take the file: it is for another chip" in capsys.readouterr().err
 
 
@@ -337,7 +337,7 @@ def test_a_fault_in_the_middle_of_the_copy(
         real(descriptor)
 
     monkeypatch.setattr(volumes.os, "fsync", fsync)
-    assert flash(file) == 2
+    assert flash(file) == 3
     said = capsys.readouterr().err
     assert re.search(told, said), said
     assert said.count("\n") == 1
@@ -348,7 +348,7 @@ def test_a_full_volume(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None
     folder = bench.volume("RPI-RP2", RP2040_INFO)
     os.symlink("/dev/full", folder / "firmware.uf2")
     file = write(bench.folder, "pico.uf2", images.uf2(images.program(PICO)))
-    assert flash(file) == 2
+    assert flash(file) == 3
     assert f"{folder} is full after 0 of 40,448 bytes" in capsys.readouterr().err
 
 
@@ -379,6 +379,6 @@ def test_no_permission_for_the_port_names_the_group(
     port = bench.port(RUNNING_USB)
     monkeypatch.setattr(serial, "serial_for_url", refuse)
     file = write(bench.folder, "pico.uf2", images.uf2(images.program(PICO)))
-    assert flash(file) == 2
+    assert flash(file) == 3
     said = capsys.readouterr().err
     assert f"no permission to open {port}: run `sudo usermod -aG dialout $USER`" in said

@@ -517,7 +517,7 @@ def test_on_a_terminal_it_fills_the_screen_and_gives_it_back(tmp_path: Path) -> 
         (["replay", "plain.csv", "--novelty"], "say with --pipeline"),
         (["replay", "plain.csv", "--pipeline", LINE, "--seed", "3"], "nothing is drawn"),
         (["replay", "plain.csv", "--pipeline", "window=x"], "window"),
-        (["replay", "rec.csv"], "say with --pipeline what the board shall compute"),
+        (["replay", "plain.csv"], "say with --pipeline what the board shall compute"),
         (["replay", "digits", "--pipeline", LINE, "--throttle", "5"], "--throttle is for"),
         (["learn", "digits", "--board", "nonsense"], "there is no board 'nonsense'"),
         (["learn", "digits", "--log-dir", "plain.csv"], "can't write plain.csv"),

@@ -166,7 +166,7 @@ def test_pictures_are_saved_and_repeat_byte_by_byte(tmp_path: Path) -> None:
 def test_unwritable_picture_is_explained(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
 
-    with pytest.raises(MademError, match=r"can't write the picture .*a\.png"):
+    with pytest.raises(MademError, match=r"can't write .*a\.png"):
         save_picture(Figure(), tmp_path / "file" / "a.png")
 
 

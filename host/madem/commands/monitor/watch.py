@@ -94,8 +94,8 @@ def watch(
     if args.html:
         output.write_whole(args.html, html.render(boards).encode())
     output.write_json(args.json, {"boards": [facts.to_json() for facts in boards]})
-    if len(boards) == 1 and dead and not dead[0].samples:
-        raise MademError(dead[0].reason)
+    if len(boards) == 1 and fleet.failures and not boards[0].samples:
+        raise fleet.failures[0]
     if terminal.is_live:  # the screen with all that was shown last is gone
         terminal.say(tui.rows(boards))
     for facts in boards:
@@ -103,6 +103,9 @@ def watch(
             terminal.say(escape(tui.line(facts)))
     if args.html:
         terminal.saved(Path(args.html))
+    for failure in fleet.failures:
+        if not isinstance(failure, MademError):
+            raise failure
     return 1 if dead else 0
 
 

@@ -18,6 +18,7 @@ from typing import NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from madem import output
 from madem.data.files.table import Column, Table
 from madem.errors import TaskError, printable
 
@@ -100,7 +101,8 @@ class Recorder:
         """Begin a file, or with `append` go on with one that has the same channels.
 
         Raises:
-            RecordingError: the file exists already, is of other channels, or can't be written.
+            RecordingError: the file exists already, or is of other channels.
+            MademError: it can't be written.
         """
         self._path = Path(path)
         self._offset_us = 0
@@ -121,7 +123,7 @@ class Recorder:
                 f"{path} exists already: choose another name, or --append to go on with it"
             ) from None
         except OSError as error:
-            raise RecordingError(f"can't write {path}: {error.strerror}") from None
+            raise output.refused(path, error) from None
 
     def __enter__(self) -> Self:
         return self
@@ -138,7 +140,8 @@ class Recorder:
         """Append a sample: its time, a count for each channel, what it means.
 
         Raises:
-            RecordingError: the disk is full, or the sample is none.
+            RecordingError: the sample is none.
+            DiskError: the disk is full.
         """
         if len(values) != len(self.header.channels):
             raise RecordingError(
@@ -164,7 +167,7 @@ class Recorder:
         try:
             self._write(end, data)
         except OSError as error:
-            raise RecordingError(f"can't write {self._path}: {error.strerror}") from None
+            raise output.refused(self._path, error) from None
         self._progress = _Progress(end + len(data), crc, rows + len(pending), [])
 
     def close(self) -> None:
