@@ -18,6 +18,7 @@ from madem.data.files.recording import (
     is_recording,
     read,
 )
+from madem.errors import MademError
 
 HEADER = Header(("acc x", "acc y"), 50.0, ("g", "g"), (0.001, 0.002), "test", "2026-01-01")
 PAGE = Path(__file__).parents[4] / "docs/guide/recordings.md"
@@ -143,7 +144,7 @@ def test_refusals(tmp_path: Path) -> None:
         Recorder(path, HEADER)
     with pytest.raises(RecordingError, match="has the channels acc x, acc y, not q"):
         Recorder(path, Header(("q",)), append=True)
-    with pytest.raises(RecordingError, match=r"can't write .*No such file"):
+    with pytest.raises(MademError, match=r"can't write .*No such file"):
         Recorder(tmp_path / "no" / "a.csv", HEADER)
     with pytest.raises(RecordingError, match=r"can't read .*No such file"):
         read(tmp_path / "b.csv")
