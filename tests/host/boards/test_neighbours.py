@@ -120,7 +120,10 @@ def test_nothing_but_text_is_piped(json: list[str], served: str) -> None:
 def test_after_a_refused_command(served: str) -> None:
     too_large = ["learn", "flowers.csv", "--layers", "1000,1000,1000", "--no-baselines"]
     done = madem(*too_large, "--board", served)
-    assert (done.returncode, done.stdout, done.stderr.count(b"\n")) == (2, b"", 1), done
+    assert (done.returncode, done.stderr.count(b"\n")) == (2, 1), done
+    assert b"does not fit the board" in done.stderr
+    # What was read is told, and nothing more.
+    assert done.stdout.splitlines()[-1] == b"for the test: 6 rows, drawn"
     mpremote_works(served)
     terminal_works(served)
 
