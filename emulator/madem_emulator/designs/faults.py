@@ -92,6 +92,9 @@ def parse(text: str) -> BoardFault:
     Args:
         text: in a form of the table.
 
+    Returns:
+        The fault.
+
     Raises:
         ValueError: there is no such fault.
     """

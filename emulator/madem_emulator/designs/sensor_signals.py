@@ -56,12 +56,25 @@ class Signal:
         return tuple(sorted(set(self.labels) - {""}))
 
     def index(self, time: float) -> int:
-        """Which sample is there at a time in seconds."""
+        """Number of the sample that is there at a time.
+
+        Args:
+            time: since the signal began, s.
+
+        Returns:
+            An index into `counts`.
+        """
         return int(time * self.rate_hz) % len(self.counts)
 
 
 def read(path: Path) -> Signal:
-    """A signal that `write` wrote.
+    """Read a signal that `write` wrote.
+
+    Args:
+        path: of the file.
+
+    Returns:
+        The signal.
 
     Raises:
         ValueError: it is none.
@@ -82,6 +95,10 @@ def read(path: Path) -> Signal:
 
 def write(signal: Signal, path: Path) -> None:
     """Write a signal, as JSON, for the process of an emulated board to read.
+
+    Args:
+        signal: what to write.
+        path: of the file, which is replaced.
 
     Raises:
         OSError: it can't be written.
@@ -129,6 +146,12 @@ def motion(signal: Signal) -> Callable[[float], Sequence[float]]:
     """The acceleration in g and rotation in °/s that a recording stands for.
 
     Counts without a unit are an MPU6050's at its most sensitive ranges; missing channels are 0.
+
+    Args:
+        signal: acceleration along x, y and z, then rotation about them.
+
+    Returns:
+        Gives these six values for a time in s.
     """
     factors = []
     for k in range(6):
@@ -145,7 +168,7 @@ def motion(signal: Signal) -> Callable[[float], Sequence[float]]:
 
 
 def _attach_adc(signal: Signal, bus: Bus) -> None:
-    """Counts from −32768 to 32767 are from 0 V to the reference."""
+    """Have counts from −32768 to 32767 be voltages from 0 V to the reference."""
     for channel, pin in zip(range(len(signal.counts[0])), ADC_PINS, strict=False):
 
         def fraction(channel: int = channel) -> float:
@@ -155,7 +178,7 @@ def _attach_adc(signal: Signal, bus: Bus) -> None:
 
 
 def _attach_pins(signal: Signal, bus: Bus) -> None:
-    """A pin is high while its channel is above 0."""
+    """Have a pin be high while its channel is above 0."""
     for channel, pin in zip(range(len(signal.counts[0])), LEVEL_PINS, strict=False):
 
         def level(channel: int = channel) -> bool:

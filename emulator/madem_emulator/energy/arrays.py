@@ -120,6 +120,9 @@ class Cells(Model):
 
         Args:
             lines: that they hold together.
+
+        Returns:
+            How many.
         """
         return -(-lines // self.tile)
 
@@ -132,6 +135,9 @@ class Cells(Model):
 
         Args:
             lines: cells on the line.
+
+        Returns:
+            A fraction, which may be above 1.
         """
         return 0.5 * self.segment_resistance * self.conductance * lines**2
 
@@ -171,6 +177,9 @@ class Converters(Model):
         Args:
             work: the training sample.
             cells: of the arrays.
+
+        Returns:
+            Joules by part, and seconds.
         """
         adc = dac = sums = time = 0.0
         for read in work.reads:
@@ -201,6 +210,9 @@ class Amplifiers(Model):
         Args:
             work: the training sample.
             cells: of the arrays.
+
+        Returns:
+            Joules by part, and seconds.
         """
         settled = sum(read.times * read.sensed * cells.tiles(read.driven) for read in work.reads)
         return Cost(
@@ -240,6 +252,9 @@ class Accumulators(Model):
         Args:
             work: the training sample.
             cells: of the arrays.
+
+        Returns:
+            Joules by part, and seconds.
         """
         each = 2 * self.multiply + 3 * self.add + 2 * self.sram_byte
         time = 0.0
@@ -281,6 +296,9 @@ class Coincidence(Model):
         Args:
             work: the training sample.
             cells: of the arrays.
+
+        Returns:
+            Joules by part, and seconds.
         """
         lines = sum(
             cells.line_energy(m, n, cells.pulse_voltage)
@@ -303,6 +321,11 @@ class Array(Model):
     `Array(Converters(), Accumulators())` is what the firmware computes, as a chip of its own.
     `Array(Amplifiers(), Coincidence())` converts nothing between input and update; so the paper's
     claim is read here, whose own energy model is not public to us.
+
+    Attributes:
+        reading: what stands between two reads.
+        update: how the weights change.
+        cells: what the arrays are made of.
     """
 
     reading: Converters | Amplifiers
@@ -316,6 +339,9 @@ class Array(Model):
 
         Args:
             work: the training sample.
+
+        Returns:
+            Joules by part, and seconds.
         """
         cells = self.cells
         parts = {"devices": 0.0, "lines": 0.0}

@@ -17,19 +17,29 @@ def constant(value: float, unit: str, source: str, span: tuple[float, float] | N
         unit: such as "J" or "1" for a plain number.
         source: publication, file, command or test that it is from; of a span's ends too.
         span: least and largest value in the sources; None where they agree.
+
+    Returns:
+        A field of a dataclass, which carries all that.
     """
     return field(default=value, metadata={"unit": unit, "source": source, "span": span})
 
 
 class Constant(NamedTuple):
-    """A field of a model, as `constants` lists it."""
+    """A field of a model, as `constants` lists it.
+
+    Attributes:
+        name: of the field.
+        value: in `unit`.
+        unit: such as "J" or "1" for a plain number.
+        source: publication, file, command or test that it is from.
+        span: least and largest value in the sources; None where they agree.
+    """
 
     name: str
     value: float
     unit: str
     source: str
     span: tuple[float, float] | None
-    """Least and largest value in the sources; None where they agree."""
 
 
 class Model:
@@ -67,6 +77,9 @@ def with_constant(model: _T, name: str, value: float) -> _T:
         model: a dataclass of this package.
         name: of the constant.
         value: in the constant's unit.
+
+    Returns:
+        The copy.
     """
     changed: dict[str, Any] = {}
     for item in fields(model):  # type: ignore[arg-type]

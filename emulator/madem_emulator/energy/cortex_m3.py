@@ -14,12 +14,15 @@ from typing import NamedTuple
 
 
 class Timing(NamedTuple):
-    """A Cortex-M3's speed where its table gives a range."""
+    """A Cortex-M3's speed where its table gives a range.
+
+    Attributes:
+        refill: cycles to refill the pipeline after a jump (P of the table): 1 to 3.
+        overlap: a load or store beside another takes one cycle, as does a store at a fixed offset.
+    """
 
     refill: int
-    """Cycles to refill the pipeline after a jump (P of the table): 1 to 3."""
     overlap: bool
-    """A load or store beside another takes one cycle, as does a store at a fixed offset."""
 
 
 FASTEST, TYPICAL, SLOWEST = Timing(1, True), Timing(2, True), Timing(3, False)
@@ -27,18 +30,28 @@ FASTEST, TYPICAL, SLOWEST = Timing(1, True), Timing(2, True), Timing(3, False)
 
 
 class Instruction(NamedTuple):
-    """One line of QEMU's disassembly."""
+    """One line of QEMU's disassembly.
+
+    Attributes:
+        address: of its first byte.
+        length: bytes: 2 or 4.
+        name: mnemonic without a width suffix.
+        operands: as the disassembly writes them.
+    """
 
     address: int
     length: int
-    """Bytes: 2 or 4."""
     name: str
-    """Mnemonic without a width suffix."""
     operands: str
 
 
 class Count(NamedTuple):
-    """Instructions that ran, and the cycles that they took."""
+    """Instructions that ran, and the cycles that they took.
+
+    Attributes:
+        instructions: how many ran.
+        cycles: that they took.
+    """
 
     instructions: int
     cycles: int
@@ -79,6 +92,9 @@ def count(log: Iterable[str], timing: Timing) -> Count:
     Args:
         log: its lines; a block of instructions is listed where it is translated, before it runs.
         timing: see `Timing`.
+
+    Returns:
+        Both, of the whole log.
 
     Raises:
         ValueError: a block ran that the log does not list.

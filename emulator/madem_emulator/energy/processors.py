@@ -50,6 +50,9 @@ class Microcontroller(Model):
 
         Args:
             work: the training sample.
+
+        Returns:
+            Instructions of one training sample.
         """
         macs = sum(read.driven * read.sensed * read.times for read in work.reads)
         readings = sum(read.sensed * read.times for read in work.reads)
@@ -62,6 +65,9 @@ class Microcontroller(Model):
 
         Args:
             work: the training sample.
+
+        Returns:
+            Joules by part, and seconds.
         """
         time = self.instructions(work) * self.cycles / self.clock
         return Cost({"instructions": time * self.current * self.voltage}, time)
@@ -110,6 +116,9 @@ class Processor(Model):
 
         Args:
             work: the training sample.
+
+        Returns:
+            Joules by part, and seconds.
         """
         first = math.prod(work.layers[0])
         flops = 6 * work.couplings - 2 * first

@@ -12,19 +12,27 @@ from madem_emulator.twin.config import Settings
 
 
 class LayerReads(NamedTuple):
-    """The reads of one weight layer in one direction."""
+    """The reads of one weight layer in one direction.
+
+    Attributes:
+        driven: lines that are driven.
+        sensed: lines that are sensed.
+        times: reads in one training sample.
+    """
 
     driven: int
-    """Lines that are driven."""
     sensed: int
-    """Lines that are sensed."""
     times: int
-    """Reads in one training sample."""
 
 
 @dataclass(frozen=True)
 class Workload:
     """One training sample of a layered network under the centred rule of docs/science/learning.md.
+
+    Attributes:
+        sizes: units of every layer, input first.
+        sweeps_free: sweeps of the free phase.
+        sweeps_nudged: sweeps of each nudged phase.
 
     Raises:
         ValueError: a size or a number of sweeps is not a positive integer.
@@ -69,12 +77,15 @@ class Workload:
 
 @dataclass(frozen=True)
 class Cost:
-    """Energy and time that one training sample takes."""
+    """Energy and time that one training sample takes.
+
+    Attributes:
+        parts: joules by where they go.
+        time: seconds.
+    """
 
     parts: Mapping[str, float]
-    """Joules by where they go."""
     time: float
-    """Seconds."""
 
     @property
     def energy(self) -> float:

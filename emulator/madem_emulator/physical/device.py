@@ -356,19 +356,32 @@ class DeviceModel:
     0.0
     >>> device.without("states").states.levels is None
     True
+
+    Attributes:
+        name: of the kind.
+        g_min: lowest conductance in siemens.
+        g_max: highest conductance in siemens.
+        source: where the numbers come from.
+        read_voltage: full-scale voltage of a read, in volts.
+        max_read_voltage: voltage up to which the numbers hold; reads beyond it are refused.
+        pulses: how conductance answers pulses.
+        cycle_to_cycle: how one pulse differs from the next.
+        device_to_device: how one device differs from the next.
+        states: how many levels there are.
+        programming: how far write-verify misses its target.
+        read_noise: noise of a reading.
+        telegraph: jumps between two levels.
+        retention: how conductance changes with time.
+        faults: devices that can't change.
+        nonlinearity: how the current depends on the voltage.
     """
 
     name: str
     g_min: float
-    """Lowest conductance in siemens."""
     g_max: float
-    """Highest conductance in siemens."""
     source: str = ""
-    """Where the numbers come from."""
     read_voltage: float = 0.2
-    """Full-scale voltage of a read, in volts."""
     max_read_voltage: float = 0.5
-    """Voltage up to which the numbers hold; reads beyond it are refused."""
     pulses: PulseResponse = field(default_factory=PulseResponse)
     cycle_to_cycle: CycleToCycle = field(default_factory=CycleToCycle)
     device_to_device: DeviceToDevice = field(default_factory=DeviceToDevice)
@@ -400,6 +413,9 @@ class DeviceModel:
             *concerns: names of `CONCERNS`. The curvature of the pulse response counts as one
                 (`pulses`); without it the response is linear, in as many pulses.
 
+        Returns:
+            The copy.
+
         Raises:
             ValueError: there is no such name.
         """
@@ -410,6 +426,9 @@ class DeviceModel:
 
         Args:
             *concerns: names of `CONCERNS`, as for `only`.
+
+        Returns:
+            The copy.
 
         Raises:
             ValueError: there is no such name.

@@ -65,6 +65,9 @@ class Generators:
 
         Args:
             shape: (B, …).
+
+        Returns:
+            Numbers of that shape.
         """
         return self._normal.block(shape)
 
@@ -73,6 +76,9 @@ class Generators:
 
         Args:
             shape: (B, …).
+
+        Returns:
+            Numbers of that shape.
         """
         return self._uniform.block(shape)
 

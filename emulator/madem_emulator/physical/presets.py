@@ -163,6 +163,9 @@ def get(name: str) -> DeviceModel:
     Args:
         name: such as `taox_hfox_wu2018`.
 
+    Returns:
+        The preset.
+
     Raises:
         ValueError: there is none of that name; the message lists them.
     """

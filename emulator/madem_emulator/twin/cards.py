@@ -28,46 +28,57 @@ class Geometry(NamedTuple):
     """A board design as the digital side has to know it.
 
     See docs/hardware/frontends.md, "Adding a board design".
+
+    Attributes:
+        rows: word lines of a card.
+        columns: bit lines of a card.
+        span: codes by which a device's whole window changes a reading at full activity.
+        noise: σ of a code: amplifier and converter, rounding included.
+        share: gives the share of the full read voltage that a line gets for activities of −255 to
+            255.
+        conversions: conversions that a reading is the mean of.
     """
 
     rows: int
-    """Word lines of a card."""
     columns: int
-    """Bit lines of a card."""
     span: int
-    """Codes by which a device's whole window changes a reading at full activity."""
     noise: float
-    """σ of a code: amplifier and converter, rounding included."""
     share: Callable[[Floats], Floats]
-    """Gives the share of the full read voltage that a line gets for activities of −255 to 255."""
     conversions: int
-    """Conversions that a reading is the mean of."""
 
 
 @dataclass(frozen=True, eq=False)
 class CardRead:
-    """One read of a card."""
+    """One read of a card.
+
+    Attributes:
+        rows: the word lines were sensed; otherwise the bit lines.
+        card: its number.
+        codes: of every sensed line.
+    """
 
     rows: bool
-    """The word lines were sensed; otherwise the bit lines."""
     card: int
     codes: Codes
-    """Of every sensed line."""
 
 
 @dataclass(frozen=True)
 class CardPulse:
-    """Pulses given to lines of a card."""
+    """Pulses given to lines of a card.
+
+    Attributes:
+        up: SET; otherwise RESET.
+        card: its number.
+        pulses: how many, one after another.
+        rows: mask of word lines, bit 0 the first.
+        columns: mask of bit lines.
+    """
 
     up: bool
-    """SET; otherwise RESET."""
     card: int
     pulses: int
-    """How many, one after another."""
     rows: int
-    """Mask of word lines, bit 0 the first."""
     columns: int
-    """Mask of bit lines."""
 
     def __str__(self) -> str:
         kind = "SET" if self.up else "RESET"

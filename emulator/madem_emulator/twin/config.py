@@ -36,7 +36,15 @@ class Rule(IntEnum):
 
 @dataclass(frozen=True)
 class LayerConfig:
-    """One weight layer's integers: sense-amplifier gain and converter ranges."""
+    """One weight layer's integers: sense-amplifier gain and converter ranges.
+
+    Attributes:
+        gain, gain_shift: M and Q: the coupling of a pair in units of g, as M / 2^Q.
+        range_forward, range_transposed: F of a forward and of a transposed reading.
+        noise_forward, noise_transposed: NZ of them.
+        cap: of the unit layer above the weights.
+        scale: SCALE, the factor on RATE.
+    """
 
     gain: int
     gain_shift: int
@@ -45,13 +53,31 @@ class LayerConfig:
     noise_forward: int
     noise_transposed: int
     cap: int = 0
-    """Of the unit layer above the weights."""
     scale: int = 1
 
 
 @dataclass(frozen=True)
 class Config:
-    """All integers of docs/reference/arithmetic.md, under the names used there in lower case."""
+    """All integers of docs/reference/arithmetic.md, under the names used there in lower case.
+
+    Attributes:
+        sizes: units of every layer, input first.
+        layers: integers of each weight layer.
+        one_hot: targets are one class of the outputs; otherwise each output is on or off.
+        rule: which conditions are compared.
+        t_free, t_nudge: sweeps of the free phase and of a nudged one.
+        beta: strength of the nudge, in 1/64.
+        t_hi, t_lo: target activities of an output that is on and of one that is off.
+        dac_mask: bits of an activity that the DAC has.
+        adc_bits: bits of the ADC.
+        seed: of every draw.
+        step: mean step of a pulse, in 1/16 of g.
+        nl_set, nl_reset: curvature of SET and RESET.
+        c2c: variation of one pulse.
+        d_step, d_top: variation of steps and windows over devices.
+        stuck: how many of 65536 devices never change.
+        init: spread of the first conductances.
+    """
 
     sizes: tuple[int, ...]
     layers: tuple[LayerConfig, ...]
@@ -87,57 +113,74 @@ class Config:
 
 @dataclass(frozen=True)
 class Settings:
-    """A network and its devices as a person chooses them; 0.1 of something is 10 per cent of it."""
+    """A network and its devices as a person chooses them; 0.1 of something is 10 per cent of it.
+
+    Attributes:
+        sizes: units of every layer, input first.
+        one_hot: targets are one class of the outputs; otherwise each output is on or off.
+        seed: seeds every draw on the device, 0…2³²−1.
+        rule: which conditions are compared.
+        beta: strength of the nudge, in drive per unit of output error.
+        sweeps_free: sweeps of the free phase.
+        sweeps_nudged: sweeps of each nudged phase.
+        target_high: target activity of an output that is on; below 1 so that overshoot is corrected
+            too.
+        target_low: target activity of an output that is off.
+        learning_rate: changes of a coupling, each a train of pulses, per unit of activity
+            difference.
+        rate_scale: factor on the learning rate, one per weight layer; empty: 1.
+        competition: sum of activities that a unit layer is held at by shared inhibition, one per
+            unit layer above the input, in fully active units; 0: no inhibition; empty: none.
+        weight_bits: a device has 2^bits states, 2 to 8.
+        w_max: coupling at the ends of the window, a value per weight layer; empty: 0.6, then 0.3.
+        cycle_to_cycle: σ of one pulse's step, as a fraction of the step.
+        device_to_device: σ over devices of the step up, the step down and the window.
+        read_noise: σ of a reading, as a fraction of the converter's full scale.
+        stuck: fraction of the devices that never change, half at g_min and half at the top.
+        init: σ of a device's first conductance about the middle, as a fraction of the window.
+        nonlinearity_set: relative change of the SET step over the window; 1 = from 1.5 to 0.5 of
+            the mean.
+        nonlinearity_reset: the same for RESET.
+        dac_bits: bits of an activity that the DAC has, 1 to 8.
+        adc_bits: bits of the ADC, 2 to 10.
+        adc_range_forward: full scale of a forward reading in units of activity; a power of two.
+        adc_range_transposed: the same for a transposed reading.
+    """
 
     sizes: tuple[int, ...]
-    """Units of every layer, input first."""
     one_hot: bool = True
-    """Targets are one class of the outputs; otherwise each output is on or off."""
     seed: int = 1
-    """Seeds every draw on the device, 0…2³²−1."""
     rule: Rule = Rule.CENTRED
     beta: float = 1.0
-    """Strength of the nudge, in drive per unit of output error."""
     sweeps_free: int = 4
     sweeps_nudged: int = 2
     target_high: float = 0.8
-    """Target activity of an output that is on; below 1 so that overshoot is corrected too."""
     target_low: float = 0.0
     learning_rate: float = 4.0
-    """Changes of a coupling, each a train of pulses, per unit of activity difference."""
     rate_scale: tuple[int, ...] = ()
-    """Factor on the learning rate, one per weight layer; empty: 1."""
     competition: tuple[float, ...] = ()
-    """Sum of activities that a unit layer is held at by shared inhibition, one per unit layer
-    above the input, in fully active units; 0: no inhibition; empty: none."""
     weight_bits: int = 4
-    """A device has 2^bits states, 2 to 8."""
     w_max: tuple[float, ...] = ()
-    """Coupling at the ends of the window, a value per weight layer; empty: 0.6, then 0.3."""
     cycle_to_cycle: float = 0.1
-    """σ of one pulse's step, as a fraction of the step."""
     device_to_device: float = 0.1
-    """σ over devices of the step up, the step down and the window."""
     read_noise: float = 0.01
-    """σ of a reading, as a fraction of the converter's full scale."""
     stuck: float = 0.0
-    """Fraction of the devices that never change, half at g_min and half at the top."""
     init: float = 0.14
-    """σ of a device's first conductance about the middle, as a fraction of the window."""
     nonlinearity_set: float = 0.0
-    """Relative change of the SET step over the window; 1 = from 1.5 to 0.5 of the mean."""
     nonlinearity_reset: float = 0.0
     dac_bits: int = 8
     adc_bits: int = 8
     adc_range_forward: float = 2.0
-    """Full scale of a forward reading in units of activity; a power of two."""
     adc_range_transposed: float = 0.5
 
     def rate(self, learning_rate: float | None = None) -> int:
-        """The integer RATE for a learning rate.
+        """Compute the integer RATE for a learning rate.
 
         Args:
             learning_rate: changes of a coupling per unit of activity difference; None: this one's.
+
+        Returns:
+            RATE, 0…16383.
 
         Raises:
             ValueError: it is negative, or beyond `highest_rate`.
@@ -269,10 +312,13 @@ class Settings:
 
 
 def stuck_limit(fraction: float) -> int:
-    """STUCK for a fraction of the devices.
+    """Compute STUCK for a fraction of the devices.
 
     Args:
         fraction: 0 to 1.
+
+    Returns:
+        How many of 65536 devices are stuck, 0…65535.
     """
     return min(round(65536 * fraction), 65535)
 

@@ -93,6 +93,9 @@ class Pipeline:
 
         Args:
             channels: names of the channels.
+
+        Returns:
+            A name for each input.
         """
         words = [word for word in ("mean", "energy", "zero") if getattr(self, word)]
         words += ["min", "max"] * self.minmax + [f"band {b}" for b in range(self.bands)]
@@ -108,6 +111,9 @@ class Pipeline:
 
         Args:
             samples: how many there are.
+
+        Returns:
+            How many.
         """
         return max(0, (samples - self.window) // self.hop + 1)
 
@@ -125,6 +131,9 @@ def parse(text: str, channels: int) -> Pipeline:
         text: `window=W hop=H | FEATURES | norm:K follow`; hop (default: the window), `follow` and
             the last part (default: norm:6) may be left out.
         channels: values in a sample.
+
+    Returns:
+        The pipeline.
 
     Raises:
         PipelineError: a word that does not belong there or a number out of range.

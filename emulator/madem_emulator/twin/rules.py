@@ -323,6 +323,9 @@ class LearningRule:
         Args:
             settings: of the devices.
             update_size: how far a change should move a device, as a fraction of its window.
+
+        Returns:
+            How many.
         """
         if not self.accumulates:
             return 1
@@ -333,6 +336,9 @@ class LearningRule:
 
         Args:
             sizes: units of every layer, input first.
+
+        Returns:
+            Bytes, all together.
         """
         couplings = sum((m + 1) * n for m, n in pairwise(sizes))
         if not self.on_crossbar:
@@ -345,6 +351,9 @@ class LearningRule:
 
         Args:
             config: of the network.
+
+        Returns:
+            How many.
         """
         layers = len(config.layers)
         if not self.on_crossbar:

@@ -34,17 +34,28 @@ _CHUNK = 1 << 18
 
 
 class TwinState(NamedTuple):
-    """All that learning changes, in the shapes of `Twin`."""
+    """All that learning changes, in the shapes of `Twin`.
+
+    Attributes:
+        steps: training samples learned.
+        devices: of each weight layer, both devices of every pair.
+        accumulators: of each weight layer, one of every pair.
+        physical: the rest of devices in siemens, which bytes don't tell: see `PhysicalTwin.state`.
+    """
 
     steps: int
     devices: list[Bytes]
     accumulators: list[Bytes]
     physical: Mapping[str, NDArray[Any]] | None = None
-    """The rest of devices in siemens, which bytes don't tell: see `PhysicalTwin.state`."""
 
 
 class Digests(NamedTuple):
-    """CRC-32 of one board's activities and weights in a training sample."""
+    """CRC-32 of one board's activities and weights in a training sample.
+
+    Attributes:
+        free, plus, minus: of the activities after each phase.
+        weights: of devices and accumulators after the change.
+    """
 
     free: int
     plus: int
@@ -80,6 +91,9 @@ class Trace:
 
         Args:
             board: of the batch, from 0.
+
+        Returns:
+            The digests.
 
         Raises:
             RuntimeError: the twin has learned on.

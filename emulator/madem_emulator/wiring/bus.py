@@ -250,6 +250,9 @@ class Bus:
 
         Args:
             pin: its number.
+
+        Returns:
+            The level.
         """
         if pin in self._inputs:
             return int(self._inputs[pin]())
@@ -303,6 +306,9 @@ class Bus:
 
         Args:
             pin: its number.
+
+        Returns:
+            The fraction.
         """
         read = self._voltages.get(pin)
         return min(max(read(), 0.0), 1.0) if read else 0.0
@@ -335,6 +341,9 @@ class Bus:
         Args:
             unit: number of the bus.
             address: 7 bits.
+
+        Returns:
+            The status.
         """
         bus = self._i2c[unit]
         if bus.stuck:

@@ -31,7 +31,10 @@ def one(k,rate):
 
 
 def measure() -> dict[Timing, float]:
-    """Cycles an instruction by timing, over one training sample of `digits` half-way trained.
+    """Count cycles an instruction by timing, over one training sample of `digits` half-way trained.
+
+    Returns:
+        Cycles an instruction for each timing of madem_emulator.energy.cortex_m3.
 
     Raises:
         EmulatedBoardError: QEMU or its firmware is missing; says how to get it.

@@ -51,11 +51,17 @@ _LABELS = {
 
 
 def run(spec: str) -> tuple[dict[str, Any], Table]:
-    """Time of a training sample, a multiply-accumulate and a weight change.
+    """Time a training sample, a multiply-accumulate and a weight change on a board.
 
     The twin learns three passes of `digits`, which gives what the board would have learned, to
     the bit. From there firmware/bench.py goes on on the board itself and takes the times, each
     the least disturbed of three.
+
+    Args:
+        spec: the board, as `--board` names it.
+
+    Returns:
+        The times for JSON, and the same as a table.
 
     Raises:
         MademError: the board has no clock, or does not answer.
@@ -82,25 +88,42 @@ def run(spec: str) -> tuple[dict[str, Any], Table]:
 
 
 def open_bench(repl: Repl) -> bytes:
-    """Run firmware/bench.py, which defines what the timings call; returns what it prints."""
+    """Run firmware/bench.py, which defines what the timings call.
+
+    Args:
+        repl: of the board.
+
+    Returns:
+        What the program prints.
+    """
     deploy.find_firmware(repl)
     return repl.exec((files("madem_firmware") / "bench.py").read_text())
 
 
 @dataclass(frozen=True)
 class HalfTrained:
-    """The network of `digits` after some passes, and the samples that come next."""
+    """The network of `digits` after some passes, and the samples that come next.
+
+    Attributes:
+        config: a CONFIGURE payload.
+        state: of the network: weights and accumulators.
+        rate: learning rate of the next pass, as LEARN takes it.
+        following: the samples of the next pass.
+    """
 
     config: bytes
-    """A CONFIGURE payload."""
     state: NetworkState
     rate: int
-    """Learning rate of the next pass, as LEARN takes it."""
     following: Batch
 
     def load(self, repl: Repl, count: int, timeout: int) -> None:
-        """Make it the `learner` of the open bench, and `count` samples, classes and all, its
-        `samples`."""
+        """Make it the `learner` of the open bench, and the next samples its `samples`.
+
+        Args:
+            repl: of the board, on which the bench is open.
+            count: samples to send, each with its class.
+            timeout: for one command, s.
+        """
         samples = b"".join(
             bytes([*x, y])
             for x, y in zip(self.following.x[:count], self.following.target, strict=False)
@@ -114,7 +137,11 @@ class HalfTrained:
 
 
 def half_trained() -> HalfTrained:
-    """What the twin has learned after three passes, which is what a board would have."""
+    """Let the twin learn three passes of `digits`.
+
+    Returns:
+        What a board would have learned, to the bit.
+    """
     task = load_task("digits")
     plan = train.recipe(task, hidden=_SIZES[1:-1], epochs=_PASSES)
     twin = TwinLearner(plan.settings.integers())

@@ -1,6 +1,7 @@
-"""`madem bench emulator`: times of the physical crossbar on one thread, beside references that are
-measured in the same sitting. Time is that of the thread, so that other work on the machine counts
-for little.
+"""`madem bench emulator`: the physical crossbar on one thread, beside references.
+
+The references are measured in the same sitting. Time is that of the thread, so that other work on
+the machine counts for little.
 """
 
 from __future__ import annotations
@@ -49,7 +50,14 @@ class Job(NamedTuple):
 
 
 def reads_and_updates(rng: np.random.Generator) -> list[Job]:
-    """A 64×64 array without wires, and the same read in plain numpy, noise drawn per device."""
+    """A 64×64 array without wires, and the same read in plain numpy, noise drawn per device.
+
+    Args:
+        rng: draws conductances and voltages.
+
+    Returns:
+        What is to be timed.
+    """
     noisy, steps = Crossbar(LINES, LINES, NOISY), Crossbar(LINES, LINES, STEPS)
     for xbar in (noisy, steps):
         xbar.program(rng.uniform(xbar.device.g_min, xbar.device.g_max, xbar.shape))
@@ -76,7 +84,15 @@ def reads_and_updates(rng: np.random.Generator) -> list[Job]:
 
 
 def wired_reads(lines: int, rng: np.random.Generator) -> list[Job]:
-    """Reads of a lines × lines array through its wires, and nodal analysis by SuperLU."""
+    """Reads of an array through its wires, and nodal analysis by SuperLU.
+
+    Args:
+        lines: rows of the array, and its columns.
+        rng: draws conductances and voltages.
+
+    Returns:
+        What is to be timed.
+    """
     repeats = 40 if lines <= LINES else 8
     g = 10 ** rng.uniform(-6, -4, (lines, lines))
     v = rng.uniform(-0.2, 0.2, lines)
@@ -109,7 +125,15 @@ def wired_reads(lines: int, rng: np.random.Generator) -> list[Job]:
 
 
 def learning_rate(name: str, rng: np.random.Generator) -> float:
-    """Training samples a second on devices of the preset `cmo_hfox_2025`, noise included."""
+    """Training samples a second on devices of the preset `cmo_hfox_2025`, noise included.
+
+    Args:
+        name: a key of `LEARNERS`.
+        rng: draws the samples.
+
+    Returns:
+        Samples a second of all networks together.
+    """
     sizes, networks = LEARNERS[name]
     config = Settings(sizes=sizes, weight_bits=5).integers()
     twin = PhysicalTwin(config, presets.CMO_HFOX_2025, range(networks))
@@ -124,7 +148,14 @@ def learning_rate(name: str, rng: np.random.Generator) -> float:
 
 
 def run(progress: Any) -> tuple[dict[str, Any], Table]:
-    """Median times of all jobs, in seconds, and training rates; nothing here uses a board."""
+    """Time all jobs and measure training rates; nothing here uses a board.
+
+    Args:
+        progress: `madem.output.Output.progress`.
+
+    Returns:
+        Median times in seconds and samples a second for JSON, and both as a table.
+    """
     with threadpool_limits(1):
         return _run(np.random.default_rng(1), progress)
 

@@ -1,5 +1,7 @@
-"""`madem bench energy`: what one training sample costs, on arrays, a microcontroller, a GPU and a
-CPU, over the size of the arrays."""
+"""`madem bench energy`: what one training sample costs on four kinds of machine.
+
+Arrays, a microcontroller, a GPU and a CPU, over the size of the arrays.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,16 @@ CLAIM = 1e4
 class Model(Protocol):
     """Anything that `madem_emulator.energy` can price a training sample on."""
 
-    def cost(self, work: Workload) -> Cost: ...
+    def cost(self, work: Workload) -> Cost:
+        """Price one training sample.
+
+        Args:
+            work: what it takes: reads and updates of every layer.
+
+        Returns:
+            Energy in J, by part, and time in s.
+        """
+        ...
 
 
 ARRAYS = ("firmware", "converters", "analogue")
@@ -46,21 +57,40 @@ LABELS = {
 
 @dataclass(frozen=True)
 class Row:
-    """A network of N-N-N units, two arrays of N lines by N."""
+    """A network of N-N-N units, two arrays of N lines by N.
+
+    Attributes:
+        size: units of a layer, N.
+        costs: of one training sample, by key of LABELS.
+        line_drop: of one array of that size that is not cut into tiles: see `Cells.line_drop`.
+    """
 
     size: int
     costs: Mapping[str, Cost]
-    """By key of LABELS."""
     line_drop: float
-    """Of one array of that size that is not cut into tiles: see `Cells.line_drop`."""
 
     def advantage(self, array: str, rival: str) -> float:
-        """How many times the energy of `array` the rival takes."""
+        """How many times the energy of an array a rival takes.
+
+        Args:
+            array: key of LABELS.
+            rival: key of LABELS.
+
+        Returns:
+            Energy of the rival over that of the array.
+        """
         return self.costs[rival].energy / self.costs[array].energy
 
 
 def models(microcontroller: Microcontroller | None = None) -> dict[str, Model]:
-    """What is compared, by key of LABELS."""
+    """Collect the machines that are compared.
+
+    Args:
+        microcontroller: its instructions and cycles; None: those that were counted before.
+
+    Returns:
+        The models by key of LABELS.
+    """
     return {
         "firmware": Array(energy.Converters(), energy.Accumulators()),
         "converters": Array(energy.Converters(), energy.Coincidence()),
@@ -74,7 +104,14 @@ def models(microcontroller: Microcontroller | None = None) -> dict[str, Model]:
 
 
 def rows(compared: Mapping[str, Model]) -> list[Row]:
-    """One for each of SIZES."""
+    """Price a training sample at each of SIZES.
+
+    Args:
+        compared: models by key of LABELS.
+
+    Returns:
+        A row for each size, the smallest first.
+    """
     found = []
     for size in SIZES:
         work = Workload((size, size, size))
@@ -88,20 +125,32 @@ SENSITIVITY_SIZE = 1024
 
 
 class Swing(NamedTuple):
-    """What the range of one constant does to the advantage, all others as they are."""
+    """What the range of one constant does to the advantage, all others as they are.
+
+    Attributes:
+        name: of the constant.
+        unit: of the constant.
+        span: lowest and highest value that sources tell.
+        advantages: at the ends of the span: of each array over the GPU at batch 1, and under
+            `microcontroller` what that takes over the array that does its work.
+    """
 
     name: str
     unit: str
     span: tuple[float, float]
     advantages: Mapping[str, tuple[float, float]]
-    """At the ends of the span: of each array over the GPU at batch 1, and under `microcontroller`
-    what that takes over the array that does its work."""
 
 
 def sensitivity(compared: Mapping[str, Model]) -> list[Swing]:
-    """A swing for each constant with a range, at SENSITIVITY_SIZE; those first that change most.
+    """Try the range of each constant, at SENSITIVITY_SIZE; those first that change most.
 
     Constants that change times alone are left out.
+
+    Args:
+        compared: models by key of LABELS.
+
+    Returns:
+        A swing for each constant with a range.
     """
     work = Workload((SENSITIVITY_SIZE,) * 3)
 
@@ -143,6 +192,9 @@ def counted(
         instructions: of `forward_read`, `transposed_read` and `train_sample`.
         sizes: of the network that was timed.
         cycles: of an instruction, as `cycle_count.measure` finds it.
+
+    Returns:
+        The model of that microcontroller.
     """
     work = Workload(sizes)
     m, hidden, outputs = sizes
@@ -159,7 +211,15 @@ def counted(
 
 
 def to_json(found: list[Row], compared: Mapping[str, Model]) -> dict[str, Any]:
-    """All of it, with every constant and its source."""
+    """Put all of it into one dictionary, with every constant and its source.
+
+    Args:
+        found: what `rows` gives.
+        compared: models by key of LABELS.
+
+    Returns:
+        What `madem bench energy --json` prints.
+    """
     return {
         "network": "N-N-N",
         "sweeps_free": Workload((1, 1)).sweeps_free,
@@ -195,7 +255,15 @@ def to_json(found: list[Row], compared: Mapping[str, Model]) -> dict[str, Any]:
 
 
 def tables(found: list[Row], compared: Mapping[str, Model]) -> Group:
-    """Energy, time and advantage, a line per machine and a column per size; and what dominates."""
+    """Energy, time and advantage, a line per machine and a column per size; and what dominates.
+
+    Args:
+        found: what `rows` gives.
+        compared: models by key of LABELS.
+
+    Returns:
+        The tables, one under the other.
+    """
     sizes = [f"{row.size:,}" for row in found]
     energies = _table("Energy of one training sample of a network N-N-N", "N", sizes)
     times = _table("Time of one training sample", "N", sizes)
@@ -229,7 +297,14 @@ def tables(found: list[Row], compared: Mapping[str, Model]) -> Group:
 
 
 def swings_table(swings: list[Swing]) -> Table:
-    """What `sensitivity` found, a line per constant."""
+    """Table of what `sensitivity` found, a line per constant.
+
+    Args:
+        swings: in the order of the lines.
+
+    Returns:
+        The table.
+    """
     table = _table(
         f"Where sources disagree: energy over that of the array, N = {SENSITIVITY_SIZE:,}",
         "constant",
@@ -249,7 +324,7 @@ def swings_table(swings: list[Swing]) -> Table:
 
 
 def _quantity(value: float, unit: str) -> str:
-    """ "81 fJ" for 8.1e-14 J a line; a plain number of what has no SI unit."""
+    """Write 8.1e-14 J a line as "81 fJ", and what has no SI unit as a plain number."""
     symbol = unit.partition(" ")[0]
     return si(value, symbol) if len(symbol) == 1 and symbol != "1" else f"{value:.3g}"
 
@@ -280,14 +355,22 @@ _PREFIXES = (
 
 
 def si(value: float, unit: str) -> str:
-    """At least two digits and a prefix: 0.00125 J is "1.2 mJ"."""
+    """Write a quantity with at least two digits and a prefix: 0.00125 J is "1.2 mJ".
+
+    Args:
+        value: in the unit.
+        unit: its symbol.
+
+    Returns:
+        The text.
+    """
     scale, prefix = next((p for p in _PREFIXES if value >= p[0]), _PREFIXES[-1])
     scaled = value / scale
     return f"{scaled:.{0 if scaled >= 10 else 1}f} {prefix}{unit}"
 
 
 def _times(ratio: float) -> str:
-    """ "3.6" or "1.8e5"."""
+    """Write a ratio as "3.6" or "1.8e5"."""
     return f"{ratio:.1f}" if ratio < 100 else f"{ratio:.1e}".replace("e+0", "e")
 
 
@@ -297,6 +380,12 @@ def run(spec: str) -> tuple[dict[str, Any], Group]:
     Args:
         spec: `qemu:…,icount` has the microcontroller's instructions counted on that board, and
             their cycles; with any other board they are those that were counted before.
+
+    Returns:
+        The result for JSON, and its tables.
+
+    Raises:
+        MademError: the board can't be timed.
     """
     microcontroller = None
     if spec.startswith("qemu") and "icount" in spec:
@@ -310,6 +399,13 @@ def run(spec: str) -> tuple[dict[str, Any], Group]:
 
 def save_picture(result: Mapping[str, Any], folder: Path) -> Path:
     """Draw what `run` has found, as energy.png.
+
+    Args:
+        result: the first that `run` gives.
+        folder: where the picture is put.
+
+    Returns:
+        Path of the picture.
 
     Raises:
         MademError: the file can't be written.

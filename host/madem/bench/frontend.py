@@ -30,11 +30,18 @@ _PIECES = 100
 
 
 def run(design: str) -> tuple[dict[str, Any], Table]:
-    """Reads and learning on emulated chips, beside what the same transfers take on wires, bit by
-    bit at the clocks of the buses.
+    """Time reads and learning on emulated chips, beside what wires would carry.
+
+    On wires, the same transfers go bit by bit at the clocks of the buses.
+
+    Args:
+        design: name of a board of chips, a key of `designs.DESIGNS`.
+
+    Returns:
+        The rates for JSON, and the same as a table.
 
     Raises:
-        BoardError: it is not the emulated board, or there is no such design.
+        BoardError: this system can't run the emulated board.
     """
     rows = []
     lines = designs.GEOMETRIES[design].rows
@@ -97,8 +104,10 @@ def _measure(
 
 
 def _rates(pieces: list[_Piece]) -> dict[str, float]:
-    """Of the piece that nothing else on this computer slowed; what wires would carry does not
-    depend on that, and is of all of them."""
+    """Rates of the piece that nothing else on this computer slowed.
+
+    What wires would carry does not depend on that, and is of all pieces.
+    """
     best = max(pieces, key=lambda piece: piece.wires / piece.busy)
     return {
         "reads_per_s": best.reads / best.busy,

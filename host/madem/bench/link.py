@@ -24,37 +24,41 @@ class Goodput:
 
     A ratio is payload bits, ten to a byte, over the baud rate: what a UART's
     start and stop bits alone would allow is 1.
+
+    Attributes:
+        baud: bits per second of the line; None: not limited.
+        to_board: bytes per second, requests with empty replies.
+        to_host: bytes per second, empty requests with long replies.
+        both: bytes per second each way, echoed.
+        round_trip: seconds, median of an empty request and its empty reply.
+        request_bytes: payload of a request.
+        resent: requests sent again meanwhile.
     """
 
     baud: int | None
-    """Bits per second of the line; None: not limited."""
     to_board: float
-    """Bytes per second, requests with empty replies."""
     to_host: float
-    """Bytes per second, empty requests with long replies."""
     both: float
-    """Bytes per second each way, echoed."""
     round_trip: float
-    """Seconds, median of an empty request and its empty reply."""
     request_bytes: int
-    """Payload of a request."""
     resent: int
-    """Requests sent again meanwhile."""
 
     @property
     def to_board_ratio(self) -> float | None:
+        """Ratio of requests with empty replies; None where the line is not limited."""
         return self.to_board * 10 / self.baud if self.baud else None
 
     @property
     def to_host_ratio(self) -> float | None:
+        """Ratio of empty requests with long replies; None where the line is not limited."""
         return self.to_host * 10 / self.baud if self.baud else None
 
 
 def run(spec: str) -> tuple[dict[str, Any], Table]:
-    """Goodput as fast as the line goes, and for an emulated board at two baud rates too.
+    """Measure goodput as fast as the line goes, and for an emulated board at two baud rates too.
 
     Args:
-        spec: the board.
+        spec: the board, as `--board` names it.
 
     Returns:
         What was measured, for JSON, and as a table.
@@ -86,9 +90,15 @@ def _told(per_second: float, baud: int | None) -> str:
 
 
 def goodput(link: Link, seconds: float = 1.0, baud: int | None = None) -> Goodput:
-    """Measure a greeted link, for `seconds` in each of three ways.
+    """Measure a greeted link, both directions apart and together.
 
-    baud: of the line, for the ratios.
+    Args:
+        link: that has been greeted.
+        seconds: that each of the three measurements takes.
+        baud: of the line, for the ratios; None: not limited.
+
+    Returns:
+        What was measured.
     """
     resent = link.resent
     trips = []
@@ -111,9 +121,15 @@ def goodput(link: Link, seconds: float = 1.0, baud: int | None = None) -> Goodpu
 
 
 def paced_goodput(port: str, baud: int, seconds: float = 1.0) -> Goodput:
-    """The same for an emulated board behind a line of that baud rate.
+    """Measure an emulated board behind a line of a baud rate.
 
-    port: path of the board's pty, whose firmware must be running.
+    Args:
+        port: path of the board's pty, whose firmware must be running.
+        baud: bits per second.
+        seconds: that each of the three measurements takes.
+
+    Returns:
+        What was measured.
     """
     with Line(port, baud) as line, serial.Serial(line.port, baudrate=baud) as near:
         link = Link(near)
@@ -122,7 +138,7 @@ def paced_goodput(port: str, baud: int, seconds: float = 1.0) -> Goodput:
 
 
 def _rate(link: Link, payload: bytes, seconds: float) -> float:
-    """Echoes per second, many in flight."""
+    """Count echoes per second, many in flight."""
     end = time.perf_counter() + seconds
 
     def requests() -> Iterator[tuple[int, bytes]]:

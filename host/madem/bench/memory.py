@@ -29,6 +29,14 @@ def run(
     A board completes the task when it boots with the firmware, builds the network, learns 300
     samples and tests 20.
 
+    Args:
+        spec: the kind of board, as `--board` names it.
+        task_name: of the registry, or a file.
+        progress: `madem.output.Output.progress`.
+
+    Returns:
+        The sizes for JSON, and the same as a table.
+
     Raises:
         MademError: the board's heap can't be chosen, or the task fails at any size.
     """

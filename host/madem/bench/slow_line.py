@@ -88,8 +88,9 @@ class Line:
         Args:
             board: path of its pty, or an open descriptor (which stays its owner's).
             baud: bits per second, ten to a byte; None: as fast as it goes.
-            to_board, to_host: called with the bytes that are about to be delivered;
-                returns what is delivered instead.
+            to_board: called with the bytes that are about to be delivered; returns what is
+                delivered instead.
+            to_host: the same for the other direction.
 
         Raises:
             LinkError: this computer has no ptys, or the board's can't be opened.

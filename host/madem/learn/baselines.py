@@ -147,13 +147,27 @@ def word_baselines(task: Task) -> dict[str, dict[str, float]]:
 
 
 def majority(task: Task) -> Classifier:
-    """Answer always with the most frequent class of the training set."""
+    """Answer always with the most frequent class of the training set.
+
+    Args:
+        task: whose training set it is.
+
+    Returns:
+        What classifies samples.
+    """
     winner = int(np.bincount(task.y_train).argmax())
     return lambda x: np.full(len(x), winner, np.int64)
 
 
 def logistic_regression(task: Task) -> Classifier:
-    """Fit scikit-learn's logistic regression to standardised features of the training set."""
+    """Fit scikit-learn's logistic regression to standardised features of the training set.
+
+    Args:
+        task: what to learn.
+
+    Returns:
+        What classifies samples.
+    """
     from sklearn.linear_model import LogisticRegression
 
     return _fitted(task, LogisticRegression(max_iter=2000))
@@ -168,6 +182,9 @@ def mlp(task: Task, hidden: Sequence[int]) -> Classifier:
     Args:
         task: what to learn.
         hidden: sizes of the hidden layers, at least one.
+
+    Returns:
+        What classifies samples.
     """
     from sklearn.neural_network import MLPClassifier
 

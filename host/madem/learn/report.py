@@ -49,6 +49,9 @@ def recall_table(
         samples: samples behind each fraction of the device, for its 95 % interval.
         device_label: what the device is called.
         title: above the table.
+
+    Returns:
+        The table.
     """
     table = _table(title)
     table.add_column("each dot flipped with p =", no_wrap=True)
@@ -71,6 +74,9 @@ def stuck_line(faults: Mapping[str, Any], recovered: Mapping[str, Any]) -> str:
     Args:
         faults: `train.TrainingResult.stuck_after_training`.
         recovered: metrics in the end.
+
+    Returns:
+        The line.
     """
     before, stuck, after = (
         100 * _score(metrics) for metrics in (faults["before"], faults["stuck"], recovered)
@@ -105,6 +111,9 @@ def accuracy_table(
         samples: size of the test set, for the device's 95 % interval.
         device_label: what the device is called.
         title: above the table.
+
+    Returns:
+        The table.
     """
     table = _table(title)
     table.add_column("")
@@ -133,6 +142,9 @@ def online_table(
     Args:
         rows: for each moment the running accuracy, if there is one, and that on held-out windows.
         title: above the table.
+
+    Returns:
+        The table.
     """
     table = _table(title)
     table.add_column("")

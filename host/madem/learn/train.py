@@ -31,24 +31,28 @@ _ENOUGH = 6000
 
 @dataclass(frozen=True)
 class Recipe:
-    """How long and how a task is learned."""
+    """How long and how a task is learned.
+
+    Attributes:
+        settings: the network and its devices.
+        epochs: passes over the training samples.
+        decay: factor on the learning rate after each pass.
+        update_size: how far one change moves a device in the first pass, as a fraction of its
+            window. It is made of whole pulses, and of one at least.
+        update_decay: factor on the update size after each pass.
+        earlier: passes left out at the start: the first pass is the one that would come after them.
+        device: what the twin's array is made of; None: the integer crossbar.
+        design: board of chips that holds the weights; "": the emulated front end.
+    """
 
     settings: Settings
     epochs: int
-    """Passes over the training samples."""
     decay: float
-    """Factor on the learning rate after each pass."""
     update_size: float = 0.0
-    """How far one change moves a device in the first pass, as a fraction of its window. It is
-    made of whole pulses, and of one at least."""
     update_decay: float = 1.0
-    """Factor on the update size after each pass."""
     earlier: int = 0
-    """Passes left out at the start: the first pass is the one that would come after them."""
     device: DeviceModel | None = None
-    """What the twin's array is made of; None: the integer crossbar."""
     design: str = ""
-    """Board of chips that holds the weights; "": the emulated front end."""
 
     def schedule(self, k: int) -> tuple[int, int]:
         """Work out how pass k is learned.
@@ -81,25 +85,35 @@ class Recipe:
 
 @dataclass
 class StuckAfterTraining:
-    """Faults that come later, and how a network learns around them."""
+    """Faults that come later, and how a network learns around them.
+
+    Attributes:
+        share: devices that are stuck from then on, as a fraction of all.
+        epochs: passes of learning on.
+    """
 
     share: float
-    """Devices that are stuck from then on, as a fraction of all."""
     epochs: int = 5
-    """Passes of learning on."""
 
 
 @dataclass
 class TrainingResult:
-    """Figures of a training and its test."""
+    """Figures of a training and its test.
+
+    Attributes:
+        train_curve: per pass, before each sample was learned: accuracy, or mean wrong outputs.
+        samples: learned.
+        metrics: of the test, as in the JSON contract.
+        stuck_after_training: metrics before devices got stuck and right after; `metrics` are then
+            of the network that has learned on.
+        busy_us: time of a board in its learner, µs; 0 without a board.
+        wall_s: time of the training, s.
+    """
 
     train_curve: list[float] = field(default_factory=list)
-    """Per pass, before each sample was learned: accuracy, or mean wrong outputs."""
     samples: int = 0
     metrics: dict[str, Any] = field(default_factory=dict)
     stuck_after_training: dict[str, Any] | None = None
-    """Metrics before devices got stuck and right after; those above are then of the network that
-    has learned on."""
     busy_us: int = 0
     wall_s: float = 0.0
 
@@ -109,6 +123,9 @@ def classifying(hidden: int) -> dict[str, Any]:
 
     Args:
         hidden: how many hidden layers it has.
+
+    Returns:
+        The fields, by name.
     """
     return {
         "w_max": (0.3, *(0.2,) * hidden),

@@ -56,39 +56,49 @@ _WRITING = 600.0
 
 @dataclass(frozen=True)
 class Stats:
-    """What a board measured of itself."""
+    """What a board measured of itself.
+
+    Attributes:
+        steps: samples learned.
+        busy_us: time in the learner since the last question, in microseconds; 0 where there is no
+            clock.
+        heap_alloc, heap_free: bytes.
+    """
 
     steps: int
-    """Samples learned."""
     busy_us: int
-    """Time in the learner since the last question, in microseconds; 0 where there is no clock."""
     heap_alloc: int
-    """Bytes."""
     heap_free: int
-    """Bytes."""
 
 
 @dataclass(frozen=True)
 class Fit:
-    """How a network fits a board."""
+    """How a network fits a board.
+
+    Attributes:
+        heap_used: bytes that it takes.
+        heap_free: bytes that are left.
+        stuck: devices that can't change.
+    """
 
     heap_used: int
-    """Bytes that it takes."""
     heap_free: int
-    """Bytes that are left."""
     stuck: int
-    """Devices that can't change."""
 
 
 @dataclass(frozen=True)
 class Written:
-    """What write-verify did to load a state into devices behind chips."""
+    """What write-verify did to load a state into devices behind chips.
+
+    Attributes:
+        devices: how many were written.
+        pulses: those that devices got, all together.
+        failed: devices that did not come within the tolerance.
+    """
 
     devices: int
     pulses: int
-    """Those that devices got, all together."""
     failed: int
-    """Devices that did not come within the tolerance."""
 
 
 class BoardLearner(Engine):
@@ -257,7 +267,17 @@ class BoardLearner(Engine):
             pass
 
     def digest(self, which: Memory, layer: int, offset: int, count: int) -> int:
-        """CRC-32 of a piece of the board's memory; arguments as for `read`."""
+        """Ask for the CRC-32 of a piece of the board's memory.
+
+        Args:
+            which: region of the board's memory.
+            layer: of it, as for `read`.
+            offset: of the first byte.
+            count: of bytes.
+
+        Returns:
+            The CRC-32.
+        """
         payload = MEMORY_HEAD.pack(which, layer, offset, count)
         return int.from_bytes(self.link.request(Kind.DIGEST, payload), "little")
 

@@ -25,21 +25,27 @@ _NONE = 255
 
 
 class Card(NamedTuple):
-    """Of every device of a card, the codes at full activity of its line alone, less the zero."""
+    """Of every device of a card, the codes at full activity of its line alone, less the zero.
+
+    Attributes:
+        forward: word line driven, bit line sensed: (rows, columns).
+        transposed: the other way round: (rows, columns).
+    """
 
     forward: Floats
-    """Word line driven, bit line sensed: (rows, columns)."""
     transposed: Floats
-    """The other way round: (rows, columns)."""
 
 
 class Counts(NamedTuple):
-    """What the drivers met since CONFIGURE."""
+    """What the drivers met since CONFIGURE.
+
+    Attributes:
+        saturated: conversions at either end of an ADC's range.
+        repeated: transfers that were made again because of bit errors.
+    """
 
     saturated: int
-    """Conversions at either end of an ADC's range."""
     repeated: int
-    """Transfers that were made again because of bit errors."""
 
 
 class Chips:

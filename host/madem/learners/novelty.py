@@ -21,7 +21,11 @@ class NoveltyDetector:
     """
 
     def __init__(self, engine: Engine) -> None:
-        """Score what an engine is shown; it has a network that gives back its inputs."""
+        """Score what an engine is shown.
+
+        Args:
+            engine: with a network that gives back its inputs.
+        """
         self.engine = engine
         self._scored = 0
 

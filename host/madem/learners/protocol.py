@@ -166,6 +166,9 @@ class GateStatus(NamedTuple):
         Args:
             counts: in the order of the fields; accuracies from 0 to 65535, and `NEVER` as the step
                 of no checkpoint.
+
+        Returns:
+            What they say.
         """
         steps, learned, at, accuracy, copy, rollbacks = counts
         made_at = None if at == NEVER else at

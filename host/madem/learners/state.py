@@ -63,6 +63,9 @@ def stream_notes(pipeline: Pipeline, normalisation: bytes) -> dict[str, Any]:
     Args:
         pipeline: that the network learned from.
         normalisation: its state, as in docs/reference/link.md.
+
+    Returns:
+        The notes.
     """
     return {"pipeline": str(pipeline), "normalisation": normalisation.hex()}
 
@@ -73,6 +76,9 @@ def normalisation_of(state: NetworkState, pipeline: Pipeline) -> bytes:
     Args:
         state: of a network that has learned from a stream.
         pipeline: that it is to go on with.
+
+    Returns:
+        The bytes of docs/reference/link.md.
 
     Raises:
         TaskError: it has learned from another one, or from none.
@@ -88,6 +94,10 @@ def normalisation_of(state: NetworkState, pipeline: Pipeline) -> bytes:
 
 def save(state: NetworkState, path: str | Path) -> None:
     """Write a state; an existing file is replaced whole or not at all.
+
+    Args:
+        state: what to write.
+        path: of the file.
 
     Raises:
         MademError: the file can't be written.
@@ -108,6 +118,12 @@ def save(state: NetworkState, path: str | Path) -> None:
 
 def load(path: str | Path) -> NetworkState:
     """Read a state.
+
+    Args:
+        path: of the file.
+
+    Returns:
+        The state.
 
     Raises:
         MademError: there is no such file, or it is not a whole state file.

@@ -112,7 +112,11 @@ class BoardStream(Engine):
         return self.board.read(Memory.NORMALISATION, 0, count=4 + 8 * self.pipeline.features)
 
     def set_normalisation(self, state: bytes) -> None:
-        """Go on from a state of the normalisation that was read before."""
+        """Go on from a state of the normalisation that was read before.
+
+        Args:
+            state: the bytes of docs/reference/link.md.
+        """
         self.board.write(Memory.NORMALISATION, 0, state)
 
     def inputs(self) -> Bytes:

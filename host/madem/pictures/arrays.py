@@ -30,6 +30,9 @@ def weights_picture(
         names: of the layers; default "layer 1" …
         unit: of the couplings.
         title: above the picture.
+
+    Returns:
+        The picture.
     """
     names = names or [f"layer {at}" for at in range(1, len(layers) + 1)]
     tallest = max(layer.shape[0] for layer in layers)
@@ -71,6 +74,9 @@ def health_picture(cards: Sequence[tuple[NDArray, NDArray, str]]) -> Figure:
 
     Args:
         cards: of each its codes (rows, columns), which devices are dead, and its name.
+
+    Returns:
+        The picture.
     """
     across = min(len(cards), 4)
     down = -(-len(cards) // across)

@@ -26,10 +26,14 @@ def confusion_picture(
     """Which classes are taken for which, and samples that were.
 
     Args:
-        y_true, y_pred: class indices (samples,).
+        y_true: true class indices (samples,).
+        y_pred: those that were answered (samples,).
         class_names: all classes.
         images: the samples as pictures (samples, rows, columns); None: the matrix alone.
         title: above the picture.
+
+    Returns:
+        The picture.
     """
     wrong = [] if images is None else np.flatnonzero(y_true != y_pred)[:_EXAMPLES].tolist()
     classes = len(class_names)

@@ -61,6 +61,9 @@ def energy_picture(
         advantages: by (array, rival), rival over array, a value per size.
         shares: by array, at most three, the share of each part, a value per size.
         claim: an advantage to draw a line at.
+
+    Returns:
+        The picture.
     """
     figure = blank_figure(13, 10)
     grid = figure.add_gridspec(2, 6)

@@ -56,6 +56,9 @@ def learning_curve(
         samples: samples behind each recall of the device, for 95 % intervals.
         device_label: what the device is called.
         title: above the picture.
+
+    Returns:
+        The picture.
     """
     figure = blank_figure(11.5 if recall else 6.4, 4.4, title)
     panels = np.ravel(figure.subplots(1, 2 if recall else 1))

@@ -61,7 +61,14 @@ class OnlinePanel:
 
 @styled
 def online_picture(panels: Sequence[OnlinePanel]) -> Figure:
-    """Accuracy over windows, a panel for each change."""
+    """Accuracy over windows, a panel for each change.
+
+    Args:
+        panels: at least one.
+
+    Returns:
+        The picture.
+    """
     columns = 1 if len(panels) == 1 else 2
     rows = math.ceil(len(panels) / columns)
     figure = blank_figure(5.6 * columns + 0.6, 3.2 * rows + 0.8)

@@ -72,6 +72,9 @@ def rules_picture(
         ceiling: name and accuracies of a rule without the device's limits.
         measure: what is measured, for the axis.
         title: above the picture.
+
+    Returns:
+        The picture.
     """
     count = len(panels) + bool(memory)
     columns = min(count, 2)

@@ -68,7 +68,14 @@ def _style() -> AbstractContextManager[None]:
 
 
 def styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
-    """Have a function draw in our style."""
+    """Have a function draw in our style.
+
+    Args:
+        draw: the function.
+
+    Returns:
+        The same function, in whose drawing our style holds.
+    """
 
     @wraps(draw)
     def in_style(*args: P.args, **kwargs: P.kwargs) -> Figure:
@@ -82,8 +89,12 @@ def blank_figure(width: float, height: float, title: str = "") -> Figure:
     """A figure without panels yet, that spaces them by itself.
 
     Args:
-        width, height: in inches.
+        width: in inches.
+        height: in inches.
         title: above all panels; an empty one takes no room.
+
+    Returns:
+        The figure.
     """
     spacing = ConstrainedLayoutEngine(w_pad=0.14, h_pad=0.1, wspace=0.05)
     figure = Figure(figsize=(width, height), layout=spacing)
@@ -94,6 +105,13 @@ def blank_figure(width: float, height: float, title: str = "") -> Figure:
 
 def save_picture(figure: Figure, path: str | Path) -> Path:
     """Write a figure as PNG, making its folder; the same figure gives the same bytes.
+
+    Args:
+        figure: what to write.
+        path: of the file, which is replaced.
+
+    Returns:
+        The path.
 
     Raises:
         MademError: the file can't be written.

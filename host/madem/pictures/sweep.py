@@ -41,6 +41,9 @@ def sweep_picture(
         measure: what a score is.
         goal: the score from which a device is good enough.
         title: above the picture.
+
+    Returns:
+        The picture.
     """
     figure = blank_figure(max(3.6 * len(panels), 5.5) + 0.6, 6.8, title)
     grid = figure.subplots(2, len(panels), squeeze=False, sharey="row")

@@ -50,8 +50,12 @@ def braille_picture(
 
     Args:
         words: the true word of each sample, at least one.
-        shown, recalled: dots of the distorted input and of the answer, (samples, 60), 0 = flat.
+        shown: dots of the distorted input, (samples, 60), 0 = flat.
+        recalled: dots of the answer, (samples, 60), 0 = flat.
         title: above the picture.
+
+    Returns:
+        The picture.
     """
     columns = min(3, len(words))
     rows = math.ceil(len(words) / columns)

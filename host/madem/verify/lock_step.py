@@ -29,17 +29,23 @@ from madem_emulator.twin.twin import Digests, Trace
 
 @dataclass(frozen=True)
 class Mismatch:
-    """The first value in which device and twin differ."""
+    """The first value in which device and twin differ.
+
+    Attributes:
+        step: number of the sample.
+        phase: free, plus, minus, weights, answer or prediction; of a stream also inputs or gate; of
+            a board of chips also schedule (other reads or pulses than the twin's) or codes
+            (readings that are not plausible).
+        layer: unit layer of an activity, weight layer of a device or accumulator; both count from
+            1.
+        cell: which unit, device or accumulator.
+        device, twin: the values of both.
+    """
 
     step: int
     phase: str
-    """free, plus, minus, weights, answer or prediction; of a stream also inputs or gate; of a board
-    of chips also schedule (other reads or pulses than the twin's) or codes (readings that are not
-    plausible)."""
     layer: int
-    """Unit layer of an activity, weight layer of a device or accumulator; both count from 1."""
     cell: str
-    """Which unit, device or accumulator."""
     device: int
     twin: int
 
@@ -60,7 +66,11 @@ class DiffersError(Exception):
     """
 
     def __init__(self, mismatch: Mismatch) -> None:
-        """Tell the mismatch in words."""
+        """Tell the mismatch in words.
+
+        Args:
+            mismatch: where they differ.
+        """
         super().__init__(str(mismatch))
         self.mismatch = mismatch
 
@@ -274,6 +284,9 @@ def report(lock: LockStep, mismatch: Mismatch | None) -> dict[str, Any]:
     Args:
         lock: that has run.
         mismatch: that ended the run; None: there was none.
+
+    Returns:
+        The keys and their values.
     """
     return {
         "steps": lock.steps,
