@@ -50,6 +50,12 @@ class About:
 def ask(address: str) -> About:
     """Ask the board behind a port.
 
+    Args:
+        address: of the port.
+
+    Returns:
+        What it says of itself.
+
     Raises:
         BoardError: the port can't be opened, or MicroPython does not answer.
     """
@@ -58,7 +64,13 @@ def ask(address: str) -> About:
 
 
 def ask_if_it_runs(address: str) -> About | None:
-    """Ask the board behind a port; None when no MicroPython answers.
+    """Ask the board behind a port, whatever it runs.
+
+    Args:
+        address: of the port.
+
+    Returns:
+        What it says of itself; None when no MicroPython answers.
 
     Raises:
         BoardError: the port can't be opened.
@@ -72,6 +84,12 @@ def ask_if_it_runs(address: str) -> About | None:
 
 def ask_when_started(address: str) -> About:
     """Ask a board that is just starting for the first time.
+
+    Args:
+        address: of the port.
+
+    Returns:
+        What it says of itself.
 
     Raises:
         BoardError: no MicroPython answered in time.
@@ -90,6 +108,10 @@ def enter_bootloader(address: str, runs_micropython: bool) -> None:
     """Ask a board to enter its boot loader: through the REPL, or by the 1200-baud touch.
 
     Nothing tells whether that worked but the boot loader that appears, or does not.
+
+    Args:
+        address: of the port.
+        runs_micropython: and so has a REPL.
 
     Raises:
         BoardError: the port can't be opened.

@@ -19,7 +19,7 @@ _REMOUNT_SECONDS = 10.0
 
 
 def supports(job: Job) -> str | None:
-    """Why it can't write this image to this board; None when it can."""
+    """See `Method.supports`."""
     if job.image.kind not in ("hex", "bin"):
         return "it takes .hex and .bin files"
     volume = job.target.volume
@@ -41,14 +41,14 @@ def supports(job: Job) -> str | None:
 
 
 def steps(job: Job) -> list[str]:
-    """What `write` will do, for people."""
+    """See `Method.steps`."""
     assert job.target.volume is not None
     folder = job.target.volume.folder
     return [f"copy {job.file} to {folder}", f"wait for {folder} to come back without {_FAILURE}"]
 
 
 def write(job: Job) -> str | None:
-    """Write the image and start it; returns the port."""
+    """See `Method.write`."""
     volume = job.target.volume
     assert volume is not None
     failure = volume.folder / _FAILURE

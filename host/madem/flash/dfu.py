@@ -17,7 +17,7 @@ _WRITTEN = "File downloaded successfully"
 
 
 def supports(job: Job) -> str | None:
-    """Why it can't write this image to this board; None when it can."""
+    """See `Method.supports`."""
     if job.image.kind not in ("dfu", "bin"):
         return "it takes .dfu files, and .bin files of STM32"
     if unlike := job.unlike(NAME):
@@ -32,7 +32,7 @@ def supports(job: Job) -> str | None:
 
 
 def steps(job: Job) -> list[str]:
-    """What `write` will do, for people."""
+    """See `Method.steps`."""
     device = job.target.dfu
     first = [] if device else [f"restart the board on {job.target.port} into its boot loader"]
     shown = device or DfuDevice(catalogue.STM32_DFU, "PATH", "", range(0))
@@ -41,7 +41,7 @@ def steps(job: Job) -> list[str]:
 
 
 def write(job: Job) -> str | None:
-    """Write the image and start it; returns the port that comes back."""
+    """See `Method.write`."""
     device = job.target.dfu or _enter(job)
     unfit = _unfit(device, job)
     if unfit:

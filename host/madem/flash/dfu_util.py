@@ -50,10 +50,13 @@ class DfuDevice:
 
 
 def devices(must: bool = False) -> list[DfuDevice]:
-    """The STM32 in DFU mode.
+    """List the STM32 in DFU mode.
 
     Args:
         must: raise when dfu-util is not installed.
+
+    Returns:
+        The devices; none when dfu-util is not installed.
 
     Raises:
         BoardError: one is there that may not be used, or dfu-util is missing.
@@ -82,14 +85,28 @@ def download(
     """Write a file and start it.
 
     Args:
+        device: to which it is written.
+        file: a DfuSe file, or a plain binary.
         address: where a plain binary goes; None for a DfuSe file, which tells.
         progress: called with the percentage done.
+
+    Returns:
+        How dfu-util ended.
     """
     return run(command(device, file, address), progress)
 
 
 def command(device: DfuDevice, file: Path, address: int | None) -> list[str]:
-    """The command line that `download` runs."""
+    """Make the command line that `download` runs.
+
+    Args:
+        device: as for `download`.
+        file: as for `download`.
+        address: as for `download`.
+
+    Returns:
+        Its words.
+    """
     start = ":leave" if address is None else f"0x{address:08x}:leave"
     usb = f"{device.usb[0]:04x}:{device.usb[1]:04x}"
     return [

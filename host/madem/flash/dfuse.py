@@ -14,7 +14,13 @@ _ST, _ST_DFU, _ANY = 0x0483, 0xDF11, 0xFFFF
 
 
 def parse(content: bytes) -> list[tuple[int, bytes]]:
-    """Check a file; returns its pieces of memory as (address, bytes).
+    """Check a file.
+
+    Args:
+        content: its bytes.
+
+    Returns:
+        Its pieces of memory as (address, bytes).
 
     Raises:
         ValueError: it is damaged, or not for an STM32.

@@ -23,12 +23,19 @@ _PIECE = 64 * 1024
 
 
 def page_of(build: str) -> str:
-    """Address of the page of a build such as `RPI_PICO` or `RPI_PICO2-RISCV`."""
+    """Address of the page of a build.
+
+    Args:
+        build: such as `RPI_PICO` or `RPI_PICO2-RISCV`.
+
+    Returns:
+        Its URL.
+    """
     return f"{SITE}/download/{build.partition('-')[0]}/"
 
 
 def fetch(build: str, suffix: str, progress: Callable[[int, int], None]) -> Path:
-    """The newest release of a build, downloaded unless it is there from before.
+    """Download the newest release of a build, unless it is there from before.
 
     Args:
         build: its name on the site.
@@ -72,7 +79,16 @@ def fetch(build: str, suffix: str, progress: Callable[[int, int], None]) -> Path
 
 
 def newest(page: str, build: str, suffix: str) -> str | None:
-    """Path of the newest release that a page links to; previews don't count."""
+    """Find the newest release that a page links to; previews don't count.
+
+    Args:
+        page: its HTML.
+        build: name of the build.
+        suffix: of the file's name, such as `.uf2`.
+
+    Returns:
+        Path on the site; None if there is none.
+    """
     link = re.compile(
         rf'href="(/resources/firmware/{re.escape(build)}-(\d{{8}})-v[\d.]+{re.escape(suffix)})"'
     )

@@ -41,7 +41,13 @@ OFFSETS = dict(CHIPS.values())
 
 
 def parse(content: bytes) -> str:
-    """Check every checksum of a file; returns its chip.
+    """Check every checksum of a file.
+
+    Args:
+        content: its bytes.
+
+    Returns:
+        Its chip, such as `ESP32S3`.
 
     Raises:
         ValueError: it is damaged, or not a whole image.

@@ -21,7 +21,7 @@ _OWN_USB = (0x303A, 0x4001)
 
 
 def supports(job: Job) -> str | None:
-    """Why it can't write this image to this board; None when it can."""
+    """See `Method.supports`."""
     if job.image.kind != "esp":
         return "it takes .bin files of the ESP32 family"
     if unlike := job.unlike(NAME):
@@ -30,12 +30,12 @@ def supports(job: Job) -> str | None:
 
 
 def steps(job: Job) -> list[str]:
-    """What `write` will do, for people."""
+    """See `Method.steps`."""
     return ["run " + " ".join(["esptool", *_arguments(job, job.target.port or "")])]
 
 
 def write(job: Job) -> str | None:
-    """Write the image, which esptool reads back, and start it; returns the port."""
+    """See `Method.write`; esptool reads back what it has written."""
     address = job.target.port
     assert address is not None
     open_port(address).close()  # says better than esptool why a port can't be opened

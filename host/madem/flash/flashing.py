@@ -25,7 +25,12 @@ METHODS: dict[str, Method] = {
 
 @dataclass(frozen=True)
 class Build:
-    """An official build to be downloaded: its name on the site, and its file's suffix."""
+    """An official build to be downloaded.
+
+    Attributes:
+        name: on the site.
+        suffix: of its file's name.
+    """
 
     name: str
     suffix: str
@@ -49,10 +54,14 @@ class Outcome:
 
 
 def known_types(target: Target, name: str | None) -> tuple[BoardType, ...]:
-    """What a board is for certain.
+    """Tell what a board is for certain.
 
     Args:
+        target: the board.
         name: what the user says it is; None if nothing.
+
+    Returns:
+        The type; several where their boot loaders are the same, none where nothing is certain.
 
     Raises:
         MademError: its boot loader says that it is something else.
@@ -67,7 +76,14 @@ def known_types(target: Target, name: str | None) -> tuple[BoardType, ...]:
 
 
 def choose_build(target: Target, known: tuple[BoardType, ...]) -> Build:
-    """The official build for a board: of its type, or the newest of what it runs.
+    """Choose the official build for a board: of its type, or the newest of what it runs.
+
+    Args:
+        target: the board.
+        known: what it is for certain.
+
+    Returns:
+        The build.
 
     Raises:
         MademError: it can't be told, or there is none.
@@ -92,7 +108,15 @@ def choose_build(target: Target, known: tuple[BoardType, ...]) -> Build:
 def possible_types(
     target: Target, known: tuple[BoardType, ...], image: Image
 ) -> tuple[BoardType, ...]:
-    """What a board may be, given what is to run on it.
+    """Tell what a board may be, given what is to run on it.
+
+    Args:
+        target: the board.
+        known: what it is for certain.
+        image: what is to run on it.
+
+    Returns:
+        The types; none if no board of the table runs that image.
 
     Raises:
         MademError: the image is certainly for another board.
@@ -113,7 +137,14 @@ def possible_types(
 
 
 def choose_method(job: Job, name: str | None) -> Method:
-    """The way to write, the named one or the first that can.
+    """Choose the way to write, the named one or the first that can.
+
+    Args:
+        job: what is to be done.
+        name: a key of `METHODS`; None: whichever can.
+
+    Returns:
+        The way.
 
     Raises:
         MademError: it can't be written so, or in no way; every reason is given.
@@ -128,6 +159,13 @@ def choose_method(job: Job, name: str | None) -> Method:
 
 def write(job: Job, method: Method) -> Outcome:
     """Write the image, then ask the board what it runs.
+
+    Args:
+        job: what is to be done.
+        method: that can do it.
+
+    Returns:
+        How it ended.
 
     Raises:
         MademError: it can't be written, or does not answer afterwards.

@@ -60,7 +60,7 @@ class Image:
         return hashlib.sha256(self.content).hexdigest()
 
     def describe(self) -> str:
-        """For people: format, size, version and what it is for."""
+        """Tell people its format, size, version and what it is for."""
         target = self.machine or "/".join(sorted(self.chips)) or "a chip that it does not name"
         version = f"MicroPython {self.version}" if self.version else "image"
         return f"{version} for {target} ({self.kind}, {len(self.content):,} bytes)"
@@ -71,7 +71,10 @@ def read_image(path: Path, sha256: str | None = None) -> Image:
 
     Args:
         path: the file.
-        sha256: what its SHA-256 should be, in hexadecimal.
+        sha256: what its SHA-256 should be, in hexadecimal; None: whatever it is.
+
+    Returns:
+        The image.
 
     Raises:
         MademError: it can't be read, is damaged, is not the expected file, or is no image.

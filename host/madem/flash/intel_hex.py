@@ -14,6 +14,9 @@ _BLOCK_START, _CUSTOM_DATA, _HIGHEST = 0x0A, 0x0D, 0x0E
 def parse(content: bytes) -> tuple[list[tuple[int, bytes]], frozenset[str]]:
     """Check every record of a file.
 
+    Args:
+        content: the file's bytes.
+
     Returns:
         Contiguous pieces of memory as (address, bytes), in the order of the file, and the board
         numbers (such as `9903`) of a universal hex, whose pieces are of all boards.

@@ -41,7 +41,14 @@ class Job:
         return self.image.path
 
     def unlike(self, method: str) -> BoardType | None:
-        """A board that this one is, or seems to be, to which a method does not apply."""
+        """Find a board that this one is, or seems to be, to which a method does not apply.
+
+        Args:
+            method: a key of `flashing.METHODS`.
+
+        Returns:
+            The type; None if the method applies.
+        """
         kinds = self.known or self.target.hints
         return None if any(method in kind.methods for kind in kinds) else next(iter(kinds), None)
 
@@ -56,18 +63,37 @@ class Method(Protocol):
     """A way of writing: a module of this package."""
 
     @property
-    def NAME(self) -> str: ...
+    def NAME(self) -> str:
+        """Key of `flashing.METHODS`."""
+        ...
 
     def supports(self, job: Job) -> str | None:
-        """Why it can't write this image to this board; None when it can."""
+        """See whether it can write an image to a board.
+
+        Args:
+            job: what is to be done.
+
+        Returns:
+            Why it can't; None when it can.
+        """
         ...
 
     def steps(self, job: Job) -> list[str]:
-        """What `write` will do, for people."""
+        """Tell people what `write` will do.
+
+        Args:
+            job: that it supports.
+
+        Returns:
+            A line for each step.
+        """
         ...
 
     def write(self, job: Job) -> str | None:
         """Write the image and start it.
+
+        Args:
+            job: that it supports.
 
         Returns:
             The port behind which it runs then; None when it does not come back.
@@ -82,14 +108,28 @@ class Percent:
     """Turns bytes, or a percentage so far, into what `Job.progress` takes."""
 
     def __init__(self, progress: Callable[[int], None], total: int = 100) -> None:
+        """Begin at nothing done.
+
+        Args:
+            progress: called with how much more of 100 is done.
+            total: that is to be done.
+        """
         self._progress, self._total, self._done, self._told = progress, total, 0, 0
 
     def add(self, amount: int) -> None:
-        """So much more of the total is done."""
+        """Tell that more is done.
+
+        Args:
+            amount: of the total.
+        """
         self.reach(self._done + amount)
 
     def reach(self, done: int) -> None:
-        """So much of the total is done by now."""
+        """Tell how much is done by now.
+
+        Args:
+            done: of the total.
+        """
         self._done = done
         percent = min(100, 100 * done // self._total)
         if percent > self._told:

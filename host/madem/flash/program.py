@@ -17,7 +17,12 @@ _PERCENT = re.compile(rb"(\d{1,3})(?:\.\d+)?\s*%")
 
 @dataclass(frozen=True)
 class Done:
-    """How a program ended: its exit code, and all that it printed."""
+    """How a program ended.
+
+    Attributes:
+        code: its exit code.
+        output: all that it printed.
+    """
 
     code: int
     output: str
@@ -32,7 +37,11 @@ def run(command: list[str], progress: Callable[[int], None] | None = None) -> Do
     """Run a program to its end.
 
     Args:
+        command: its words.
         progress: called with the percentage that the program prints, whenever it grows.
+
+    Returns:
+        How it ended.
 
     Raises:
         BoardError: it can't be started.

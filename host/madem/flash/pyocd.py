@@ -16,7 +16,7 @@ _NO_PROBE = "pyOCD finds no debug probe: plug one in"
 
 
 def supports(job: Job) -> str | None:
-    """Why it can't write this image to this board; None when it can."""
+    """See `Method.supports`."""
     if job.image.kind not in ("hex", "bin"):
         return "it takes .hex and .bin files"
     targets = _targets(job)
@@ -28,12 +28,12 @@ def supports(job: Job) -> str | None:
 
 
 def steps(job: Job) -> list[str]:
-    """What `write` will do, for people."""
+    """See `Method.steps`."""
     return ["run " + " ".join(_command(job, "PROBE"))]
 
 
 def write(job: Job) -> str | None:
-    """Write the image and start it; returns the board's port, if it has one."""
+    """See `Method.write`."""
     percent = Percent(job.progress)
     done = run(_command(job, _probe()), percent.reach)
     if done.code:

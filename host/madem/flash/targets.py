@@ -56,14 +56,14 @@ class Target:
         return self.dfu is not None or (self.volume is not None and self.volume.kind == UF2)
 
     def describe(self) -> str:
-        """Where and what, for people."""
+        """Tell people where and what it is."""
         kinds = self.types or self.hints
         title = self.title or " or ".join(kind.title for kind in kinds) or "unknown board"
         return f"{self.where} ({title})"
 
 
 def find_targets() -> list[Target]:
-    """Everything attached that could be flashed."""
+    """Find everything attached that could be flashed."""
     ports = _usb_ports()
     found = []
     for volume in find_volumes():
@@ -77,10 +77,13 @@ def find_targets() -> list[Target]:
 
 
 def choose(board: str) -> Target:
-    """The board that is meant.
+    """Find the board that is meant.
 
     Args:
         board: `auto`, a port, the folder of a volume, `dfu` or `dfu:NAME`.
+
+    Returns:
+        The board; a port that the system does not list is taken as it is.
 
     Raises:
         BoardError: there is none, or several could be meant.

@@ -21,7 +21,7 @@ _FILE = "firmware.uf2"
 
 
 def supports(job: Job) -> str | None:
-    """Why it can't write this image to this board; None when it can."""
+    """See `Method.supports`."""
     if job.image.kind != "uf2":
         return "it takes .uf2 files"
     if unlike := job.unlike(NAME):
@@ -38,7 +38,7 @@ def supports(job: Job) -> str | None:
 
 
 def steps(job: Job) -> list[str]:
-    """What `write` will do, for people."""
+    """See `Method.steps`."""
     volume = job.target.volume
     first = [] if volume else [f"restart the board on {job.target.port} into its boot loader"]
     where = volume.folder if volume else "the volume that appears"
@@ -46,7 +46,7 @@ def steps(job: Job) -> list[str]:
 
 
 def write(job: Job) -> str | None:
-    """Write the image and start it; returns the port that comes back."""
+    """See `Method.write`."""
     volume = job.target.volume if job.target.in_bootloader else _enter(job)
     assert volume is not None
     unfit = _unfit(volume, job)

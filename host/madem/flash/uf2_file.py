@@ -35,6 +35,9 @@ CHIPS = {
 def parse(content: bytes) -> tuple[frozenset[int], list[tuple[int, bytes]]]:
     """Check every block of a file.
 
+    Args:
+        content: the file's bytes.
+
     Returns:
         Family numbers without `ABSOLUTE`, none when the blocks name none; and contiguous pieces
         of memory as (address, bytes), by address.

@@ -44,13 +44,20 @@ class Volume:
 
 
 def find_volumes() -> list[Volume]:
-    """Every mounted volume of a board, by folder."""
+    """Find every mounted volume of a board, by folder."""
     found = (read_volume(folder) for folder in sorted(mounted()))
     return [volume for volume in found if volume]
 
 
 def read_volume(folder: Path) -> Volume | None:
-    """The board's volume that is mounted at a folder; None if there is none."""
+    """Read what a mounted volume tells of its board.
+
+    Args:
+        folder: where it is mounted.
+
+    Returns:
+        The volume; None if it is no board's.
+    """
     for kind, name in _INFO.items():
         try:
             text = (folder / name).read_text("ascii", errors="replace")
@@ -83,7 +90,14 @@ def mounted() -> list[Path]:
 
 
 def mounted_on_linux(table: bytes) -> list[Path]:
-    """The folders in a table such as /proc/mounts at which FAT file systems are mounted."""
+    """Find where FAT file systems are mounted.
+
+    Args:
+        table: such as /proc/mounts.
+
+    Returns:
+        The folders.
+    """
     fields = (line.split(b" ") for line in table.splitlines())
     # proc(5): white space in names is written in octal, such as \040.
     return [
@@ -94,7 +108,7 @@ def mounted_on_linux(table: bytes) -> list[Path]:
 
 
 def unmounted_hint() -> str:
-    """On Linux, how to mount a board's volume that is there and is not mounted; else ""."""
+    """On Linux, say how to mount a board's volume that is there and is not mounted; else ""."""
     for label in _LABELS:
         device = Path("/dev/disk/by-label") / label
         if device.exists():
@@ -103,7 +117,15 @@ def unmounted_hint() -> str:
 
 
 def wait_for(condition: Callable[[], object], seconds: float) -> bool:
-    """Wait until a condition is true; False when time is up."""
+    """Wait until a condition is true.
+
+    Args:
+        condition: asked twenty times a second.
+        seconds: at most.
+
+    Returns:
+        Whether it became true; False when time is up.
+    """
     end = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > end:
@@ -116,6 +138,9 @@ def write(volume: Volume, name: str, content: bytes, progress: Callable[[int], N
     """Write a file, every piece of it through to the board.
 
     Args:
+        volume: of the board.
+        name: of the file.
+        content: its bytes.
         progress: called with the number of bytes of each piece.
 
     Raises:

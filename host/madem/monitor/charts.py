@@ -30,22 +30,53 @@ _DOTS = np.array([[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]])
 
 
 def hex_of(colour: RGB) -> str:
-    """As rich writes a colour."""
+    """Write a colour as rich does.
+
+    Args:
+        colour: red, green and blue, 0…255.
+
+    Returns:
+        Such as "#e69f00".
+    """
     return "#{:02x}{:02x}{:02x}".format(*colour)
 
 
 def diverging(value: float) -> RGB:
-    """-1 is blue, 0 the ground, 1 vermillion; beyond that it stays."""
+    """Colour of a value with a sign: -1 is blue, 0 the ground, 1 vermillion; beyond that it stays.
+
+    Args:
+        value: to be shown.
+
+    Returns:
+        The colour.
+    """
     return _mix(GROUND, VERMILLION if value > 0 else BLUE, min(abs(value), 1.0))
 
 
 def rising(value: float, colour: RGB = WHITE) -> RGB:
-    """0 is the ground, 1 the colour."""
+    """Colour of a value from 0, the ground, to 1, the full colour.
+
+    Args:
+        value: to be shown.
+        colour: of 1.
+
+    Returns:
+        The colour.
+    """
     return _mix(GROUND, colour, min(max(value, 0.0), 1.0))
 
 
 def strongest(values: NDArray[Any], rows: int, columns: int) -> NDArray[Any]:
-    """A matrix of at most this size: of the values that fall together the strongest stays."""
+    """Make a matrix smaller: of the values that fall together the strongest stays.
+
+    Args:
+        values: with signs, (rows, columns).
+        rows: at most.
+        columns: at most.
+
+    Returns:
+        The smaller matrix; the same one if it is small enough.
+    """
     for axis, most in enumerate((rows, columns)):
         have = values.shape[axis]
         if have <= most:
@@ -58,19 +89,46 @@ def strongest(values: NDArray[Any], rows: int, columns: int) -> NDArray[Any]:
 
 
 def heat(values: ArrayLike, width: int, height: int) -> Text:
-    """A matrix of -1…1, rows downwards, as large as goes into so many characters."""
+    """A matrix of -1…1, rows downwards, as large as goes into so many characters.
+
+    Args:
+        values: (rows, columns).
+        width: in characters.
+        height: in characters, two rows each.
+
+    Returns:
+        Lines of half blocks.
+    """
     matrix = strongest(np.asarray(values, float), 2 * height, width)
     return _pixels(_enlarged(matrix, width, height), diverging)
 
 
 def grey(values: ArrayLike, width: int, height: int) -> Text:
-    """A picture of 0…1, as large as goes into so many characters."""
+    """A picture of 0…1, as large as goes into so many characters.
+
+    Args:
+        values: (rows, columns).
+        width: in characters.
+        height: in characters, two rows each.
+
+    Returns:
+        Lines of half blocks.
+    """
     matrix = strongest(np.asarray(values, float), 2 * height, width)
     return _pixels(_enlarged(matrix, width, height), rising)
 
 
 def pairs(top: ArrayLike, bottom: ArrayLike, colours: tuple[RGB, RGB]) -> Text:
-    """Two rows of 0…1 in one line, each in its colour."""
+    """Two rows of 0…1 in one line, each in its colour.
+
+    Args:
+        top: the upper row.
+        bottom: the lower row, as long.
+        colours: of the upper row and of the lower one.
+
+    Returns:
+        A line of half blocks.
+    """
     text = Text(no_wrap=True)
     for a, b in zip(np.asarray(top, float), np.asarray(bottom, float), strict=True):
         text.append("▀", _style(rising(a, colours[0]), rising(b, colours[1])))
@@ -78,13 +136,30 @@ def pairs(top: ArrayLike, bottom: ArrayLike, colours: tuple[RGB, RGB]) -> Text:
 
 
 def bars(values: ArrayLike, low: float, high: float) -> str:
-    """A line of upright bars between two levels."""
+    """A line of upright bars between two levels.
+
+    Args:
+        values: one for each bar.
+        low: where the lowest bar ends.
+        high: where the highest bar ends.
+
+    Returns:
+        A character for each value.
+    """
     share = np.clip((np.asarray(values, float) - low) / max(high - low, 1e-9), 0, 1)
     return "".join(_BARS[1 + round(x * 7)] for x in share.tolist())
 
 
 def bar(share: float, width: int) -> str:
-    """A lying bar of 0…1 of the width, in eighths of a character."""
+    """A lying bar, in eighths of a character.
+
+    Args:
+        share: of the width, 0…1.
+        width: in characters.
+
+    Returns:
+        Text of that width.
+    """
     eighths = round(min(max(share, 0.0), 1.0) * width * 8)
     return ("█" * (eighths // 8) + _BESIDE[eighths % 8].strip()).ljust(width)
 
@@ -109,7 +184,18 @@ def plot(
     x_range: tuple[float, float],
     y_range: tuple[float, float],
 ) -> Text:
-    """Curves in Braille dots; where two meet in a character the later one's colour is seen."""
+    """Curves in Braille dots; where two meet in a character the later one's colour is seen.
+
+    Args:
+        lines: the curves.
+        width: in characters.
+        height: in characters.
+        x_range: x at the left and at the right end.
+        y_range: y at the lower and at the upper end.
+
+    Returns:
+        The lines of the picture.
+    """
     bits = np.zeros((height, width), int)
     colours: dict[tuple[int, int], RGB] = {}
     for line in lines:

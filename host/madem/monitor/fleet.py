@@ -52,10 +52,12 @@ class Fleet:
         most: int | None = None,
         logs: Path | None = None,
     ) -> None:
-        """
+        """Make the boards ready to be started.
+
         Args:
             posts: the boards; their names differ.
-            seconds, most: after which each ends, see `RunLimits`.
+            seconds: after which each ends, see `RunLimits`.
+            most: samples or windows after which each ends, see `RunLimits`.
             logs: folder where each has its own log; None: none is kept.
 
         Raises:
@@ -93,7 +95,14 @@ class Fleet:
         return [state.snapshot() for state in self.states]
 
     def wait(self, seconds: float) -> bool:
-        """Wait until every board is done, so long at most; whether they are."""
+        """Wait until every board is done.
+
+        Args:
+            seconds: at most.
+
+        Returns:
+            Whether they are.
+        """
         end = time.monotonic() + seconds
         return all(ended.wait(max(0.0, end - time.monotonic())) for ended in self._ended)
 
@@ -132,7 +141,14 @@ class Fleet:
 
 
 def names(specs: Sequence[str]) -> list[str]:
-    """What boards are called: their specs, numbered where one comes twice."""
+    """Name boards after their specs, numbered where one comes twice.
+
+    Args:
+        specs: what each board was given as.
+
+    Returns:
+        Their names, no two the same.
+    """
     seen: Counter[str] = Counter()
     found = []
     for spec in specs:

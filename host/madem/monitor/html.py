@@ -25,7 +25,14 @@ _SIGNS = {Stage.DONE: "✓", Stage.DEAD: "✗", Stage.STOPPED: "■"}
 
 
 def render(boards: Sequence[RunFacts]) -> str:
-    """The page, as HTML."""
+    """Make the page.
+
+    Args:
+        boards: what is known of each, at least one.
+
+    Returns:
+        HTML, all of it.
+    """
     tasks = sorted({facts.task for facts in boards if facts.task}) or ["no task"]
     on = boards[0].board if len(boards) == 1 else f"{len(boards)} boards"
     title = f"{', '.join(tasks)} on {on}"

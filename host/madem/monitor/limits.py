@@ -39,7 +39,8 @@ class RunLimits:
         most: int | None = None,
         stop: threading.Event | None = None,
     ) -> None:
-        """
+        """Set the limits.
+
         Args:
             seconds: since the run began; None: as long as it takes.
             most: see above.
@@ -50,21 +51,41 @@ class RunLimits:
         self._stop = stop or threading.Event()
 
     def check(self, state: RunState) -> None:
-        """Raise StoppedError or TimeIsUpError when it is time."""
+        """See whether it is time to end.
+
+        Args:
+            state: of the run.
+
+        Raises:
+            StoppedError: somebody wants all boards to stop.
+            TimeIsUpError: the seconds are over.
+        """
         if self._stop.is_set():
             raise StoppedError
         if self._seconds is not None and state.t_s > self._seconds:
             raise TimeIsUpError
 
     def wait(self, seconds: float) -> None:
-        """Sleep, but not past a stop."""
+        """Sleep, but not past a stop.
+
+        Args:
+            seconds: how long.
+        """
         self._stop.wait(seconds)
 
     def heed(self, items: Iterable[T], state: RunState) -> Iterator[T]:
-        """Items of a source that may be slow; it is taken from in a thread of its own.
+        """Pass on the items of a source that may be slow; a thread of its own takes from it.
+
+        Args:
+            items: of the source.
+            state: of the run.
+
+        Yields:
+            The items.
 
         Raises:
-            StoppedError, TimeIsUpError: it is time, whether an item comes or not.
+            StoppedError: somebody wants all boards to stop, whether an item comes or not.
+            TimeIsUpError: the seconds are over, whether an item comes or not.
         """
         waiting: queue.Queue[tuple[T] | BaseException | None] = queue.Queue(_WAITING)
         over = threading.Event()

@@ -17,6 +17,11 @@ class BoardLog:
     def __init__(self, folder: Path, number: int, board: str) -> None:
         """Begin the file `NUMBER-BOARD.jsonl`; one that is there is replaced.
 
+        Args:
+            folder: where the file goes; it is made.
+            number: of the board.
+            board: its name.
+
         Raises:
             MademError: it can't be written.
         """
@@ -37,5 +42,9 @@ class BoardLog:
         self._file.close()
 
     def write(self, event: dict[str, Any]) -> None:
-        """One line more."""
+        """Write one line more.
+
+        Args:
+            event: what JSON can hold.
+        """
         self._file.write(json.dumps(event) + "\n")

@@ -24,10 +24,21 @@ class PollInterval:
     """When it is time to look again."""
 
     def __init__(self, every_s: float, share: float) -> None:
+        """Make the first look due at once.
+
+        Args:
+            every_s: from one look to the next at least, s.
+            share: of the time that looks may take, 0…1.
+        """
         self._every, self._share = every_s, share
         self._next = 0.0
 
     def if_due(self, look: Callable[[], object]) -> None:
+        """Look if it is time.
+
+        Args:
+            look: does it.
+        """
         began = time.monotonic()
         if began < self._next:
             return
@@ -52,7 +63,8 @@ class Poller:
         learns: bool,
         chips: bool = False,
     ) -> None:
-        """
+        """Read the weights for the first time.
+
         Args:
             device: a board; whenever it is looked into, it is between two requests.
             state: who is told.

@@ -45,7 +45,7 @@ class Stage(StrEnum):
 
 
 class CurvePoint(NamedTuple):
-    """One of a curve's.
+    """A point of a curve.
 
     Attributes:
         t_s: seconds since the run began.
@@ -178,7 +178,7 @@ class RunFacts:
         return self.samples / self.worked_s if self.worked_s > 0.05 else None
 
     def to_json(self) -> dict[str, Any]:
-        """What a program wants to know in the end; no raw signal is in it."""
+        """Tell what a program wants to know in the end; no raw signal is in it."""
         health = self.health[-1]._asdict() if self.health else None
         rate = self.samples_per_s
         return {
@@ -213,7 +213,8 @@ class RunState:
     """
 
     def __init__(self, board: str, event: Event | None = None) -> None:
-        """
+        """Begin with nothing but a name.
+
         Args:
             board: what messages call it.
             event: gets everything that happens, as what JSON can hold.
@@ -232,7 +233,7 @@ class RunState:
         return time.monotonic() - self._began if self._began is not None else 0.0
 
     def snapshot(self) -> RunFacts:
-        """A picture of the facts that no longer changes."""
+        """Take a picture of the facts that no longer changes."""
         with self._lock:
             seen = copy.copy(self.facts)
             seen.curve, seen.health = list(seen.curve), list(seen.health)
@@ -241,18 +242,26 @@ class RunState:
             return seen
 
     def set(self, **facts: Any) -> None:
-        """Facts that have become known."""
+        """Note facts that have become known.
+
+        Args:
+            **facts: fields of `RunFacts`.
+        """
         with self._lock:
             for name, value in facts.items():
                 setattr(self.facts, name, value)
 
     def connected(self, hello: Hello) -> None:
-        """The board has answered."""
+        """Note that the board has answered.
+
+        Args:
+            hello: its answer.
+        """
         self.set(firmware=hello.firmware, chip=hello.board)
         self._say("connected", firmware=hello.firmware, chip=hello.board)
 
     def begin(self, stage: Stage, *, memory: float, keep: int = 0) -> None:
-        """The work begins, and time with it.
+        """Note that the work begins, and time with it.
 
         Args:
             stage: what is done.
@@ -266,7 +275,12 @@ class RunState:
         self._say("begins", stage=str(stage), task=self.facts.task, **self.facts.settings)
 
     def end(self, stage: Stage, reason: str = "") -> None:
-        """Nothing more will come."""
+        """Note that nothing more will come.
+
+        Args:
+            stage: how it ended.
+            reason: why it is dead or stopped; "" else.
+        """
         with self._lock:
             self.facts.elapsed_s = self.t_s
             self.facts.stage, self.facts.reason = stage, reason
@@ -274,13 +288,21 @@ class RunState:
         self._say(str(stage), samples=self.facts.samples, **self.facts.metrics, **found)
 
     def add_samples(self, samples: NDArray[np.int16]) -> None:
-        """Samples of the signal that are to be shown, (samples, channels)."""
+        """Keep samples of the signal, to be shown.
+
+        Args:
+            samples: int16 (samples, channels).
+        """
         old = self.facts.signal
         new = samples if old is None else np.concatenate([old, samples])
         self.set(signal=new[-self._keep :], signal_end=self.facts.signal_end + len(samples))
 
     def add_answers(self, right: Sequence[bool] | NDArray[np.bool_]) -> None:
-        """Samples were answered, each before it was learned."""
+        """Count samples that were answered, each before it was learned.
+
+        Args:
+            right: whether each answer was, (samples,).
+        """
         every = max(1, (self.facts.total or 0) // _POINTS)
         with self._lock:
             facts = self.facts
@@ -292,7 +314,11 @@ class RunState:
                     self._point(facts.value)
 
     def add_score(self, score: int | None) -> None:
-        """A window was done; None: there was nothing to score."""
+        """Count a window that was done.
+
+        Args:
+            score: its novelty; None: there was nothing to score.
+        """
         with self._lock:
             self.facts.worked_s = self.t_s
             self.facts.samples += 1
@@ -320,12 +346,17 @@ class RunState:
         self._say("window", **_plain(window))
 
     def mark_window(self, window: WindowResult, end: int | None = None) -> None:
-        """Show a window that is counted elsewhere; arguments as for `window`."""
+        """Show a window that is counted elsewhere; arguments as for `add_window`."""
         self._marks.append(WindowMark(self.facts.signal_end if end is None else end, window))
         self.set(marks=tuple(self._marks))
 
     def add_health(self, stats: Stats, link: Link) -> None:
-        """The board has told its counters."""
+        """Note how the board and the link are.
+
+        Args:
+            stats: what the board has told.
+            link: to the board.
+        """
         with self._lock:
             found = BoardHealth(
                 round(self.t_s, 3),
@@ -341,11 +372,19 @@ class RunState:
         self._say("health", samples=facts.samples, value=facts.value, **found._asdict())
 
     def add_busy(self, us: int) -> None:
-        """The board was so many microseconds in its learner."""
+        """Count time that the board was in its learner.
+
+        Args:
+            us: microseconds.
+        """
         self.facts.busy_us += us
 
     def set_weights(self, weights: Sequence[NDArray[Any]]) -> None:
-        """The weights were read."""
+        """Note the weights; the first ones are kept too.
+
+        Args:
+            weights: P - N of each layer, int (word lines, bit lines).
+        """
         now = tuple(weights)
         self.set(weights=now, first=self.facts.first or now)
 

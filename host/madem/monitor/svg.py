@@ -20,7 +20,17 @@ LEVELS = 16
 
 
 def picture(width: float, height: float, content: Iterable[str], label: str) -> str:
-    """A picture as wide as its place; `label` is read to those who do not see it."""
+    """A picture as wide as its place.
+
+    Args:
+        width: in pixels, on a wide page.
+        height: in pixels.
+        content: elements, as the functions below give them.
+        label: read to those who do not see it.
+
+    Returns:
+        An element `svg`.
+    """
     return (
         f'<svg viewBox="0 0 {_n(width)} {_n(height)}" role="img" preserveAspectRatio="xMinYMin"'
         f' aria-label="{html.escape(label)}">{"".join(content)}</svg>'
@@ -28,7 +38,18 @@ def picture(width: float, height: float, content: Iterable[str], label: str) -> 
 
 
 def text(x: float, y: float, said: str, kind: str = "", anchor: str = "start") -> str:
-    """A line of text; `kind` are classes, `anchor` is start, middle or end."""
+    """A line of text.
+
+    Args:
+        x: of its anchor, in pixels to the right.
+        y: of its baseline, in pixels downwards.
+        said: the text.
+        kind: classes.
+        anchor: start, middle or end.
+
+    Returns:
+        An element `text`.
+    """
     return (
         f'<text x="{_n(x)}" y="{_n(y)}" class="{kind}" text-anchor="{anchor}">'
         f"{html.escape(said)}</text>"
@@ -36,7 +57,19 @@ def text(x: float, y: float, said: str, kind: str = "", anchor: str = "start") -
 
 
 def rect(x: float, y: float, width: float, height: float, kind: str, title: str = "") -> str:
-    """A filled rectangle; `title` is shown where the pointer rests on it."""
+    """A filled rectangle.
+
+    Args:
+        x: of its left edge.
+        y: of its upper edge.
+        width: in pixels.
+        height: in pixels.
+        kind: classes.
+        title: shown where the pointer rests on it.
+
+    Returns:
+        An element `rect`.
+    """
     inside = f"<title>{html.escape(title)}</title>" if title else ""
     return (
         f'<rect x="{_n(x)}" y="{_n(y)}" width="{_n(width)}" height="{_n(height)}"'
@@ -45,26 +78,66 @@ def rect(x: float, y: float, width: float, height: float, kind: str, title: str 
 
 
 def line(x1: float, y1: float, x2: float, y2: float, kind: str) -> str:
-    """A straight line."""
+    """A straight line.
+
+    Args:
+        x1: of one end.
+        y1: of one end.
+        x2: of the other end.
+        y2: of the other end.
+        kind: classes.
+
+    Returns:
+        An element `line`.
+    """
     return f'<line x1="{_n(x1)}" y1="{_n(y1)}" x2="{_n(x2)}" y2="{_n(y2)}" class="{kind}"/>'
 
 
 def dot(x: float, y: float, radius: float, kind: str, title: str = "") -> str:
-    """A filled circle."""
+    """A filled circle.
+
+    Args:
+        x: of its centre.
+        y: of its centre.
+        radius: in pixels.
+        kind: classes.
+        title: shown where the pointer rests on it.
+
+    Returns:
+        An element `circle`.
+    """
     inside = f"<title>{html.escape(title)}</title>" if title else ""
     return f'<circle cx="{_n(x)}" cy="{_n(y)}" r="{_n(radius)}" class="{kind}">{inside}</circle>'
 
 
 def path(x: ArrayLike, y: ArrayLike, kind: str) -> str:
-    """Points that hang together."""
+    """Points that hang together.
+
+    Args:
+        x: of each point, in pixels.
+        y: of each point, in pixels.
+        kind: classes.
+
+    Returns:
+        An element `polyline`.
+    """
     points = " ".join(f"{_n(a)},{_n(b)}" for a, b in zip(np.asarray(x), np.asarray(y), strict=True))
     return f'<polyline points="{points}" class="{kind}"/>'
 
 
 def heat(values: ArrayLike, x: float = 0, y: float = 0, cell: float = 1) -> str:
-    """A matrix of -1…1, rows downwards, its upper left corner at x, y.
+    """A matrix of -1…1, rows downwards.
 
     Cells of one colour are one path, and neighbours in a row one rectangle of it.
+
+    Args:
+        values: (rows, columns).
+        x: of its left edge.
+        y: of its upper edge.
+        cell: pixels of a cell's edge.
+
+    Returns:
+        Elements, its ground first.
     """
     matrix = np.asarray(values, float)
     levels = np.clip(np.rint(matrix * LEVELS), -LEVELS, LEVELS).astype(int)
@@ -107,14 +180,20 @@ def chart(
     """A curve with its axes.
 
     Args:
-        x, y: points, x rising from 0 or later.
-        width, height: of the picture.
-        low, high: of the upright axis.
+        x: of the points, rising from 0 or later.
+        y: of the points.
+        width: of the picture, in pixels.
+        height: of the picture, in pixels.
+        low: lower end of the upright axis.
+        high: upper end of the upright axis.
         unit: below the other one.
         said: how a number of the upright axis is written.
         label: see `picture`.
         kind: classes of the curve.
         mark: an x where something happened, and what.
+
+    Returns:
+        An element `svg`.
     """
     left, top, bottom = 58.0, 10.0, 36.0
     right = width - 12
@@ -143,7 +222,16 @@ def chart(
 
 
 def ticks(low: float, high: float, about: int) -> list[float]:
-    """Round numbers from low to high."""
+    """Choose round numbers of an axis.
+
+    Args:
+        low: its lower end.
+        high: its upper end.
+        about: how many of them.
+
+    Returns:
+        The numbers, rising.
+    """
     if not high > low:
         return [low]
     rough = (high - low) / about
@@ -155,7 +243,15 @@ def ticks(low: float, high: float, about: int) -> list[float]:
 
 
 def outline(values: NDArray[Any], columns: int) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Indices and values of a long row that still show its highs and lows in so many columns."""
+    """Make a long row short, so that it still shows its highs and lows.
+
+    Args:
+        values: of the row, (n,).
+        columns: in which it is shown; a low and a high stay of each.
+
+    Returns:
+        Indices and values of what stays, both (m,).
+    """
     if len(values) <= 2 * columns:
         return np.arange(len(values)), values
     starts = np.linspace(0, len(values), columns, endpoint=False).astype(int)

@@ -47,6 +47,11 @@ class Whole:
     """Everything, for a full terminal."""
 
     def __init__(self, boards: Sequence[RunFacts]) -> None:
+        """Show boards as they are now.
+
+        Args:
+            boards: what is known of each, at least one.
+        """
         self._boards = boards
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
@@ -82,7 +87,14 @@ class Whole:
 
 
 def focus(boards: Sequence[RunFacts]) -> RunFacts:
-    """The board whose pictures are shown: the first that works, else the first that did."""
+    """Choose the board whose pictures are shown: the first that works, else the first that did.
+
+    Args:
+        boards: what is known of each, at least one.
+
+    Returns:
+        One of them.
+    """
     for stages in ((Stage.LEARNING, Stage.STREAMING, Stage.TESTING), (Stage.DONE, Stage.STOPPED)):
         for board in boards:
             if board.stage in stages:
@@ -91,7 +103,14 @@ def focus(boards: Sequence[RunFacts]) -> RunFacts:
 
 
 def rows(boards: Sequence[RunFacts]) -> Table:
-    """A row for each board."""
+    """Make a table with a row for each board.
+
+    Args:
+        boards: what is known of each, at least one.
+
+    Returns:
+        The table.
+    """
     table = Table(box=box.SIMPLE_HEAD, expand=True, padding=(0, 1, 0, 0), pad_edge=False)
     table.add_column("board", no_wrap=True)
     table.add_column("", no_wrap=True)
@@ -122,7 +141,14 @@ def rows(boards: Sequence[RunFacts]) -> Table:
 
 
 def line(facts: RunFacts) -> str:
-    """One board in one line, for what is no terminal."""
+    """Tell of one board in one line, for what is no terminal.
+
+    Args:
+        facts: what is known of it.
+
+    Returns:
+        The line.
+    """
     parts = [f"{facts.elapsed_s:7.1f} s", facts.board, str(facts.stage)]
     if facts.reason:
         parts.append(facts.reason)
@@ -138,7 +164,14 @@ def line(facts: RunFacts) -> str:
 
 
 def progress(facts: RunFacts) -> str:
-    """How far it has come."""
+    """Tell how far a board has come.
+
+    Args:
+        facts: what is known of it.
+
+    Returns:
+        Such as "1,200 of 5,748"; "" before the first sample.
+    """
     if not facts.samples:
         return ""
     done = f"{facts.samples:,}"
@@ -153,7 +186,14 @@ def _done(facts: RunFacts) -> str:
 
 
 def value(facts: RunFacts) -> str:
-    """The curve's newest, as people write it."""
+    """Write the curve's newest value as people write it.
+
+    Args:
+        facts: what is known of the board.
+
+    Returns:
+        The text; "" before there is one.
+    """
     if facts.value is None:
         return ""
     if facts.measure == "novelty score":
@@ -196,7 +236,14 @@ def _title(facts: RunFacts) -> RenderableType:
 
 
 def described(facts: RunFacts) -> list[tuple[str, str]]:
-    """What tells how the numbers came about, by name."""
+    """Tell how the numbers came about.
+
+    Args:
+        facts: what is known of the board.
+
+    Returns:
+        Names of settings, and their values.
+    """
     found = []
     for name, what in facts.settings.items():
         if isinstance(what, (list, tuple)):
@@ -377,7 +424,14 @@ def _features(facts: RunFacts) -> RenderableType:
 
 
 def feature_words(facts: RunFacts) -> list[str]:
-    """Names of the features of one channel."""
+    """Name the features of one channel.
+
+    Args:
+        facts: what is known of the board, which has channels.
+
+    Returns:
+        The names.
+    """
     per_channel = len(facts.names) // 2 // len(facts.channels)
     first = facts.channels[0]
     return [
@@ -387,7 +441,14 @@ def feature_words(facts: RunFacts) -> list[str]:
 
 
 def feature_levels(facts: RunFacts) -> np.ndarray:
-    """How far each feature is above (or below, negative) usual, -1…1, (channels, features)."""
+    """Tell how far each feature is from usual.
+
+    Args:
+        facts: what is known of the board, which has channels and inputs.
+
+    Returns:
+        -1…1, negative below usual, (channels, features).
+    """
     assert facts.inputs is not None
     both = facts.inputs.reshape(len(facts.channels), -1, 2).astype(int)
     return (both[..., 0] - both[..., 1]) / 255
@@ -458,7 +519,14 @@ def _curve_drawn(facts: RunFacts, width: int, height: int) -> RenderableType:
 
 
 def value_range(facts: RunFacts) -> tuple[float, float]:
-    """What a curve's upright axis shows."""
+    """Choose what a curve's upright axis shows.
+
+    Args:
+        facts: what is known of the board.
+
+    Returns:
+        Its lower and its upper end.
+    """
     values = [point.value for point in facts.curve] or [0.0]
     if facts.measure == "novelty score":
         return 0.0, max(*values, 1.0)

@@ -40,7 +40,14 @@ class Limit:
     percent: bool
 
     def show(self, value: float) -> str:
-        """The value as text."""
+        """Write a value as text.
+
+        Args:
+            value: of this limit.
+
+        Returns:
+            The text.
+        """
         return f"{100 * value:g} %" if self.percent else f"{value:g}"
 
 
@@ -228,11 +235,14 @@ def _recipe(task: Task, epochs: int) -> train.Recipe:
 
 
 def rate_at(rates: Sequence[float], bits: int) -> float:
-    """The learning rate for devices of so many bits.
+    """Interpolate the learning rate for devices of so many bits.
 
     Args:
         rates: one for each of `TUNED_BITS`, between which it is interpolated; or a single one.
         bits: of a device.
+
+    Returns:
+        The learning rate.
     """
     if len(rates) == 1:
         return rates[0]
@@ -240,7 +250,14 @@ def rate_at(rates: Sequence[float], bits: int) -> float:
 
 
 def conditions(plan: ComparePlan) -> Iterator[tuple[str, float, Settings]]:
-    """Every condition: the limit's key, its value, and the settings with that value."""
+    """List every condition.
+
+    Args:
+        plan: what is compared.
+
+    Yields:
+        The limit's key, its value, and the settings with that value.
+    """
     for key, values in plan.limits.items():
         limit = LIMITS[key]
         for value in values:

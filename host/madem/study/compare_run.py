@@ -87,7 +87,14 @@ class Comparison:
         return [rule for rule in self.plan.rules if rule.on_crossbar]
 
     def default(self, rule: LearningRule) -> Cell | None:
-        """The cell of the device without any limit changed, if it was run."""
+        """Find a rule's cell of the device without any limit changed.
+
+        Args:
+            rule: that was compared.
+
+        Returns:
+            The cell; None if it was not run.
+        """
         for key, values in self.plan.limits.items():
             for value in values:
                 if value == getattr(self.plan.recipe.settings, LIMITS[key].setting):
@@ -191,6 +198,9 @@ def train_cell(
         settings: of the network and its devices.
         rates: the learning rate of each network, (seeds,).
         progress: called with the number of samples just learned.
+
+    Returns:
+        What was reached, a value for each network.
     """
     settings = replace(settings, rule=rule.span)
     config = settings.integers()
@@ -230,12 +240,21 @@ def score(network: Network, task: Task) -> NDArray[np.float64]:
 
 
 def tuned(plan: ComparePlan, bar: Bar, workers: int = 1) -> ComparePlan:
-    """The plan with learning rates chosen by `tune`, whose arguments these are."""
+    """Copy a plan, with learning rates chosen by `tune`.
+
+    Args:
+        plan: as for `tune`.
+        bar: as for `tune`.
+        workers: as for `tune`.
+
+    Returns:
+        The plan with these rates.
+    """
     return replace(plan, rates=tune(plan, bar, workers))
 
 
 def tune(plan: ComparePlan, bar: Bar, workers: int = 1) -> dict[str, tuple[float, ...]]:
-    """The best learning rate of each rule for each of TUNED_BITS, on a validation set.
+    """Find the best learning rate of each rule for each of TUNED_BITS, on a validation set.
 
     Every rule tries the rates of its grid, with the plan's passes, on devices of its own. A data
     task is tuned on a part of its training set and tested on the rest of it; a word task is tested
@@ -271,7 +290,14 @@ def tune(plan: ComparePlan, bar: Bar, workers: int = 1) -> dict[str, tuple[float
 
 
 def validation_task(task: Task) -> Task:
-    """The task with a part of its training samples in place of the test set."""
+    """Make a task that is tested on a part of its training samples.
+
+    Args:
+        task: whose test set is left out.
+
+    Returns:
+        The task with fewer training samples and another test set.
+    """
     if task.patterns is None:
         kept, held_out = split(task.y_train, _VALIDATION, task.seed)
         return replace(

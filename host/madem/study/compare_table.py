@@ -22,7 +22,14 @@ has every distortion from 0.10 to 0.40 in equal parts."""
 
 
 def tables(result: Comparison) -> list[Table]:
-    """Tables for a terminal: what each rule costs, then the accuracies for each limit."""
+    """Make tables for a terminal: what each rule costs, then the accuracies for each limit.
+
+    Args:
+        result: of the comparison.
+
+    Returns:
+        The tables, in that order.
+    """
     plan = result.plan
     config = plan.recipe.settings.integers()
     cost = _table(f"What each rule needs ({plan.task.name}, {config.couplings:,} couplings)")
@@ -79,7 +86,14 @@ def _table(title: str) -> Table:
 
 
 def to_json(result: Comparison) -> dict[str, Any]:
-    """The whole comparison, for `--json`."""
+    """Put the whole comparison into one dictionary, for `--json`.
+
+    Args:
+        result: of the comparison.
+
+    Returns:
+        What JSON can hold.
+    """
     plan = result.plan
     config = plan.recipe.settings.integers()
     return {
@@ -106,7 +120,14 @@ def to_json(result: Comparison) -> dict[str, Any]:
 
 
 def rows(result: Comparison) -> list[dict[str, Any]]:
-    """The cells as rows: one for each limit, value and rule."""
+    """Make a row for each limit, value and rule.
+
+    Args:
+        result: of the comparison.
+
+    Returns:
+        The rows, a value by name of the column.
+    """
     return [
         {
             "over": key,
@@ -123,7 +144,14 @@ def rows(result: Comparison) -> list[dict[str, Any]]:
 
 
 def to_csv(result: Comparison) -> str:
-    """The same rows as CSV text, with a column for each seed."""
+    """Write the same rows as CSV, with a column for each seed.
+
+    Args:
+        result: of the comparison.
+
+    Returns:
+        The text of the file.
+    """
     out = io.StringIO()
     seeds = [f"seed_{seed}" for seed in result.plan.seeds]
     config = result.plan.recipe.settings.integers()

@@ -92,6 +92,9 @@ def values(name: str, text: str) -> tuple[Value, ...]:
         name: of the axis, a key of `AXES`.
         text: the values.
 
+    Returns:
+        The values, in the order in which they are written.
+
     Raises:
         MademError: a value can't be read, or appears twice.
     """
@@ -192,7 +195,14 @@ class SweepPlan:
         ]
 
     def recipe(self, condition: Sequence[tuple[str, Value]], seed: int) -> train.Recipe:
-        """How the network of a point is made and trained; see the function `recipe`.
+        """Choose how the network of a point is made and trained; see the function `recipe`.
+
+        Args:
+            condition: value by axis.
+            seed: of the point.
+
+        Returns:
+            The recipe.
 
         Raises:
             TaskError: the condition is out of range; the message names it.
@@ -212,7 +222,7 @@ def recipe(
     seed: int,
     frontend: str = EMULATED,
 ) -> train.Recipe:
-    """How `madem learn --board twin` would make and train a network with these settings.
+    """Choose how `madem learn --board twin` would make and train a network with these settings.
 
     Args:
         task: what is learned.
@@ -220,6 +230,9 @@ def recipe(
         epochs: training passes.
         seed: of the devices and of the first weights.
         frontend: one of `FRONTENDS`.
+
+    Returns:
+        The recipe.
 
     Raises:
         TaskError: a setting is out of range, or not one of this front end; the message names it.
@@ -253,7 +266,13 @@ def recipe(
 
 
 def wires(condition: Sequence[tuple[str, Value]]) -> Wires | None:
-    """The array's wires under a condition; None where they have no resistance.
+    """Choose the array's wires under a condition.
+
+    Args:
+        condition: value by axis.
+
+    Returns:
+        The wires; None where they have no resistance.
 
     Raises:
         ValueError: the resistance is negative.
@@ -280,6 +299,9 @@ def plan_sweep(
         seed: master seed, 0 or more.
         epochs: training passes; None: few.
         frontend: one of FRONTENDS.
+
+    Returns:
+        The plan, every value of which can be trained on its own.
 
     Raises:
         MademError: a value can't be read or is out of range on its own, or there is too much.

@@ -77,8 +77,10 @@ def jobs(plan: SweepPlan, points: Sequence[Point], workers: int = 1) -> list[Swe
 
 
 def _at_once(condition: Sequence[tuple[str, Value]], size: int) -> int:
-    """How many devices of a condition make a job, at most `size`: those behind wires gain nothing
-    from company, because solving the wires takes all the time."""
+    """Devices of a condition that make a job, at most `size`.
+
+    Those behind wires gain nothing from company, because solving the wires takes all the time.
+    """
     return size if wires(condition) is None else 1
 
 
@@ -238,7 +240,14 @@ def run_sweep(
 
 
 def same(data: Any) -> Any:
-    """Give back the data: what a worker keeps for all jobs that share it is a job of its own."""
+    """Give back the data: what a worker keeps for all jobs that share it is a job of its own.
+
+    Args:
+        data: whatever it is.
+
+    Returns:
+        The same.
+    """
     return data
 
 
@@ -249,6 +258,9 @@ def connected(workers: int, scheduler: str | None = None) -> Iterator[Any]:
     Args:
         workers: processes on this machine, of one thread each.
         scheduler: address of a Dask scheduler to use instead.
+
+    Yields:
+        The client, a `dask.distributed.Client`.
 
     Raises:
         MademError: the scheduler can't be reached, or its workers have another madem.
@@ -279,9 +291,12 @@ def connected(workers: int, scheduler: str | None = None) -> Iterator[Any]:
 
 @contextlib.contextmanager
 def _no_interrupts_for_children() -> Iterator[None]:
-    """Leave Ctrl-C to this process: a terminal sends it to the workers too, which would tell of it
-    in tracebacks. Threads and processes that begin in this context inherit that they don't get it;
-    here it comes when the context ends."""
+    """Leave Ctrl-C to this process.
+
+    A terminal sends it to the workers too, which would tell of it in tracebacks. Threads and
+    processes
+    that begin in this context inherit that they don't get it; here it comes when the context ends.
+    """
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return

@@ -79,6 +79,9 @@ class Store:
     def add(self, outcomes: Iterable[Outcome]) -> None:
         """Keep results; they outlive a crash as soon as this returns.
 
+        Args:
+            outcomes: of points.
+
         Raises:
             DiskError: the disk refuses.
         """

@@ -53,14 +53,28 @@ class Level:
 
 
 def measure(plan: SweepPlan) -> str:
-    """Name of what a score measures."""
+    """Name of what a score measures.
+
+    Args:
+        plan: the sweep.
+
+    Returns:
+        The name.
+    """
     return "accuracy" if plan.task.kind == "classify" else "exact words"
 
 
 def rows(plan: SweepPlan, outcomes: Mapping[str, Outcome]) -> list[dict[str, Any]]:
-    """The table: a row for each point that is known, in the plan's order.
+    """Make the table: a row for each point that is known, in the plan's order.
 
     The same plan gives the same rows, whoever computed them and in whatever order.
+
+    Args:
+        plan: the sweep.
+        outcomes: by key of the point.
+
+    Returns:
+        The rows, a value by name of the column.
     """
     return [
         {
@@ -103,13 +117,28 @@ def levels(
 
 
 def effect(axis: Sequence[Level]) -> float:
-    """The effect of an axis: its highest less its lowest mean score, 0…1."""
+    """Measure the effect of an axis: its highest less its lowest mean score.
+
+    Args:
+        axis: its levels.
+
+    Returns:
+        The difference, 0…1.
+    """
     means = [level.mean for level in axis if len(level.scores)]
     return max(means) - min(means) if means else 0.0
 
 
 def to_csv(plan: SweepPlan, table: Sequence[Mapping[str, Any]]) -> bytes:
-    """The table as CSV; a device that failed has no score, but an error."""
+    """Write the table as CSV; a device that failed has no score, but an error.
+
+    Args:
+        plan: the sweep.
+        table: rows as `rows` gives them.
+
+    Returns:
+        The file's bytes.
+    """
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     names = _columns(plan)
@@ -121,7 +150,15 @@ def to_csv(plan: SweepPlan, table: Sequence[Mapping[str, Any]]) -> bytes:
 
 
 def to_parquet(plan: SweepPlan, table: Sequence[Mapping[str, Any]]) -> bytes:
-    """The table as a Parquet file's bytes, with the plan in the metadata."""
+    """Write the table as Parquet, with the plan in the metadata.
+
+    Args:
+        plan: the sweep.
+        table: rows as `rows` gives them.
+
+    Returns:
+        The file's bytes.
+    """
     import pyarrow as pa
     from pyarrow import parquet
 
@@ -149,12 +186,30 @@ def _columns(plan: SweepPlan) -> list[str]:
 
 
 def path(plan: SweepPlan, folder: Path, suffix: str) -> Path:
-    """The path of a sweep's file in a folder, by its suffix without the dot."""
+    """Name a file of a sweep.
+
+    Args:
+        plan: the sweep.
+        folder: where the file is.
+        suffix: its kind, without the dot.
+
+    Returns:
+        The path.
+    """
     return folder / f"sweep-{Path(plan.task.name).stem}.{suffix}"
 
 
 def save(plan: SweepPlan, outcomes: Mapping[str, Outcome], goal: float, folder: Path) -> list[Path]:
     """Write the table as Parquet and CSV, and the picture if anything was varied.
+
+    Args:
+        plan: the sweep.
+        outcomes: by key of the point.
+        goal: score from which a device is good enough, 0…1.
+        folder: where the files go.
+
+    Returns:
+        Paths of what was written.
 
     Raises:
         MademError: a file can't be written.
@@ -190,7 +245,16 @@ def save(plan: SweepPlan, outcomes: Mapping[str, Outcome], goal: float, folder: 
 
 
 def tables(plan: SweepPlan, outcomes: Mapping[str, Outcome], goal: float) -> list[Table]:
-    """A table for a terminal: each axis with its values, the one that matters most first."""
+    """Make a table for a terminal: each axis with its values, the one that matters most first.
+
+    Args:
+        plan: the sweep.
+        outcomes: by key of the point.
+        goal: score from which a device is good enough, 0…1.
+
+    Returns:
+        That table alone.
+    """
     table = rows(plan, outcomes)
     found = Table(
         title=f"{plan.task.name}, passes: {plan.epochs}; yield: {100 * goal:g} % or better",
@@ -226,12 +290,28 @@ def _cells(level: Level) -> list[str]:
 
 
 def show(value: Value) -> str:
-    """A value as people read it."""
+    """Write a value as people read it.
+
+    Args:
+        value: of an axis.
+
+    Returns:
+        The text.
+    """
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def to_json(plan: SweepPlan, outcomes: Mapping[str, Outcome], goal: float) -> dict[str, Any]:
-    """The whole sweep, for `--json`: plan, levels of each axis, and every row."""
+    """Put the whole sweep into one dictionary, for `--json`.
+
+    Args:
+        plan: the sweep.
+        outcomes: by key of the point.
+        goal: score from which a device is good enough, 0…1.
+
+    Returns:
+        The plan, the levels of each axis, and every row.
+    """
     table = rows(plan, outcomes)
     everything = _everything(table, goal)
     return {
