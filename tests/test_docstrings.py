@@ -21,7 +21,8 @@ WITH_EXAMPLES = [
 REFERS = re.compile(r"(As|See|.*[;:] (arguments as|as|see))( for)? `")
 """First lines that name where the arguments are told."""
 DONE = (
-    "bench", "flash", "frontends", "learn", "learners", "monitor", "pictures", "study", "verify",
+    "bench", "boards", "flash", "frontends", "learn", "learners", "monitor", "pictures", "study",
+    "verify",
 )  # fmt: skip
 """Rooms of the host that have been gone through."""
 HOSTS = [path for path in FILES if HOST in path.parents and path.relative_to(HOST).parts[0] in DONE]

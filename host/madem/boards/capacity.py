@@ -26,10 +26,13 @@ _MOST_UNITS = 1024
 
 
 def buffers(sizes: Sequence[int]) -> list[int]:
-    """Bytes of every buffer that the firmware allocates for a network.
+    """List every buffer that the firmware allocates for a network.
 
     Args:
         sizes: units of each layer, input first.
+
+    Returns:
+        The bytes of each.
     """
     couplings = [(m + 1) * n for m, n in pairwise(sizes)]
     units, widest = sum(sizes), 4 * max(sizes[1:])
@@ -44,11 +47,14 @@ def buffers(sizes: Sequence[int]) -> list[int]:
 
 
 def network_bytes(sizes: Sequence[int], word_bits: int = 32) -> int:
-    """Heap that a network takes on a board.
+    """Work out the heap that a network takes on a board.
 
     Args:
         sizes: units of each layer, input first.
         word_bits: of the board's processor, 32 or 64.
+
+    Returns:
+        Bytes.
     """
     block = 4 * word_bits // 8
     blocks = _OBJECT_BLOCKS[word_bits] + _LAYER_BLOCKS[word_bits] * (len(sizes) - 1)
@@ -57,18 +63,27 @@ def network_bytes(sizes: Sequence[int], word_bits: int = 32) -> int:
 
 
 def heap_bytes(sizes: Sequence[int], form: Form) -> int:
-    """The smallest heap with which a chip learns a network, in bytes, to 2.5 KB.
+    """Work out the smallest heap with which a chip learns a network.
 
     Args:
         sizes: units of each layer, input first.
         form: how the board has the firmware.
+
+    Returns:
+        Bytes, to 2.5 KB.
     """
     return FIRMWARE_BYTES[form] + network_bytes(sizes)
 
 
 def most_hidden_units(kind: BoardType) -> int:
-    """The largest N for which a network 64-N-10, as for `digits`, fits beside the compiled
-    firmware of a kind of board; 0: none does."""
+    """Find the largest N for which a network 64-N-10, as for `digits`, fits on a kind of board.
+
+    Args:
+        kind: the board, which has the compiled firmware.
+
+    Returns:
+        N; 0: none fits.
+    """
     fitting = 0
     for units in range(1, _MOST_UNITS + 1):
         if not kind.viper or heap_bytes((64, units, 10), "mpy") > kind.heap:
@@ -78,6 +93,13 @@ def most_hidden_units(kind: BoardType) -> int:
 
 
 def pipeline_bytes(pipeline: Pipeline) -> int:
-    """Bytes of the buffers of a pipeline; the heads of its objects take about 0.5 KB more."""
+    """Work out the buffers of a pipeline; the heads of its objects take about 0.5 KB more.
+
+    Args:
+        pipeline: that a board shall have.
+
+    Returns:
+        Bytes.
+    """
     p = pipeline
     return 2 * p.channels * p.window + 4 * p.window + 12 * p.features + 14

@@ -296,21 +296,42 @@ BY_NAME = {board.name: board for board in BOARD_TYPES}
 
 
 def by_usb(vid: int | None, pid: int | None) -> tuple[BoardType, ...]:
-    """The board types that show these USB numbers, running or in their bootloader."""
+    """Find the board types that show some USB numbers, running or in their bootloader.
+
+    Args:
+        vid: vendor; None: it is no USB port.
+        pid: product.
+
+    Returns:
+        The types, in the order of the table.
+    """
     return tuple(
         board for board in BOARD_TYPES if (vid, pid) in (*board.usb, *board.bootloader_usb)
     )
 
 
 def by_volume(identity: str) -> tuple[BoardType, ...]:
-    """The board types whose bootloader's volume has this identity; see `BoardType.volume`."""
+    """Find the board types whose bootloader's volume has some identity.
+
+    Args:
+        identity: see `BoardType.volume`.
+
+    Returns:
+        The types, in the order of the table.
+    """
     return tuple(board for board in BOARD_TYPES if identity in board.volume)
 
 
 def by_machine(machine: str) -> tuple[BoardType, ...]:
-    """The board types of the chip at the end of `sys.implementation._machine`.
+    """Find the board types of a chip.
 
-    The part before it names the board, which may be one of many with that chip.
+    What MicroPython tells names the board before the chip; that may be one of many with that chip.
+
+    Args:
+        machine: `sys.implementation._machine`, which ends with the chip.
+
+    Returns:
+        The types, in the order of the table.
     """
     chip = machine.rpartition(" with ")[2].upper().replace("-", "")
     riscv = chip == "RP2350RISCV"

@@ -179,6 +179,9 @@ def deploy(
         source: have it there as source, even where it could be compiled or is frozen.
         dry_run: change nothing, only find out what would be done.
 
+    Returns:
+        What was done, or would be.
+
     Raises:
         BoardError: the board does not answer, vanished or has too little room, a file arrived
             damaged, or main.py is not madem's and `force` is not set.
@@ -225,7 +228,11 @@ def start(board: Board, ready: bytes | None = READY, timeout: float = 10.0) -> N
 
 
 def find_firmware(repl: Repl) -> None:
-    """Make `import madem` work in the raw REPL, where main.py has not run."""
+    """Make `import madem` work in the raw REPL, where main.py has not run.
+
+    Args:
+        repl: of the board.
+    """
     repl.exec(_FIND)
 
 

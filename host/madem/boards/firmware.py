@@ -25,23 +25,29 @@ _THUMB = ("armv6m", "armv7m", "armv7em", "armv7emsp", "armv7emdp")
 
 
 def architecture(mpy: int) -> str | None:
-    """What a board's native code runs on, as mpy-cross calls it; None when it has none.
+    """Tell what a board's native code runs on.
 
     Args:
         mpy: the board's `sys.implementation._mpy`: .mpy version in bits 0-7, sub-version in
             8-9, architecture in 10-13 (MicroPython documentation, "MicroPython .mpy files").
+
+    Returns:
+        The architecture as mpy-cross calls it; None when the board has no native code.
     """
     return _ARCHITECTURES.get(mpy >> 10 & 15)
 
 
 def sources(mpy: int, folder: Traversable | None = None) -> dict[str, bytes]:
-    """The package's modules, content by file name, in alphabetical order.
+    """Read the package's modules.
 
     Modules in inline assembler, `*_thumb.py`, are left out where they can't run.
 
     Args:
         mpy: the board's `sys.implementation._mpy`.
         folder: what holds `main.py` and `madem/`; default: the firmware that came with madem.
+
+    Returns:
+        Content by file name, in alphabetical order.
 
     Raises:
         BoardError: the folder holds no firmware.
@@ -57,12 +63,29 @@ def sources(mpy: int, folder: Traversable | None = None) -> dict[str, bytes]:
 
 
 def main(folder: Traversable | None = None) -> bytes:
-    """The content of main.py. Raises and arguments as in `sources`."""
+    """Read main.py.
+
+    Args:
+        folder: as for `sources`.
+
+    Returns:
+        Its content.
+
+    Raises:
+        BoardError: the folder holds no firmware.
+    """
     return (_root(folder) / MAIN).read_bytes()
 
 
 def fingerprint(modules: Mapping[str, bytes]) -> str:
-    """What firmware/manifest.py freezes beside these sources as `madem_frozen.FIRMWARE`."""
+    """Work out what firmware/manifest.py freezes beside these sources as `madem_frozen.FIRMWARE`.
+
+    Args:
+        modules: as `sources` gives them.
+
+    Returns:
+        A SHA-256 in hexadecimal.
+    """
     digest = hashlib.sha256()
     for name, content in modules.items():
         digest.update(b"%s %d\n%s" % (name.encode(), len(content), content))
@@ -70,7 +93,14 @@ def fingerprint(modules: Mapping[str, bytes]) -> str:
 
 
 def why_not_compiled(mpy: int) -> str | None:
-    """Why mpy-cross can't compile for a board; None when it can."""
+    """See whether mpy-cross can compile for a board.
+
+    Args:
+        mpy: the board's `sys.implementation._mpy`.
+
+    Returns:
+        Why it can't; None when it can.
+    """
     version = f"{mpy & 255}.{mpy >> 8 & 3}"
     if not mpy:
         return "its MicroPython does not load .mpy files"
@@ -82,11 +112,14 @@ def why_not_compiled(mpy: int) -> str | None:
 
 
 def compiled(modules: Mapping[str, bytes], mpy: int) -> dict[str, bytes]:
-    """Each module compiled for a board, content by file name.
+    """Compile each module for a board.
 
     Args:
         modules: as `sources` gives them.
         mpy: the board's `sys.implementation._mpy`, for which `why_not_compiled` is None.
+
+    Returns:
+        Content by file name.
 
     Raises:
         BoardError: a module does not compile.

@@ -46,6 +46,16 @@ _POLITE_MASKS = [mask for mask in _MASKS if mask not in _CONTROLS]
 
 
 class Frame(NamedTuple):
+    """A sound frame, either way.
+
+    Attributes:
+        kind: of the request, or of its reply.
+        credit: of a board: requests that it allows in flight; of the host: 0.
+        session: that it belongs to.
+        seq: number of the request.
+        payload: its bytes.
+    """
+
     kind: int
     credit: int
     session: int
@@ -54,12 +64,26 @@ class Frame(NamedTuple):
 
 
 def wire_length(body_length: int) -> int:
-    """Bytes on the line for a body of this many bytes."""
+    """Count the bytes of a frame on the line.
+
+    Args:
+        body_length: bytes of its body.
+
+    Returns:
+        Bytes.
+    """
     return 1 + body_length + -(-body_length // _BLOCK)
 
 
 def longest_body(wire_bytes: int) -> int:
-    """Longest body whose frame has at most this many bytes on the line."""
+    """Find the longest body of a frame that is short enough on the line.
+
+    Args:
+        wire_bytes: that the frame may have there.
+
+    Returns:
+        Bytes of the body.
+    """
     blocks, rest = divmod(wire_bytes - 1, _BLOCK + 1)
     return blocks * _BLOCK + max(rest - 1, 0)
 
@@ -82,7 +106,18 @@ def _mask(block: bytes) -> int:
 
 
 def encode_frame(kind: int, session: int, seq: int, payload: bytes = b"", credit: int = 0) -> bytes:
-    """The wire bytes of a frame: 0x00, then no 0x00, 0x03, 0x0A or 0x0D."""
+    """Encode a frame for the line: 0x00, then no 0x00, 0x03, 0x0A or 0x0D.
+
+    Args:
+        kind: of the request, or of its reply.
+        session: that it belongs to.
+        seq: number of the request.
+        payload: its bytes.
+        credit: of a board: requests that it allows in flight; of the host: 0.
+
+    Returns:
+        The bytes on the line.
+    """
     length = FRAME_BYTES + len(payload)
     body = FRAME_HEAD.pack(length, kind, credit, session, seq) + payload
     body += zlib.crc32(body).to_bytes(4, "little")
@@ -109,12 +144,13 @@ class Decoder:
     """
 
     def __init__(self) -> None:
+        """Begin with an empty line."""
         self.bad = 0
         self._buffer = bytearray()
 
     @property
     def wants(self) -> int:
-        """Bytes that must still come before feed can return another frame."""
+        """Bytes that must still come before `feed` can return another frame."""
         have = len(self._buffer)
         if have < 4:
             return SHORTEST_WIRE - have
@@ -132,7 +168,14 @@ class Decoder:
         return (self._buffer[2] ^ mask) | (self._buffer[3] ^ mask) << 8
 
     def feed(self, data: bytes) -> list[Frame]:
-        """Take bytes from the line; returns the frames that they complete."""
+        """Take bytes from the line.
+
+        Args:
+            data: what has arrived.
+
+        Returns:
+            The frames that they complete.
+        """
         frames: list[Frame] = []
         buffer = self._buffer
         buffer += data
@@ -173,26 +216,43 @@ def _parse(body: bytes) -> Frame | None:
 
 @dataclass(frozen=True)
 class Hello:
-    """What a board says of itself."""
+    """What a board says of itself.
+
+    Attributes:
+        version: of the link.
+        max_body: longest body, in bytes, that it takes or sends.
+        window: requests that may be in flight.
+        rx_bytes: bytes that its line holds while the firmware is not reading.
+        heap_free: bytes.
+        steps: samples learned so far.
+        word_bits: 32 or 64.
+        firmware: version of the firmware.
+        board: its name and its chip, as MicroPython tells them.
+    """
 
     version: int
     max_body: int
-    """Longest body, in bytes, that it takes or sends."""
     window: int
-    """Requests that may be in flight."""
     rx_bytes: int
-    """Bytes that its line holds while the firmware is not reading."""
     heap_free: int
-    """Bytes."""
     steps: int
-    """Samples learned so far."""
     word_bits: int
-    """32 or 64."""
     firmware: str
     board: str
 
     @classmethod
     def parse(cls, payload: bytes) -> "Hello":
+        """Unpack the reply to HELLO.
+
+        Args:
+            payload: of the reply.
+
+        Returns:
+            What it says.
+
+        Raises:
+            LinkError: the firmware speaks another version of the link, or can't be understood.
+        """
         if payload[:1] != bytes((VERSION,)):
             raise LinkError(
                 f"the firmware speaks link version {payload[0] if payload else '?'}, this madem"
@@ -214,17 +274,45 @@ class Port(Protocol):
     """The part of serial.Serial that a Link uses."""
 
     @property
-    def timeout(self) -> float | None: ...
+    def timeout(self) -> float | None:
+        """Seconds that `read` waits at most."""
+        ...
+
     @timeout.setter
     def timeout(self, timeout: float | None) -> None: ...
     @property
-    def write_timeout(self) -> float | None: ...
+    def write_timeout(self) -> float | None:
+        """Seconds that `write` waits at most."""
+        ...
+
     @write_timeout.setter
     def write_timeout(self, timeout: float | None) -> None: ...
     @property
-    def in_waiting(self) -> int: ...
-    def read(self, size: int = 1, /) -> bytes: ...
-    def write(self, b: bytes, /) -> int | None: ...
+    def in_waiting(self) -> int:
+        """Bytes that have arrived."""
+        ...
+
+    def read(self, size: int = 1, /) -> bytes:
+        """Read bytes.
+
+        Args:
+            size: at most.
+
+        Returns:
+            What has come when all are there, or time is up.
+        """
+        ...
+
+    def write(self, b: bytes, /) -> int | None:
+        """Write bytes.
+
+        Args:
+            b: the bytes.
+
+        Returns:
+            How many were written.
+        """
+        ...
 
 
 class _Request(NamedTuple):
@@ -247,7 +335,8 @@ class Link:
     """
 
     def __init__(self, port: Port, patience: float = 1.0) -> None:
-        """
+        """Use a port; nothing is sent yet.
+
         Args:
             port: an open port.
             patience: what every timeout is multiplied by; more than 1 for slow boards.
@@ -280,8 +369,14 @@ class Link:
     def hello(self, timeout: float = 6.0) -> Hello:
         """Begin a new session; every other request needs one.
 
+        Args:
+            timeout: for an answer, s.
+
+        Returns:
+            What the board says of itself.
+
         Raises:
-            LinkError: nothing that speaks this link answers within `timeout` seconds.
+            LinkError: nothing that speaks this link answers in time.
         """
         # Here, because who else used the port has set times of their own.
         self._port.timeout = 0.05  # how late a timeout may be noticed
@@ -304,10 +399,19 @@ class Link:
         )
 
     def request(self, kind: int, payload: bytes = b"", timeout: float = 10.0) -> bytes:
-        """Have one request executed; returns the payload of its reply.
+        """Have one request executed.
+
+        Args:
+            kind: of the request, a `link_protocol.Kind`.
+            payload: its bytes.
+            timeout: for an answer, s.
+
+        Returns:
+            The payload of its reply.
 
         Raises:
-            DeviceError: the firmware refused it. LinkError: no answer for `timeout` seconds.
+            DeviceError: the firmware refused it.
+            LinkError: there was no answer in time.
         """
         (reply,) = self.request_many([(kind, payload)], timeout)
         return reply
@@ -315,15 +419,23 @@ class Link:
     def request_many(
         self, requests: Iterable[tuple[int, bytes]], timeout: float = 10.0
     ) -> Iterator[bytes]:
-        """Have requests (kind, payload) executed in order; yields the payloads of their replies.
+        """Have requests executed in order.
 
         As many as the board allows are under way at once, but only ever of one
         kind: a long reply that got lost is made again by executing the request
         again, which no request of another kind may have overtaken.
 
+        Args:
+            requests: kind and payload of each; taken only when they can be sent.
+            timeout: for each answer, s.
+
+        Yields:
+            The payload of each reply.
+
         Raises:
-            DeviceError: the firmware refused one; those under way behind it still
-                reach the firmware. LinkError: no answer for `timeout` seconds.
+            DeviceError: the firmware refused one; those under way behind it still reach the
+                firmware.
+            LinkError: there was no answer in time.
         """
         self._greeted()
         while self._flight:  # left by a pipeline that was not read to its end

@@ -111,6 +111,14 @@ class Board:
         process: subprocess.Popen[str] | None = None,
         patience: float = 1.0,
     ) -> None:
+        """Take an open port over.
+
+        Args:
+            name: what messages call the board.
+            port: open, this process's alone.
+            process: of an emulated board; it ends with `close`.
+            patience: what timeouts are multiplied by.
+        """
         self.name = name
         self.port = port
         self.patience = patience
@@ -138,6 +146,9 @@ def open_board(spec: str) -> Board:
     Args:
         spec: `unix`, `unix:heap=64K`, another emulated one, a port, or `auto`.
 
+    Returns:
+        The board, to be closed.
+
     Raises:
         BoardError: no such board, it is in use, or it can't run here.
     """
@@ -153,7 +164,7 @@ def open_board(spec: str) -> Board:
 
 
 def list_boards() -> list[BoardInfo]:
-    """The attached serial ports, then the emulated boards."""
+    """List the attached serial ports, then the emulated boards."""
     return [
         *(_describe(port) for port in sorted(list_ports.comports())),
         *(
@@ -170,11 +181,14 @@ def list_boards() -> list[BoardInfo]:
 
 
 def why_no_emulated_board(spec: str = "unix", file: str | None = None) -> str | None:
-    """Why an emulated board can't run on this computer; None when it can.
+    """See whether an emulated board can run on this computer.
 
     Args:
         spec: its name.
         file: the image that it shall run, where it takes one.
+
+    Returns:
+        Why it can't; None when it can.
     """
     if sys.platform != "linux":
         return "the emulated boards need Linux: attach a board, or use WSL or a container"

@@ -80,6 +80,9 @@ def open_port(address: str) -> serial.Serial:
     Args:
         address: `/dev/ttyACM0`, `COM3` or a pyserial URL such as `socket://host:port`.
 
+    Returns:
+        The open port.
+
     Raises:
         BoardError: it does not exist, is in use, or may not be opened.
     """
@@ -93,7 +96,18 @@ def open_port(address: str) -> serial.Serial:
 
 @contextlib.contextmanager
 def port_errors(name: str, doing: str) -> Iterator[None]:
-    """Turn what mpremote and pyserial raise into a BoardError that names the board."""
+    """Turn what mpremote and pyserial raise into a BoardError that names the board.
+
+    Args:
+        name: of the board.
+        doing: what is done meanwhile, for the message.
+
+    Yields:
+        Nothing.
+
+    Raises:
+        BoardError: the board takes no data, does not answer, or vanished.
+    """
     try:
         yield
     except serial.SerialTimeoutException:
@@ -114,7 +128,12 @@ def port_errors(name: str, doing: str) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Entry:
-    """One entry of a directory on the board."""
+    """One entry of a directory on the board.
+
+    Attributes:
+        name: without the path.
+        is_directory: it is no file.
+    """
 
     name: str
     is_directory: bool
@@ -145,7 +164,8 @@ class Repl:
     """
 
     def __init__(self, port: serial.Serial | str, name: str | None = None) -> None:
-        """
+        """Use a port; nothing is sent yet.
+
         Args:
             port: an open pyserial port, or an address that is opened and closed here.
             name: what messages call the board; default: the port's address.
@@ -204,10 +224,14 @@ class Repl:
             self._inside = True
 
     def exec(self, code: str, timeout: int = 10) -> bytes:
-        """Run code on the board and return what it printed.
+        """Run code on the board.
 
         Args:
+            code: Python.
             timeout: the longest pause of its output, in seconds.
+
+        Returns:
+            What it printed.
 
         Raises:
             BoardError: it raised (the last line of its traceback is quoted), or stopped answering.
@@ -219,7 +243,11 @@ class Repl:
         return output
 
     def start(self, code: str) -> None:
-        """Start code that takes over the port, and don't follow it."""
+        """Start code that takes over the port, and don't follow it.
+
+        Args:
+            code: Python.
+        """
         with port_errors(self.name, "starting a program"):
             self._transport.exec_raw_no_follow(code)
         self._inside = False
@@ -266,7 +294,14 @@ class Repl:
                 self._port.write(b"\r\x02")
 
     def list_files(self, directory: str = "") -> list[Entry]:
-        """What a directory of the board holds, sorted by name; default: where it starts."""
+        """List a directory of the board.
+
+        Args:
+            directory: its path; default: where the board starts.
+
+        Returns:
+            Its entries, sorted by name.
+        """
         listed = self.exec(f"import os\nfor e in os.ilistdir({directory!r}):print(e[:2])")
         entries = [ast.literal_eval(line) for line in listed.decode().splitlines()]
         return sorted(
@@ -274,7 +309,14 @@ class Repl:
         )
 
     def find_equal(self, files: Mapping[str, bytes]) -> set[str]:
-        """The paths whose files on the board already hold exactly these bytes."""
+        """Compare files on the board.
+
+        Args:
+            files: by path, the bytes that are expected.
+
+        Returns:
+            The paths whose files hold exactly these bytes.
+        """
         if not files:
             return set()
         # In plain Python a fingerprint takes up to 0.1 ms a byte.
@@ -293,6 +335,8 @@ class Repl:
         """Write a whole file; its directory must exist.
 
         Args:
+            path: of the file.
+            content: its bytes.
             progress: called after every piece with the number of bytes written so far.
         """
         chunk = self._chunk = self._chunk or self._chunk_size()
@@ -305,7 +349,11 @@ class Repl:
         self.exec("f.close()")
 
     def make_directory(self, path: str) -> None:
-        """Make a directory unless it exists."""
+        """Make a directory unless it exists.
+
+        Args:
+            path: of the directory.
+        """
         self.exec(f"import os\ntry:os.mkdir({path!r})\nexcept OSError as e:\n if e.errno!=17:raise")
 
     def _chunk_size(self) -> int:
@@ -382,7 +430,14 @@ def _explain_open(address: str, error: Exception) -> str:
 
 
 def group_of_port(address: str) -> str:
-    """The group that may use a port; dialout when that can't be told."""
+    """Find the group that may use a port.
+
+    Args:
+        address: path of the port.
+
+    Returns:
+        Its name; dialout when that can't be told.
+    """
     if sys.platform != "win32":
         with contextlib.suppress(OSError, KeyError):
             group = grp.getgrgid(os.stat(address).st_gid).gr_name

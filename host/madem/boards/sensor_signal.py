@@ -16,7 +16,13 @@ from madem_emulator.designs.sensor_signals import Signal
 
 
 def signal_of(path: Path) -> Signal:
-    """The samples of a file at their rate; rows in which a value is missing are left out.
+    """Read the samples of a file at their rate; rows in which a value is missing are left out.
+
+    Args:
+        path: of the file.
+
+    Returns:
+        The signal, in counts.
 
     Raises:
         BoardSpecError: it can't be read, says no rate, or has not two samples.
@@ -45,11 +51,14 @@ def signal_of(path: Path) -> Signal:
 
 
 def handed_over(argument: str, folder: Path) -> str:
-    """The argument `--sensor=CHIP+FILE` with a file that the board's process can read.
+    """Replace the file in `--sensor=CHIP+FILE` by one that the board's process can read.
 
     Args:
         argument: with the user's file.
         folder: for the other one.
+
+    Returns:
+        The argument with the other file.
 
     Raises:
         BoardSpecError: there is no such sensor, or the user's file can't be played.

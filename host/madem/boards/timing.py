@@ -47,7 +47,14 @@ class PipelineInstructions(NamedTuple):
 
 
 def pipeline_instructions(pipeline: Pipeline) -> PipelineInstructions:
-    """Instructions of a pipeline, which the 13 pipelines of the fit meet within 1 %."""
+    """Work out the instructions of a pipeline; the 13 pipelines of the fit are met within 1 %.
+
+    Args:
+        pipeline: that makes windows of a stream.
+
+    Returns:
+        Instructions of a sample and of a window.
+    """
     p = pipeline
     half = p.transform // 2
     bands = 102 * half * (half - 1) + 526 * half + 442 * p.bands if p.bands else 0
@@ -56,7 +63,7 @@ def pipeline_instructions(pipeline: Pipeline) -> PipelineInstructions:
 
 
 def network_instructions(sizes: Sequence[int], learns: bool) -> int:
-    """Instructions to predict a sample, or to learn it.
+    """Work out the instructions to predict a sample, or to learn it.
 
     The fit is to twelve networks of 20 to 216 inputs and one or two hidden layers, while they
     learn random samples. It meets the free phase within 6 % and learning within 15 %: that
@@ -66,6 +73,9 @@ def network_instructions(sizes: Sequence[int], learns: bool) -> int:
     Args:
         sizes: units of each layer, input first.
         learns: the sample is learned, not only predicted.
+
+    Returns:
+        Instructions of a Cortex-M3.
     """
     updates, pairs = _sweep(sizes)
     first = (sizes[0] + 1) * sizes[1]
@@ -79,7 +89,14 @@ def network_instructions(sizes: Sequence[int], learns: bool) -> int:
 
 
 def sample_seconds(kind: BoardType) -> float:
-    """Seconds that a kind of board needs for a training sample of `ESTIMATED_SIZES`, estimated."""
+    """Estimate the time that a kind of board needs for a training sample of `ESTIMATED_SIZES`.
+
+    Args:
+        kind: the board.
+
+    Returns:
+        Seconds.
+    """
     slower = 1.0 if kind.mpy_arch.startswith("armv") else _VIPER
     counted = round(network_instructions(ESTIMATED_SIZES, True), -3)  # the fit is no finer
     return counted * slower * _OTHER_CYCLES / kind.clock_hz
@@ -129,7 +146,7 @@ class StreamLoad:
         return ENOUGH * self.rate_hz / self.share
 
     def verdict(self) -> str:
-        """Whether it keeps up, in one line."""
+        """Say whether it keeps up, in one line."""
         who = f"a Cortex-M3 at {CORTEX_M3_HZ / 1e6:.0f} MHz"
         if self.keeps_up:
             return (
@@ -150,7 +167,7 @@ def stream_load(
     learns: bool = False,
     bus_s: float = 0.0,
 ) -> StreamLoad:
-    """What a stream from the board's own sensor asks of a Cortex-M3.
+    """Work out what a stream from the board's own sensor asks of a Cortex-M3.
 
     Instructions of a sample include an empty poll of the sensor before it; they and those of a
     poll while a window is worked on are those of the firmware's live loop.
@@ -161,6 +178,9 @@ def stream_load(
         sizes: units of each layer of the network, input first; empty: no network.
         learns: every window is learned.
         bus_s: seconds that a sample's transfer from the sensor takes.
+
+    Returns:
+        The load.
     """
     network = network_instructions(sizes, learns) if sizes else 0
     polls = pipeline.channels
