@@ -1,5 +1,6 @@
-"""Which packages the wheel holds; all else is in pyproject.toml, which can't find them in two roots
-and under another name.
+"""Which packages the wheel holds; all else is in pyproject.toml.
+
+That can't find packages in two roots and under another name.
 """
 
 from setuptools import find_packages, setup

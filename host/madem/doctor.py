@@ -81,7 +81,15 @@ def examine() -> list[Check]:
 
 
 def format_checks(checks: Iterable[Check], bad: str = "missing") -> str:
-    """The checks as lines for a terminal; a remedy follows what is `bad`."""
+    """Write checks as lines for a terminal; a remedy follows what is missing.
+
+    Args:
+        checks: what was looked at.
+        bad: word for what is required and missing.
+
+    Returns:
+        The lines.
+    """
     lines = []
     for check in checks:
         word = "ok" if check.ok else bad if check.required else "optional"

@@ -60,6 +60,12 @@ class DeviceError(LinkError):
     """
 
     def __init__(self, code: int, message: str) -> None:
+        """Tell what the firmware says.
+
+        Args:
+            code: the error code of docs/reference/link.md.
+            message: for people.
+        """
         super().__init__(message)
         self.code = code
 
@@ -75,7 +81,14 @@ class TaskError(MademError):
 
 
 def printable(text: str) -> str:
-    """The text with each character that steers a terminal, or can't be seen, as its escape."""
+    """Write each character that steers a terminal, or can't be seen, as its escape.
+
+    Args:
+        text: whatever it is.
+
+    Returns:
+        Text that can be printed.
+    """
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -1,5 +1,7 @@
-"""Files and folders that a user asks for: refused before the work begins, written whole or not
-at all."""
+"""Files and folders that a user asks for.
+
+They are refused before the work begins, and written whole or not at all.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,7 @@ _NO_PLACE = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAM
 
 
 def refused(path: str | Path, error: OSError) -> MademError:
-    """The error to raise where a file can't be written.
+    """Make the error to raise where a file can't be written.
 
     Args:
         path: the file.
@@ -32,6 +34,10 @@ def refused(path: str | Path, error: OSError) -> MademError:
 
 def check_file(path: str | Path, make_folder: bool = False) -> None:
     """See that `write_whole` will succeed.
+
+    Args:
+        path: of the file.
+        make_folder: make its folder unless it is there.
 
     Raises:
         MademError: the file can't be written there.
@@ -50,6 +56,9 @@ def check_file(path: str | Path, make_folder: bool = False) -> None:
 def check_folder(path: str | Path) -> None:
     """Make a folder unless it is there, and see that files can be written into it.
 
+    Args:
+        path: of the folder.
+
     Raises:
         MademError: they can't.
     """
@@ -63,6 +72,10 @@ def check_folder(path: str | Path) -> None:
 
 def write_whole(path: str | Path, data: bytes) -> None:
     """Write a file; an existing one is replaced whole or not at all.
+
+    Args:
+        path: of the file.
+        data: its bytes.
 
     Raises:
         MademError: it can't be written.

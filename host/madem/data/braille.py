@@ -45,21 +45,38 @@ UNREADABLE = "?"
 
 
 def encode(word: str) -> NDArray[np.uint8]:
-    """The 60 dots (uint8, 0/1) of a word of at most ten letters a-z."""
+    """Write a word in dots.
+
+    Args:
+        word: of at most ten letters a-z.
+
+    Returns:
+        0 or 1, 1 = raised, uint8 (60,).
+    """
     return np.array([_CELL_OF[letter] for letter in word.ljust(CELLS)], np.uint8).ravel()
 
 
 def decode(dots: ArrayLike) -> str:
-    """The letters that 60 dots (non-zero = raised) read as, always ten characters.
+    """Read dots as letters.
 
-    Blank cells read as spaces, cells that are no letter as "?".
+    Args:
+        dots: non-zero = raised, (60,).
+
+    Returns:
+        Ten characters; blank cells are spaces, cells that are no letter "?".
     """
     cells = np.asarray(dots).reshape(CELLS, DOTS_PER_CELL) != 0
     return "".join(_LETTER_OF.get(tuple(map(int, cell)), UNREADABLE) for cell in cells)
 
 
 def read_words(path: Path) -> tuple[str, ...]:
-    """The words of a file, one a line; blank lines are skipped.
+    """Read the words of a file, one a line; blank lines are skipped.
+
+    Args:
+        path: of the file.
+
+    Returns:
+        The words.
 
     Raises:
         TaskError: unreadable file or unusable word, with its line.
@@ -75,7 +92,13 @@ def read_words(path: Path) -> tuple[str, ...]:
 
 
 def check_words(words: Sequence[str]) -> tuple[str, ...]:
-    """The words themselves, if all of them can be used.
+    """See that words can be used.
+
+    Args:
+        words: that are to be learned.
+
+    Returns:
+        The words.
 
     Raises:
         TaskError: an unusable word, with its place.

@@ -68,7 +68,15 @@ class Change:
     classes: tuple[int, ...] = ()
 
     def applied(self, segment: Segment, amount: float) -> Segment:
-        """A segment as it is when so much of the change has come, 0…1."""
+        """Change a segment.
+
+        Args:
+            segment: as it was before the change.
+            amount: how much of the change has come, 0…1.
+
+        Returns:
+            The segment as it is then.
+        """
         samples, label = segment
         if amount == 0:
             return segment
@@ -83,7 +91,15 @@ class Change:
         return Segment(samples, label)
 
     def comes(self, label: int, changed: bool) -> bool:
-        """Whether segments of a class come in the stream, before or after the change."""
+        """Whether segments of a class come in the stream.
+
+        Args:
+            label: the class.
+            changed: the change has begun.
+
+        Returns:
+            Whether they do.
+        """
         if self.kind == "new":
             return changed or label not in self.classes
         if self.kind == "classes" or (self.kind == "rare" and not changed):
@@ -119,7 +135,14 @@ class DriftStream:
         return self.task.windows
 
     def amount(self, window: int) -> float:
-        """How much of the change has come, 0…1."""
+        """How much of the change has come at a window.
+
+        Args:
+            window: its number.
+
+        Returns:
+            0…1.
+        """
         if window < self.change_at:
             return 0.0
         return (
@@ -129,9 +152,15 @@ class DriftStream:
         )
 
     def tests(self, window: int) -> tuple[Features, Classes]:
-        """The held-out windows in the world of that window: features (n, features), labels (n,).
+        """Compute the held-out windows in the world of a window of the stream.
 
         Classes that have not come yet are left out.
+
+        Args:
+            window: its number.
+
+        Returns:
+            Features, int64 (n, features), and labels, int64 (n,).
         """
         return features_of(self.task, self._world(self.held_out, window))
 
@@ -147,7 +176,15 @@ class DriftStream:
 
 
 def features_of(task: StreamTask, segments: list[Segment]) -> tuple[Features, Classes]:
-    """Features of all windows of segments, int64 (n, features), and their labels, int64 (n,)."""
+    """Compute the features of all windows of segments.
+
+    Args:
+        task: whose pipeline it is.
+        segments: each of which begins anew.
+
+    Returns:
+        Features, int64 (n, features), and their labels, int64 (n,).
+    """
     twin = TwinFeatures(task.pipeline)
     found, labels = [], []
     for segment in segments:
@@ -158,7 +195,14 @@ def features_of(task: StreamTask, segments: list[Segment]) -> tuple[Features, Cl
 
 
 def parse(text: str, task: StreamTask) -> Change:
-    """A change in words, such as `turn` or `swap:Running,Walking`.
+    """Read a change in words.
+
+    Args:
+        text: such as `turn` or `swap:Running,Walking`.
+        task: that it is a change of.
+
+    Returns:
+        The change.
 
     Raises:
         TaskError: there is no such change, or not with this task.
@@ -189,7 +233,7 @@ def parse(text: str, task: StreamTask) -> Change:
 
 
 def drift_stream(task: StreamTask, change: Change, *, before: int, after: int) -> DriftStream:
-    """A stream of the task's training segments, in passes of seeded order.
+    """Make a stream of the task's training segments, in passes of seeded order.
 
     Longer segments are cut into pieces of a few windows. The change begins with the first
     piece after `before` windows, and takes `DURATION` where it is not sudden.
@@ -197,7 +241,11 @@ def drift_stream(task: StreamTask, change: Change, *, before: int, after: int) -
     Args:
         task: gives segments and seed.
         change: what happens.
-        before, after: windows before and after the change has begun, at least.
+        before: windows before the change begins, at least.
+        after: windows after the change has begun, at least.
+
+    Returns:
+        The stream.
 
     Raises:
         TaskError: there are no windows before or after it.
@@ -245,9 +293,16 @@ def drift_stream(task: StreamTask, change: Change, *, before: int, after: int) -
 
 
 def changed_task(task: StreamTask, change: Change) -> StreamTask:
-    """The task as it is in the world after the change, for a fresh network to learn.
+    """Make the task as it is in the world after the change, for a fresh network to learn.
 
     Its samples are those of `feed`; the inputs that desktop tools use are the old world's.
+
+    Args:
+        task: before the change.
+        change: what happens.
+
+    Returns:
+        The changed task.
     """
     segments = tuple(change.applied(segment, 1.0) for segment in task.segments)
     counts = [task.pipeline.windows(len(segment.samples)) for segment in segments]
@@ -257,10 +312,17 @@ def changed_task(task: StreamTask, change: Change) -> StreamTask:
 
 
 def turned(samples: NDArray[np.int16], degrees: float) -> NDArray[np.int16]:
-    """Samples (n, channels) of a sensor that is turned about every third axis.
+    """Turn a sensor about every third axis.
 
     Channels are x, y, z of one sensor after the other: x' = x cos a - y sin a,
     y' = x sin a + y cos a.
+
+    Args:
+        samples: of the sensor, (n, channels).
+        degrees: the angle a.
+
+    Returns:
+        The samples of the turned sensor, (n, channels).
     """
     angle = np.deg2rad(degrees)
     x, y = samples[:, 0::3].astype(float), samples[:, 1::3].astype(float)

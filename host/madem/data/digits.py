@@ -7,7 +7,15 @@ from madem.data.task import Task, data_task
 
 
 def digits_task(seed: int, test_fraction: float) -> Task:
-    """1,797 pictures; the range 0 to 16 of a pixel is spread over all DAC codes."""
+    """1,797 pictures; the range 0 to 16 of a pixel is spread over all DAC codes.
+
+    Args:
+        seed: of the split and of the order.
+        test_fraction: share of the test set, between 0 and 1.
+
+    Returns:
+        The task.
+    """
     # Slow to import, and only needed here.
     from sklearn.datasets import load_digits
 

@@ -32,7 +32,7 @@ class LabelledSpan(NamedTuple):
 def labelled_task(
     name: str, samples: Samples, pipeline: str, *, seed: int, test_fraction: float
 ) -> StreamTask:
-    """A task of a labelled stream.
+    """Make a task of a labelled stream.
 
     The test part is what the file says; else whole groups, or whole recordings of one class each
     where there are several for each class; else the last share in time of each labelled span:
@@ -45,6 +45,9 @@ def labelled_task(
         pipeline: what a board computes from them.
         seed: of the order in which segments come, and of the recordings that are held out.
         test_fraction: share of the test part, between 0 and 1.
+
+    Returns:
+        The task.
 
     Raises:
         TaskError: the labels can't be used, or segments are too short for the pipeline.
@@ -73,7 +76,14 @@ def labelled_task(
 
 
 def spans(samples: Samples) -> list[LabelledSpan]:
-    """The labelled rows, cut where they do not join on or the label changes."""
+    """Find the labelled rows, cut where they do not join on or the label changes.
+
+    Args:
+        samples: as they were read, a series.
+
+    Returns:
+        The spans, in order.
+    """
     labels = np.where(samples.missing, -1, samples.y)
     breaks = ~samples.joins
     breaks[1:] |= np.diff(labels) != 0

@@ -32,13 +32,16 @@ class Taught:
 
 
 def matched(samples: Samples, taught: Taught, labelled: bool = True) -> Samples:
-    """The samples with the columns that were taught, in that order, and the classes likewise.
+    """Put samples into the columns that were taught, in that order, and the classes likewise.
 
     Args:
         samples: as a file was read. Columns that were not taught are passed over; where the file
             names none, their number has to be right.
         taught: what they have to fit.
         labelled: match the classes as well.
+
+    Returns:
+        The samples as the network takes them.
 
     Raises:
         TaskError: a column is missing or has another unit, or a label is no class; the message

@@ -27,11 +27,14 @@ PIPELINE = "window=40 hop=20 | mean energy zero minmax bands:4 | norm:8"
 
 
 def load(seed: int, pipeline: str | None = None) -> StreamTask:
-    """The task with its official split.
+    """Load the task with its official split.
 
     Args:
         seed: of the order in which recordings come.
         pipeline: another pipeline than `PIPELINE`.
+
+    Returns:
+        The task.
 
     Raises:
         TaskError: the data are not installed, or the pipeline can't be.

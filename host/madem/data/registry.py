@@ -51,6 +51,9 @@ def load_task(
         source: motions: a labelled stream in place of the task's own.
         labels: braille: words have labels beside their dots, see `Task.label_lines`.
 
+    Returns:
+        The task.
+
     Raises:
         TaskError: anything that can't be used, in one line.
     """
@@ -102,8 +105,10 @@ def _own(
     options: ReadOptions | None,
     pipeline: str | None,
 ) -> Task:
-    """A task of the user's own samples: of a stream if there is a pipeline or they are judged to
-    be one, else of a table."""
+    """A task of the user's own samples.
+
+    It is of a stream if there is a pipeline or they are judged to be one, else of a table.
+    """
     samples = read(source, options, learn=True, series=True if pipeline else None)
     name = Path(samples.table.name).name
     if not samples.judgement.series:

@@ -49,11 +49,15 @@ class Scaling:
 
     @classmethod
     def between(cls, low: ArrayLike, high: ArrayLike, fitted: bool = False) -> Scaling:
-        """The scaling whose ranges have these ends.
+        """Make the scaling whose ranges have these ends.
 
         Args:
-            low, high: in the units of the data, float (features,); low <= high.
+            low: lower ends in the units of the data, float (features,).
+            high: upper ends, not below the lower ones, float (features,).
             fitted: whether they were found in the training set.
+
+        Returns:
+            The scaling.
         """
         low, high = (np.array(each, np.float64, ndmin=1) for each in (low, high))
         span = high - low
@@ -70,12 +74,15 @@ class Scaling:
 
     @classmethod
     def fit(cls, x_train: ArrayLike, spread: Spread = "robust") -> Scaling:
-        """The scaling that spreads the training values of each feature over all codes.
+        """Fit the scaling that spreads the training values of each feature over all codes.
 
         Args:
             x_train: finite values, float (samples, features).
             spread: "robust": values beyond Tukey's outer fences do not stretch the range, they are
                 clipped; "range": from the least to the greatest value.
+
+        Returns:
+            The scaling.
         """
         x = np.asarray(x_train, np.float64)
         low, high = x.min(axis=0), x.max(axis=0)
@@ -91,15 +98,36 @@ class Scaling:
         return cls.between(low, high, fitted=True)
 
     def counts(self, x: ArrayLike) -> NDArray[np.int64]:
-        """Values (samples, features) as counts, saturated at ±COUNTS."""
+        """Write values as counts, saturated at ±COUNTS.
+
+        Args:
+            x: in the units of the data, (samples, features).
+
+        Returns:
+            The counts, int64 (samples, features).
+        """
         return _counts(np.asarray(x, np.float64), self.origin, self.decimals)
 
     def codes(self, x: ArrayLike) -> NDArray[np.uint8]:
-        """DAC codes of values (samples, features). A feature without range gives 0."""
+        """Write values as DAC codes; a feature without range gives 0.
+
+        Args:
+            x: in the units of the data, (samples, features).
+
+        Returns:
+            The codes, uint8 (samples, features).
+        """
         return self.encode(self.counts(x))
 
     def encode(self, counts: NDArray[np.int64]) -> NDArray[np.uint8]:
-        """DAC codes of counts (samples, features), in the integers that a board computes with."""
+        """Turn counts into DAC codes, in the integers that a board computes with.
+
+        Args:
+            counts: (samples, features).
+
+        Returns:
+            The codes, uint8 (samples, features).
+        """
         span = self.high - self.low
         shift = np.zeros(len(span), np.int64)
         while (large := span >> shift >= _DIVIDED).any():
@@ -110,7 +138,14 @@ class Scaling:
         return np.where(width > 0, code, 0).astype(np.uint8)
 
     def clipped(self, x: ArrayLike) -> int:
-        """How many of these values lie outside and are clipped."""
+        """Count the values that lie outside and are clipped.
+
+        Args:
+            x: in the units of the data, (samples, features).
+
+        Returns:
+            How many.
+        """
         counts = self.counts(x)
         return int(np.count_nonzero((counts < self.low) | (counts > self.high)))
 

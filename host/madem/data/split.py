@@ -36,6 +36,9 @@ def split(y: NDArray[np.int64], test_fraction: float, seed: int) -> Parts:
         y: class of each sample, (samples,), each class at least twice.
         test_fraction: between 0 and 1; the test set is rounded up.
         seed: the same seed gives the same split.
+
+    Returns:
+        Both parts.
     """
     counts = np.bincount(y)
     share = counts * test_fraction
@@ -69,6 +72,9 @@ def split_groups(
         test_fraction: of the groups, between 0 and 1; rounded up.
         seed: the same seed gives the same split.
         class_names: for messages.
+
+    Returns:
+        Both parts.
 
     Raises:
         TaskError: some class would be missing on a side.

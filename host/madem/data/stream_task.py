@@ -93,7 +93,14 @@ class StreamWindows(Sequence[WindowSamples]):
         return WindowSamples(self._runs[run][begin:end], k == 0)
 
     def of_run(self, run: int) -> NDArray[np.int64]:
-        """Numbers of the windows of a run, (windows,)."""
+        """Number the windows of a run.
+
+        Args:
+            run: its index.
+
+        Returns:
+            Numbers of its windows, (windows,).
+        """
         return np.arange(self._first[run], self._first[run + 1])
 
 
@@ -118,12 +125,26 @@ class StreamTask(Task):
     scale: NDArray[np.float64] = field(repr=False)
 
     def train_pass(self, k: int) -> Batch:
-        """Pass k: the segments in a seeded order, the windows of each in theirs."""
+        """Draw a pass: the segments in a seeded order, the windows of each in theirs.
+
+        Args:
+            k: number of the pass, from 0.
+
+        Returns:
+            The inputs of the windows, and their targets.
+        """
         order = self.order(k)
         return Batch(self.x_train[order], self.targets(self.y_train[order]))
 
     def order(self, k: int) -> NDArray[np.int64]:
-        """Numbers of the windows of pass k, (windows,)."""
+        """Draw the order of the windows in a pass.
+
+        Args:
+            k: number of the pass, from 0.
+
+        Returns:
+            Numbers of the windows, (windows,).
+        """
         segments = self._random(_ORDER, k).permutation(self.training)
         return np.concatenate([self.windows.of_run(i) for i in segments])
 
@@ -155,7 +176,11 @@ class StreamTask(Task):
 
 @dataclass(frozen=True)
 class StreamFeed:
-    """What a learner takes of a stream task: see `Feed`."""
+    """What a learner takes of a stream task: see `Feed`.
+
+    Attributes:
+        task: whose windows they are.
+    """
 
     task: StreamTask
 
@@ -165,7 +190,14 @@ class StreamFeed:
         return self.task.windows[len(self.task.y_train) :]
 
     def train_pass(self, k: int) -> tuple[StreamWindows, NDArray[np.uint8]]:
-        """The windows of pass k and their classes, as `StreamTask.train_pass` orders them."""
+        """Draw a pass, in the order of `StreamTask.train_pass`.
+
+        Args:
+            k: number of the pass, from 0.
+
+        Returns:
+            The windows, and their targets.
+        """
         order = self.task.order(k)
         return self.task.windows[order], self.task.targets(self.task.y_train[order])
 
@@ -184,7 +216,23 @@ def stream_task(
     test_fraction: float | None = None,
     reading: Judgement | None = None,
 ) -> StreamTask:
-    """A task of these segments.
+    """Make a task of segments.
+
+    Args:
+        name: of the task.
+        pipeline: what the board computes from the samples.
+        train: segments for training.
+        test: segments for the test.
+        seed: of the order of the segments.
+        class_names: in the order of the labels.
+        channel_names: of a sample.
+        scale: units per count of each channel, float64 (channels,).
+        rate_hz: samples a second; None: not known.
+        test_fraction: share of the test part, if it was drawn.
+        reading: how the user's file was understood, if it is one.
+
+    Returns:
+        The task.
 
     Raises:
         TaskError: the training or the test segments give no window of some class.
@@ -239,7 +287,14 @@ def stream_task(
 
 
 def parse_pipeline(text: str, channels: int) -> Pipeline:
-    """The pipeline that a line of text stands for, of samples with so many channels.
+    """Read the pipeline that a line of text stands for.
+
+    Args:
+        text: the line.
+        channels: of a sample.
+
+    Returns:
+        The pipeline.
 
     Raises:
         TaskError: it can't be read so.

@@ -16,7 +16,7 @@ MAX_FEATURES = 1024
 
 
 def table_task(name: str, samples: Samples, *, seed: int, test_fraction: float) -> Task:
-    """A task of a table.
+    """Make a task of a table.
 
     The test rows are those that the file names, else whole groups if it names groups, else drawn.
 
@@ -25,6 +25,9 @@ def table_task(name: str, samples: Samples, *, seed: int, test_fraction: float) 
         samples: as they were read for learning.
         seed: of the split and of the order.
         test_fraction: share of the test set, between 0 and 1.
+
+    Returns:
+        The task.
 
     Raises:
         TaskError: too many features, or classes that can't be learned and tested.
@@ -66,6 +69,9 @@ def table_task(name: str, samples: Samples, *, seed: int, test_fraction: float) 
 
 def check_classes(samples: Samples) -> None:
     """Refuse fewer than two classes, and more than can be told apart.
+
+    Args:
+        samples: as they were read for learning.
 
     Raises:
         TaskError: there are.

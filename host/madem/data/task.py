@@ -58,7 +58,14 @@ class Feed(Protocol):
         ...
 
     def train_pass(self, k: int, /) -> tuple[Samples, NDArray[np.uint8]]:
-        """Training samples of pass k in their order, and their targets as in a `Batch`."""
+        """Draw a pass over the training samples.
+
+        Args:
+            k: number of the pass, from 0.
+
+        Returns:
+            The samples in their order, and their targets as in a `Batch`.
+        """
         ...
 
 
@@ -134,7 +141,14 @@ class Task:
         return () if self.patterns is None else DISTORTIONS
 
     def targets(self, y: NDArray[np.int64]) -> NDArray[np.uint8]:
-        """What should come out for these classes or words: see `Batch.target`."""
+        """Tell what should come out for classes or words.
+
+        Args:
+            y: class or word of each sample, (samples,).
+
+        Returns:
+            The targets: see `Batch.target`.
+        """
         if self.kind == "classify":
             return y.astype(np.uint8)
         assert self.patterns is not None
@@ -143,11 +157,14 @@ class Task:
         return np.hstack([self.patterns, np.eye(len(self.patterns), dtype=np.uint8)])[y]
 
     def shown(self, dots: NDArray[np.uint8], word: ArrayLike = -1) -> NDArray[np.uint8]:
-        """What the network gets to see of words: DAC codes (…, features).
+        """Tell what the network gets to see of words.
 
         Args:
             dots: 0/1 (…, 60).
             word: whose label is shown with them, (…) or one for all; -1: none.
+
+        Returns:
+            DAC codes, uint8 (…, features).
         """
         assert self.patterns is not None
         labels = np.asarray(word)[..., None] == np.arange(len(self.patterns))
@@ -156,7 +173,14 @@ class Task:
         return np.concatenate([dots, lines], axis=-1).astype(np.uint8) * np.uint8(FULL_SCALE)
 
     def train_pass(self, k: int) -> Batch:
-        """Pass k = 0, 1, … over the training samples, in a seeded order."""
+        """Draw a pass over the training samples, in a seeded order.
+
+        Args:
+            k: number of the pass, from 0.
+
+        Returns:
+            The samples and their targets.
+        """
         if self.patterns is None:
             order = self._random(_ORDER, k).permutation(len(self.x_train))
             return Batch(self.x_train[order], self.targets(self.y_train[order]))
@@ -171,10 +195,17 @@ class Task:
         return Batch(self.shown(dots, np.where(labelled, y, -1)), self.targets(y))
 
     def test_set(self, p: float, draws: int | None = None) -> Batch:
-        """Every word distorted `draws` times (default: the task's) with flip probability p.
+        """Distort every word, as often as is asked for.
 
         Sample i shows word i % words. A smaller number of draws gives the first samples of a
         larger one.
+
+        Args:
+            p: probability of each dot to be flipped, 0 to 0.5.
+            draws: copies of each word; default: the task's.
+
+        Returns:
+            The samples and their targets.
 
         Raises:
             TaskError: a data task, or p outside 0 to 0.5, or no draws.
@@ -189,7 +220,13 @@ class Task:
         )
 
     def test_words(self, draws: int | None = None) -> NDArray[np.int64]:
-        """The word of each sample of `test_set`, int64 (samples,).
+        """Tell the word of each sample of `test_set`.
+
+        Args:
+            draws: as for `test_set`.
+
+        Returns:
+            Indices of words, int64 (samples,).
 
         Raises:
             TaskError: a data task, or no draws.
@@ -202,7 +239,7 @@ class Task:
         return np.tile(np.arange(len(self.patterns)), draws)
 
     def describe(self) -> dict[str, object]:
-        """What belongs into a report, ready for JSON."""
+        """Tell what belongs into a report, ready for JSON."""
         facts: dict[str, object] = {
             "kind": self.kind,
             "seed": self.seed,
@@ -243,7 +280,14 @@ class Task:
 
 
 def distortion_key(p: float) -> str:
-    """How a distortion is written as a JSON key: "0.10"."""
+    """Write a distortion as a JSON key.
+
+    Args:
+        p: probability of each dot to be flipped.
+
+    Returns:
+        Such as "0.10".
+    """
     return f"{p:.2f}"
 
 
@@ -261,19 +305,23 @@ def data_task(
     image_shape: tuple[int, int] | None = None,
     reading: Judgement | None = None,
 ) -> Task:
-    """A task of samples that are split into a training and a test set.
+    """Make a task of samples that are split into a training and a test set.
 
     Args:
         name: of the task.
         x: values, (samples, features).
         y: class of each sample, (samples,).
-        class_names, feature_names: in the order of the classes and of the columns.
+        class_names: in the order of the classes.
+        feature_names: in the order of the columns.
         seed: of the split and of the order.
         test_fraction: share of the test set, between 0 and 1.
         parts: the training and the test samples; default: drawn, stratified.
         scaling: from values to DAC codes; default: fitted to the training set.
         image_shape: (rows, columns) if a sample is a picture.
         reading: how the file was understood, if it is one's own.
+
+    Returns:
+        The task.
     """
     train, test = parts or split(y, test_fraction, seed)
     scaling = scaling or Scaling.fit(x[train])

@@ -32,7 +32,23 @@ def word_task(
     draws: int,
     labels: bool,
 ) -> Task:
-    """The task of one of `NAMES`; arguments and errors as in `registry.load_task`."""
+    """Make the task of one of `NAMES`.
+
+    Args:
+        name: one of `NAMES`.
+        seed: of everything random.
+        words: as for `registry.load_task`.
+        distortion: as for `registry.load_task`.
+        samples_per_pass: samples in a pass.
+        draws: distorted copies of each word in a test set.
+        labels: words have labels beside their dots, where they are recalled.
+
+    Returns:
+        The task.
+
+    Raises:
+        TaskError: words or numbers that can't be used.
+    """
     if words is None:
         words = braille.WORDS
     elif isinstance(words, str | Path):

@@ -51,6 +51,10 @@ class _FormatError(Exception):
 def save(network: Network, path: str | Path) -> None:
     """Write a network; an existing file is replaced whole or not at all.
 
+    Args:
+        network: what to write.
+        path: of the file.
+
     Raises:
         MademError: the file can't be written.
     """
@@ -59,6 +63,12 @@ def save(network: Network, path: str | Path) -> None:
 
 def load(path: str | Path) -> Network:
     """Read a network.
+
+    Args:
+        path: of the file.
+
+    Returns:
+        The network.
 
     Raises:
         MademError: there is no such file, or it is not a whole network's.
@@ -74,7 +84,15 @@ def load(path: str | Path) -> Network:
 
 
 def pack(network: Network, board: bool = False) -> bytes:
-    """The bytes of a network's file; `board`: without the sections that only a desktop reads."""
+    """Pack a network into the bytes of a file.
+
+    Args:
+        network: what to pack.
+        board: leave out the sections that only a desktop reads.
+
+    Returns:
+        The bytes.
+    """
     sections = _sections(network)
     if board:
         sections = {tag: data for tag, data in sections.items() if tag not in DESKTOP_ONLY}
@@ -84,7 +102,13 @@ def pack(network: Network, board: bool = False) -> bytes:
 
 
 def unpack(data: bytes) -> Network:
-    """The network of a file's bytes.
+    """Unpack the network in a file's bytes.
+
+    Args:
+        data: the bytes.
+
+    Returns:
+        The network.
 
     Raises:
         _FormatError: they are none, or damaged; the message goes behind the file's name.
@@ -137,7 +161,14 @@ def _sections(network: Network) -> dict[bytes, bytes]:
 
 
 def pack_pipeline(pipeline: Pipeline) -> bytes:
-    """The payload of PIPELINE in docs/reference/link.md."""
+    """Pack a pipeline into the payload of PIPELINE in docs/reference/link.md.
+
+    Args:
+        pipeline: what to pack.
+
+    Returns:
+        The payload.
+    """
     p = pipeline
     features = (
         Feature.MEAN * p.mean

@@ -65,10 +65,11 @@ def classification(truth: ArrayLike, answers: ArrayLike, names: Sequence[str]) -
 def calibration(
     truth: ArrayLike, answers: ArrayLike, margins: ArrayLike
 ) -> list[dict[str, float | int]]:
-    """How often answers are right that come with a margin from here to there.
+    """Tell how often answers are right that come with a margin from here to there.
 
     Args:
-        truth, answers: classes, int (samples,).
+        truth: class of each sample, int (samples,).
+        answers: the class that was answered, int (samples,).
         margins: of each answer, 0…255: how far the most active output is ahead of the second.
 
     Returns:
@@ -134,12 +135,15 @@ def top_two(outputs: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.int64], N
 
 
 def warnings(found: dict[str, Any], *, clipped: int = 0, values: int = 0) -> list[str]:
-    """What a user should know of these scores, a sentence each.
+    """Say what a user should know of these scores.
 
     Args:
         found: from `classification`.
         clipped: how many values of the test set lay outside the scale.
         values: how many there are.
+
+    Returns:
+        A sentence each.
     """
     said = []
     never = [

@@ -48,7 +48,11 @@ class Channel:
 
 @dataclass(frozen=True)
 class TableInputs:
-    """Inputs that are the columns of a table, in their order."""
+    """Inputs that are the columns of a table.
+
+    Attributes:
+        columns: in the order of the inputs.
+    """
 
     columns: tuple[Column, ...]
 
@@ -73,7 +77,16 @@ class TableInputs:
     def of(
         cls, scaling: Scaling, names: Sequence[str], units: Sequence[str] | None = None
     ) -> TableInputs:
-        """The columns of these names with this scaling."""
+        """Make columns of their names and their scaling.
+
+        Args:
+            scaling: of all columns.
+            names: of the columns.
+            units: of the columns; None: not known.
+
+        Returns:
+            The inputs.
+        """
         units = units or [""] * len(names)
         return cls(
             tuple(

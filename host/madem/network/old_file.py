@@ -26,7 +26,13 @@ _PHYSICAL = 2
 
 
 def read_state(data: bytes) -> NetworkState:
-    """The state in the bytes of a file whose version and checksum are right.
+    """Read the state in a file whose version and checksum are right.
+
+    Args:
+        data: the file's bytes.
+
+    Returns:
+        The state.
 
     Raises:
         KeyError, TypeError, ValueError, struct.error: it is no such file.

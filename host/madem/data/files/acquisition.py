@@ -16,6 +16,13 @@ from madem.errors import TaskError
 def read(path: Path, data: bytes) -> Table:
     """Read sensors, units, interval and values.
 
+    Args:
+        path: for messages.
+        data: what the file holds.
+
+    Returns:
+        The table.
+
     Raises:
         TaskError: it is neither, or something is missing in it.
     """

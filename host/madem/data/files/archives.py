@@ -21,6 +21,13 @@ def read_ts(path: Path, data: bytes) -> Table:
     and the label stands behind the last channel, unless `@classLabel false` says that there is
     none.
 
+    Args:
+        path: for messages.
+        data: what the file holds.
+
+    Returns:
+        The table.
+
     Raises:
         TaskError: the file is not of this format.
     """
@@ -80,6 +87,13 @@ def _series(place: str, channels: list[str]) -> NDArray[np.float64]:
 
 def read_arff(path: Path, data: bytes) -> Table:
     """Read numeric and nominal attributes; a relational one holds a recording in each row.
+
+    Args:
+        path: for messages.
+        data: what the file holds.
+
+    Returns:
+        The table.
 
     Raises:
         TaskError: the file is not of this format.

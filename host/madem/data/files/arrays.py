@@ -34,7 +34,11 @@ def read(path: Path, data: bytes, *, x: str | None = None, y: str | None = None)
     Args:
         path: for messages.
         data: what the file holds.
-        x, y: names of the arrays of features and of labels in an `.npz`; None: judged.
+        x: name of the array of features in an `.npz`; None: judged.
+        y: name of the array of labels in an `.npz`; None: judged.
+
+    Returns:
+        The table.
 
     Raises:
         TaskError: it can't be read, or it is unclear which array is what.

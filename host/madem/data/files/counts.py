@@ -33,12 +33,18 @@ class Counts(NamedTuple):
 
 
 def as_counts(samples: Samples, scale: Sequence[float] | None = None) -> Counts:
-    """Counts of samples: in the user's scale, else the file's own; whole numbers of 16 bits are
-    counts already; for anything else a scale is fitted to each channel.
+    """Turn samples into counts.
+
+    They are in the user's scale, else in the file's own; whole numbers of 16 bits are counts
+    already;
+    for anything else a scale is fitted to each channel.
 
     Args:
         samples: as they were read.
         scale: units per count, one for all channels or one for each.
+
+    Returns:
+        The counts and their scale.
 
     Raises:
         TaskError: there is not a scale for each channel.
@@ -58,7 +64,14 @@ def as_counts(samples: Samples, scale: Sequence[float] | None = None) -> Counts:
 
 
 def per_channel(scale: Sequence[float], channels: Sequence[str]) -> NDArray[np.float64]:
-    """A scale for each channel.
+    """Give each channel a scale.
+
+    Args:
+        scale: one for all channels, or one for each.
+        channels: their names.
+
+    Returns:
+        The scales, float64 (channels,).
 
     Raises:
         TaskError: there are neither one nor as many as channels.
@@ -72,12 +85,26 @@ def per_channel(scale: Sequence[float], channels: Sequence[str]) -> NDArray[np.f
 
 
 def fitting(x: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The scale, (channels,), with which the largest of each channel of x, (samples, channels),
-    is a quarter of the range."""
+    """Fit a scale to samples: the largest of each channel is a quarter of the range.
+
+    Args:
+        x: in the units of the data, (samples, channels).
+
+    Returns:
+        Units per count, (channels,).
+    """
     largest = np.abs(x).max(axis=0)
     return np.where(largest > 0, largest, 1.0) / _LARGEST
 
 
 def saturated(x: NDArray[Any], scale: NDArray[np.float64] | float) -> NDArray[np.int16]:
-    """Values as the counts of a 16-bit sensor of this scale."""
+    """Write values as the counts of a 16-bit sensor.
+
+    Args:
+        x: in the units of the data, (…, channels).
+        scale: units per count, (channels,) or one for all.
+
+    Returns:
+        The counts, int16 of the same shape.
+    """
     return np.clip(np.rint(x / scale), LOWEST, HIGHEST).astype(np.int16)

@@ -98,7 +98,12 @@ class Recorder:
     """
 
     def __init__(self, path: str | Path, header: Header, *, append: bool = False) -> None:
-        """Begin a file, or with `append` go on with one that has the same channels.
+        """Begin a file, or go on with one that has the same channels.
+
+        Args:
+            path: of the file.
+            header: what is said at its top.
+            append: go on with a file that is there.
 
         Raises:
             RecordingError: the file exists already, or is of other channels.
@@ -137,7 +142,12 @@ class Recorder:
         return self._progress.rows
 
     def add(self, t_us: int, values: Sequence[int], label: str = "") -> None:
-        """Append a sample: its time, a count for each channel, what it means.
+        """Append a sample.
+
+        Args:
+            t_us: its time since the recording began, µs.
+            values: a count for each channel.
+            label: what it means; "": nobody said.
 
         Raises:
             RecordingError: the sample is none.
@@ -157,7 +167,11 @@ class Recorder:
             self.flush()
 
     def flush(self) -> None:
-        """Close the block: what was added until now is safe."""
+        """Close the block: what was added until now is safe.
+
+        Raises:
+            DiskError: the disk is full.
+        """
         end, crc, rows, pending = self._progress
         if not pending:
             return
@@ -222,6 +236,12 @@ class Recorder:
 def read(path: str | Path) -> Recording:
     """Read a recording up to its last whole block; one without any block line up to its end.
 
+    Args:
+        path: of the file.
+
+    Returns:
+        The recording.
+
     Raises:
         RecordingError: there is no such file, it is none, or it is damaged before its end.
     """
@@ -233,7 +253,14 @@ def read(path: str | Path) -> Recording:
 
 
 def table(path: Path, data: bytes) -> Table:
-    """A recording as a table: the time, a column for each channel in its unit, the label.
+    """Read a recording as a table: the time, a column for each channel in its unit, the label.
+
+    Args:
+        path: for messages.
+        data: what the file holds.
+
+    Returns:
+        The table.
 
     Raises:
         RecordingError: it is none, or it is damaged before its end.
@@ -279,7 +306,14 @@ def table(path: Path, data: bytes) -> Table:
 
 
 def is_recording(path: str | Path) -> bool:
-    """Whether a file begins as a recording does."""
+    """Whether a file begins as a recording does.
+
+    Args:
+        path: of the file.
+
+    Returns:
+        Whether it does.
+    """
     try:
         with open(path, "rb") as file:
             return file.read(len(MAGIC)) == MAGIC.encode()
@@ -288,7 +322,7 @@ def is_recording(path: str | Path) -> bool:
 
 
 def now() -> str:
-    """The time for `Header.started`."""
+    """Tell the time for `Header.started`."""
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
 

@@ -19,6 +19,13 @@ SCALE = 1 / 32768
 def read(path: Path, data: bytes) -> Table:
     """Read integers of 8, 16, 24 or 32 bits, or floating-point numbers, at the file's rate.
 
+    Args:
+        path: for messages.
+        data: what the file holds.
+
+    Returns:
+        The table.
+
     Raises:
         TaskError: it is no WAV file, or one of a coding that can't be read.
     """

@@ -61,8 +61,12 @@ class Column:
         return [None if np.isnan(value) else f"{value:.17g}" for value in self.values.tolist()]
 
     def numbers(self) -> tuple[NDArray[np.float64], dict[int, str]]:
-        """Its cells as numbers, float64 (rows,), NaN where missing or odd, and the odd ones:
-        row and text of each that is no number."""
+        """Read its cells as numbers.
+
+        Returns:
+            The numbers, float64 (rows,), NaN where missing or odd; and row and text of each that is
+            odd.
+        """
         if not self.is_text:
             return self.values, {}
         values = np.full(len(self.values), np.nan)
@@ -115,23 +119,41 @@ class Table:
         return str(first) if len(self.files) == 1 else f"{first.parent} ({len(self.files)} files)"
 
     def place(self, row: int, column: int | None = None) -> str:
-        """Where a cell or row stands: `FILE, line 3, column 'x'`."""
+        """Tell where a cell or row stands: `FILE, line 3, column 'x'`.
+
+        Args:
+            row: its number.
+            column: its number; None: the whole row.
+
+        Returns:
+            The place, for messages.
+        """
         at = bisect_right([begin for _, begin in self.files], row) - 1
         path, begin = self.files[at]
         where = f"row {row - begin}" if self.lines is None else f"line {self.lines[row]}"
         return f"{path}, {where}" + ("" if column is None else f", {self.called(column)}")
 
     def called(self, column: int) -> str:
-        """What messages call a column."""
+        """Name a column in messages.
+
+        Args:
+            column: its number.
+
+        Returns:
+            Its name, or its number.
+        """
         name = self.columns[column].name
         return f"column {name!r}" if name else f"column {column}"
 
     def find(self, wanted: str | int, what: str) -> int:
-        """The index of the column that is meant by a name, or by an index that counts from 0.
+        """Find the column that is meant by a name, or by an index that counts from 0.
 
         Args:
             wanted: name, with or without its unit, or index; negative ones count from the end.
             what: which option asks, such as "--label".
+
+        Returns:
+            Its index.
 
         Raises:
             TaskError: there is none, or several have that name.
@@ -159,7 +181,16 @@ class Table:
 
 
 def column(title: str, values: NDArray[Any], **more: Any) -> Column:
-    """A column whose title, as a file has it, may hold a unit: `X (m/s^2)`, `accX [g]`."""
+    """Make a column whose title, as a file has it, may hold a unit: `X (m/s^2)`, `accX [g]`.
+
+    Args:
+        title: as the file has it.
+        values: as for `Column`.
+        **more: other fields of `Column`.
+
+    Returns:
+        The column.
+    """
     title = printable(title.strip())
     match = _UNIT.fullmatch(title)
     name, unit = (match[1], match[2].strip()) if match else (title, "")
@@ -167,7 +198,14 @@ def column(title: str, values: NDArray[Any], **more: Any) -> Column:
 
 
 def with_unique_names(columns: Sequence[Column]) -> tuple[Column, ...]:
-    """The columns; where names are equal without their units, with the titles as names."""
+    """Give columns whose names are equal without their units the titles as names.
+
+    Args:
+        columns: of a file.
+
+    Returns:
+        The columns.
+    """
     names = [column.name for column in columns]
     return tuple(
         replace(column, name=column.title) if names.count(column.name) > 1 else column
@@ -176,7 +214,15 @@ def with_unique_names(columns: Sequence[Column]) -> tuple[Column, ...]:
 
 
 def number(cell: str, decimal: str = ".") -> float | None:
-    """The number in a cell, or None; neither nan nor Python's 1_000 is a number in a file."""
+    """Read the number in a cell; neither nan nor Python's 1_000 is a number in a file.
+
+    Args:
+        cell: its text.
+        decimal: the decimal mark.
+
+    Returns:
+        The number; None if it is none.
+    """
     if decimal == "," and "," in cell:
         if not _DECIMAL_COMMA.fullmatch(cell):
             return None
@@ -189,13 +235,27 @@ def number(cell: str, decimal: str = ".") -> float | None:
 
 
 def listed_names(names: Sequence[str], most: int = 8) -> str:
-    """The names, apart by commas; of many only the first."""
+    """List names, apart by commas.
+
+    Args:
+        names: all of them.
+        most: how many are listed; of the others only the number.
+
+    Returns:
+        The text.
+    """
     shown = ", ".join(names[:most])
     return f"{shown} and {len(names) - most} more" if len(names) > most else shown
 
 
 def joined(tables: Sequence[Table]) -> Table:
-    """One table below the other: the same columns, matched by their names.
+    """Put one table below the other: the same columns, matched by their names.
+
+    Args:
+        tables: at least one.
+
+    Returns:
+        One table.
 
     Raises:
         TaskError: they have other columns or rates.

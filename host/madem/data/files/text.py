@@ -1,5 +1,8 @@
-"""Delimited text as a table: what separates cells, the decimal mark, the encoding, the header and
-where recordings end are judged by what the lines look like; pandas reads the cells."""
+"""Delimited text as a table.
+
+What separates cells, the decimal mark, the encoding, the header and where recordings end are judged
+by what the lines look like; pandas reads the cells.
+"""
 
 from __future__ import annotations
 
@@ -95,6 +98,9 @@ def read(
         decimal: "." or ","; None: judged.
         label: name of a column that the user asks for: a first row that has it is a header.
 
+    Returns:
+        The table.
+
     Raises:
         TaskError: it is no text, or no table.
     """
@@ -133,7 +139,14 @@ def read(
 
 
 def decode(path: Path, data: bytes) -> str:
-    """The text of a file: by its byte order mark, else UTF-8, else Latin-1.
+    """Decode the text of a file: by its byte order mark, else UTF-8, else Latin-1.
+
+    Args:
+        path: for messages.
+        data: what the file holds.
+
+    Returns:
+        The text.
 
     Raises:
         TaskError: it is no text.
@@ -155,7 +168,15 @@ def decode(path: Path, data: bytes) -> str:
 
 
 def split(row: str, dialect: Dialect) -> list[str]:
-    """The cells of a row, without blanks around them."""
+    """Split a row into its cells, without blanks around them.
+
+    Args:
+        row: a line of the file.
+        dialect: how cells are written.
+
+    Returns:
+        The cells.
+    """
     mark = dialect.delimiter
     if '"' not in row:
         return row.split() if mark == " " else [cell.strip() for cell in row.split(mark)]

@@ -56,17 +56,27 @@ class Timing:
 
 
 def is_named(column: Column) -> bool:
-    """Whether a column has the name of a time."""
+    """Whether a column has the name of a time.
+
+    Args:
+        column: of a file.
+
+    Returns:
+        Whether it has.
+    """
     return _NAME.fullmatch(column.name) is not None
 
 
 def find(table: Table, named: str | None, units: Mapping[str, str]) -> Timing | None:
-    """The time column, by its name and by its values, which must rise; None: there is none.
+    """Find the time column, by its name and by its values, which must rise.
 
     Args:
         table: what was read.
         named: the column that the user says it is.
         units: what the user says of units, by column name.
+
+    Returns:
+        The times; None: there is no such column.
 
     Raises:
         TaskError: the column that the user names is no time.
