@@ -23,8 +23,10 @@ class Keys:
     """
 
     def __init__(self) -> None:
-        """Raises:
-        MademError: the standard input is no terminal, or one without single keys.
+        """See that keys can be read.
+
+        Raises:
+            MademError: the standard input is no terminal, or one without single keys.
         """
         if termios is None:
             raise MademError("--label-keys needs a terminal of Linux or macOS: use label pins")
@@ -44,7 +46,7 @@ class Keys:
         termios.tcsetattr(self._descriptor, termios.TCSADRAIN, self._before)
 
     def pressed(self) -> str:
-        """All keys since the last time, without waiting."""
+        """Read all keys since the last time, without waiting."""
         text = b""
         while select.select([self._descriptor], [], [], 0)[0]:
             part = os.read(self._descriptor, 64)

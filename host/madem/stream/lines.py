@@ -19,7 +19,11 @@ def bars(values: Iterable[float], low: float, high: float) -> str:
 
     Args:
         values: from `low` to `high`.
-        low, high: what the lowest and the highest bar stand for.
+        low: what the lowest bar stands for.
+        high: what the highest bar stands for.
+
+    Returns:
+        A character for each value.
     """
     span = max(high - low, 1e-9)
     steps = len(_BARS) - 2
@@ -31,6 +35,9 @@ def feature_bars(inputs: NDArray[np.uint8]) -> str:
 
     Args:
         inputs: of the network, (2 features,): how far each feature is above and below the usual.
+
+    Returns:
+        A character for each feature.
     """
     above, below = inputs.reshape(-1, 2).astype(int).T
     return bars((above - below).tolist(), -255, 255)
@@ -42,6 +49,9 @@ def channel_bars(channels: Sequence[str], samples: Sequence[Sample]) -> str:
     Args:
         channels: their names.
         samples: one or more; the time of the last one stands above.
+
+    Returns:
+        The lines.
     """
     values = np.array([sample.values for sample in samples], float)
     lines = [f"{samples[-1].t_us / 1e6:8.1f} s  {samples[-1].label}".rstrip()]
@@ -60,7 +70,7 @@ def window_line(
     inputs: NDArray[np.uint8] | None,
     accuracy: float | None = None,
 ) -> str:
-    """What a window gave: its novelty score, its class, or a bar for each of its features.
+    """Tell what a window gave: its novelty score, its class, or a bar for each of its features.
 
     Args:
         window: with a time.
@@ -68,6 +78,9 @@ def window_line(
         label: the true class; "" where it is not known.
         inputs: of the network, (2 features,), for a window that has neither score nor answer.
         accuracy: running accuracy, 0…1; None: leave it out.
+
+    Returns:
+        The line.
     """
     at = f"{window.t_s:8.1f} s  "
     if window.score is not None:

@@ -31,10 +31,18 @@ class NoveltyThreshold:
     """Follows the scores that are usual, and tells which is far above them."""
 
     def __init__(self) -> None:
+        """Begin without any usual score."""
         self._scores: list[int] = []
 
     def is_new(self, score: int) -> bool:
-        """Judge the next window's score; it counts among the usual ones if it is not new."""
+        """Judge the next window's score; it counts among the usual ones if it is not new.
+
+        Args:
+            score: of the window.
+
+        Returns:
+            Whether it is far above what is usual.
+        """
         recent = self._scores[-_RECENT:]
         if len(recent) >= _USUAL:
             centre = float(np.median(recent))
@@ -46,9 +54,17 @@ class NoveltyThreshold:
 
 
 def recipe(pipeline: Pipeline, seed: int = 1, epochs: int = 25) -> Recipe:
-    """A network that gives back the inputs of a pipeline.
+    """Choose a network that gives back the inputs of a pipeline.
 
     Chosen on the training recordings of motions, each class in turn taken for the new one.
+
+    Args:
+        pipeline: whose inputs they are.
+        seed: of everything random.
+        epochs: passes over the training windows.
+
+    Returns:
+        The recipe.
     """
     inputs = pipeline.inputs
     settings = Settings(
@@ -80,6 +96,9 @@ def run(
         new_class: what is never learned, and should score high.
         progress: called with the number of windows just learned.
 
+    Returns:
+        What came of it, for JSON.
+
     Raises:
         TaskError: there is no such class.
     """
@@ -109,7 +128,14 @@ def run(
 
 
 def class_number(task: StreamTask, name: str) -> int:
-    """The index of a class.
+    """Find the index of a class.
+
+    Args:
+        task: that has it.
+        name: of the class.
+
+    Returns:
+        The index.
 
     Raises:
         TaskError: there is none of this name.
@@ -123,6 +149,13 @@ def auc(familiar: ArrayLike, new: ArrayLike) -> float:
     """Area under the ROC curve: how often a new window scores above a familiar one.
 
     Ties count half (the Mann-Whitney statistic over the product of the two sizes).
+
+    Args:
+        familiar: scores of familiar windows.
+        new: scores of new windows.
+
+    Returns:
+        The area, 0…1.
     """
     familiar, new = np.sort(np.asarray(familiar)), np.asarray(new)
     below = np.searchsorted(familiar, new, side="left")

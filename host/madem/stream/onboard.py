@@ -82,6 +82,13 @@ class Live:
     """
 
     def __init__(self, device: BoardLearner, sensor: Sensor, pipeline: Pipeline) -> None:
+        """Plan a run; nothing is sent yet.
+
+        Args:
+            device: the board, with a network for everything but features.
+            sensor: what it measures with.
+            pipeline: what it makes of that.
+        """
         self.device, self.sensor, self.pipeline = device, sensor, pipeline
         self.rate_hz = sensor.rate_hz
         self.forgotten = 0
@@ -89,10 +96,14 @@ class Live:
         self._next_raw = 0
 
     def prepare(self) -> BoardStream:
-        """Choose the sensor and set the pipeline up; returns what reads its normalisation.
+        """Choose the sensor and set the pipeline up.
+
+        Returns:
+            What reads the pipeline's normalisation.
 
         Raises:
             DeviceError: the sensor does not answer (8), or the board can't do this.
+            MademError: the sensor has other channels than the pipeline.
         """
         reply = self.device.link.request(Kind.SOURCE, self.sensor.packed(), timeout=20.0)
         channels, rate = SOURCE_REPLY.unpack(reply)
@@ -110,8 +121,10 @@ class Live:
         """Begin a run, after `prepare`.
 
         Args:
-            mode, flags, rate, pulses_per_update: as in a `Presentation`; TRACED and RESTART are not
-                possible.
+            mode: as in a `Presentation`.
+            rate: as in a `Presentation`.
+            pulses_per_update: as in a `Presentation`.
+            flags: as in a `Presentation`; TRACED and RESTART are not possible.
             raw: newest samples that the board keeps for `raw`; 0: none can be asked for.
         """
         payload = LIVE_START.pack(LiveRequest.START, mode, flags, rate, pulses_per_update, raw)
@@ -123,15 +136,26 @@ class Live:
         return self._ask(bytes([LiveRequest.STOP]))[0]
 
     def label(self, label: int | None) -> None:
-        """What the samples from now on mean."""
+        """Tell the board what the samples from now on mean.
+
+        Args:
+            label: a class; None: none.
+        """
         self._ask(LIVE_LABEL.pack(LiveRequest.LABEL, NO_LABEL if label is None else label))
 
     def status(self) -> OnboardStatus:
-        """How far the run is."""
+        """Ask how far the run is."""
         return self._ask(LIVE_ASK.pack(LiveRequest.ASK, 0xFFFFFFFF, 0))[0]
 
     def new(self, wait_ms: int = 0) -> tuple[OnboardStatus, list[WindowResult]]:
-        """Windows since the last time; waits so long for one, at most 1000 ms."""
+        """Ask for the windows since the last time.
+
+        Args:
+            wait_ms: that the board may wait for one, at most 1000.
+
+        Returns:
+            How far the run is, and the windows.
+        """
         status, first, rows, gives = self._ask(LIVE_ASK.pack(LiveRequest.ASK, self._next, wait_ms))
         if rows:
             self.forgotten += first - self._next
@@ -139,7 +163,14 @@ class Live:
         return status, [self._window(first + k, gives, *row) for k, row in enumerate(rows)]
 
     def windows(self, seconds: float | None = None) -> Iterator[WindowResult]:
-        """Windows as they come, for so long, or until the run ends."""
+        """Ask for windows as they come.
+
+        Args:
+            seconds: for so long; None: until the run ends.
+
+        Yields:
+            The windows.
+        """
         end = None if seconds is None else time.monotonic() + seconds
         while end is None or time.monotonic() < end:
             status, found = self.new(_WAIT_MS)
@@ -148,8 +179,11 @@ class Live:
                 return
 
     def raw(self) -> list[RawSample]:
-        """Samples since the last time, of a run that was started with `raw`; lost ones are not
-        among them."""
+        """Ask for the samples since the last time, of a run that was started with `raw`.
+
+        Returns:
+            The samples; lost ones are not among them.
+        """
         found = []
         width = 2 * self.pipeline.channels
         while True:

@@ -112,6 +112,10 @@ class OnboardRun:
     def __init__(self, sensor: Sensor, options: OnboardOptions) -> None:
         """Plan a run; the board is not needed yet.
 
+        Args:
+            sensor: what the board measures with.
+            options: what it does.
+
         Raises:
             MademError: options that don't go together, or a saved network that does not fit.
         """
@@ -129,6 +133,9 @@ class OnboardRun:
 
     def prepare(self, device: BoardLearner) -> None:
         """Bring sensor, pipeline and network to a board.
+
+        Args:
+            device: the board.
 
         Raises:
             DeviceError: they do not fit, or the sensor does not answer.
@@ -170,11 +177,22 @@ class OnboardRun:
                 return
 
     def stop(self) -> OnboardStatus:
-        """End the board's run; its last counters."""
+        """End the board's run.
+
+        Returns:
+            Its last counters.
+        """
         return self.live.stop()
 
     def class_name(self, label: int | None) -> str:
-        """The name of a label; "" for none, and for one that stands for no class."""
+        """Name a label.
+
+        Args:
+            label: a class; None: none.
+
+        Returns:
+            Its name; "" for none, and for one that stands for no class.
+        """
         return self.classes[label] if label is not None and label < len(self.classes) else ""
 
     def _completed(self, window: WindowResult, threshold: NoveltyThreshold) -> WindowResult:
@@ -210,7 +228,16 @@ class OnboardRun:
 
 
 def classifier(inputs: int, classes: int, seed: int) -> Settings:
-    """Settings of a new network for so many inputs and classes, as `madem learn` chooses them."""
+    """Choose the settings of a new network, as `madem learn` chooses them.
+
+    Args:
+        inputs: of the network.
+        classes: that it tells apart.
+        seed: of everything random.
+
+    Returns:
+        The settings.
+    """
     return Settings(
         sizes=(inputs, HIDDEN, classes),
         seed=seed,
@@ -220,7 +247,11 @@ def classifier(inputs: int, classes: int, seed: int) -> Settings:
 
 
 def check(sensor: Sensor, options: OnboardOptions) -> None:
-    """See that the options go together.
+    """See that options go together.
+
+    Args:
+        sensor: what the board measures with.
+        options: what it does.
 
     Raises:
         MademError: they don't.

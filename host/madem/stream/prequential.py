@@ -83,12 +83,15 @@ class PrequentialResult:
 
 
 def recipe(task: StreamTask, *, learning_rate: float | None = None, **choices: Any) -> learn.Recipe:
-    """How an endless stream is learned: always as `Recipe.schedule(0)` says, in single pulses.
+    """Choose how an endless stream is learned: always as in the first pass, in single pulses.
 
     Args:
         task: gives the sizes of the input and output layers.
         learning_rate: in single pulses; None: `LEARNING_RATE`.
         choices: as for `learn.recipe`.
+
+    Returns:
+        The recipe.
 
     Raises:
         TaskError: a choice is out of range; the message names it.
@@ -115,6 +118,9 @@ def run_prequential(
         gate: what is learned.
         progress: called with the number of windows just done.
         watch: called with each window and the running accuracy.
+
+    Returns:
+        What came of it; `fresh` is not known yet.
     """
     task = stream.task
     result = PrequentialResult()
@@ -157,12 +163,15 @@ def run_prequential(
 
 
 def fresh_level(task: StreamTask, change: concept_drift.Change, plan: learn.Recipe) -> float:
-    """Held-out accuracy of a fresh network that learns the changed world in the usual passes.
+    """Measure a fresh network that learns the changed world in the usual passes.
 
     Args:
         task: as it was.
         change: what happened to it.
         plan: of `madem learn`.
+
+    Returns:
+        Its held-out accuracy, 0…1.
     """
     changed = concept_drift.changed_task(task, change)
     fresh = TwinLearner(plan.settings.integers(), changed.pipeline)
@@ -173,7 +182,7 @@ def fresh_level(task: StreamTask, change: concept_drift.Change, plan: learn.Reci
 def recovered(
     stream: DriftStream, checks: Sequence[int], accuracy: Sequence[float], fresh: float
 ) -> int | None:
-    """Windows after the change until an accuracy is near the fresh level, and stays.
+    """Count the windows after the change until an accuracy is near the fresh level, and stays.
 
     It stays when the mean of that check and of the two after it is near as well, and so is the
     mean of all checks from there on.
@@ -197,7 +206,11 @@ def recovered(
 
 
 def forgetting(checks: Sequence[Check], at: int) -> dict[str, float] | None:
-    """What the classes that came first lost while only others were learned.
+    """Measure what the classes that came first lost while only others were learned.
+
+    Args:
+        checks: tests on held-out windows, in order.
+        at: window at which the change begins.
 
     Returns:
         `forgetting`: the most that a class's held-out accuracy had been, less what it is at the
@@ -221,7 +234,14 @@ def forgetting(checks: Sequence[Check], at: int) -> dict[str, float] | None:
 
 
 def blocks(stream: DriftStream) -> list[tuple[int, int]]:
-    """Begin and end of the windows from one check to the next; one begins with the change."""
+    """Cut a stream into the windows from one check to the next; one begins with the change.
+
+    Args:
+        stream: with its change.
+
+    Returns:
+        Begin and end of each.
+    """
     cuts = [
         *range(0, stream.change_at, EVERY),
         *range(stream.change_at, len(stream.truth), EVERY),
@@ -231,14 +251,32 @@ def blocks(stream: DriftStream) -> list[tuple[int, int]]:
 
 
 def by_class(right: NDArray[np.bool_], labels: Classes, classes: int) -> tuple[float | None, ...]:
-    """Share that is right of each class; None for one of which there is none."""
+    """Compute the share that is right of each class.
+
+    Args:
+        right: whether each answer was, (samples,).
+        labels: class of each sample, (samples,).
+        classes: how many there are.
+
+    Returns:
+        The shares, 0…1; None for a class of which there is no sample.
+    """
     return tuple(
         float(right[labels == k].mean()) if (labels == k).any() else None for k in range(classes)
     )
 
 
 def to_json(stream: DriftStream, result: PrequentialResult, gate: GateSettings) -> dict[str, Any]:
-    """Everything that was measured."""
+    """Tell everything that was measured, for JSON.
+
+    Args:
+        stream: that was learned.
+        result: what came of it.
+        gate: what was learned of it.
+
+    Returns:
+        What JSON can hold.
+    """
     checks, fresh = result.checks, result.fresh
     return {
         "change": stream.change.kind,

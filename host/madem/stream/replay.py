@@ -32,7 +32,8 @@ class WindowCutter:
     """Cuts a stream into the samples that complete a window each."""
 
     def __init__(self, pipeline: Pipeline, rate_hz: float | None) -> None:
-        """
+        """Begin a stream.
+
         Args:
             pipeline: says how long windows are, and how far apart.
             rate_hz: samples a second; None: gaps in time are not looked for.
@@ -45,6 +46,9 @@ class WindowCutter:
 
     def add(self, sample: Sample) -> WindowSamples | None:
         """Take the next sample.
+
+        Args:
+            sample: the next one.
 
         Returns:
             The samples since the window before, if this one completes a window; else None.
@@ -127,6 +131,9 @@ class ReplayRun:
     def prepare(self, device: BoardLearner) -> None:
         """Bring network and pipeline to the board.
 
+        Args:
+            device: the board.
+
         Raises:
             DeviceError: they do not fit.
         """
@@ -178,7 +185,8 @@ def replay(
     """Feed samples to a board, and say what each window gave.
 
     Args:
-        source, samples: where they come from, and they as they are to be sent.
+        source: where they come from.
+        samples: the source's, as they are to be sent.
         board: which board.
         options: what it does with them.
         say: gets a line for each window.
@@ -231,11 +239,16 @@ def _summary(run: ReplayRun, windows: Sequence[ReplayedWindow]) -> dict[str, Any
 def choose(
     channels: Sequence[str], pipeline: str | None, load: str | None, novelty: bool
 ) -> tuple[state.NetworkState | None, Pipeline]:
-    """The saved network, if one is to classify, and what the board is to compute.
+    """Choose the saved network, if one is to classify, and what the board is to compute.
 
     Args:
         channels: of the source.
-        pipeline, load, novelty: as in `ReplayOptions`.
+        pipeline: as in `ReplayOptions`.
+        load: as in `ReplayOptions`.
+        novelty: as in `ReplayOptions`.
+
+    Returns:
+        The network or None, and the pipeline.
 
     Raises:
         MademError: they don't go together.

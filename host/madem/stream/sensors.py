@@ -48,14 +48,20 @@ class Sensor:
     bus_s: float = 0.0
 
     def packed(self) -> bytes:
-        """The payload of SOURCE in docs/reference/link.md."""
+        """Pack the payload of SOURCE in docs/reference/link.md."""
         name = self.name.encode()
         head = SOURCE_HEAD.pack(round(self.rate_hz * 1000), len(self.label_pins))
         return head + bytes([*self.label_pins, len(name)]) + name + self.options
 
 
 def parse(spec: str) -> Sensor:
-    """The sensor that a line names.
+    """Read the line that names a sensor.
+
+    Args:
+        spec: such as `mpu6050:rate=100,labels=10+11`.
+
+    Returns:
+        The sensor.
 
     Raises:
         SensorError: no such sensor or option, or a value out of range.

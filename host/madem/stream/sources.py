@@ -1,5 +1,7 @@
-"""Sources of samples on the host: files of any kind, a serial line, the standard input. All give
-the same: counts of 16 bits at a rate, one sample after the other."""
+"""Sources of samples on the host: files of any kind, a serial line, the standard input.
+
+All give the same: counts of 16 bits at a rate, one sample after the other.
+"""
 
 from __future__ import annotations
 
@@ -94,7 +96,7 @@ class Source:
         self._holder.__exit__(None, None, None)
 
     def header(self) -> recording.Header:
-        """For a recording of this source that begins now."""
+        """Make the header of a recording of this source that begins now."""
         return recording.Header(
             _recordable(self.channels),
             self.rate_hz,
@@ -123,6 +125,9 @@ def open_source(
         options: of a file: what is not to be judged.
         stdin: lines for the source `-`.
 
+    Returns:
+        The source, to be closed.
+
     Raises:
         SourceError: it can't be opened, or its first line is no sample.
     """
@@ -142,7 +147,14 @@ def open_source(
 
 
 def at_true_rate(source: Source) -> Iterator[Sample]:
-    """The samples of a source that is not live, each when its time has come."""
+    """Give the samples of a source that is not live, each when its time has come.
+
+    Args:
+        source: the source.
+
+    Yields:
+        Its samples.
+    """
     began = time.monotonic()
     for sample in source:
         wait = began + sample.t_us / 1e6 - time.monotonic()
@@ -152,10 +164,16 @@ def at_true_rate(source: Source) -> Iterator[Sample]:
 
 
 def until_interrupted(samples: Iterable[Sample]) -> Iterator[Sample]:
-    """The samples up to a Ctrl-C, the usual end of a live stream; in the main thread only.
+    """Give samples up to a Ctrl-C, the usual end of a live stream; in the main thread only.
 
     The Ctrl-C takes effect while the next sample is waited for. What is done with a sample is
     finished first, unless a second one comes.
+
+    Args:
+        samples: of a source.
+
+    Yields:
+        The samples.
     """
     waiting = asked = False
 
@@ -417,5 +435,12 @@ def _serial_lines(port: serial.Serial) -> Iterator[str]:
 
 
 def stdin_lines(file: IO[str]) -> Iterator[str]:
-    """Lines as they come, not as a buffer fills."""
+    """Read lines as they come, not as a buffer fills.
+
+    Args:
+        file: such as the standard input.
+
+    Returns:
+        Its lines.
+    """
     return iter(file.readline, "")

@@ -54,10 +54,13 @@ class RunningAccuracy:
     """
 
     def __init__(self, windows: float = 50.0) -> None:
-        """A memory of so many windows.
+        """Begin with no window.
+
+        Args:
+            windows: that are remembered.
 
         Raises:
-            ValueError: it is less than one.
+            ValueError: there is less than one.
         """
         if not windows >= 1:
             raise ValueError(f"windows is {windows}, but must be at least 1")
@@ -71,7 +74,14 @@ class RunningAccuracy:
         return self._right / self._weight if self.count else None
 
     def add(self, right: bool) -> float:
-        """Take the next window; returns the accuracy with it."""
+        """Take the next window.
+
+        Args:
+            right: whether its answer was.
+
+        Returns:
+            The accuracy with it, 0…1.
+        """
         self._right = right + self._fading * self._right
         self._weight = 1 + self._fading * self._weight
         self.count += 1
