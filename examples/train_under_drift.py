@@ -40,7 +40,7 @@ def teach(twin: PhysicalTwin, first: int, last: int, samples: int | None = None)
 
 
 def accuracy(twin: PhysicalTwin) -> float:
-    found = twin.predict_many(0, task.x_test)[-1].argmax(axis=-1)
+    found = twin.predict_many(task.x_test)[-1].argmax(axis=-1)
     return float((found == task.y_test).mean())
 
 

@@ -9,7 +9,7 @@ import struct
 
 from micropython import const
 
-from . import frontend_emulated, kernels
+from . import kernels
 from . import link_protocol as protocol
 from .link_protocol import reason, u16
 
@@ -80,7 +80,7 @@ class RecordingBoard:
         self._put(_EVENT_SET if up else _EVENT_RESET, card, said, len(said))
 
     def serve(self):
-        """CODES: what u8, number u32, rate u16, pulses u8, sample."""
+        """CODES: what u8, step u32, rate u16, pulses u8, sample."""
         server, lk = self._server, self._link
         learner = server.learner
         net = learner.network
@@ -109,8 +109,7 @@ class RecordingBoard:
             if learns:
                 learner.learn(body, 8, rate, pulses)
             else:
-                net.front.begin(frontend_emulated.STREAM_PREDICT, number)
-                net.settle_free(body, 8)
+                net.predict(body, 8)
         except OSError as e:
             if not self._unasked:
                 lk.error(protocol.FRONT_END, "sample %d: %s" % (number, reason(e)))

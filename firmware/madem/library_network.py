@@ -14,14 +14,12 @@ from array import array
 import micropython
 from micropython import const
 
-from . import flash_file, frontend_emulated, library_settings, network_config
+from . import flash_file, library_settings, network_config
 
 _MAGIC = const(b"MADEM\0")
 _VERSION = const(3)
 _HEAD = const(10)
 _LOOKS = const(8)  # of recall, the first one included
-_LOOK = const(67108864)  # from the noise of one look to that of the next
-_NUMBERS = const(67108863)  # of noise, beyond which they begin again
 _STEPS = const(1073741823)
 _COUNTS = const(1073741823)  # the largest; the smallest is one less than its negative
 
@@ -35,7 +33,6 @@ class Network:
         outputs: bytearray, activities of the outputs after `predict`, `learn` or `recall`.
         rate, pulses: how fast it learns: RATE and PULSES of docs/reference/arithmetic.md. Of a new
             network those of a first pass; of one that has learned, those of a later pass.
-        number: numbers the noise of the next `predict` and `recall`; it counts on.
         features: the pipeline that its inputs come from, None: there is none.
         dots: bytearray, what `recall` read, 1 = raised; None: it gives back no words.
     """
@@ -58,7 +55,6 @@ class Network:
         at = network.at[-1]
         self.outputs = memoryview(network.free)[at:]
         self.rate, self.pulses = library_settings.RATE, library_settings.PULSES
-        self.number = 0
         self.features = None
         self.dots = None
         self._columns = None  # as in the file
@@ -99,8 +95,7 @@ class Network:
             RuntimeError: a sample is being learned.
         """
         self._check(x)
-        self._settle(x, self.number)
-        self.number = self.number + 1 & _NUMBERS
+        self._network.predict(x, 0)
         return self._network.answer()
 
     def learn(self, x, target):
@@ -218,12 +213,10 @@ class Network:
         n = len(known)
         for i in range(len(x)):
             x[i] = 255 if i < n and dots[i] else 0
-        number = self.number
         word = -1
         for _ in range(_LOOKS):
             self._check(x)
-            self._settle(x, number)
-            number += _LOOK
+            network.predict(x, 0)
             word = self._best_label()
             for i in range(n):
                 known[i] = outputs[i] >= network.threshold
@@ -234,7 +227,6 @@ class Network:
                 break
             for i in range(len(x)):
                 x[i] = shown[i]
-        self.number = self.number + 1 & _NUMBERS
         return word
 
     def save(self, path):
@@ -269,11 +261,6 @@ class Network:
             raise ValueError("a sample has %d codes, not %d" % (self.inputs, len(x)))
         if self._held is not None:
             raise RuntimeError("a sample is being learned: finish its steps first")
-
-    def _settle(self, x, number):
-        network = self._network
-        network.front.begin(frontend_emulated.STREAM_PREDICT, number)
-        network.settle_free(x, 0)
 
     def _best_label(self):
         """The word whose label is the most active; -1: none is."""

@@ -18,7 +18,7 @@ from .link_protocol import KEPT_REPLY, u16
 
 HELLO = 1  # the kind that begins a session; the others are in link_server.py
 
-_VERSION = const(1)
+_VERSION = const(2)
 _REPLY = const(0x80)
 _NAK = const(0xFE)
 _REFUSAL = const(0xFF)

@@ -6,7 +6,7 @@ import sys
 
 from micropython import const
 
-from . import __version__, frontend_emulated, kernels, learn_rule, link, link_crc, network_config
+from . import __version__, kernels, learn_rule, link, link_crc, network_config
 from . import link_protocol as protocol
 from .link_protocol import reason, u16, u32
 
@@ -251,35 +251,30 @@ class Server:
         kernels.copy_masked(self.link.out, at, 4, crc, 0, 255)
 
     def _predict(self):
-        """PREDICT: number of the first sample u32, wide u8, samples. Answers, or (wide) activities
-        of the outputs, are replied.
-        """
+        """PREDICT: wide u8, samples. Answers, or (wide) activities of the outputs, are replied."""
         lk = self.link
         body, out, at = lk.body, lk.out, lk.start
-        count = self._samples(5, False)
+        count = self._samples(1, False)
         if not count:
             return
         net = self.learner.network
-        number = u32(body, at)
-        wide = body[at + 4] or not net.one_hot
+        wide = body[at] or not net.one_hot
         outputs = net.sizes[-1]
         size = outputs if wide else 1
         if not self._room(count * size):
             lk.refuse("too many samples for one reply")
             return
-        first = at + 5
+        first = at + 1
         began = self.now()
         try:
             for _ in range(count):
-                net.front.begin(frontend_emulated.STREAM_PREDICT, number)
-                net.settle_free(body, first)
+                net.predict(body, first)
                 if wide:
                     kernels.copy_masked(out, at, outputs, net.free, net.at[-1], 255)
                 else:
                     out[at] = net.answer()
                 at += size
                 first += net.sizes[0]
-                number += 1
         except OSError as e:
             lk.error(protocol.FRONT_END, reason(e))
             return

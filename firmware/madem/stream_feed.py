@@ -10,7 +10,7 @@ import struct
 import micropython
 from micropython import const
 
-from . import frontend_emulated, kernels, stream_features
+from . import kernels, stream_features
 from . import link_protocol as protocol
 from .link_protocol import u16, u32
 
@@ -100,7 +100,7 @@ class StreamFeed:
         lk.reply(6)
 
     def feed(self):
-        """Answer FEED: number u32, rate u16, pulses u8, mode u8, flags u8, label u8, samples."""
+        """Answer FEED: step u32, rate u16, pulses u8, mode u8, flags u8, label u8, samples."""
         server = self._server
         lk, learner, pipeline = server.link, server.learner, self.pipeline
         body, out, at = lk.body, lk.out, lk.start
@@ -115,12 +115,11 @@ class StreamFeed:
         if size < 0 or size % width:
             lk.refuse("not a whole number of samples")
             return
-        number = u32(body, at)
         rate = u16(body, at + 4)
         pulses, mode, flags = body[at + 6], body[at + 7], body[at + 8]
         if mode and not server.has_learner():
             return
-        if mode == MODE_LEARN and number != learner.steps:
+        if mode == MODE_LEARN and u32(body, at) != learner.steps:
             lk.error(protocol.STEP_MISMATCH, str(learner.steps))
             return
         wrong = self.objection(mode, flags, body[at + 9], rate, pulses, size // width)
@@ -137,9 +136,7 @@ class StreamFeed:
             if pipeline.push(body, first):
                 pipeline.compute(flags & FLAG_FOLLOW)
                 if mode:
-                    n = self.process(
-                        out, n, mode, flags, rate, pulses, number + windows, body, at + 9
-                    )
+                    n = self.process(out, n, mode, flags, rate, pulses, body, at + 9)
                 windows += 1
             first += width
         server.worked(began)
@@ -186,13 +183,12 @@ class StreamFeed:
                 return "send GATE's settings first"
         return None
 
-    def process(self, out, n, mode, flags, rate, pulses, number, labels, at):
+    def process(self, out, n, mode, flags, rate, pulses, labels, at):
         """Learn or predict the newest window.
 
         Args:
             out: where its answer goes, from out[n] on.
             mode, flags, rate, pulses: as in FEED.
-            number: of the prediction, for its noise.
             labels: the class is labels[at].
 
         Returns:
@@ -215,8 +211,7 @@ class StreamFeed:
         if mode == MODE_LEARN:
             learner.learn(codes, 0, rate, pulses)
         else:
-            net.front.begin(frontend_emulated.STREAM_PREDICT, number)
-            net.settle_free(codes, 0)
+            net.predict(codes, 0)
         if not own:
             out[n] = net.answer()
             return n + 1

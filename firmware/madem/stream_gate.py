@@ -10,7 +10,7 @@ import struct
 
 from micropython import const
 
-from . import frontend_emulated, kernels, stream_feed
+from . import kernels, stream_feed
 from . import link_protocol as protocol
 
 _GATE_SETTINGS = const(0)
@@ -109,8 +109,7 @@ class UpdateGate:
         own = front.reads_forward
         own_transposed = front.reads_transposed
         front.reads_forward, front.reads_transposed = self._reads  # pyright: ignore
-        front.begin(frontend_emulated.STREAM_PREDICT, self.learner.steps)
-        net.settle_free(x, 0)
+        net.predict(x, 0)
         front.reads_forward = own
         front.reads_transposed = own_transposed
         return net.answer()

@@ -363,12 +363,11 @@ class OnboardRun:
             known or self._flags & stream_feed.FLAG_OWN
         )
         mode = stream_feed.MODE_LEARN if learns else stream_feed.MODE_PREDICT
-        number = self._learner.steps if learns else self.windows
         self._one[0] = label
         flags = self._flags
         if not learns:
             flags &= ~stream_feed.FLAG_GATED
-        stream.process(found, 0, mode, flags, self._rate, self._pulses, number, self._one, 0)
+        stream.process(found, 0, mode, flags, self._rate, self._pulses, self._one, 0)
         if flags & stream_feed.FLAG_OWN:
             return stream_feed.OUTCOME_LEARNED if learns else 0
         if flags & stream_feed.FLAG_GATED:

@@ -255,7 +255,8 @@ class Board:
             answer=self.winner(y),
         )
 
-    def predict(self, index: int, x: list[int]) -> list[list[int]]:
+    def predict(self, x: list[int]) -> list[list[int]]:
+        index = crc32(bytes(value & self.config.dac_mask for value in x)) & 0x3FFFFFFF
         return self.free_phase(x, Generator(self.seed, PREDICT, index))[1][1:]
 
     # Weight change

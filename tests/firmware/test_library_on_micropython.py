@@ -209,7 +209,7 @@ def test_words_are_given_back_as_on_the_desktop(run: Run, hidden: tuple[int, ...
     train.train(learner, task, plan, limit=900)
     seen = task.test_set(0.25, 2).x
     config = learner.config
-    given = [recall(learner, task, x[None], k)[0] for k, x in enumerate(seen)]
+    given = recall(learner, task, seen)
     network = Network(learner.state(), task.class_names, WordInputs(task.label_lines))
 
     said = run(

@@ -255,7 +255,7 @@ def test_a_difference_is_found(sources: dict[str, str], file: str, was: str, bec
     [
         ("Kind", IntEnum("Kind", {**host.Kind.__members__, "NEW": 20})),
         ("Error", IntEnum("Error", {**host.Error.__members__, "NEW": 9})),
-        ("VERSION", 2),
+        ("VERSION", 99),
         ("NEW", 7),
         ("NEW_HEAD", Struct("<BB")),
         ("LEARN_HEAD", Struct("<IHBH")),

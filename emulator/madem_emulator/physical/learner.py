@@ -11,7 +11,7 @@ device's window.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -29,6 +29,7 @@ from madem_emulator.twin.array import (
     Floats,
     Memristors,
     Numbers,
+    Sums,
     Weights,
     by_layer,
 )
@@ -38,8 +39,11 @@ from madem_emulator.twin.twin import Twin, TwinState, Update
 Z_PER_UNIT = 256 / 147.8
 """The page's INIT is in 1/256 unit of g for each unit of z, whose σ is 147.8."""
 
-_READINGS_AT_ONCE = 1 << 12
-"""Readings of each network that a prediction takes together, so that they stay in the cache."""
+_EXACT_BITS = 52
+"""Sums of integers are exact in float64, in whatever order, if none has more bits."""
+
+_POWERS = {"noise": 2, "even_minus": 2, "even_plus": 2, "odd": 3}
+"""With what power of the activities `_PhysicalWeights.parts` are multiplied."""
 
 
 class PhysicalTwin(Twin):
@@ -84,7 +88,7 @@ class PhysicalTwin(Twin):
         return by_layer(self._physical.conductances(), self.config.sizes, 2)
 
     @property
-    def weights(self) -> list[Weights]:
+    def weights(self) -> Sequence[Weights]:
         """Weight layers as they are now; each `forward` or `transposed` is a read with noise."""
         return self._physical.weights()
 
@@ -131,9 +135,17 @@ class PhysicalTwin(Twin):
         super().load_state(state)
         self._physical.set_state(state.physical)
 
-    def _samples_at_once(self) -> int:
-        # Not by the size of the batch, which must not change the order of draws.
-        return max(1, _READINGS_AT_ONCE // self._phases.readings_to_predict)
+    def _weights_to_predict(self) -> Callable[[NDArray[np.int64]], Sequence[Sums]]:
+        weights = self._physical.rounded_weights()
+        if not any("noise" in layer.parts for layer in weights):
+            return lambda indices: weights
+        readings = self._phases.readings_to_predict
+
+        def with_noise(indices: NDArray[np.int64]) -> Sequence[Sums]:
+            rng = _RowNoise(self.seeds, indices, readings)
+            return [layer.with_noise(rng) for layer in weights]
+
+        return with_noise
 
     def _pulse(self, couplings: Numbers, raised: NDArray[np.bool_], update: Update) -> None:
         board = couplings // self.config.couplings
@@ -167,9 +179,10 @@ class _Physical(Memristors):
         parts += [] if curve.is_linear else ["even_minus", "even_plus", "odd"]
         self._parts = {name: np.empty_like(self._pairs) for name in parts}
         self._known_changes = -1
-        self._made: list[Weights] = []
+        self._made: list[_PhysicalWeights] = []
+        self._rounded: list[_PhysicalWeights] = []
 
-    def weights(self) -> list[Weights]:
+    def weights(self) -> Sequence[_PhysicalWeights]:
         """Weight layers as they are now, with read noise, I–V curve and wires."""
         # What changes without pulses, changes everywhere.
         if self._known_changes != self._devices.changes:
@@ -177,7 +190,15 @@ class _Physical(Memristors):
             self._made = []
         if not self._made:
             self._made = self._make()
+            self._rounded = []
         return self._made
+
+    def rounded_weights(self) -> Sequence[_PhysicalWeights]:
+        """`weights`, rounded: see `_PhysicalWeights.rounded`."""
+        made = self.weights()
+        if not self._rounded:
+            self._rounded = [layer.rounded() for layer in made]
+        return self._rounded
 
     def give(self, couplings: Numbers, raised: NDArray[np.bool_], pulses_per_update: int) -> None:
         """Raise or lower couplings by some pulses each, on P or N by lot.
@@ -254,15 +275,15 @@ class _Physical(Memristors):
             self._parts[name].reshape(-1)[couplings] = part
         self._known_changes = devices.changes
 
-    def _make(self) -> list[Weights]:
+    def _make(self) -> list[_PhysicalWeights]:
         forward = backward = by_layer(self._pairs, self._sizes)
         if self._wires:
             forward, backward = self._through_wires(self._wires)
         parts = {name: by_layer(part, self._sizes) for name, part in self._parts.items()}
-        made: list[Weights] = []
+        made: list[_PhysicalWeights] = []
         for k, (f, b) in enumerate(zip(forward, backward, strict=True)):
             own = {name: layers[k] for name, layers in parts.items()}
-            made.append(_PhysicalWeights.make(f, b, own, self._rng))
+            made.append(_PhysicalWeights.make(f, b[..., :-1], own, self._rng))
         return made
 
     def _through_wires(self, wires: Wires) -> tuple[list[Floats], list[Floats]]:
@@ -296,15 +317,35 @@ class _PhysicalWeights(Weights):
 
     back: Floats
     parts: dict[str, Floats]
-    rng: Generators
+    rng: Generators | _RowNoise
 
     @classmethod
     def make(
-        cls, forward: Floats, backward: Floats, parts: dict[str, Floats], rng: Generators
+        cls,
+        forward: Floats,
+        backward: Floats,
+        parts: dict[str, Floats],
+        rng: Generators | _RowNoise,
     ) -> _PhysicalWeights:
-        """Make them of couplings (B, n, m + 1), in units of g."""
+        """Make them of couplings (B, n, m + 1) and (B, n, m), in units of g."""
         result = cls(forward[..., :-1], FULL * forward[:, None, :, -1])
-        result.back, result.parts, result.rng = backward[..., :-1], parts, rng
+        result.back, result.parts, result.rng = backward, parts, rng
+        return result
+
+    def rounded(self) -> _PhysicalWeights:
+        """The same to within some 1e-6 of the largest, with sums that are exact.
+
+        Otherwise their last bits would depend on how many rows are read together, because that
+        changes the order in which the terms of a sum are added.
+        """
+        forward = np.concatenate([self.lines, self.bias.swapaxes(1, 2) / FULL], axis=2)
+        parts = {name: _rounded(part, _POWERS[name]) for name, part in self.parts.items()}
+        return self.make(_rounded(forward, 1), _rounded(self.back, 1), parts, self.rng)
+
+    def with_noise(self, rng: _RowNoise) -> _PhysicalWeights:
+        """The same with noise from elsewhere."""
+        result = _PhysicalWeights(*self)
+        result.back, result.parts, result.rng = self.back, self.parts, rng
         return result
 
     def forward(self, s: Floats) -> Floats:
@@ -331,6 +372,51 @@ class _PhysicalWeights(Weights):
             variance = (s * s) @ self.parts["noise"][..., :-1]
             sums += self.rng.standard_normal(sums.shape) * np.sqrt(variance)
         return sums
+
+
+class _RowNoise:
+    """Read noise of predictions: normal numbers that are each row's own."""
+
+    def __init__(
+        self, seeds: NDArray[np.uint64], indices: NDArray[np.int64], readings: int
+    ) -> None:
+        """Draw for all reads.
+
+        Args:
+            seeds: of the networks, (B,).
+            indices: of the rows, (S,) or (B, S): see `row_indices`.
+            readings: of a prediction.
+        """
+        keys = np.broadcast_to(indices, (len(seeds), indices.shape[-1]))
+        self._drawn = np.empty((*keys.shape, readings))
+        for (network, row), key in np.ndenumerate(keys):
+            generator = np.random.Generator(np.random.Philox(key=[seeds[network], key]))
+            generator.standard_normal(out=self._drawn[network, row])
+        self._next = 0
+
+    def standard_normal(self, shape: tuple[int, ...]) -> Floats:
+        """Take the numbers of the next read.
+
+        Args:
+            shape: of its readings, (B, S, lines).
+        """
+        begin = self._next
+        self._next += shape[-1]
+        return self._drawn[..., begin : self._next]
+
+
+def _rounded(couplings: Floats, power: int) -> Floats:
+    """Round so that sums of couplings times activities to a power are exact.
+
+    Args:
+        couplings: (B, n, m).
+        power: of the activities, which are integers up to 255.
+    """
+    terms = max(couplings.shape[1:])
+    most = np.abs(couplings).max(axis=(1, 2), keepdims=True) * (terms * float(FULL) ** power)
+    _, bits = np.frexp(most)
+    quantum = np.ldexp(1.0, bits - _EXACT_BITS)
+    return np.rint(couplings / quantum) * quantum
 
 
 def _driven(s: Floats, power: int, couplings: Floats) -> Floats:

@@ -144,7 +144,7 @@ class Memristors:
         self.stuck = self._lot < stuck
         self.g[self.stuck] = np.where(self._lot & 1, self.top, 0)[self.stuck]
 
-    def weights(self) -> list[Weights]:
+    def weights(self) -> Sequence[Weights]:
         """Weights of every layer as they are now."""
         pairs = [np.subtract(g[:, :, 0], g[:, :, 1], dtype=np.float64) for g in self.layers]
         return [Weights(w[..., :-1], FULL * w[:, None, :, -1]) for w in pairs]

@@ -97,9 +97,9 @@ class AttachedTwin(Twin):
         self._end()
         return trace
 
-    def predict(self, index: int, x: ArrayLike) -> list[Bytes]:
-        """As `Twin.predict`; raises as `learn`. The codes know the noise, not the index."""
-        free = super().predict(index, x)
+    def predict(self, x: ArrayLike) -> list[Bytes]:
+        """As `Twin.predict`; raises as `learn`. The noise is in the codes."""
+        free = super().predict(x)
         self._end()
         return free
 

@@ -137,7 +137,7 @@ class UpdateGate:
         labels = np.broadcast_to(np.asarray(label, np.int64), self.accuracy.shape)
         checkpoint_right = np.zeros(len(labels), bool)
         if settings.drop and self._copy is not None:
-            checkpoint_right = self._copy.predict(twin.steps, x)[-1].argmax(axis=-1) == labels
+            checkpoint_right = self._copy.predict(x)[-1].argmax(axis=-1) == labels
             checkpoint_right &= self.checkpoint_at != NEVER
         free = twin.free_phase(x)
         answer = free[-1].argmax(axis=-1)

@@ -5,6 +5,7 @@ the multiply-with-carry generator is the Lehmer generator `x ← A·x mod P`, th
 is `x·A^k mod P`: draws can be taken in any order, and all at once.
 """
 
+import zlib
 from enum import IntEnum
 
 import numpy as np
@@ -32,7 +33,7 @@ class Stream(IntEnum):
     PULSE = 4
     """Choice of device and pulse variation (step number)."""
     PREDICT = 5
-    """Read noise of a prediction (sample number)."""
+    """Read noise of a prediction (`row_indices`)."""
 
 
 def step(x: States) -> States:
@@ -65,6 +66,24 @@ def start(seed: ArrayLike, stream: ArrayLike, index: ArrayLike) -> States:
         x ^= word ^ (x >> 13)
         x = step(x)
     return np.asarray((x & np.uint64(0x3FFFFFFF)) + np.uint64(1))
+
+
+def row_indices(rows: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """Indices of predictions, each of which is the row's own: the low 30 bits of its CRC-32.
+
+    >>> row_indices(np.array([[1, 2, 3], [1, 2, 3]], np.uint8)).tolist()
+    [364675101, 364675101]
+
+    Args:
+        rows: inputs as DACs give them, uint8 (…, features).
+
+    Returns:
+        int64 (…).
+    """
+    shape = rows.shape[:-1]
+    each = np.ascontiguousarray(rows).reshape(-1, rows.shape[-1])
+    found = np.fromiter((zlib.crc32(row.data) for row in each), np.int64, len(each))
+    return (found & 0x3FFFFFFF).reshape(shape)
 
 
 def powers(n: int) -> States:

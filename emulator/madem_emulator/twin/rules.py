@@ -71,7 +71,7 @@ class CrossbarNetwork(Twin):
 
     def outputs(self, x: Bytes) -> Bytes:
         """See `Network.outputs`."""
-        return self.predict_many(0, x)[-1]
+        return self.predict_many(x)[-1]
 
 
 class SignPulses(CrossbarNetwork):

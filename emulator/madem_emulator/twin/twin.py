@@ -10,7 +10,7 @@ converters in `array`, the random numbers in `noise`.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -20,7 +20,15 @@ from numpy.typing import ArrayLike, NDArray
 from madem_emulator.twin.array import FULL, Bytes, Floats, Memristors, Numbers, Sums, by_layer
 from madem_emulator.twin.bit_flips import BitFlips, Flipped
 from madem_emulator.twin.config import MAX_RATE, Config
-from madem_emulator.twin.noise import States, Stream, draw, powers, start, variates
+from madem_emulator.twin.noise import (
+    States,
+    Stream,
+    draw,
+    powers,
+    row_indices,
+    start,
+    variates,
+)
 from madem_emulator.twin.phases import Activities, Phases, as_bytes
 
 ZERO = 128
@@ -162,40 +170,47 @@ class Twin:
         """Weight layers as reads see them now."""
         return self._memristors.weights()
 
+    def _weights_to_predict(self) -> Callable[[NDArray[np.int64]], Sequence[Sums]]:
+        """Weight layers as predictions see them now, by the indices of rows: (S,) or (B, S)."""
+        weights = self._weights()
+        return lambda indices: weights
+
     # --- using a network -----------------------------------------------------------------------
 
-    def predict(self, index: int, x: ArrayLike) -> list[Bytes]:
+    def predict(self, x: ArrayLike) -> list[Bytes]:
         """Settle with only the inputs held, for one sample.
 
         Args:
-            index: sample number, which chooses the read noise.
             x: DAC codes, uint8 (features,) or (B, features).
 
         Returns:
             Activities of unit layers 1…L, uint8 (B, n) each.
         """
-        return [s[:, 0] for s in self.predict_many(index, np.asarray(x)[..., None, :])]
+        return [s[:, 0] for s in self.predict_many(np.asarray(x)[..., None, :])]
 
-    def predict_many(self, first_index: int, x: ArrayLike) -> list[Bytes]:
+    def predict_many(self, x: ArrayLike) -> list[Bytes]:
         """Settle with only the inputs held, for many samples.
 
+        The read noise of a sample is its own: the same sample has the same answer alone, among
+        others, in any order and whatever was asked before.
+
         Args:
-            first_index: number of the first sample; the others follow it.
             x: DAC codes, uint8 (samples, features) or (B, samples, features).
 
         Returns:
             Activities of unit layers 1…L, uint8 (B, samples, n) each.
         """
-        x = self._inputs(x, np.shape(x)[-2])
+        inputs = self._inputs(x, np.shape(x)[-2])
+        indices = row_indices(self._masked(x))
         chunk = self._samples_at_once()
-        weights = self._weights()
+        weights = self._weights_to_predict()
         parts = []
-        for begin in range(0, x.shape[1], chunk):
-            part = x[:, begin : begin + chunk]
-            index = (first_index + begin + np.arange(part.shape[1])) & 0xFFFFFFFF
-            states = start(self.seeds[:, None], Stream.PREDICT, index)
+        for begin in range(0, inputs.shape[1], chunk):
+            these = slice(begin, begin + chunk)
+            own = indices[..., these]
+            states = start(self.seeds[:, None], Stream.PREDICT, own)
             offsets = self._phases.prediction_offsets(states)
-            _, s = self._phases.free(weights, part, offsets)
+            _, s = self._phases.free(weights(own), inputs[:, these], offsets)
             parts.append([layer.astype(np.uint8) for layer in s[1:]])
         return [np.concatenate(layer, axis=1) for layer in zip(*parts, strict=True)]
 
@@ -386,9 +401,12 @@ class Twin:
 
     # --- arguments and results -----------------------------------------------------------------
 
+    def _masked(self, x: ArrayLike) -> Bytes:
+        return np.asarray(x, np.uint8) & np.uint8(self.config.dac_mask)
+
     def _inputs(self, x: ArrayLike, *samples: int) -> Floats:
         """Activities of the inputs, (B, *samples, features), for DAC codes with or without B."""
-        codes = np.asarray(x, np.uint8) & np.uint8(self.config.dac_mask)
+        codes = self._masked(x)
         shape = (len(self.seeds), *samples, self.config.sizes[0])
         if codes.shape not in (shape, shape[1:]):
             raise ValueError(f"the input has shape {codes.shape}, not {shape[1:]} or {shape}")

@@ -7,7 +7,7 @@ little-endian and without padding; the page names their fields.
 from enum import IntEnum, IntFlag
 from struct import Struct
 
-VERSION = 1
+VERSION = 2
 """Of the link, in the reply to HELLO."""
 
 REPLY = 0x80
@@ -101,7 +101,7 @@ CONFIGURE_REPLY = Struct("<III")
 
 LEARN_HEAD = Struct("<IHBB")
 """Step of the first sample, rate, pulses of a change, traced."""
-PREDICT_HEAD = Struct("<IB")
+PREDICT_HEAD = Struct("<B")
 """Number of the first sample, wide."""
 MEMORY_HEAD = Struct("<BBII")
 """Of READ, WRITE and DIGEST: region, layer, offset, count."""
@@ -271,7 +271,7 @@ class CodesRequest(IntEnum):
 
 
 CODES_HEAD = Struct("<BIHB")
-"""What, number of the sample, rate, pulses of a change."""
+"""What, step of the sample if it is learned, rate, pulses of a change."""
 CODES_GO_ON = Struct("<BH")
 """What, number of the piece that is due."""
 CODES_PIECE = Struct("<BH")

@@ -18,22 +18,19 @@ from madem.learners.protocol import Learner
 from madem_emulator.twin.config import Config
 
 Bytes = NDArray[np.uint8]
-Again = Callable[[int, Bytes, NDArray[np.bool_]], Bytes]
+Again = Callable[[Bytes, NDArray[np.bool_]], Bytes]
 
 LOOKS = 8
 """At the most, the first one included."""
-LOOK = 1 << 26
-"""From the sample numbers of one look to those of the next: each has noise of its own."""
 
 
-def recall(learner: Learner, task: Task, x: Bytes, first: int = 0, looks: int = LOOKS) -> Bytes:
+def recall(learner: Learner, task: Task, x: Bytes, looks: int = LOOKS) -> Bytes:
     """Ask for words, and again for the answers until they stay.
 
     Args:
         learner: that has learned the task.
         task: how words and labels are shown.
         x: what is seen, uint8 (samples, inputs).
-        first: number of the first sample, which chooses the noise of the first look.
         looks: at the most.
 
     Returns:
@@ -44,8 +41,8 @@ def recall(learner: Learner, task: Task, x: Bytes, first: int = 0, looks: int = 
         task,
         config,
         x,
-        learner.outputs(x, first).copy(),
-        lambda number, seen, moved: learner.outputs(seen[moved], number + first),
+        learner.outputs(x).copy(),
+        lambda seen, moved: learner.outputs(seen[moved]),
         looks,
     )
 
@@ -60,21 +57,21 @@ def look_until_it_stays(
         config: of the network.
         x: what was seen at the first look, (…, inputs).
         outputs: activities (…, outputs) that came of it.
-        again: from the number of its first sample, what is shown (…, inputs) and whose answer has
-            moved (…), the activities of those that have, (moved, outputs).
+        again: from what is shown (…, inputs) and whose answer has moved (…), the activities of
+            those that have, (moved, outputs).
         looks: at the most.
 
     Returns:
         `outputs` itself, with the activities of the last look.
     """
     seen = x
-    for look in range(1, looks):
+    for _ in range(1, looks):
         shown = next_look(task, outputs, config.t_hi, config.t_lo)
         moved = (shown != seen).any(axis=-1)
         if not moved.any():
             break
         seen = shown
-        outputs[moved] = again(LOOK * look, seen, moved)
+        outputs[moved] = again(seen, moved)
     return outputs
 
 

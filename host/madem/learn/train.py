@@ -358,9 +358,9 @@ def evaluate(
     for start in range(0, len(x_test), 256):
         part = x_test[start : start + 256]
         outputs.append(
-            recall(learner, task, task.x_test[start : start + 256], start, looks)
+            recall(learner, task, task.x_test[start : start + 256], looks)
             if recalls
-            else learner.outputs(part, start)
+            else learner.outputs(part)
         )
         if progress:
             progress(len(part))

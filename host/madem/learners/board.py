@@ -203,7 +203,7 @@ class BoardLearner(Engine):
         self.link.request(Kind.STRIKE, STRIKE.pack(stuck), timeout=120.0)
         self._config = replace(self.config, stuck=stuck)
 
-    def outputs(self, x: Samples, first: int = 0) -> Bytes:
+    def outputs(self, x: Samples) -> Bytes:
         """See `Learner.outputs`."""
         wide = self.config.sizes[-1]
         codes = np.ascontiguousarray(x, np.uint8)
@@ -218,7 +218,7 @@ class BoardLearner(Engine):
         def frames() -> Iterator[tuple[int, bytes]]:
             for start in range(0, len(codes), room):
                 chunk = codes[start : start + room]
-                yield Kind.PREDICT, PREDICT_HEAD.pack(first + start, 1) + chunk.tobytes()
+                yield Kind.PREDICT, PREDICT_HEAD.pack(1) + chunk.tobytes()
 
         data = b"".join(self.link.request_many(frames()))
         return np.frombuffer(data, np.uint8).reshape(len(codes), wide)

@@ -27,7 +27,6 @@ class NoveltyDetector:
             engine: with a network that gives back its inputs.
         """
         self.engine = engine
-        self._scored = 0
 
     def learn(self, rate: int, windows: Sequence[WindowSamples]) -> list[int]:
         """Score windows, and learn each after that; the normalisation follows.
@@ -48,11 +47,9 @@ class NoveltyDetector:
             windows: in order.
 
         Returns:
-            The scores; read noise goes on where it was in the last call.
+            The scores.
         """
-        found = self._present(windows, Presentation(Mode.PREDICT, Flag.OWN, first=self._scored))
-        self._scored += len(found)
-        return found
+        return self._present(windows, Presentation(Mode.PREDICT, Flag.OWN))
 
     def _present(self, windows: Sequence[WindowSamples], how: Presentation) -> list[int]:
         return [r.answer for r in self.engine.present(windows, [0] * len(windows), how)]

@@ -64,12 +64,14 @@ class Learner(Protocol):
         """
         ...
 
-    def outputs(self, x: Samples, first: int = 0) -> Bytes:
+    def outputs(self, x: Samples) -> Bytes:
         """Ask for samples, and learn nothing.
+
+        The read noise of the emulated front end is each sample's own: the same sample has the
+        same answer alone, among others, in any order and whatever was asked before.
 
         Args:
             x: as for `learn`; the normalisation of a stream does not follow them.
-            first: number of the first sample, which chooses the read noise.
 
         Returns:
             Free activities of the output layer, (samples, outputs).
@@ -97,7 +99,7 @@ class Presentation(NamedTuple):
         flags: of a stream, whether the normalisation follows it, a gate decides what is learned,
             and the inputs are their own targets; of all, whether replies are traced.
         rate, pulses_per_update: as for `Learner.learn`.
-        first: number of the first sample: its step if it is learned. None: the network's own.
+        first: step of the first sample, where samples are learned. None: the network's own.
     """
 
     mode: Mode
@@ -200,7 +202,7 @@ class Engine(ABC):
         """
 
     @abstractmethod
-    def outputs(self, x: Samples, first: int = 0) -> Bytes:
+    def outputs(self, x: Samples) -> Bytes:
         """See `Learner.outputs`."""
 
     @abstractmethod

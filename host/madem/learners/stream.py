@@ -79,12 +79,12 @@ class BoardStream(Engine):
             first = self.board.stats().steps if how.mode == Mode.LEARN else 0
         return self._replies(self._frames(samples, targets, how, first), how.flags)
 
-    def outputs(self, x: Samples, first: int = 0) -> Bytes:
+    def outputs(self, x: Samples) -> Bytes:
         """See `Learner.outputs`."""
         last = len(self.config.sizes) - 1
         rows = []
-        for number, window in enumerate(x, first):
-            for _ in self.present([window], [0], Presentation(Mode.PREDICT, first=number)):
+        for window in x:
+            for _ in self.present([window], [0], Presentation(Mode.PREDICT)):
                 rows.append(self.board.read(Memory.FREE, last))
         return np.frombuffer(b"".join(rows), np.uint8).reshape(len(x), -1)
 

@@ -88,10 +88,8 @@ class TwinLearner(Engine):
         self, samples: Iterable[Any], targets: Iterable[Any], how: Presentation
     ) -> Iterator[Reply]:
         """See `Engine.present`."""
-        for number, (sample, target) in enumerate(
-            zip(samples, targets, strict=True), how.first or 0
-        ):
-            yield self.step(sample, target, how._replace(first=number)).reply
+        for sample, target in zip(samples, targets, strict=True):
+            yield self.step(sample, target, how).reply
 
     def step(self, sample: Any, target: Any, how: Presentation) -> TwinStep:
         """Present one sample, and tell everything.
@@ -99,7 +97,7 @@ class TwinLearner(Engine):
         Args:
             sample: as for `present`.
             target: of it.
-            how: as for `present`; a sample that is learned has the number of the next step.
+            how: as for `present`; a sample that is learned is the next step, whatever it says.
 
         Returns:
             What a board would say of it, and all that it can be checked with.
@@ -109,7 +107,7 @@ class TwinLearner(Engine):
         if how.mode == Mode.FEATURES:
             return TwinStep(Reply(0), x, None)
         if how.mode == Mode.PREDICT:
-            outputs = self.twin.predict(how.first or 0, x)[-1]
+            outputs = self.twin.predict(x)[-1]
             answer = self._score(x, outputs[0]) if own else int(self.twin.answer(outputs)[0])
             return TwinStep(Reply(answer), x, None)
         if Flag.GATED in how.flags:
@@ -122,21 +120,20 @@ class TwinLearner(Engine):
         answer = self._score(x, trace.free[-1][0]) if own else int(trace.answer[0])
         return TwinStep(Reply(answer), x, trace)
 
-    def outputs(self, x: Samples, first: int = 0) -> Bytes:
+    def outputs(self, x: Samples) -> Bytes:
         """See `Learner.outputs`."""
-        return self.outputs_of(self.inputs(x, False), first)
+        return self.outputs_of(self.inputs(x, False))
 
-    def outputs_of(self, inputs: Bytes, first: int = 0) -> Bytes:
+    def outputs_of(self, inputs: Bytes) -> Bytes:
         """Ask for inputs of the network that are known already.
 
         Args:
             inputs: uint8 (samples, inputs).
-            first: as for `outputs`.
 
         Returns:
             Free activities of the output layer, uint8 (samples, outputs).
         """
-        return self.twin.predict_many(first, inputs)[-1][0]
+        return self.twin.predict_many(inputs)[-1][0]
 
     def strike(self, stuck: int) -> None:
         """See `Learner.strike`."""

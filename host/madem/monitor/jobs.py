@@ -161,10 +161,10 @@ class _Watched:
         """See `Learner.strike`."""
         self._learner.strike(stuck)
 
-    def outputs(self, x: Samples, first: int = 0) -> Bytes:
+    def outputs(self, x: Samples) -> Bytes:
         """See `Learner.outputs`."""
         self._limits.check(self._state)
-        return self._learner.outputs(x, first)
+        return self._learner.outputs(x)
 
     def state(self) -> NetworkState:
         """See `Learner.state`."""

@@ -155,7 +155,7 @@ def run_prequential(
         if begin < stream.change_at:
             result.frozen += [float("nan")] * len(judged)
         else:
-            answers = _answers(frozen, frozen.inputs(windows[block], follow=True), begin)
+            answers = _answers(frozen, frozen.inputs(windows[block], follow=True))
             right = answers == stream.truth[block]
             result.frozen += [frozen_accuracy.add(bool(one)) for one in right]
         result.checks.append(_check(stream, learner.state(), tested, frozen, end))
@@ -319,11 +319,11 @@ def _check(
 
 def _held_out(twin: TwinLearner, features: NDArray[np.int64]) -> NDArray[np.int64]:
     assert twin.features is not None
-    return _answers(twin, twin.features.codes(features, follow=False), 0)
+    return _answers(twin, twin.features.codes(features, follow=False))
 
 
-def _answers(twin: TwinLearner, inputs: NDArray[np.uint8], first: int) -> NDArray[np.int64]:
-    return twin.outputs_of(inputs, first).argmax(axis=1)
+def _answers(twin: TwinLearner, inputs: NDArray[np.uint8]) -> NDArray[np.int64]:
+    return twin.outputs_of(inputs).argmax(axis=1)
 
 
 def _time(task: StreamTask, number: int) -> float | None:

@@ -125,7 +125,7 @@ def _train(task: Task, job: SweepJob) -> tuple[NDArray[np.float64], NDArray[np.f
         target = np.stack([batch.target for batch in passes], axis=1)
         for i in range(len(x)):
             twin.learn(rate, x[i], target[i], pulses)
-    outputs = twin.predict_many(0, task.x_test)[-1]
+    outputs = twin.predict_many(task.x_test)[-1]
     if task.kind == "classify":
         right = twin.answer(outputs) == task.y_test
     else:
@@ -134,7 +134,7 @@ def _train(task: Task, job: SweepJob) -> tuple[NDArray[np.float64], NDArray[np.f
             config,
             task.x_test,
             outputs,
-            lambda number, seen, moved: twin.predict_many(number, seen)[-1][moved],
+            lambda seen, moved: twin.predict_many(seen)[-1][moved],
         )
         right = words_right(task, outputs, config.t_hi, config.t_lo)
     return right.mean(axis=1), twin.pulses / config.couplings

@@ -55,7 +55,7 @@ def record(board: BoardLearner, sample: Bytes, how: Presentation) -> RecordedSam
     Args:
         board: configured with a design.
         sample: input bytes (features,); to learn, with the target behind them.
-        how: to learn or to predict, with the number of the sample.
+        how: to learn or to predict; `first` is its step, or its number in what is said of it.
 
     Returns:
         What the board said.
@@ -150,13 +150,13 @@ class AttachedLockStep(LockStep):
             self.heard()
             yield reply
 
-    def outputs(self, x: Samples, first: int = 0) -> Bytes:
+    def outputs(self, x: Samples) -> Bytes:
         """See `LockStep.outputs`; of recorded ones the whole free phase is compared."""
         recorded = min(len(x), self.predictions)
         self.predictions -= recorded
-        found = self._recorded_outputs(list(x[:recorded]), first)
+        found = self._recorded_outputs(list(x[:recorded]), self._next_prediction(len(x)))
         if recorded < len(x):
-            found += list(self.device.outputs(x[recorded:], first + recorded))
+            found += list(self.device.outputs(x[recorded:]))
         return np.array(found, np.uint8)
 
     def _recorded_outputs(self, x: Sequence[Bytes], first: int) -> list[Bytes]:
@@ -167,7 +167,7 @@ class AttachedLockStep(LockStep):
             said = record(self.device, sample, Presentation(Mode.PREDICT, first=number))
             self._replay(said)
             try:
-                free = self.attached.predict(number, sample)
+                free = self.attached.predict(sample)
             except ReplayError as error:
                 self._differ(number, "schedule", str(error), 0, 0, error.layer)
             self.compared += sum(len(s[0]) for s in free)

@@ -43,6 +43,7 @@ class Mismatch:
     """
 
     step: int
+    """Of the training sample, or how many samples were predicted before this one."""
     phase: str
     layer: int
     cell: str
@@ -105,6 +106,7 @@ class LockStep(Engine):
         self.twin = twin or TwinLearner(board.config, pipeline)
         self.compared = 0
         self.steps = 0
+        self._predictions = 0
         self._names = names
         self._values = 3 * sum(self.config.sizes[1:]) + 3 * self.config.couplings + 1
         self._values += pipeline.inputs if pipeline else 0
@@ -132,14 +134,21 @@ class LockStep(Engine):
             self._compare(first, reply, step)
             yield reply
 
-    def outputs(self, x: Samples, first: int = 0) -> Bytes:
+    def outputs(self, x: Samples) -> Bytes:
         """See `Learner.outputs`; the board's, compared with the twin's."""
-        board, twin = self.board.outputs(x, first), self.twin.outputs(x, first)
+        board, twin = self.board.outputs(x), self.twin.outputs(x)
+        first = self._next_prediction(len(x))
         self.compared += board.size
         for sample, unit in np.argwhere(board != twin)[:1]:
             values = board[sample, unit], twin[sample, unit]
             self._differ(first + sample, "prediction", f"unit {unit}", *values)
         return board
+
+    def _next_prediction(self, count: int) -> int:
+        """Number of the next prediction, of which so many are asked for."""
+        first = self._predictions
+        self._predictions += count
+        return first
 
     def strike(self, stuck: int) -> None:
         """See `Learner.strike`; what it did is compared with the next sample's weights."""

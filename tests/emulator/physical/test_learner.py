@@ -25,6 +25,7 @@ from madem_emulator.physical.generators import Generators
 from madem_emulator.physical.learner import PhysicalTwin
 from madem_emulator.physical.wires import Wires
 from madem_emulator.twin.config import Settings
+from madem_emulator.twin.noise import row_indices
 
 SMALL = Settings(sizes=(6, 4, 3), read_noise=0.0, seed=3).integers()
 BENT = presets.RRAM_MILO_2021.without("programming")
@@ -135,7 +136,7 @@ def test_a_seed_gives_the_same_bits_in_any_batch() -> None:
         twin.wait(100.0)
         twin.strike(0x1000)
         twin.learn(8000, x[0], 0)
-        answers = twin.predict_many(0, x)[-1]
+        answers = twin.predict_many(x)[-1]
         everything = [*twin.conductances, answers, twin.pulses]
         return {s: b"".join(a[b].tobytes() for a in everything) for b, s in enumerate(seeds)}
 
@@ -143,6 +144,60 @@ def test_a_seed_gives_the_same_bits_in_any_batch() -> None:
     assert run([2]) == {2: three[2]}
     assert run([3, 1]) == {3: three[3], 1: three[1]}
     assert len(set(three.values())) == 3
+
+
+@pytest.mark.parametrize("wires", [None, Wires(word_segment=5.0, bit_segment=5.0)])
+@pytest.mark.parametrize(
+    "device",
+    [
+        presets.IDEAL,  # sums of its steps lie where the ADC rounds
+        presets.CMO_HFOX_2025,
+        replace(BENT, read_noise=ReadNoise(0.02)),
+    ],
+    ids=["ideal", "noisy", "bent"],
+)
+@settings(max_examples=15)
+@given(data=st.data())
+def test_an_answer_does_not_depend_on_what_else_is_asked(
+    device: DeviceModel, wires: Wires | None, data: st.DataObject
+) -> None:
+    if wires and not device.nonlinearity.is_linear:
+        return
+    codes = st.lists(st.integers(0, 255), min_size=6, max_size=6)
+    rows = np.array(data.draw(st.lists(codes, min_size=1, max_size=9)), np.uint8)
+    order = data.draw(st.lists(st.integers(0, len(rows) - 1), min_size=1))
+    twin = PhysicalTwin(SMALL, device, [1, 2], wires)
+    train_a_little(twin)
+    undisturbed = PhysicalTwin(SMALL, device, [1, 2], wires)
+    train_a_little(undisturbed)
+
+    together = twin.predict_many(rows[order])
+    for s, alone in zip(together, zip(*map(twin.predict, rows), strict=True), strict=True):
+        np.testing.assert_array_equal(s, np.stack(alone, axis=1)[:, order])
+    # Nor does learning depend on what was asked in between.
+    for one in (twin, undisturbed):
+        one.learn(8000, CODES, 1)
+    for one, other in zip(twin.conductances, undisturbed.conductances, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("device", [presets.IDEAL, replace(BENT, read_noise=ReadNoise(0.02))])
+def test_sums_of_a_prediction_do_not_depend_on_the_rows_beside_it(device: DeviceModel) -> None:
+    """To the last bit, which others would have that are added in another order."""
+    twin = PhysicalTwin(Settings(sizes=(64, 32, 10)).integers(), device)
+    rng = np.random.default_rng(1)
+    for k in range(5):
+        twin.learn(8000, rng.integers(0, 256, 64), k)
+    x, s = (rng.integers(0, 256, (1, 200, n), np.uint8) for n in (64, 32))
+    indices, weights = row_indices(x[0]), twin._weights_to_predict()
+
+    def sums(rows: slice) -> np.ndarray:
+        layer = weights(indices[rows])[0]
+        up, down = (a[:, rows].astype(np.float64) for a in (x, s))
+        return np.concatenate([layer.forward(up), layer.transposed(down)], axis=2)
+
+    alone = [sums(slice(i, i + 1)) for i in range(200)]
+    np.testing.assert_array_equal(sums(slice(None)), np.concatenate(alone, axis=1))
 
 
 @settings(max_examples=30, deadline=None)
@@ -190,7 +245,7 @@ def test_learns_the_digits(name: str) -> None:
         batch, (rate, train) = task.train_pass(k), plan.schedule(k)
         for x, target in zip(batch.x, batch.target, strict=True):
             twin.learn(rate, x, target, train)
-    found = twin.predict_many(0, task.x_test)[-1].argmax(axis=-1)
+    found = twin.predict_many(task.x_test)[-1].argmax(axis=-1)
     accuracy = (found == task.y_test).mean(axis=1)
     assert accuracy.mean() > 0.93
     assert accuracy.min() > 0.90

@@ -14,6 +14,7 @@ from madem_emulator.twin import twin as twin_module
 from madem_emulator.twin.array import Memristors
 from madem_emulator.twin.competition import Competition
 from madem_emulator.twin.config import Config, Rule, Settings
+from madem_emulator.twin.noise import row_indices
 from madem_emulator.twin.twin import Twin, TwinState
 
 from ..scalar_reference import Board, Device, Generator, Sample, crc32
@@ -142,9 +143,8 @@ def test_equals_the_scalar_reference(
         sample = board.learn(rate, x.tolist(), on, pulses_per_update)
         assert_same_sample(twin, trace, sample)
         assert_same_weights(twin, board)
-    index = int(random.integers(2**32))
     x = random.integers(0, 256, features, np.uint8)
-    assert [s[0].tolist() for s in twin.predict(index, x)] == board.predict(index, x.tolist())
+    assert [s[0].tolist() for s in twin.predict(x)] == board.predict(x.tolist())
 
 
 @pytest.mark.parametrize(
@@ -230,7 +230,7 @@ def test_settling_worked_out_by_hand() -> None:
         layer[0, 0, :, 0] = 200, 0
         layer[0, 0, :, 1] = 100
 
-    free = twin.predict(0, [200])
+    free = twin.predict([200])
 
     # Layer 1: 200 · 200 · 197 / 2^14 = 480.96 -> 481, in ADC steps of 4 (range 2, 10 bits) 480.
     # Nothing comes back from layer 2 yet. s1 = (480 · 255 + 512) >> 10 = 120.
@@ -324,6 +324,9 @@ def test_known_values() -> None:
     for (x, target), known in zip(samples, digests, strict=True):
         assert twin.learn(2064, x, target).digests == known
         assert board.learn(2064, x, one_hot(target, 2)).digests == known
+    assert row_indices(np.array(samples[0][0], np.uint8)) == 744582879
+    assert [s[0].tolist() for s in twin.predict(samples[0][0])] == [[0, 16], [32, 0]]
+    assert board.predict(samples[0][0]) == [[0, 16], [32, 0]]
 
 
 # --- batches -----------------------------------------------------------------------------------
@@ -370,29 +373,50 @@ def test_many_predictions_equal_single_ones(monkeypatch: pytest.MonkeyPatch, chu
     monkeypatch.setattr(twin_module, "_CHUNK", chunk)
     twin = Twin(Settings(sizes=(5, 4, 3)).integers(), [1, 2])
     x = np.random.default_rng(3).integers(0, 256, (2, 23, 5), np.uint8)
-    first = 2**32 - 10
 
-    shared = twin.predict_many(first, x[0])
-    own = twin.predict_many(first, x)
+    shared = twin.predict_many(x[0])
+    own = twin.predict_many(x)
 
     assert [s.shape for s in own] == [(2, 23, 4), (2, 23, 3)]
     for i in range(23):
-        index = (first + i) % 2**32
-        for many, single in zip(own, twin.predict(index, x[:, i]), strict=True):
+        for many, single in zip(own, twin.predict(x[:, i]), strict=True):
             assert np.array_equal(many[:, i], single)
-        for many, single in zip(shared, twin.predict(index, x[0, i]), strict=True):
+        for many, single in zip(shared, twin.predict(x[0, i]), strict=True):
             assert np.array_equal(many[:, i], single)
 
 
-def test_prediction_changes_nothing_and_depends_on_its_number() -> None:
+@given(st.data())
+def test_an_answer_does_not_depend_on_what_else_is_asked(data: st.DataObject) -> None:
+    """Of any rows, in any order and any pieces, some of them twice, with learning before."""
+    sizes = tuple(data.draw(st.lists(st.integers(1, 6), min_size=2, max_size=4), label="sizes"))
+    dac_bits = data.draw(st.integers(1, 8), label="DAC bits")
+    config = Settings(sizes=sizes, read_noise=0.2, dac_bits=dac_bits).integers()
+    codes = st.lists(st.integers(0, 255), min_size=sizes[0], max_size=sizes[0])
+    rows = np.array(data.draw(st.lists(codes, min_size=1, max_size=12), label="rows"), np.uint8)
+    order = data.draw(st.lists(st.integers(0, len(rows) - 1), min_size=1), label="order")
+    cut = data.draw(st.integers(0, len(order)), label="cut")
+    twin = Twin(config, [1, 2])
+    for step in range(data.draw(st.integers(0, 2), label="learned")):
+        twin.learn(100, rows[0], step % sizes[-1])
+
+    alone = np.stack([twin.predict(row)[-1] for row in rows], axis=1)
+    parts = [part for part in (order[:cut], order[cut:]) if part]
+    together = np.concatenate([twin.predict_many(rows[part])[-1] for part in parts], axis=1)
+
+    assert np.array_equal(together, alone[:, order])
+
+
+def test_prediction_changes_nothing_and_rows_have_noise_of_their_own() -> None:
+    """Of one more active input among many nothing but the noise is seen."""
     twin = Twin(dataclasses.replace(Settings(sizes=(8, 6, 4)), read_noise=0.1).integers())
+    twin.devices[0][..., 0] = 100  # the first input counts for nothing
     before = twin.state()
-    x = np.full(8, 100, np.uint8)
+    x = np.full((40, 8), 100, np.uint8)
+    x[:, 0] = np.arange(40)
 
-    outputs = [twin.predict(index, x)[-1].tolist() for index in (1, 1, 2, 3)]
+    outputs = twin.predict_many(x)[-1][0]
 
-    assert outputs[0] == outputs[1]
-    assert outputs[0] != outputs[2] != outputs[3]
+    assert len({tuple(row) for row in outputs.tolist()}) > 30
     assert twin.steps == before.steps
     assert all(map(np.array_equal, twin.devices, before.devices))
 
@@ -730,10 +754,10 @@ def test_reads_at_the_limits_of_the_page_fit_32_bits() -> None:
             twin.devices[0][0, k, :, j] = 255 * (sign > 0), 255 * (sign < 0)
 
     x = [255] * 1024
-    free = board.predict(0, x)
+    free = board.predict(x)
 
     assert free[0][:2] == [255, 0]
-    assert [s[0].tolist() for s in twin.predict(0, x)] == free
+    assert [s[0].tolist() for s in twin.predict(x)] == free
 
 
 # --- does it learn? ----------------------------------------------------------------------------
@@ -750,6 +774,6 @@ def test_learns_digits() -> None:
         for x, target in zip(samples.x, samples.target, strict=True):
             twin.learn(round(chosen.rate() * 0.8**k), x, target)
 
-    answers = twin.answer(twin.predict_many(0, task.x_test)[-1])
+    answers = twin.answer(twin.predict_many(task.x_test)[-1])
     accuracy = (answers == task.y_test).mean(axis=1)
     assert accuracy.min() > 0.93

@@ -148,7 +148,7 @@ def test_learning_over_the_link_uses_no_heap():
     while step < 1020:
         step += learn(1, 1)
         step += learn(3, 0)
-        requests.append((PREDICT, struct.pack("<IB", step, 1) + data.bytes(16)))
+        requests.append((PREDICT, b"\1" + data.bytes(16)))
         requests.append((STATS, b""))
     found, server, used = serve_all(requests, locked_from=warm)
     equal(len(found), len(requests))
@@ -166,8 +166,8 @@ def test_replies_of_a_first_session():
             (CONFIGURE, build.configure((3, 2, 2))),
             (LEARN, learn_payload(0, x + b"\0", 1)),
             (LEARN, learn_payload(1, [0, 255, 64, 1, 200, 100, 50, 0], 0)),
-            (PREDICT, struct.pack("<IB", 0, 1) + x),
-            (PREDICT, struct.pack("<IB", 0, 0) + x),
+            (PREDICT, b"\1" + x),
+            (PREDICT, b"\0" + x),
             (READ, struct.pack("<BBII", 2, 1, 0, 2)),
         ]
     )
@@ -178,14 +178,14 @@ def test_replies_of_a_first_session():
     equal(found[3], struct.pack("<I", 3) + bytes([0, 0]))
     equal(found[4], bytes([32, 0]))
     equal(found[5], bytes([0]))
-    equal(found[6], bytes([0, 14]))
+    equal(found[6], bytes([0, 16]))
     equal(server.learner.steps, 3)
 
 
 def test_a_single_output_is_its_activity():
     """Its class is always 0; its activity is not."""
     payload = build.configure((2, 1), one_hot=0, gains=[(255, 12)])
-    ask = (PREDICT, struct.pack("<IB", 0, 1) + b"\xff\xff\x80\x80\0\0")
+    ask = (PREDICT, b"\1\xff\xff\x80\x80\0\0")
     found, _, _ = serve_all([(CONFIGURE, payload), ask])
     assert len(set(found[1])) > 1 and max(found[1]) > 1, found[1]
 

@@ -1,5 +1,6 @@
 """Layers that settle: what is held, what is reset, what is nudged."""
 
+import binascii
 import struct
 
 import build
@@ -184,3 +185,31 @@ def test_settling_is_a_function_of_the_input_and_the_stream():
     found = {free(other, 0), free(x, 1), free(other, 1)}
     assert first not in found and len(found) == 3
     equal(free(x, 0), first)
+
+
+def test_the_noise_of_a_prediction_is_that_of_the_row():
+    """Its index is the CRC-32 of what the DACs give, cut to 30 bits."""
+    net = build.learner(SIZES, mask=0xF0).network
+    for x, masked in ((b"\x12\x34\x56\x78", b"\x10\x30\x50\x70"), (bytes(4), bytes(4))):
+        net.front.begin(5, binascii.crc32(masked) & 0x3FFFFFFF)
+        net.settle_free(x, 0)
+        expected = bytes(net.free)
+        net.predict(b"\xff" + x, 1)
+        equal(bytes(net.free), expected)
+
+
+def test_a_prediction_does_not_depend_on_what_was_asked_before():
+    one = build.learner(SIZES, noise=(350, 90))
+    net, data = one.network, Numbers(7)
+    rows = [data.bytes(4) for _ in range(12)]
+
+    def settled(row):
+        net.predict(row, 0)
+        return bytes(net.free)
+
+    found = [settled(row) for row in rows]
+    assert len(set(found)) == 12
+    for k in (5, 5, 0, 11, 3, 5, 1):
+        equal(settled(rows[k]), found[k])
+    one.free_phase(rows[2], 0)  # as a sample begins that is learned
+    equal(settled(rows[5]), found[5])

@@ -67,7 +67,7 @@ class Attacker:
         self._right: dict[Kind, Callable[[], bytes]] = {
             Kind.CONFIGURE: self._configure,
             Kind.LEARN: self._learn,
-            Kind.PREDICT: lambda: PREDICT_HEAD.pack(self._below(1000), 1) + self._x(),
+            Kind.PREDICT: lambda: PREDICT_HEAD.pack(1) + self._x(),
             Kind.READ: lambda: self._memory(8),
             Kind.WRITE: self._write,
             Kind.DIGEST: lambda: self._memory(6),

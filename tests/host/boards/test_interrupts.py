@@ -270,7 +270,7 @@ def busy(device: BoardLearner, port: serial.Serial, draw: random.Random) -> None
             [
                 b"".join(learn),
                 learn[0][: draw.randrange(len(learn[0]))],
-                frame(Kind.PREDICT, bytes(5) + draw.randbytes(8 * 400)),
+                frame(Kind.PREDICT, bytes(1) + draw.randbytes(8 * 400)),
                 frame(Kind.ECHO, b"\1" + bytes(4000)),
                 frame(Kind.HELLO, b"")[:3],
                 link.RELEASE,

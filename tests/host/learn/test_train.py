@@ -21,7 +21,7 @@ class Notebook:
         self.config = config
         self.task = task
         self.learned: list[tuple[tuple[int, int], Bytes, Bytes]] = []
-        self.asked: list[tuple[int, int]] = []
+        self.asked: list[int] = []
 
     def learn(
         self,
@@ -36,10 +36,10 @@ class Notebook:
             progress(len(x))
         return targets if targets.ndim == 1 else np.full(len(x), 3, np.uint8)
 
-    def outputs(self, x: Samples, first: int = 0) -> Bytes:
+    def outputs(self, x: Samples) -> Bytes:
         """The right answer to every second sample, the last output for the rest."""
-        self.asked.append((first, len(x)))
-        y = self.task.y_test[first : first + len(x)]
+        y = self.task.y_test[sum(self.asked) :][: len(x)]
+        self.asked.append(len(x))
         found = np.zeros((len(x), self.config.sizes[-1]), np.uint8)
         found[:, -1] = 100
         found[np.arange(0, len(x), 2), y[::2]] = 101
@@ -83,13 +83,13 @@ def test_a_limit_cuts_the_last_pass(limit: int, lengths: list[int]) -> None:
     assert result.train_curve == [3.0] * len(lengths), "mean wrong outputs"
 
 
-def test_every_test_sample_is_asked_for_once_under_its_number() -> None:
+def test_every_test_sample_is_asked_for_once() -> None:
     task = load_task("braille-words", draws=20)
     notebook = Notebook(task, recipe(task).settings.integers())
     seen: list[int] = []
     evaluate(notebook, task, seen.append)
     assert len(task.x_test) == 7 * 9 * 20
-    assert notebook.asked == [(0, 256), (256, 256), (512, 256), (768, 256), (1024, 236)]
+    assert notebook.asked == [256, 256, 256, 256, 236]
     assert sum(seen) == 1260
 
 

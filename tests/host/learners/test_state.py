@@ -40,7 +40,7 @@ def learned(learner: Learner, count: int, seed: int) -> bytes:
 
 def asked(learner: Learner, count: int = 30) -> bytes:
     x = np.random.default_rng(4).integers(0, 256, (count, learner.config.sizes[0]), np.uint8)
-    return learner.outputs(x, first=7).tobytes()
+    return learner.outputs(x).tobytes()
 
 
 @pytest.fixture

@@ -172,7 +172,7 @@ def test_its_bits_are_those_of_the_same_samples_sent_by_a_host(
             how = Presentation(Mode.LEARN, Flag.FOLLOW, rate, first=steps)
             steps += 1
         else:
-            how = Presentation(Mode.PREDICT, Flag.FOLLOW, first=window.number)
+            how = Presentation(Mode.PREDICT, Flag.FOLLOW)
         (fed,) = again.present([chunk], [window.label or 0], how)
         assert fed.answer == window.answer
     assert again.normalisation() == normalisation

@@ -84,9 +84,7 @@ def test_the_frozen_network_has_learned_nothing_since(
         rate, windows[: stream.change_at], labels[: stream.change_at], pulses_per_update=pulses
     )
     inputs = at_change.inputs(windows[stream.change_at :], follow=True)
-    right = (
-        at_change.outputs_of(inputs, stream.change_at).argmax(axis=1) == labels[stream.change_at :]
-    )
+    right = at_change.outputs_of(inputs).argmax(axis=1) == labels[stream.change_at :]
     accuracy = prequential.RunningAccuracy(prequential.MEMORY)
     assert frozen[stream.change_at :].tolist() == [accuracy.add(bool(one)) for one in right]
 

@@ -137,7 +137,7 @@ def test_centred_cells_are_the_twin_to_the_bit(toy: str) -> None:
                 batch = task.train_pass(1000 * seed + k)
                 for x, target in zip(batch.x, batch.target, strict=True):
                     twin.learn(settings.rate(rate * plan.recipe.decay**k), x, target)
-            right = twin.answer(twin.predict_many(0, task.x_test)[-1])[0] == task.y_test
+            right = twin.answer(twin.predict_many(task.x_test)[-1])[0] == task.y_test
             cell = cells["bits", bits, "centred"]
             assert cell.accuracy[b] == right.mean()
             assert cell.rate == pytest.approx(rate)

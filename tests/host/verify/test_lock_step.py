@@ -172,18 +172,18 @@ def test_a_difference_in_a_prediction_is_found(device: BoardLearner) -> None:
     run(lock, 3)
     # Bit line 2 of the output layer as strong as can be, or off, whatever it was.
     x = np.full((8, 6), 255, np.uint8)
-    twin = lock.twin.outputs(x, first=100)
+    twin = lock.outputs(x)
     strong = twin[:, 2].mean() < 128
     devices = bytearray(device.read(Memory.DEVICES, 2))
     for j in range(6):
         devices[24 + j], devices[30 + j] = (255, 0) if strong else (0, 255)
     device.write(Memory.DEVICES, 2, bytes(devices))
-    mine = device.outputs(x, first=100)
+    mine = device.outputs(x)
     sample, unit = (int(at) for at in np.argwhere(mine != twin)[0])
     with pytest.raises(DiffersError) as caught:
-        lock.outputs(x, first=100)
+        lock.outputs(x)
     assert caught.value.mismatch == Mismatch(
-        100 + sample,
+        8 + sample,
         "prediction",
         2,
         f"unit {unit}",
