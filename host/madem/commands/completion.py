@@ -60,6 +60,10 @@ def _words_or_files(name: str, words: str, patterns: str) -> dict[str, str | dic
 
     Args:
         name: of the shell function that lists both.
+
+    Args:
+        words: what to complete to.
+        patterns: of files, as a shell writes them.
     """
     # `sh`, because shells differ about patterns that match nothing.
     listing = f"printf '%s\\n' {words}; sh -c 'ls -d {patterns} 2>/dev/null'"

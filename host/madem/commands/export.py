@@ -56,7 +56,10 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
 
 
 def integers(network: Network) -> bytes:
-    """An .npz file of a network's integers.
+    """Pack a network's integers into an .npz file.
+
+    Args:
+        network: whose they are.
 
     Returns:
         Its bytes. `P1`, `N1`, `C1` … are the devices and accumulators of weight layer 1 …, uint8

@@ -228,11 +228,14 @@ def windows(parser: argparse.ArgumentParser) -> None:
 
 
 def seed_of_new(args: argparse.Namespace, begins: bool) -> int:
-    """The seed of a network that begins here.
+    """Choose the seed of a network that begins here.
 
     Args:
         args: with those of `windows`.
         begins: one does.
+
+    Returns:
+        The seed.
 
     Raises:
         MademError: a seed was given, and none does.
@@ -304,7 +307,7 @@ def gate(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:
 
 
 def gate_of(args: argparse.Namespace) -> GateSettings | None:
-    """The gate that the options ask for; None: none of them was given.
+    """Read the gate that the options ask for; None: none of them was given.
 
     Raises:
         TaskError: one is out of range.

@@ -48,11 +48,19 @@ class Parser(argparse.ArgumentParser):
     """Takes options by their whole names, shows help as it is written, and refuses in one line."""
 
     def __init__(self, **settings: Any) -> None:
+        """Make a parser.
+
+        Args:
+            **settings: as for `argparse.ArgumentParser`.
+        """
         settings.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
         super().__init__(allow_abbrev=False, **settings)
 
     def error(self, message: str) -> NoReturn:
         """Say in one line what is wrong and where help is.
+
+        Args:
+            message: what is wrong.
 
         Raises:
             UsageError: always.
@@ -63,12 +71,17 @@ class Parser(argparse.ArgumentParser):
 class VerbParser(Parser):
     """The parser of one verb, whose module is imported when its options are needed.
 
-    Args:
+    Attributes:
         module: below madem.commands; None for a command that is made of verbs.
-        settings: as for `argparse.ArgumentParser`.
     """
 
     def __init__(self, module: str | None = None, **settings: Any) -> None:
+        """Make a parser without options; `complete` adds them.
+
+        Args:
+            module: below madem.commands; None for a command that is made of verbs.
+            **settings: as for `argparse.ArgumentParser`.
+        """
         super().__init__(**settings)
         self.module = module
         self._complete = False
@@ -95,7 +108,7 @@ class VerbParser(Parser):
         return self._option_string_actions
 
     def parse_known_args(self, *args: Any, **named: Any) -> Any:
-        """As in argparse, but words that are left over are refused here, by the verb itself."""
+        """As `argparse` does, but words that are left over are refused here, by the verb itself."""
         self.complete()
         found, rest = super().parse_known_args(*args, **named)
         if rest:
@@ -120,10 +133,13 @@ class VerbParser(Parser):
 
 
 def make_parser(complete: bool = False) -> Parser:
-    """The parser of all commands.
+    """Make the parser of all commands.
 
     Args:
         complete: with the options of every verb, to be looked at.
+
+    Returns:
+        The parser.
     """
     parser = Parser(
         prog="madem",
@@ -139,7 +155,14 @@ def make_parser(complete: bool = False) -> Parser:
 
 
 def leaves(parser: argparse.ArgumentParser) -> Iterator[VerbParser]:
-    """The parsers of all verbs below a parser, in the order of its help."""
+    """Find the parsers of all verbs below a parser, in the order of its help.
+
+    Args:
+        parser: whose help it is.
+
+    Yields:
+        The parsers.
+    """
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
             for below in action.choices.values():

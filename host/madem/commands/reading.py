@@ -1,5 +1,7 @@
-"""How files of your own are read: the options for where the judgement would be wrong, and what is
-told of it."""
+"""How files of your own are read.
+
+The options for where the judgement would be wrong, and what is told of it.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,12 @@ from madem.data.files.text import DELIMITERS
 
 
 def add_label(group: argparse._ActionsContainer, where: str = "") -> None:
-    """The option that is needed most."""
+    """The option that is needed most.
+
+    Args:
+        group: gets it.
+        where: for which tasks it is, as its help begins.
+    """
     group.add_argument(
         "--label", "--target", metavar="NAME",
         help=f"{where}column or array of labels; more options of this kind: madem data --help"
@@ -59,7 +66,7 @@ def add_options(group: argparse._ActionsContainer, hidden: bool = False) -> None
 
 
 def options_of(args: argparse.Namespace) -> ReadOptions:
-    """What the options say."""
+    """Read what the options say."""
     return ReadOptions(
         label=args.label,
         x=args.x,
@@ -72,7 +79,12 @@ def options_of(args: argparse.Namespace) -> ReadOptions:
 
 
 def tell(judgement: Judgement | None, terminal: Terminal) -> None:
-    """Say how a file was understood; nothing of a task that is none."""
+    """Say how a file was understood.
+
+    Args:
+        judgement: what was understood; None: the task is no file.
+        terminal: where it is said.
+    """
     for line in judgement.lines() if judgement else ():
         terminal.say(line)
 

@@ -42,7 +42,14 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
 
 
 def described(network: Network) -> dict[str, Any]:
-    """All that is known of a network, ready for JSON."""
+    """Tell all that is known of a network, ready for JSON.
+
+    Args:
+        network: any.
+
+    Returns:
+        What is known, by name.
+    """
     config, inputs = network.state.config, network.inputs
     facts: dict[str, Any] = {
         "kind": "recalls words" if network.recalls else "tells classes apart",

@@ -22,6 +22,11 @@ class Terminal:
     """Where a command prints: to people, and only when they want it."""
 
     def __init__(self, quiet: bool) -> None:
+        """Choose where to print.
+
+        Args:
+            quiet: print nothing.
+        """
         self._console = Console(quiet=quiet, highlight=False, markup=False)
         self._aside = Console(quiet=quiet, highlight=False, markup=False, stderr=True)
 
@@ -41,7 +46,12 @@ class Terminal:
         console.print(what, soft_wrap=isinstance(what, str) and not console.is_terminal)
 
     def alarm(self, what: str, more: str) -> None:
-        """Print a line of which the beginning stands out."""
+        """Print a line of which the beginning stands out.
+
+        Args:
+            what: the beginning.
+            more: the rest.
+        """
         line = Text.assemble((what, "bold red"), more)
         self._console.print(line, soft_wrap=not self._console.is_terminal)
 
@@ -51,7 +61,15 @@ class Terminal:
 
     @contextlib.contextmanager
     def progress(self, what: str, total: int) -> Iterator[Callable[[int], None]]:
-        """A bar, on a terminal only; gives the function that advances it."""
+        """Show a bar, on a terminal only.
+
+        Args:
+            what: is done.
+            total: when it is done.
+
+        Yields:
+            The function that advances the bar by a number.
+        """
         with Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -65,8 +83,11 @@ class Terminal:
 
     @contextlib.contextmanager
     def screen(self) -> Iterator[Callable[[RenderableType], None] | None]:
-        """The whole terminal until the end; gives the function that fills it, or None where
-        there is no terminal, or nothing is to be seen."""
+        """Take the whole terminal until the end.
+
+        Yields:
+            The function that fills it; None where there is no terminal, or nothing is to be seen.
+        """
         if not self.is_live:
             yield None
             return
@@ -74,5 +95,9 @@ class Terminal:
             yield lambda what: live.update(what, refresh=True)
 
     def saved(self, path: Path) -> None:
-        """Say which file was written."""
+        """Say which file was written.
+
+        Args:
+            path: of the file.
+        """
         self.say(f"saved {path}")

@@ -23,7 +23,9 @@ from madem_emulator.twin.presets import PRESETS
 
 
 def load(args: argparse.Namespace, terminal: Terminal) -> Task:
-    """The task that the options name, said how it was understood; fills in the default seed.
+    """Load the task that the options name, and say how it was understood.
+
+    Fills in the default seed.
 
     Raises:
         TaskError: it can't be used, or an option is not for it.
@@ -43,7 +45,11 @@ def load(args: argparse.Namespace, terminal: Terminal) -> Task:
 
 
 def load_stream(args: argparse.Namespace, terminal: Terminal) -> StreamTask:
-    """The same, of a verb that learns streams alone."""
+    """Load a task as `load` does, for a verb that learns streams alone.
+
+    Raises:
+        TaskError: it can't be used, or is no stream.
+    """
     task = load(args, terminal)
     if not isinstance(task, StreamTask):
         raise TaskError(f"a stream is needed, such as motions, not {task.name}")
@@ -51,7 +57,14 @@ def load_stream(args: argparse.Namespace, terminal: Terminal) -> StreamTask:
 
 
 def recipe(args: argparse.Namespace, task: Task) -> learn.Recipe:
-    """How the task will be learned; fills in the default preset and design.
+    """Choose how the task will be learned; fills in the default preset and design.
+
+    Args:
+        args: with the options of the network and its devices.
+        task: what is learned.
+
+    Returns:
+        The recipe.
 
     Raises:
         TaskError: options can't be used, or not together.
@@ -89,7 +102,7 @@ def recipe(args: argparse.Namespace, task: Task) -> learn.Recipe:
 
 
 def stuck_after_training(args: argparse.Namespace) -> learn.StuckAfterTraining | None:
-    """The faults that `--stuck-after-training` asks for.
+    """Read the faults that `--stuck-after-training` asks for.
 
     Raises:
         TaskError: they can't be made.
@@ -110,7 +123,19 @@ def train(
     limit: int | None = None,
     faults: learn.StuckAfterTraining | None = None,
 ) -> lock_step.Mismatch | None:
-    """Train and evaluate into `run`; returns the mismatch at which a lock step stopped."""
+    """Train and evaluate, and note it in the run.
+
+    Args:
+        run: gets the result.
+        learner: that is trained.
+        terminal: where progress is shown.
+        what: is done, for the bar.
+        limit: stop after so many samples.
+        faults: that come after the test.
+
+    Returns:
+        The mismatch at which a lock step stopped; None if it did not.
+    """
 
     def samples(epochs: int) -> int:
         total = epochs * run.task.samples_per_pass
@@ -138,7 +163,12 @@ def train(
 
 
 def show(run: session.Run, terminal: Terminal) -> None:
-    """Print the table of results and what they cost."""
+    """Print the table of results and what they cost.
+
+    Args:
+        run: that has ended.
+        terminal: where it is printed.
+    """
     from madem.learn import report
 
     metrics = run.result.metrics
@@ -169,7 +199,13 @@ def show(run: session.Run, terminal: Terminal) -> None:
 
 
 def save_pictures(run: session.Run, folder: Path, terminal: Terminal) -> None:
-    """Draw how it learned and what the weights have become."""
+    """Draw how it learned and what the weights have become.
+
+    Args:
+        run: that has ended.
+        folder: where the pictures go.
+        terminal: where their names are said.
+    """
     from madem.pictures import arrays, learning, style
 
     task, metrics = run.task, run.result.metrics

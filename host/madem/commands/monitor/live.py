@@ -1,8 +1,8 @@
-"""Watch boards work on what their own sensors measure; the samples stay there unless asked for.
+r"""Watch boards work on what their own sensors measure; the samples stay there unless asked for.
 
 For example:
     madem monitor live mpu6050:rate=100 --load net.madem
-    madem monitor live mpu6050:labels=10+11 --pipeline 'window=40 hop=20 | mean energy' \\
+    madem monitor live mpu6050:labels=10+11 --pipeline 'window=40 hop=20 | mean energy' \
         --learn --classes still,moving
 """
 

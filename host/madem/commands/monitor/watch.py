@@ -59,7 +59,12 @@ def add_options(parser: argparse.ArgumentParser, most: str, what: str) -> None:
 
 
 def add_throttle(parser: argparse.ArgumentParser, what: str) -> None:
-    """How fast a board may learn; `what`: samples or windows."""
+    """How fast a board may learn.
+
+    Args:
+        parser: of the verb.
+        what: "samples" or "windows".
+    """
     parser.add_argument(
         "--throttle",
         type=values.above_zero,
@@ -71,12 +76,18 @@ def add_throttle(parser: argparse.ArgumentParser, what: str) -> None:
 def watch(
     args: argparse.Namespace, terminal: Terminal, work: Callable[[str], tuple[str, BoardJob]]
 ) -> int:
-    """Have the boards work, and show it; 1 if one of them died.
+    """Have the boards work, and show it.
 
     Args:
         args: with the options above.
         terminal: where it is shown.
         work: of a board's name: what to open for it, and what it is to do.
+
+    Returns:
+        The exit code: 1 if a board died.
+
+    Raises:
+        MademError: the twin is no board, or a file can't be written.
     """
     specs = args.board or ["unix"]
     if session.TWIN in specs:
@@ -110,7 +121,15 @@ def watch(
 
 
 def settings(args: argparse.Namespace, plan: train.Recipe) -> dict[str, Any]:
-    """What the header says of a network that learns."""
+    """Tell what the header says of a network that learns.
+
+    Args:
+        args: with the network's options.
+        plan: how it learns.
+
+    Returns:
+        What is said, by name.
+    """
     config = plan.settings.integers()
     found = {
         "preset": args.preset,

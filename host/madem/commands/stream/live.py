@@ -1,9 +1,9 @@
-"""A board works on what its own sensor measures; the samples stay on it unless asked for.
+r"""A board works on what its own sensor measures; the samples stay on it unless asked for.
 
 For example:
     madem stream live mpu6050:rate=100 --load net.madem                # which class is it now?
     madem stream live mpu6050 --pipeline 'window=32 | energy' --novelty
-    madem stream live mpu6050:labels=10+11 --pipeline 'window=40 hop=20 | mean energy' \\
+    madem stream live mpu6050:labels=10+11 --pipeline 'window=40 hop=20 | mean energy' \
         --learn --classes still,moving --save net.madem
 
 It ends with a Ctrl-C, or after --seconds. docs/guide/sensors.md has the sensors and their wiring.
@@ -70,7 +70,7 @@ def add_work(
 
 
 def work_of(args: argparse.Namespace) -> dict[str, Any]:
-    """What the board shall do, for `OnboardOptions`."""
+    """Read what the board shall do, for `OnboardOptions`."""
     begins = args.novelty or (args.learn and not args.load)
     return {
         "pipeline": args.pipeline,

@@ -46,7 +46,15 @@ def add_fast(parser: argparse.ArgumentParser) -> None:
 
 
 def opened(args: argparse.Namespace, say: Callable[[str], None]) -> Source:
-    """The source, open; how a file was understood is said."""
+    """Open the source, and say how a file was understood.
+
+    Args:
+        args: with the options of `add_source`.
+        say: gets a line at a time.
+
+    Returns:
+        The source, to be closed.
+    """
     lines = sources.stdin_lines(sys.stdin) if args.source == "-" else None
     source = sources.open_source(
         args.source,
@@ -61,13 +69,29 @@ def opened(args: argparse.Namespace, say: Callable[[str], None]) -> Source:
 
 
 def timed(source: Source, args: argparse.Namespace) -> Iterator[Sample]:
-    """The samples asked for, at their rate unless they are live anyway, until a Ctrl-C."""
+    """Give the samples asked for, at their rate unless they are live anyway, until a Ctrl-C.
+
+    Args:
+        source: that is open.
+        args: with the options of the verb.
+
+    Returns:
+        The samples.
+    """
     samples = iter(source) if source.live or args.fast else sources.at_true_rate(source)
     return until_end(samples, args.seconds)
 
 
 def until_end(samples: Iterable[Sample], seconds: float | None) -> Iterator[Sample]:
-    """The samples of so many seconds, or of all, until a Ctrl-C."""
+    """Give the samples of so many seconds, or all, until a Ctrl-C.
+
+    Args:
+        samples: of a source.
+        seconds: how many; None: all.
+
+    Returns:
+        The samples.
+    """
     return sources.until_interrupted(_limited(samples, seconds))
 
 
