@@ -15,7 +15,7 @@ from madem.errors import TaskError
 from madem.frontends import attached, physical
 from madem.learn import session
 from madem.learn import train as learn
-from madem.learn.recall import LOOKS
+from madem.learn.recall import ITERATIONS
 from madem.learners.protocol import Learner
 from madem.verify import lock_step
 from madem_emulator.twin.config import Rule
@@ -149,8 +149,8 @@ def train(
             run.result = learn.train(learner, run.task, run.plan, progress=advance, limit=limit)
         with terminal.progress("testing", len(run.task.x_test)) as advance:
             # A network that is cut short hardly recalls: its answer would never stay.
-            looks = LOOKS if limit is None else 1
-            run.result.metrics = learn.evaluate(learner, run.task, advance, looks)
+            iterations = ITERATIONS if limit is None else 1
+            run.result.metrics = learn.evaluate(learner, run.task, advance, iterations)
         if faults:
             with terminal.progress("learning on", samples(faults.epochs)) as advance:
                 run.result = learn.recover(

@@ -20,53 +20,53 @@ from madem_emulator.twin.config import Config
 Bytes = NDArray[np.uint8]
 Again = Callable[[Bytes, NDArray[np.bool_]], Bytes]
 
-LOOKS = 8
+ITERATIONS = 8
 """At the most, the first one included."""
 
 
-def recall(learner: Learner, task: Task, x: Bytes, looks: int = LOOKS) -> Bytes:
+def recall(learner: Learner, task: Task, x: Bytes, iterations: int = ITERATIONS) -> Bytes:
     """Ask for words, and again for the answers until they stay.
 
     Args:
         learner: that has learned the task.
         task: how words and labels are shown.
         x: what is seen, uint8 (samples, inputs).
-        looks: at the most.
+        iterations: at the most.
 
     Returns:
-        Activities of the outputs at the last look, uint8 (samples, outputs).
+        Activities of the outputs in the last iteration, uint8 (samples, outputs).
     """
     config = learner.config
-    return look_until_it_stays(
+    return iterate_until_it_stays(
         task,
         config,
         x,
         learner.outputs(x).copy(),
         lambda seen, moved: learner.outputs(seen[moved]),
-        looks,
+        iterations,
     )
 
 
-def look_until_it_stays(
-    task: Task, config: Config, x: Bytes, outputs: Bytes, again: Again, looks: int = LOOKS
+def iterate_until_it_stays(
+    task: Task, config: Config, x: Bytes, outputs: Bytes, again: Again, iterations: int = ITERATIONS
 ) -> Bytes:
     """Show answers to the network that gave them until they stay; of one network or of many.
 
     Args:
         task: how words and labels are shown.
         config: of the network.
-        x: what was seen at the first look, (…, inputs).
+        x: what was seen in the first iteration, (…, inputs).
         outputs: activities (…, outputs) that came of it.
         again: from what is shown (…, inputs) and whose answer has moved (…), the activities of
             those that have, (moved, outputs).
-        looks: at the most.
+        iterations: at the most.
 
     Returns:
-        `outputs` itself, with the activities of the last look.
+        `outputs` itself, with the activities of the last iteration.
     """
     seen = x
-    for _ in range(1, looks):
-        shown = next_look(task, outputs, config.t_hi, config.t_lo)
+    for _ in range(1, iterations):
+        shown = next_input(task, outputs, config.t_hi, config.t_lo)
         moved = (shown != seen).any(axis=-1)
         if not moved.any():
             break
@@ -75,7 +75,7 @@ def look_until_it_stays(
     return outputs
 
 
-def next_look(task: Task, outputs: Bytes, high: int, low: int) -> Bytes:
+def next_input(task: Task, outputs: Bytes, high: int, low: int) -> Bytes:
     """Make of an answer what the network is shown next.
 
     Args:

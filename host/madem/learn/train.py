@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from madem.data.task import Task, distortion_key
 from madem.errors import TaskError
-from madem.learn.recall import LOOKS, recall, words_right
+from madem.learn.recall import ITERATIONS, recall, words_right
 from madem.learners.protocol import Learner
 from madem.learners.stream import board_of
 from madem_emulator.physical.device import DeviceModel
@@ -339,7 +339,7 @@ def evaluate(
     learner: Learner,
     task: Task,
     progress: Callable[[int], None] | None = None,
-    looks: int = LOOKS,
+    iterations: int = ITERATIONS,
 ) -> dict[str, Any]:
     """Test a learner on a task's test set.
 
@@ -347,7 +347,7 @@ def evaluate(
         learner: that has learned the task.
         task: what it has learned.
         progress: called with the number of samples just tested.
-        looks: at words, at the most: see `recall`.
+        iterations: of recalling a word, at the most: see `recall`.
 
     Returns:
         Metrics, as in the JSON contract.
@@ -358,7 +358,7 @@ def evaluate(
     for start in range(0, len(x_test), 256):
         part = x_test[start : start + 256]
         outputs.append(
-            recall(learner, task, task.x_test[start : start + 256], looks)
+            recall(learner, task, task.x_test[start : start + 256], iterations)
             if recalls
             else learner.outputs(part)
         )

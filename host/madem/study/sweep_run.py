@@ -18,7 +18,7 @@ from madem import __version__
 from madem.data.task import Task
 from madem.errors import MademError, TaskError
 from madem.learn import train as learn
-from madem.learn.recall import look_until_it_stays, words_right
+from madem.learn.recall import iterate_until_it_stays, words_right
 from madem.study.sweep_plan import Point, SweepPlan, Value, recipe, wires
 from madem.study.sweep_store import Outcome, Store
 from madem_emulator.twin.twin import Twin
@@ -129,7 +129,7 @@ def _train(task: Task, job: SweepJob) -> tuple[NDArray[np.float64], NDArray[np.f
     if task.kind == "classify":
         right = twin.answer(outputs) == task.y_test
     else:
-        look_until_it_stays(
+        iterate_until_it_stays(
             task,
             config,
             task.x_test,

@@ -1,4 +1,4 @@
-"""Recall looks at its own answer until it stays."""
+"""A network that recalls is shown its own answer until it stays."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from madem.data.registry import load_task
 from madem.data.task import Task
 from madem.learn import session
 from madem.learn.baselines import exact_word, word_baselines
-from madem.learn.recall import next_look, read_dots, recall, words_right
+from madem.learn.recall import next_input, read_dots, recall, words_right
 from madem.learn.train import evaluate, metrics, recipe, train
 from madem.learners.twin import TwinLearner
 from madem_emulator.twin.config import Config
@@ -29,12 +29,12 @@ def test_the_threshold_of_a_dot(task: Task) -> None:
     assert read_dots(task, outputs, 200, 20).shape == (1, 60), "labels are no dots"
 
 
-def test_the_next_look_shows_the_dots_and_the_label_of_the_strongest(task: Task) -> None:
+def test_the_next_input_shows_the_dots_and_the_label_of_the_strongest(task: Task) -> None:
     outputs = np.zeros((2, 4, 63), np.uint8)  # two boards, four samples
     outputs[..., 7] = 200
     outputs[0, 1, 60:] = [3, 5, 5]  # the first of a tie
     outputs[1, 3, 62] = 1  # never mind how weak
-    seen = next_look(task, outputs, 200, 20)
+    seen = next_input(task, outputs, 200, 20)
     assert seen.shape == (2, 4, 60 + 3 * 4)
     assert (seen[..., 7] == 255).all()
     assert np.count_nonzero(seen[..., :60]) == 8
@@ -58,7 +58,7 @@ class Echo:
         return answer
 
 
-def test_it_looks_until_the_answer_stays() -> None:
+def test_it_iterates_until_the_answer_stays() -> None:
     task = load_task("braille", labels=False, draws=1)
     x = np.zeros((3, 60), np.uint8)
     x[0, 0] = x[1, :2] = x[2, :20] = 255
