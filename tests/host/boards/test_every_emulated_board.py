@@ -7,11 +7,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from madem.boards.open import open_board
 from madem.boards.repl import Repl
 from madem.errors import BoardError
+from madem.learners.board import connect
+from madem.learners.twin import TwinLearner
+from madem_emulator.twin.config import Settings
 
 MADEM = [sys.executable, "-m", "madem"]
 LEARN = ["flowers.csv", "--layers", "6", "--epochs", "1", "--preset", "harsh", "--no-baselines"]
@@ -56,6 +60,22 @@ def test_deploy_learn_verify(board: str, folder: Path) -> None:
     assert learned["metrics"] == twin["metrics"]
     verified = madem(folder, "verify", *LEARN[:-1], "--samples", "4", "--board", board)
     assert (verified["steps"], verified["mismatches"]) == (4, 0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "board", [needing(board) for board in ("unix", "unix32", "qemu", "rp2040")]
+)
+def test_an_answer_does_not_depend_on_what_was_asked_before(board: str) -> None:
+    config = Settings(sizes=(12, 7, 4), read_noise=0.1, dac_bits=6).integers()
+    x = np.random.default_rng(1).integers(0, 256, (9, 12), np.uint8)
+    alone = np.concatenate([TwinLearner(config).outputs(row[None]) for row in x])
+    assert len(np.unique(alone, axis=0)) > 6
+    with open_board(board) as opened:
+        device = connect(opened)
+        device.configure(config)
+        for order in ([5], [*range(9)], [8, 5, 5, 0, 2], [*range(8, -1, -1)]):
+            assert (device.outputs(x[order]) == alone[order]).all()
 
 
 @pytest.mark.slow

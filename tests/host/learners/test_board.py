@@ -85,6 +85,28 @@ def test_equals_the_twin(
     assert device.state() == after, "predictions change nothing"
 
 
+def test_an_answer_does_not_depend_on_what_was_asked_before(device: BoardLearner) -> None:
+    """Alone, among others in any order and in frames cut anywhere, of a class as of activities."""
+    config = harsh((6, 5, 4), read_noise=0.1)
+    device.configure(config)
+    x, targets = samples(config, 40)
+    twin = TwinLearner(config)
+    for learner in (device, twin):
+        learner.learn(RATE, x, targets)
+    alone = np.concatenate([device.outputs(row[None]) for row in x])
+    assert len(np.unique(alone, axis=0)) > 30, "of noise that is each row's own"
+    assert (twin.outputs(x) == alone).all()
+    draw = np.random.default_rng(1)
+    for count in (1, 39, 40, 700):  # of several frames
+        order = draw.integers(0, 40, count)
+        assert (device.outputs(x[order]) == alone[order]).all()
+    answers = device.link.request(Kind.PREDICT, b"\0" + x[::-1].tobytes())
+    assert list(answers) == alone[::-1].argmax(axis=1).tolist()
+    # Nor on how many steps were learned that changed nothing.
+    device.learn(0, x[:7], targets[:7])
+    assert (device.outputs(x) == alone).all()
+
+
 def test_traced_samples_equal_the_twin_in_every_digest(device: BoardLearner) -> None:
     config = harsh((6, 8, 7, 5))
     device.configure(config)

@@ -9,14 +9,17 @@ import pytest
 
 from madem.boards.link_protocol import Flag, Mode
 from madem.data import motions
-from madem.data.stream_task import StreamTask
+from madem.data.stream_task import StreamTask, WindowSamples
 from madem.errors import TaskError
 from madem.learn import session, train
 from madem.learners import state
 from madem.learners.board import BoardLearner
+from madem.learners.novelty import NoveltyDetector
 from madem.learners.protocol import Presentation
 from madem.learners.stream import BoardStream
+from madem.learners.twin import TwinLearner
 from madem.verify.lock_step import DiffersError, LockStep
+from madem_emulator.twin.config import Settings
 from madem_emulator.twin.features import TwinFeatures
 
 PIPELINE = "window=32 hop=16 | mean energy minmax bands:2 | norm:5"
@@ -64,6 +67,48 @@ def test_small_frames_make_no_difference(device: BoardLearner, task: StreamTask)
         found.append(learner.state())
     assert found[0] == found[1]
     assert found[0].notes == found[1].notes
+
+
+def test_a_window_is_answered_alike_whatever_came_before(
+    device: BoardLearner, task: StreamTask
+) -> None:
+    """With the normalisation as it is; novelty is scored alike, too."""
+    plan = plan_of(task)
+    config = replace(plan.settings, read_noise=0.1).integers()
+    device.configure(config)
+    board, twin = BoardStream(device, task.pipeline), TwinLearner(config, task.pipeline)
+    windows, targets = task.feed.train_pass(0)
+    for learner in (board, twin):
+        learner.learn(1000, windows[:30], targets[:30])
+    size = task.pipeline.window, task.pipeline.channels
+    cut = np.random.default_rng(1).integers(-900, 900, (8, *size), np.int16)
+    shown = [WindowSamples(samples, True) for samples in cut]
+    alone = [board.outputs([window])[0].tolist() for window in shown]
+    assert len({*map(tuple, alone)}) == 8
+    for order in ([*range(8)], [3, 3, 0, 7], [*range(7, -1, -1)]):
+        asked = [shown[k] for k in order]
+        assert board.outputs(asked).tolist() == [alone[k] for k in order]
+        assert twin.outputs(asked).tolist() == [alone[k] for k in order]
+        told = board.present(asked, [0] * len(asked), Presentation(Mode.PREDICT))
+        assert [reply.answer for reply in told] == [int(np.argmax(alone[k])) for k in order]
+
+
+def test_novelty_is_scored_alike_whatever_came_before(
+    device: BoardLearner, task: StreamTask
+) -> None:
+    inputs = task.pipeline.inputs
+    config = Settings(sizes=(inputs, 9, inputs), one_hot=False, read_noise=0.1).integers()
+    device.configure(config)
+    size = task.pipeline.window, task.pipeline.channels
+    cut = np.random.default_rng(1).integers(-900, 900, (6, *size), np.int16)
+    shown = [WindowSamples(samples, True) for samples in cut]
+    board, twin = BoardStream(device, task.pipeline), TwinLearner(config, task.pipeline)
+    for engine in (board, twin):
+        detector = NoveltyDetector(engine)
+        detector.learn(1000, shown[:4])
+        scores = detector.scores(shown)
+        assert detector.scores(shown[::-1]) == scores[::-1]
+        assert detector.scores(shown[4:5]) == scores[4:5]
 
 
 def test_lock_step_agrees_and_counts(device: BoardLearner, task: StreamTask) -> None:
