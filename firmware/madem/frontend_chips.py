@@ -75,8 +75,8 @@ class Attached:
     def start(self, rng, stream, index):
         kernels.seed(rng, self._device, stream, index)
 
-    def strike(self, share):
-        raise ValueError("only devices of the emulated front end can be struck")
+    def add_stuck(self, share):
+        raise ValueError("only devices of the emulated front end can be made stuck")
 
     def forward(self, k, s, out):
         m, n, at, card, across, gain, shift = self._layers[k]

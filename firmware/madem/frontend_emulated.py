@@ -8,7 +8,7 @@ A front end has these methods, and the learner knows no others:
     pulse(k, due, count, pulses)  raise or lower `count` couplings by `pulses` pulses each
     stuck_count()                 how many devices can't change
     start(rng, stream, index)     start a generator of the learner's own
-    strike(share)                 have more devices stuck
+    add_stuck(share)              have more devices stuck
     refresh(k)                    bring `devices` of weight layer k up to date
 
 `s` holds all activities, `out` receives readings as kernels.OFFSET + u, 32 bits each. `due` lists
@@ -75,7 +75,7 @@ class Crossbar:
         self._lines = sizes
         self.put_devices(True)
 
-    def strike(self, share):
+    def add_stuck(self, share):
         """Have more devices stuck from now on: all whose draw was below `share`, 0 to 65535.
 
         ValueError: it is lower than before.

@@ -23,7 +23,7 @@ _ECHO = const(10)
 _STOP = const(11)
 _PIPELINE = const(12)
 _FEED = const(13)
-_STRIKE = const(14)
+_ADD_STUCK = const(14)
 _SOURCE = const(15)
 _LIVE = const(16)
 _CALIBRATE = const(17)
@@ -104,8 +104,8 @@ class Server:
                     self._set_flip()
                 elif kind == _ECHO:
                     lk.echo()
-                elif kind == _STRIKE:
-                    self._strike()
+                elif kind == _ADD_STUCK:
+                    self._add_stuck()
                 elif kind == _CALIBRATE or kind == _CODES:
                     self._chips(kind)
                 elif kind == _STOP:
@@ -450,8 +450,8 @@ class Server:
         self.learner.flip = (step, state, layer, index, bit)
         lk.reply(0)
 
-    def _strike(self):
-        """STRIKE: stuck u16, as in CONFIGURE, and no lower than before."""
+    def _add_stuck(self):
+        """ADD_STUCK: stuck u16, as in CONFIGURE, and no lower than before."""
         lk = self.link
         body, at = lk.body, lk.start
         if not self.has_learner():
@@ -461,7 +461,7 @@ class Server:
             lk.refuse("not 2 bytes")
             return
         try:
-            front.strike(u16(body, at))
+            front.add_stuck(u16(body, at))
         except ValueError as e:
             lk.refuse(e.args[0])
             return

@@ -318,7 +318,7 @@ def layouts_of_the_page() -> dict[str, str]:
         "WRITE_VERIFY_REPLY": fields(after("its reply is", r" \(")),
         "STATS_REPLY": fields(says["STATS"]),
         "FLIP": fields(asks["FLIP"]),
-        "STRIKE": fields(asks["STRIKE"]),
+        "ADD_STUCK": fields(asks["ADD_STUCK"]),
         "ECHO_MANY": fields(asks["ECHO"].split("; ")[1]),
         "PIPELINE": fields(asks["PIPELINE"]),
         "PIPELINE_REPLY": fields(says["PIPELINE"]),

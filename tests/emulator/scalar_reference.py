@@ -61,9 +61,9 @@ class Device:
         self.lot = d
         self.stuck = False
         self.g = clamp(100 + (int32(z4 * config.init) >> 8), 0, self.top)
-        self.strike(config.stuck)
+        self.add_stuck(config.stuck)
 
-    def strike(self, stuck: int) -> None:
+    def add_stuck(self, stuck: int) -> None:
         self.stuck = self.lot < stuck
         if self.stuck:
             self.g = self.top if self.lot & 1 else 0

@@ -36,7 +36,7 @@ PREFIXES: dict[type[IntEnum | IntFlag], str] = {
 READ_BY_HAND = {
     "LEARN_HEAD": "link_server.py _learn",
     "PREDICT_HEAD": "link_server.py _predict",
-    "STRIKE": "link_server.py _strike",
+    "ADD_STUCK": "link_server.py _add_stuck",
     "ECHO_MANY": "link.py echo",
     "FEED_HEAD": "stream_feed.py feed",
     "CODES_GO_ON": "frontend_codes.py _flush",

@@ -21,7 +21,7 @@ from madem_emulator.twin.twin import Twin
 
 _ROOT = Path(__file__).parents[2]
 _DEVICE = Path(__file__).parent / "device"
-_STRUCK = 9000
+_MORE_STUCK = 9000
 
 
 @pytest.fixture(
@@ -62,7 +62,7 @@ def gate_settings(draw: st.DrawFn) -> GateSettings:
     chosen=gate_settings(),
     seed=st.integers(1, 2**32 - 1),
     pulses=st.integers(1, 3),
-    strike=st.integers(0, 90),
+    stuck_at=st.integers(0, 90),
     wrong=st.integers(0, 60),
 )
 def test_device_and_twin_agree(
@@ -70,7 +70,7 @@ def test_device_and_twin_agree(
     chosen: GateSettings,
     seed: int,
     pulses: int,
-    strike: int,
+    stuck_at: int,
     wrong: int,
 ) -> None:
     """Three blobs of windows, whose labels are all wrong for a while."""
@@ -85,8 +85,8 @@ def test_device_and_twin_agree(
     gate = UpdateGate(twin, chosen)
     expected: list[int] = []
     for number, window in enumerate(windows):
-        if number == strike:
-            twin.strike(_STRUCK)
+        if number == stuck_at:
+            twin.add_stuck(_MORE_STUCK)
         found = gate.learn(6000, window[:-1], int(window[-1]), pulses)
         flags = (
             int(found.answer[0] == window[-1])
@@ -106,7 +106,7 @@ def test_device_and_twin_agree(
     weights = b"".join(part[0].tobytes() for part in (*twin.devices, *twin.accumulators))
 
     c = chosen
-    settings = (c.gate, c.at_most, c.fade, c.drop, c.every, 6000, pulses, strike)
+    settings = (c.gate, c.at_most, c.fade, c.drop, c.every, 6000, pulses, stuck_at)
     line = " ".join([pack_config(config).hex(), *map(str, settings), windows.tobytes().hex()])
     assert device.stdin is not None
     assert device.stdout is not None

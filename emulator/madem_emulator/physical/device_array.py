@@ -107,17 +107,17 @@ class DeviceArray:
         """Mask of the devices that never change: bool, of the devices' shape."""
         return np.zeros(self.shape, bool) if self._stuck is None else self._stuck.copy()
 
-    def strike(self, share: float) -> None:
+    def add_stuck(self, share: float) -> None:
         """Let devices get stuck, half of them at either end of their window.
 
         Args:
             share: of the devices that still change, 0 to 1.
         """
         lot = self._rng.random(self.shape)
-        struck = (lot < share) & ~self.stuck
-        high = struck & (lot < share / 2)
-        self._stick(struck & ~high, high)
-        self.g = np.where(struck, self.low, self.g)
+        newly = (lot < share) & ~self.stuck
+        high = newly & (lot < share / 2)
+        self._stick(newly & ~high, high)
+        self.g = np.where(newly, self.low, self.g)
         self.changes += 1
 
     def _stick(self, low: Flags, high: Flags) -> None:

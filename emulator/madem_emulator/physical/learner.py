@@ -115,11 +115,11 @@ class PhysicalTwin(Twin):
         state = super().state()
         return state if len(self.seeds) > 1 else state._replace(physical=self._physical.state())
 
-    def strike(self, stuck: int) -> None:
-        """As `Twin.strike`, on top of the devices that the preset has stuck."""
+    def add_stuck(self, stuck: int) -> None:
+        """As `Twin.add_stuck`, on top of the devices that the preset has stuck."""
         before = self.config.stuck
-        super().strike(stuck)
-        self._physical.strike_more((stuck - before) / (0x10000 - before))
+        super().add_stuck(stuck)
+        self._physical.add_stuck_share((stuck - before) / (0x10000 - before))
 
     def load_state(self, state: TwinState) -> None:
         """Continue a single network from its state, as if it had never stopped.
@@ -217,9 +217,9 @@ class _Physical(Memristors):
             self._renew(couplings)
         self._made = []
 
-    def strike_more(self, share: float) -> None:
+    def add_stuck_share(self, share: float) -> None:
         """Let this share of the devices that still change get stuck at either end."""
-        self._devices.strike(share)
+        self._devices.add_stuck(share)
 
     def wait(self, seconds: float) -> None:
         """See `PhysicalTwin.wait`."""

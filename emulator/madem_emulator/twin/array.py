@@ -133,9 +133,9 @@ class Memristors:
         self.reset_factor = np.clip(256 + (z2 * config.d_step >> 8), 51, 511)
         self.top = np.clip(200 + (z3 * config.d_top >> 8), 50, 255)
         self.g[:] = np.clip(MIDDLE + (z4 * config.init >> 8), 0, self.top)
-        self.strike(config.stuck)
+        self.add_stuck(config.stuck)
 
-    def strike(self, stuck: int) -> None:
+    def add_stuck(self, stuck: int) -> None:
         """Make devices stuck from now on: those whose lot is below STUCK.
 
         Args:

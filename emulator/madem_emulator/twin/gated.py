@@ -192,7 +192,7 @@ class UpdateGate:
             devices[chosen] = copy[chosen]
         for cells in twin.accumulators:
             cells[chosen] = ZERO
-        twin.strike(twin.config.stuck)  # some may have become stuck since the copy was made
+        twin.add_stuck(twin.config.stuck)  # some may have become stuck since the copy was made
         self.accuracy = np.where(chosen, self.checkpoint_accuracy, self.accuracy)
         self._checked[chosen] = twin.steps
         self.rollbacks += chosen

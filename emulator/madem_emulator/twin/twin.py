@@ -458,7 +458,7 @@ class Twin:
             array[:] = new
         self.steps = state.steps
 
-    def strike(self, stuck: int) -> None:
+    def add_stuck(self, stuck: int) -> None:
         """Raise STUCK: more devices can't change from now on.
 
         Args:
@@ -472,7 +472,7 @@ class Twin:
                 f"STUCK is {stuck}, but must be from {self.config.stuck} to 65535: it only rises"
             )
         self.config = replace(self.config, stuck=stuck)
-        self._memristors.strike(stuck)
+        self._memristors.add_stuck(stuck)
 
     def flip(self, step: int, what: Flipped, layer: int, index: int, bit: int) -> None:
         """Flip one bit on every board when that step is learned.

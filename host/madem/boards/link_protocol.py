@@ -41,7 +41,7 @@ class Kind(IntEnum):
     STOP = 11
     PIPELINE = 12
     FEED = 13
-    STRIKE = 14
+    ADD_STUCK = 14
     SOURCE = 15
     LIVE = 16
     CALIBRATE = 17
@@ -109,7 +109,7 @@ WRITE_VERIFY_REPLY = Struct("<II")
 """Of the WRITE that completes devices behind chips: pulses given, devices that failed."""
 STATS_REPLY = Struct("<4I")
 FLIP = Struct("<BIBIB")
-STRIKE = Struct("<H")
+ADD_STUCK = Struct("<H")
 ECHO_MODE_MANY = 2
 ECHO_MANY = Struct("<BH")
 """`ECHO_MODE_MANY`, and how many bytes shall come back."""

@@ -292,7 +292,7 @@ def recover(
         TaskError: the faults are out of range; the message names what.
     """
     check_faults(faults, learner.config)
-    learner.strike(stuck_limit(faults.share))
+    learner.add_stuck(stuck_limit(faults.share))
     stuck = evaluate(learner, task)
     middle = max(plan.epochs, _SCHEDULE) // 2
     on = replace(plan, epochs=faults.epochs, earlier=middle)

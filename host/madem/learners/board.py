@@ -13,6 +13,7 @@ import numpy as np
 from madem import __version__
 from madem.boards import capacity, deploy, link
 from madem.boards.link_protocol import (
+    ADD_STUCK,
     CONFIGURE_DEVICE,
     CONFIGURE_FORMAT,
     CONFIGURE_HEAD,
@@ -26,7 +27,6 @@ from madem.boards.link_protocol import (
     MEMORY_HEAD,
     PREDICT_HEAD,
     STATS_REPLY,
-    STRIKE,
     WRITE_VERIFY_REPLY,
     Error,
     Flag,
@@ -194,13 +194,13 @@ class BoardLearner(Engine):
             else:
                 yield from map(Reply, reply[4:])
 
-    def strike(self, stuck: int) -> None:
-        """See `Learner.strike`.
+    def add_stuck(self, stuck: int) -> None:
+        """See `Learner.add_stuck`.
 
         Raises:
             DeviceError: it is lower than it was.
         """
-        self.link.request(Kind.STRIKE, STRIKE.pack(stuck), timeout=120.0)
+        self.link.request(Kind.ADD_STUCK, ADD_STUCK.pack(stuck), timeout=120.0)
         self._config = replace(self.config, stuck=stuck)
 
     def outputs(self, x: Samples) -> Bytes:

@@ -78,7 +78,7 @@ class Learner(Protocol):
         """
         ...
 
-    def strike(self, stuck: int) -> None:
+    def add_stuck(self, stuck: int) -> None:
         """Have more devices stuck from now on.
 
         Args:
@@ -206,8 +206,8 @@ class Engine(ABC):
         """See `Learner.outputs`."""
 
     @abstractmethod
-    def strike(self, stuck: int) -> None:
-        """See `Learner.strike`."""
+    def add_stuck(self, stuck: int) -> None:
+        """See `Learner.add_stuck`."""
 
     @abstractmethod
     def state(self) -> NetworkState:

@@ -88,9 +88,9 @@ class BoardStream(Engine):
                 rows.append(self.board.read(Memory.FREE, last))
         return np.frombuffer(b"".join(rows), np.uint8).reshape(len(x), -1)
 
-    def strike(self, stuck: int) -> None:
-        """See `Learner.strike`."""
-        self.board.strike(stuck)
+    def add_stuck(self, stuck: int) -> None:
+        """See `Learner.add_stuck`."""
+        self.board.add_stuck(stuck)
 
     def ask_gate(self, request: GateRequest, settings: GateSettings | None = None) -> GateStatus:
         """See `Engine.ask_gate`."""

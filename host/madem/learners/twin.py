@@ -135,9 +135,9 @@ class TwinLearner(Engine):
         """
         return self.twin.predict_many(inputs)[-1][0]
 
-    def strike(self, stuck: int) -> None:
-        """See `Learner.strike`."""
-        self.twin.strike(stuck)
+    def add_stuck(self, stuck: int) -> None:
+        """See `Learner.add_stuck`."""
+        self.twin.add_stuck(stuck)
 
     def ask_gate(self, request: GateRequest, settings: GateSettings | None = None) -> GateStatus:
         """See `Engine.ask_gate`."""

@@ -157,9 +157,9 @@ class _Watched:
                 self._limits.wait(self._state.facts.samples / self._throttle - self._state.t_s)
         return np.concatenate(answers)
 
-    def strike(self, stuck: int) -> None:
-        """See `Learner.strike`."""
-        self._learner.strike(stuck)
+    def add_stuck(self, stuck: int) -> None:
+        """See `Learner.add_stuck`."""
+        self._learner.add_stuck(stuck)
 
     def outputs(self, x: Samples) -> Bytes:
         """See `Learner.outputs`."""

@@ -150,10 +150,10 @@ class LockStep(Engine):
         self._predictions += count
         return first
 
-    def strike(self, stuck: int) -> None:
-        """See `Learner.strike`; what it did is compared with the next sample's weights."""
-        self.board.strike(stuck)
-        self.twin.strike(stuck)
+    def add_stuck(self, stuck: int) -> None:
+        """See `Learner.add_stuck`; what it did is compared with the next sample's weights."""
+        self.board.add_stuck(stuck)
+        self.twin.add_stuck(stuck)
 
     def state(self) -> NetworkState:
         """See `Engine.state`; the board's."""

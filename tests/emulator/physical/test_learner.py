@@ -134,7 +134,7 @@ def test_a_seed_gives_the_same_bits_in_any_batch() -> None:
         for k in range(40):
             twin.learn(8000, x[k], k % 3, pulses_per_update=1 + k % 3)
         twin.wait(100.0)
-        twin.strike(0x1000)
+        twin.add_stuck(0x1000)
         twin.learn(8000, x[0], 0)
         answers = twin.predict_many(x)[-1]
         everything = [*twin.conductances, answers, twin.pulses]

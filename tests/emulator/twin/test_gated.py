@@ -139,11 +139,11 @@ def test_what_got_stuck_meanwhile_stays_stuck() -> None:
     gate.checkpoint()
     for x, label in zip(*blobs(20), strict=True):
         gate.learn(RATE, x, label)
-    twin.strike(20000)
+    twin.add_stuck(20000)
     learned = [devices.copy() for devices in twin.devices]
     gate.rollback()
     fresh = twin_of()
-    fresh.strike(20000)
+    fresh.add_stuck(20000)
     assert all((a == b).all() for a, b in zip(fresh.devices, twin.devices, strict=True))
     assert any((a != b).any() for a, b in zip(learned, twin.devices, strict=True))
 

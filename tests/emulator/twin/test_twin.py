@@ -700,16 +700,16 @@ def test_stuck_devices_never_change() -> None:
     assert changed[~stuck].mean() > 0.5
 
 
-def test_a_strike_is_that_of_the_page() -> None:
+def test_more_stuck_devices_are_those_of_the_page() -> None:
     chosen = Settings(sizes=(6, 5, 4), stuck=0.1)
     seeds = [1, 2]
     twin, boards = Twin(chosen.integers(), seeds), [Board(chosen.integers(), s) for s in seeds]
     random = np.random.default_rng(1)
     for stuck in (6554, 6554, 20000, 65535):
-        twin.strike(stuck)
+        twin.add_stuck(stuck)
         for board in boards:
             for device in (d for layer in board.layers.values() for d in layer.devices):
-                device.strike(stuck)
+                device.add_stuck(stuck)
         assert twin.config.stuck == stuck
         for _ in range(5):
             x, target = random.integers(0, 256, (2, 6), np.uint8), random.integers(0, 4, 2)
@@ -719,11 +719,11 @@ def test_a_strike_is_that_of_the_page() -> None:
                 assert_same_sample(twin, trace, sample, b)
 
 
-def test_a_strike_heals_nothing() -> None:
+def test_stuck_devices_never_become_fewer() -> None:
     twin = Twin(Settings(sizes=(6, 4), stuck=0.1).integers())
     for stuck in (6553, -1, 65536):
         with pytest.raises(ValueError, match=f"STUCK is {stuck}, but must be from 6554 to 65535"):
-            twin.strike(stuck)
+            twin.add_stuck(stuck)
 
 
 def test_pulses_at_the_limits_of_the_page_fit_32_bits() -> None:

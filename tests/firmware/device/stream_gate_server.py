@@ -17,15 +17,15 @@ while True:
     words = line.split()
     payload = binascii.unhexlify(words[0])
     learner = network_config.build(network_config.parse(payload, 0, len(payload)))
-    gate, at_most, fade, drop, every, rate, pulses, strike = [int(word) for word in words[1:9]]
+    gate, at_most, fade, drop, every, rate, pulses, stuck_at = [int(word) for word in words[1:9]]
     data = binascii.unhexlify(words[9])
     net = learner.network
     one = stream_gate.UpdateGate(learner, gate, at_most, fade, drop, every)
     found = []
     size = net.sizes[0] + 1
     for number in range(len(data) // size):
-        if number == strike:
-            net.front.strike(9000)
+        if number == stuck_at:
+            net.front.add_stuck(9000)
         window = data[size * number : size * (number + 1)]
         net.set_targets(window, size - 1)
         flags = one.learn(window, window[-1], rate, pulses)

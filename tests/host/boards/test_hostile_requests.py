@@ -16,6 +16,7 @@ import pytest
 
 from madem.boards.link import Link
 from madem.boards.link_protocol import (
+    ADD_STUCK,
     CALIBRATE_MEASURE,
     CALIBRATE_STORE,
     CODES_HEAD,
@@ -28,7 +29,6 @@ from madem.boards.link_protocol import (
     MEMORY_HEAD,
     PIPELINE,
     PREDICT_HEAD,
-    STRIKE,
     CalibrateRequest,
     CodesRequest,
     Error,
@@ -74,7 +74,7 @@ class Attacker:
             Kind.STATS: lambda: bytes([self._below(2)]),
             Kind.FLIP: lambda: FLIP.pack(0, self.steps + 2, 1, self._below(4), self._below(8)),
             Kind.ECHO: lambda: self._bytes(1 + self._below(40)),
-            Kind.STRIKE: lambda: STRIKE.pack(self._below(2000)),
+            Kind.ADD_STUCK: lambda: ADD_STUCK.pack(self._below(2000)),
             Kind.PIPELINE: self._pipeline,
             Kind.FEED: self._feed,
             Kind.SOURCE: lambda: self._source,

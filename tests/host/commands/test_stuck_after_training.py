@@ -16,7 +16,7 @@ from madem.learners.twin import TwinLearner
 from madem_emulator.twin.config import Settings
 
 
-def test_a_struck_network_learns_on() -> None:
+def test_a_network_with_stuck_devices_learns_on() -> None:
     task = load_task("digits")
     plan = recipe(task, hidden=(16,), epochs=1)
     learner = TwinLearner(plan.settings.integers())
@@ -57,15 +57,15 @@ def test_learning_on_has_the_pace_of_the_middle() -> None:
         (StuckAfterTraining(0.2, epochs=-1), "passes of learning on are -1"),
     ],
 )
-def test_strikes_that_can_not_be(faults: StuckAfterTraining, told: str) -> None:
+def test_faults_that_can_not_be(faults: StuckAfterTraining, told: str) -> None:
     with pytest.raises(TaskError, match=told):
         check_faults(faults, Settings(sizes=(3, 2), stuck=0.1).integers())
 
 
-def test_the_line_tells_before_struck_and_recovered() -> None:
-    strike = {"share": 0.1, "epochs": 5, "before": {"accuracy": 0.98}, "stuck": {"accuracy": 0.7}}
+def test_the_line_tells_before_stuck_and_recovered() -> None:
+    faults = {"share": 0.1, "epochs": 5, "before": {"accuracy": 0.98}, "stuck": {"accuracy": 0.7}}
     line = "10 % of the devices stuck: accuracy 98.0 % before, 70.0 % right after, 97.0 % recovered"
-    assert stuck_line(strike, {"accuracy": 0.97}) == line
+    assert stuck_line(faults, {"accuracy": 0.97}) == line
     words = [{"exact_word": {"0.10": a, "0.20": b}} for a, b in ((1.0, 0.9), (0.6, 0.4), (1, 0.8))]
     line = stuck_line({"share": 0.05, "before": words[0], "stuck": words[1]}, words[2])
     assert line.endswith("words recalled 95.0 % before, 50.0 % right after, 90.0 % recovered")

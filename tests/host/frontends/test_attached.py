@@ -98,7 +98,7 @@ def test_what_only_the_emulated_front_end_has_is_refused(bench: Bench) -> None:
     with pytest.raises(DeviceError, match="no such cell"):
         device.flip(False, 0, 1, 0, 0)
     with pytest.raises(DeviceError, match="emulated front end"):
-        device.strike(1000)
+        device.add_stuck(1000)
     with pytest.raises(DeviceError, match="there is no board design other"):
         device.configure(config, "other")
     with pytest.raises(DeviceError, match="cards are needed"):

@@ -89,7 +89,7 @@ def test_devices_get_stuck_after_training(tmp_path: Path) -> None:
     plan = training.recipe(args, training.load(args, Terminal(quiet=True)))
     twin = PhysicalTwin(plan.settings.integers(), presets.IDEAL)
     before = twin.conductances
-    twin.strike(0x4000)
+    twin.add_stuck(0x4000)
     ends = [np.isin(g, (presets.IDEAL.g_min, presets.IDEAL.g_max)) for g in twin.conductances]
     share = np.concatenate([e.ravel() for e in ends]).mean()
     assert share == pytest.approx(0.25, abs=0.03)

@@ -45,7 +45,7 @@ class Notebook:
         found[np.arange(0, len(x), 2), y[::2]] = 101
         return found
 
-    def strike(self, stuck: int) -> None:
+    def add_stuck(self, stuck: int) -> None:
         raise NotImplementedError
 
     def state(self) -> NetworkState:

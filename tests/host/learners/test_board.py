@@ -285,7 +285,7 @@ BAD = [
     (Kind.LEARN, learn_payload(*[1] * 7, rate=16384), 2),
     (Kind.LEARN, learn_payload(*[1] * 7, pulses_per_update=0), 2),
     (Kind.PREDICT, b"", 2),
-    *((Kind.STRIKE, payload, 2) for payload in (b"", b"\xff", b"\0\0", b"\xff\xff\xff")),
+    *((Kind.ADD_STUCK, payload, 2) for payload in (b"", b"\xff", b"\0\0", b"\xff\xff\xff")),
     (Kind.PREDICT, b"\1", 2),
     (Kind.PREDICT, b"\1" + bytes(5), 2),
     (Kind.PREDICT, b"\1" + bytes(13), 2),
@@ -407,20 +407,20 @@ def test_nothing_but_a_configuration_before_the_first() -> None:
         trained(fresh)
 
 
-def test_a_strike_equals_the_twin_and_is_in_its_state(device: BoardLearner) -> None:
+def test_more_stuck_devices_equal_the_twin_and_are_in_its_state(device: BoardLearner) -> None:
     config = harsh((6, 5, 4))
     device.configure(config)
     twin = TwinLearner(config)
     for stuck in (9000, 9000, 40000, 65535):
-        device.strike(stuck)
-        twin.strike(stuck)
+        device.add_stuck(stuck)
+        twin.add_stuck(stuck)
         assert device.state() == twin.state()
         assert device.config.stuck == stuck
         assert (
             device.learn(RATE, *samples(config, 20)) == twin.learn(RATE, *samples(config, 20))
         ).all()
         assert device.state() == twin.state()
-    assert refused(device, Kind.STRIKE, struct.pack("<H", 65534)).code == 2
+    assert refused(device, Kind.ADD_STUCK, struct.pack("<H", 65534)).code == 2
     saved = device.state()
     device.load(saved)
     assert (
