@@ -64,14 +64,14 @@ class Network:
         self._drive = bytearray(widest)
         self._feedback = bytearray(widest)
         self._nudges = bytearray(4 * sizes[-1])
-        self._crc = bytearray(4)
         self.pause = None
 
     def predict(self, x, first):
         """Hold the input x[first:] and let everything else settle, with noise that is the input's
         own: whatever was asked before, the same input settles to the same activities.
         """
-        s, crc = self.free, self._crc
+        s = self.free
+        crc = self._drive  # not needed before the first sweep
         kernels.copy_masked(s, 0, self.sizes[0], x, first, self.mask)
         crc[0] = crc[1] = crc[2] = crc[3] = 0
         link_crc.update(crc, s, 0, self.sizes[0])

@@ -200,6 +200,22 @@ def test_features_are_those_of_stream(run: Run, follow: str) -> None:
     assert codes == [row.tobytes().hex() for row in expected]
 
 
+def test_predicting_allocates_nothing_whatever_the_row_is(run: Run) -> None:
+    """An index of all 30 bits is a small integer where words have 32."""
+    said = run(
+        "import micropython\n"
+        "net, x = madem.Network((8, 5, 3)), bytearray(8)\n"
+        "def ask():\n"
+        " for k in range(256): x[0] = k; net.predict(x)\n"
+        "ask()\n"
+        "micropython.heap_lock()\n"
+        "ask()\n"
+        "micropython.heap_unlock()\n"
+        "print('passed')"
+    )
+    assert said == "passed\n"
+
+
 @pytest.mark.parametrize("hidden", [None, (20,)])
 def test_words_are_given_back_as_on_the_desktop(run: Run, hidden: tuple[int, ...] | None) -> None:
     task = load_task("braille")
