@@ -80,6 +80,7 @@ def backprop(x, target, w1, w2, rate):
 
 
 def timed(name, count, work, *arguments):
+    """Print a name, and the microseconds of one call: the least disturbed mean of `count`."""
     gc.collect()
     best = None
     for _ in range(3):  # the least disturbed of three

@@ -30,6 +30,8 @@ _TRIES = const(3)
 
 
 class ArrayBoard:
+    """The chips of the board, as frontend_chips.py drives them."""
+
     ROWS = 64
     COLUMNS = 64
     CARDS = 16

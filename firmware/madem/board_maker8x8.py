@@ -24,6 +24,8 @@ _EVERY = const(16)  # reads from one whose conversions are made twice to the nex
 
 
 class ArrayBoard:
+    """The chips of the board, as frontend_chips.py drives them."""
+
     ROWS = 8
     COLUMNS = 8
     CARDS = 256

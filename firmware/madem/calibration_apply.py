@@ -1,5 +1,7 @@
-"""A board of chips whose lines and devices were measured: it puts readings right, gives no pulses
-to devices that are dead, and counts them. docs/hardware/calibration.md has the file.
+"""A board of chips whose lines and devices were measured.
+
+It puts readings right, gives no pulses to devices that are dead, and counts them.
+docs/hardware/calibration.md has the file.
 """
 
 import struct

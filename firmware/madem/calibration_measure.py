@@ -80,8 +80,9 @@ def _do(body, front, out, at):
 
 
 def _measure(board, card, columns, line, level, reads, out, at):
-    """Drive one line, or none, and put the mean codes of the other side at out[at:], times 256, as
-    three bytes each.
+    """Drive one line, or none, and put the mean codes of the other side at out[at:].
+
+    They are times 256, as three bytes each.
     """
     driven, sensed = (board.COLUMNS, board.ROWS) if columns else (board.ROWS, board.COLUMNS)
     levels = array("h", bytearray(2 * driven))

@@ -104,8 +104,9 @@ class DAC81416:
             self.renew()
 
     def differs(self, codes, first):
-        """The first output that codes[first:first + 16], of an ADC of 153 µV a code that counts
-        down, don't find where it should be, or −1.
+        """Find the first output that an ADC does not find where it should be, or −1.
+
+        The ADC, of 153 µV a code, counts down: codes[first:first + 16].
         """
         return _differs(self._frame, codes, first)
 

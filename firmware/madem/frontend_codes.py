@@ -1,5 +1,4 @@
-"""Learn or predict one sample and tell what the chips said meanwhile: kind CODES of
-docs/reference/link.md.
+"""Learn or predict one sample and tell what the chips said: kind CODES of docs/reference/link.md.
 
 The codes of a sample are too many for a board's memory, and for one frame. They go out in pieces
 while the sample is worked on: each request but the first asks for the next piece.

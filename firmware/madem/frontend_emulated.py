@@ -39,7 +39,8 @@ class Crossbar:
     exact = True  # `devices` is the array itself
 
     def __init__(self, sizes, config, layers, adc_bits, seed):
-        """
+        """Draw the devices.
+
         Args:
             sizes: units of each layer, input first.
             config: step, nl_set, nl_reset, c2c, d_step, d_top, stuck and init of CONFIGURE.

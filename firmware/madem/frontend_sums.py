@@ -15,7 +15,7 @@ _MOST = const(16383)  # of a reading, either way
 
 @micropython.viper
 def place(levels: ptr16, lines: int, s: ptr8, first: int, count: int, bias: int) -> int:
-    """levels = s[first:first + count], then 255 if there is a bias, then zeros; 0 if all are."""
+    """Set levels to s[first:first + count], 255 if there is a bias, then zeros; 0 if all are."""
     loud = bias
     for r in range(lines):
         level = 0
@@ -30,7 +30,7 @@ def place(levels: ptr16, lines: int, s: ptr8, first: int, count: int, bias: int)
 
 @micropython.viper
 def place_pairs(levels: ptr16, units: int, s: ptr8, first: int, count: int) -> int:
-    """levels = each of s[first:first + count], then its opposite; then zeros; 0 if all are."""
+    """Set levels to each of s[first:first + count], then its opposite; then zeros; 0 if all are."""
     loud = 0
     for u in range(units):
         level = 0
@@ -44,6 +44,7 @@ def place_pairs(levels: ptr16, units: int, s: ptr8, first: int, count: int) -> i
 
 @micropython.viper
 def clear(sums: ptr32, n: int):
+    """Set n sums to zero, which is _ZERO."""
     for i in range(n):
         sums[i] = _ZERO
 

@@ -1,6 +1,6 @@
-"""The learning rule: compare two conditions of the same network, change each
-coupling by the difference of the products of its two activities.
+"""The learning rule: compare two conditions of the same network.
 
+Each coupling changes by the difference of the products of its two activities.
 No gradient is computed. Each coupling keeps the sum of its differences until
 it is worth a whole pulse. docs/reference/arithmetic.md, "Weight change".
 """
@@ -39,7 +39,8 @@ class Learner:
     """
 
     def __init__(self, network, rule, scales):
-        """
+        """Begin with empty accumulators.
+
         Args:
             network: the `network.Network`.
             rule: 0 centred, 1 one-sided, 2 clamped.

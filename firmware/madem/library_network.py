@@ -120,8 +120,9 @@ class Network:
         return answer
 
     def begin(self, x, target):
-        """Learn one sample in steps, as `learn` does at once; x must stay as it is until the
-        first one.
+        """Learn one sample in steps, as `learn` does at once.
+
+        x must stay as it is until the first one.
         """
         self._check(x)
         network = self._network
@@ -154,8 +155,9 @@ class Network:
         return None
 
     def meanwhile(self, call):
-        """Have `call()` called after each sweep and each layer's change, to take samples in
-        between; None: nothing.
+        """Have `call()` called after each sweep and each layer's change; None: nothing.
+
+        Samples can be taken then.
         """
         self._network.pause = call
 

@@ -21,7 +21,8 @@ class Network:
     def __init__(
         self, sizes, front, caps, one_hot, high, low, mask, beta, sweeps_free, sweeps_nudged
     ):
-        """
+        """Make the buffers of a network.
+
         Args:
             sizes: units of each layer, input first.
             front: the front end.
@@ -67,8 +68,9 @@ class Network:
         self.pause = None
 
     def predict(self, x, first):
-        """Hold the input x[first:] and let everything else settle, with noise that is the input's
-        own: whatever was asked before, the same input settles to the same activities.
+        """Hold the input x[first:] and let everything else settle, with the input's own noise.
+
+        Whatever was asked before, the same input settles to the same activities.
         """
         s = self.free
         crc = self._drive  # not needed before the first sweep

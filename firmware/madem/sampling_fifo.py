@@ -4,7 +4,9 @@ from time import ticks_add, ticks_diff, ticks_us
 
 
 class Fifo:
-    """A chip gives `_held()`, samples in its FIFO or -1 when it was full; `_fetch(into)`, which
+    """Samples that a chip keeps until they are taken.
+
+    It gives `_held()`, samples in its FIFO or -1 when it was full; `_fetch(into)`, which
     takes one out; and `_restart()`, which empties it.
     """
 

@@ -6,6 +6,8 @@ from .sampling_timer import SampleTimer
 
 
 class Source(SampleTimer):
+    """The voltages at pins, a channel each."""
+
     def __init__(self, rate, options):
         """rate: mHz. options: the pins. ValueError: none, or a rate that can't be."""
         SampleTimer.__init__(self, rate)

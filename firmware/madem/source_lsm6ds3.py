@@ -39,6 +39,8 @@ def _turn(sample: ptr8):
 
 
 class Source(Fifo):
+    """Acceleration and rotation by an LSM6DS3 at an SPI bus."""
+
     channels = 6
 
     def __init__(self, rate, options):

@@ -39,6 +39,8 @@ def _swap(sample: ptr8):
 
 
 class Source(Fifo):
+    """Acceleration and rotation by an MPU-6050 at an I²C bus."""
+
     channels = 6
 
     def __init__(self, rate, options):

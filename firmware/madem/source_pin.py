@@ -9,6 +9,8 @@ from .sampling_timer import SampleTimer
 
 
 class Source(SampleTimer):
+    """The levels of pins, or how often they rose, a channel each."""
+
     def __init__(self, rate, options):
         """rate: mHz. options: 1 to count rises or 0, then the pins.
 

@@ -1,5 +1,6 @@
-"""A gate before learning: windows are learned that are worth it, and a checkpoint is put back when
-learning has made things worse.
+"""A gate before learning: windows are learned that are worth it.
+
+A checkpoint is put back when learning has made things worse.
 
 docs/guide/online.md, "In integers", is what this computes. Imported when the first GATE of
 docs/reference/link.md comes; a board that learns every window never loads it.
@@ -154,8 +155,9 @@ class UpdateGate:
         self._copy = copy
 
     def rollback(self):
-        """Put the checkpoint back, and the accumulators to 0: what they hold belongs to weights
-        that are gone.
+        """Put the checkpoint back, and the accumulators to 0.
+
+        What they hold belongs to weights that are gone.
         """
         learner = self.learner
         front = learner.network.front

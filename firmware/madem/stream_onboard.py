@@ -58,7 +58,8 @@ class OnboardRun:
     """
 
     def __init__(self, stream, server):
-        """
+        """Wait for SOURCE.
+
         Args:
             stream: the `stream_feed.StreamFeed` whose pipeline takes the samples.
             server: its `link_server.Server`.
@@ -131,8 +132,9 @@ class OnboardRun:
     # The source
 
     def choose(self):
-        """Answer SOURCE: rate u32 in mHz, number of label pins u8, the pins, length of name u8,
-        name, options.
+        """Answer SOURCE: choose the sensor.
+
+        Rate u32 in mHz, number of label pins u8, the pins, length of name u8, name, options.
         """
         lk = self._server.link
         self._end("")
