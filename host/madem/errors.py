@@ -29,7 +29,7 @@ class BoardError(MademError):
 
 
 class BoardSpecError(BoardError):
-    """What `--board` says is no board, or one that can't be made."""
+    """A value of `--board` that is no board, or one that can't be made."""
 
     exit_code = USAGE
 

@@ -134,7 +134,7 @@ class States:
 
 @dataclass(frozen=True)
 class ProgrammingError:
-    """Where a device ends up when it is programmed to a target, as published statistics.
+    """The error of programming a device to a target, as published statistics.
 
     g = target + bias + σ(target) · N(0, 1).
     """

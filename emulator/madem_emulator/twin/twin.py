@@ -118,7 +118,7 @@ class Trace:
 
 
 class Update(NamedTuple):
-    """How one sample's activity differences change the weights.
+    """The change of the weights that one sample's activity differences make.
 
     Attributes:
         rates: RATE, int32 (B,).

@@ -125,7 +125,7 @@ SENSITIVITY_SIZE = 1024
 
 
 class Swing(NamedTuple):
-    """What the range of one constant does to the advantage, all others as they are.
+    """The change of the advantage over the range of one constant, all others as they are.
 
     Attributes:
         name: of the constant.

@@ -81,7 +81,7 @@ _DIRECTORY_BLOCKS = 4
 
 @dataclass(frozen=True)
 class Summary:
-    """What a deployment did, or would do.
+    """A report of what a deployment did, or would do.
 
     Attributes:
         form: how the board has the firmware: `frozen`, `mpy` or `source`.

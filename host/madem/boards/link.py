@@ -216,7 +216,7 @@ def _parse(body: bytes) -> Frame | None:
 
 @dataclass(frozen=True)
 class Hello:
-    """What a board says of itself.
+    """A board's description of itself.
 
     Attributes:
         version: of the link.

@@ -132,7 +132,7 @@ PIPELINE_REPLY = Struct("<HI")
 
 
 class Mode(IntEnum):
-    """What FEED and LIVE do with a window."""
+    """The work of FEED and LIVE on a window."""
 
     FEATURES = 0
     """Nothing more: only the pipeline goes on."""
@@ -141,7 +141,7 @@ class Mode(IntEnum):
 
 
 class Flag(IntFlag):
-    """How FEED and LIVE do it."""
+    """Choices of how FEED and LIVE do it."""
 
     RESTART = 1
     """Begin a new window with the first sample."""
@@ -156,7 +156,7 @@ class Flag(IntFlag):
 
 
 class Outcome(IntFlag):
-    """What became of a window that was gated, or of one of LIVE."""
+    """The facts of a window that was gated, or of one of LIVE."""
 
     RIGHT = 1
     LEARNED = 2
@@ -175,7 +175,7 @@ FEED_REPLY = Struct("<IB")
 
 
 class GateRequest(IntEnum):
-    """What GATE asks for."""
+    """The requests of GATE."""
 
     SETTINGS = 0
     CHECKPOINT = 1
@@ -198,7 +198,7 @@ SOURCE_REPLY = Struct("<BI")
 
 
 class LiveRequest(IntEnum):
-    """What LIVE asks for."""
+    """The requests of LIVE."""
 
     ASK = 0
     START = 1
@@ -208,7 +208,7 @@ class LiveRequest(IntEnum):
 
 
 class Gives(IntEnum):
-    """What the windows of LIVE give."""
+    """The kind of answers that the windows of LIVE give."""
 
     NOTHING = 0
     CLASSES = 1
@@ -230,7 +230,7 @@ LOST = 254
 
 
 class CalibrateRequest(IntEnum):
-    """What CALIBRATE asks for."""
+    """The requests of CALIBRATE."""
 
     MEASURE = 0
     PULSE = 1
@@ -252,7 +252,7 @@ CALIBRATION_SHIFT = 14
 
 
 class Event(IntEnum):
-    """What the chips of a board did."""
+    """The acts of a board's chips."""
 
     COLUMNS = 0
     """The bit lines of a card were read."""
@@ -263,7 +263,7 @@ class Event(IntEnum):
 
 
 class CodesRequest(IntEnum):
-    """What CODES asks for."""
+    """The requests of CODES."""
 
     GO_ON = 0
     LEARN = 1

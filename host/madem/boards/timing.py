@@ -35,7 +35,7 @@ _SWEEPS_FREE, _SWEEPS_NUDGED = 4, 2
 
 
 class PipelineInstructions(NamedTuple):
-    """What a pipeline takes of a Cortex-M3.
+    """The instructions that a pipeline takes of a Cortex-M3.
 
     Attributes:
         per_sample: instructions to take a sample in.
@@ -104,7 +104,7 @@ def sample_seconds(kind: BoardType) -> float:
 
 @dataclass(frozen=True)
 class StreamLoad:
-    """What a stream asks of a Cortex-M3 at `CORTEX_M3_HZ`, in instructions.
+    """The load of a stream on a Cortex-M3 at `CORTEX_M3_HZ`, in instructions.
 
     Attributes:
         rate_hz: samples a second.

@@ -27,7 +27,7 @@ from madem.network.network import Network, TableInputs
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Which network, and into which files."""
+    """The network, and the files that it is written to."""
     parser.add_argument("network", metavar="NET", help="a network saved by madem (.madem)")
     parser.add_argument(
         "--out", metavar="FILE.npz", help="its integers as NumPy arrays (default: not written)"

@@ -25,7 +25,7 @@ _MOST = 20
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Which network."""
+    """The network that is shown."""
     parser.add_argument("network", metavar="NET", help="a network saved by madem (.madem)")
 
 

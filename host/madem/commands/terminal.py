@@ -19,7 +19,7 @@ from rich.text import Text
 
 
 class Terminal:
-    """Where a command prints: to people, and only when they want it."""
+    """A printer for people, that prints only when they want it."""
 
     def __init__(self, quiet: bool) -> None:
         """Choose where to print.

@@ -34,7 +34,7 @@ _TOUCH_BAUD = 1200
 
 @dataclass(frozen=True)
 class About:
-    """What MicroPython says of itself.
+    """MicroPython's description of itself.
 
     Attributes:
         version: `sys.version`, such as `3.4.0; MicroPython v1.26.1 on 2025-09-11`.

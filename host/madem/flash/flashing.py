@@ -38,7 +38,7 @@ class Build:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How it ended.
+    """The end of a flashing.
 
     Attributes:
         port: where the board runs; None when it did not come back to a port.

@@ -14,7 +14,7 @@ from madem.flash.targets import Target
 
 @dataclass(frozen=True)
 class Job:
-    """What is to be done.
+    """A board and an image that is to be written to it.
 
     Attributes:
         target: the board as it was found.

@@ -17,7 +17,7 @@ _PERCENT = re.compile(rb"(\d{1,3})(?:\.\d+)?\s*%")
 
 @dataclass(frozen=True)
 class Done:
-    """How a program ended.
+    """The end of a program.
 
     Attributes:
         code: its exit code.

@@ -41,7 +41,7 @@ _LEAST, _MOST = 0.5, 3.9
 
 @dataclass(frozen=True)
 class CardHealth:
-    """What was found on a card.
+    """Findings on a card.
 
     Attributes:
         card: its number.

@@ -56,7 +56,7 @@ _WRITING = 600.0
 
 @dataclass(frozen=True)
 class Stats:
-    """What a board measured of itself.
+    """A board's measurements of itself.
 
     Attributes:
         steps: samples learned.
@@ -73,7 +73,7 @@ class Stats:
 
 @dataclass(frozen=True)
 class Fit:
-    """How a network fits a board.
+    """The room that a network takes on a board, and leaves.
 
     Attributes:
         heap_used: bytes that it takes.
@@ -88,7 +88,7 @@ class Fit:
 
 @dataclass(frozen=True)
 class Written:
-    """What write-verify did to load a state into devices behind chips.
+    """The work of write-verify that loaded a state into devices behind chips.
 
     Attributes:
         devices: how many were written.

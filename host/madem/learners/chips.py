@@ -37,7 +37,7 @@ class Card(NamedTuple):
 
 
 class Counts(NamedTuple):
-    """What the drivers met since CONFIGURE.
+    """Counters of the drivers since CONFIGURE.
 
     Attributes:
         saturated: conversions at either end of an ADC's range.

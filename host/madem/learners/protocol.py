@@ -92,7 +92,7 @@ class Learner(Protocol):
 
 
 class Presentation(NamedTuple):
-    """How samples are presented to a network.
+    """A way of presenting samples to a network.
 
     Attributes:
         mode: learn them, predict them, or only let the pipeline of a stream go on.
@@ -110,7 +110,7 @@ class Presentation(NamedTuple):
 
 
 class Reply(NamedTuple):
-    """What a network made of one sample.
+    """A network's reply to one sample.
 
     Attributes:
         answer: the class, or the number of wrong outputs, before anything was learned; the
@@ -144,7 +144,7 @@ class Reply(NamedTuple):
 
 
 class GateStatus(NamedTuple):
-    """What a gate has counted.
+    """The counters of a gate.
 
     Attributes:
         steps: windows tested in the network's life.

@@ -24,7 +24,7 @@ from madem_emulator.twin.twin import Trace, Twin, TwinState
 
 
 class TwinStep(NamedTuple):
-    """What the twin made of one sample, with all that a check needs.
+    """The twin's reply to one sample, with all that a check needs.
 
     Attributes:
         reply: what a board would say.

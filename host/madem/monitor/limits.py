@@ -27,7 +27,7 @@ class StoppedError(Exception):
 
 
 class RunLimits:
-    """How far a board goes.
+    """The end of a run: after a time, after so many samples, or when somebody wants it.
 
     Attributes:
         most: samples or windows; None: all.

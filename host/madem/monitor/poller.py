@@ -21,7 +21,7 @@ tenth in all."""
 
 
 class PollInterval:
-    """When it is time to look again."""
+    """A clock that says when it is time to look again."""
 
     def __init__(self, every_s: float, share: float) -> None:
         """Make the first look due at once.

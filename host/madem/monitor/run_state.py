@@ -28,7 +28,7 @@ _POINTS = 600
 
 
 class Stage(StrEnum):
-    """How far a board has come."""
+    """The stage that a board has come to."""
 
     STARTING = "starting"
     LEARNING = "learning"
@@ -71,7 +71,7 @@ class WindowMark(NamedTuple):
 
 
 class BoardHealth(NamedTuple):
-    """How board and link are at a moment.
+    """The state of board and link at a moment.
 
     Attributes:
         t_s: seconds since the run began.

@@ -55,7 +55,7 @@ class Check:
 
 @dataclass
 class PrequentialResult:
-    """What came of a stream.
+    """The figures of a learned stream.
 
     Attributes:
         windows: every one, in order.

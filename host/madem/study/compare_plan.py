@@ -135,7 +135,7 @@ are tuned."""
 
 @dataclass(frozen=True)
 class ComparePlan:
-    """What to compare, and how thoroughly.
+    """A plan of what is compared, and how thoroughly.
 
     Attributes:
         task: what every rule learns.

@@ -36,7 +36,7 @@ from madem_emulator.twin.twin import Digests
 
 
 class RecordedSample(NamedTuple):
-    """What a board of chips says of one sample.
+    """A board's record of what its chips did in one sample.
 
     Attributes:
         events: what its chips did: see `parse_events`.

@@ -32,7 +32,7 @@ class Mismatch:
     """The first value in which device and twin differ.
 
     Attributes:
-        step: number of the sample.
+        step: number of the training sample, or how many samples were predicted before this one.
         phase: free, plus, minus, weights, answer or prediction; of a stream also inputs or gate; of
             a board of chips also schedule (other reads or pulses than the twin's) or codes
             (readings that are not plausible).
@@ -43,7 +43,6 @@ class Mismatch:
     """
 
     step: int
-    """Of the training sample, or how many samples were predicted before this one."""
     phase: str
     layer: int
     cell: str

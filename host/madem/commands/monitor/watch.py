@@ -25,7 +25,7 @@ _LINE_S = 1.0
 
 
 def add_options(parser: argparse.ArgumentParser, most: str, what: str) -> None:
-    """Which boards, how long, and what is kept.
+    """The boards, how long they work, and what is kept.
 
     Args:
         parser: of the verb.
@@ -59,7 +59,7 @@ def add_options(parser: argparse.ArgumentParser, most: str, what: str) -> None:
 
 
 def add_throttle(parser: argparse.ArgumentParser, what: str) -> None:
-    """How fast a board may learn.
+    """The most samples or windows that a board may learn in a second.
 
     Args:
         parser: of the verb.

@@ -37,7 +37,7 @@ class RecordingError(TaskError):
 
 @dataclass(frozen=True)
 class Header:
-    """What is said at the top of a recording.
+    """The lines at the top of a recording.
 
     Attributes:
         channels: names of the columns with samples.

@@ -40,7 +40,7 @@ _SEP_LINE = re.compile(r"sep=(.)", re.IGNORECASE)
 
 
 class Dialect(NamedTuple):
-    """How lines are cut into cells.
+    """The way in which lines are cut into cells.
 
     Attributes:
         delimiter: one of `DELIMITERS`; a blank stands for any number of blanks and tabs.

@@ -36,7 +36,7 @@ _FAULTS = 0.1
 
 @dataclass(frozen=True, eq=False)
 class Timing:
-    """What a time column says.
+    """The times in a column.
 
     Attributes:
         column: its index.
