@@ -18,7 +18,7 @@ from .link_protocol import KEPT_REPLY, u16
 
 HELLO = 1  # the kind that begins a session; the others are in link_server.py
 
-_VERSION = const(2)
+_VERSION = const(3)
 _REPLY = const(0x80)
 _NAK = const(0xFE)
 _REFUSAL = const(0xFF)
@@ -28,9 +28,10 @@ _ECHO_MODE_MANY = const(2)
 
 _HEAD = const(8)  # body bytes before the payload
 _FRAME_BYTES = const(12)  # body bytes beside the payload: header and CRC
-_BLOCK = const(62)  # bytes behind one mask
+_BLOCK = const(30)  # bytes behind one mask
 _PIECE = const(32)  # most bytes asked for in one read; the host's release run is longer
 _SLOT = const(64)  # a kept reply: kind, payload length (255: not kept), 2 spare, payload
+_ERROR_BYTES = const(13)  # of a refusal's body beside its text
 
 # Receiver state, 16-bit cells: 0 next byte of the piece, 1 bytes in the piece,
 # 2 body bytes so far + 1 (0: between frames), 3 body length (0: not yet known),
@@ -72,7 +73,7 @@ def _take(state: ptr16, fresh: int, piece: ptr8, body: ptr8) -> int:
         elif at:
             if left == 0:
                 mask = c
-                left = 62
+                left = 30
             else:
                 body[at - 1] = c ^ mask
                 left -= 1
@@ -96,21 +97,21 @@ def _take(state: ptr16, fresh: int, piece: ptr8, body: ptr8) -> int:
         return 14  # the shortest frame
     n = (length if length else 12) + 1 - at
     if n > left:
-        n += (n - left + 61) // 62
+        n += (n - left + 29) // 30
     return n if n < 32 else 32
 
 
 @micropython.viper
 def _code(body: ptr8, at: int, n: int, wire: ptr8):
     """Code n bytes of the body from `at` as one block in wire[1 : n + 2]."""
-    mask = 1
+    mask = 6  # the first byte that is none of these
     end = at + n
     i = at
     while i < end:
         c = body[i] ^ mask
-        if c < 14 and (0x2409 >> c) & 1:  # one of 0, 3, 10 and 13
+        if c < 14 and (0x243F >> c) & 1:  # one of 0 to 5, 10 and 13
             mask += 1
-            if mask == 3 or mask == 10 or mask == 13:
+            if mask == 10 or mask == 13:
                 mask += 1
             i = at
         else:
@@ -152,6 +153,7 @@ class Link:
         self._state = bytearray(16)
         struct.pack_into("<H", self._state, 12, max_body)
         self._kept = bytearray(_SLOT * window)
+        self._texts = [""] * window  # of the kept refusals
         self._slot = 0  # of the newest reply
         self._done = 0  # slots that belong to this session
         self._session = self._before = -1  # none yet
@@ -207,12 +209,17 @@ class Link:
             kept[slot] = _REFUSAL
             kept[slot + 1] = 1
             kept[slot + 4] = link_protocol.INTERNAL
+            self._texts[slot // _SLOT] = ""
         elif back > self._done or kept[slot + 1] > KEPT_REPLY and kept[slot] != kind | _REPLY:
             self._nak()
             return -1
         elif kept[slot + 1] <= KEPT_REPLY:
-            _copy(self.out, _HEAD, kept, slot + 4, kept[slot + 1])
-            self._send(kept[slot], kept[slot + 1], session, seq)
+            n = kept[slot + 1]
+            if kept[slot] == _REFUSAL:
+                n = self._refusal(kept[slot + 4], self._texts[slot // _SLOT])
+            else:
+                _copy(self.out, _HEAD, kept, slot + 4, n)
+            self._send(kept[slot], n, session, seq)
             kind = -1
         self._state[_NAKED] = 0
         self._seq = seq
@@ -252,20 +259,7 @@ class Link:
         Up to 60 bytes are kept for a repeated request. A kind with longer
         replies must be harmless to execute twice.
         """
-        self._reply(self.body[2] | _REPLY, n)
-
-    def error(self, code, text):
-        """Refuse the request. text: str, ASCII; 59 characters arrive."""
-        n = min(len(text), KEPT_REPLY - 1)
-        self.out[_HEAD] = code
-        _copy(self.out, _HEAD + 1, text, 0, n)
-        self._reply(_REFUSAL, n + 1)
-
-    def refuse(self, text):
-        """Refuse the request for its payload."""
-        self.error(link_protocol.BAD_PAYLOAD, text)
-
-    def _reply(self, kind, n):
+        kind = self.body[2] | _REPLY
         if (self._seq + 1) & 0xFFFF == self._next:  # else an old one, executed again
             kept = self._kept
             slot = self._slot
@@ -275,6 +269,28 @@ class Link:
                 kept[slot + 1] = n
                 _copy(kept, slot + 4, self.out, _HEAD, n)
         self._send(kind, n, self._session, self._seq)
+
+    def error(self, code, text):
+        """Refuse the request. text: str, ASCII; as much of it arrives as a frame holds."""
+        if (self._seq + 1) & 0xFFFF == self._next:  # else an old one, executed again
+            kept = self._kept
+            slot = self._slot
+            kept[slot] = _REFUSAL
+            kept[slot + 1] = 1  # the text is kept as it is, not copied
+            kept[slot + 4] = code
+            self._texts[slot // _SLOT] = text
+        self._send(_REFUSAL, self._refusal(code, text), self._session, self._seq)
+
+    def _refusal(self, code, text):
+        """Put the payload of a refusal into `out`; returns its length."""
+        n = min(len(text), self.max_body - _ERROR_BYTES)
+        self.out[_HEAD] = code
+        _copy(self.out, _HEAD + 1, text, 0, n)
+        return n + 1
+
+    def refuse(self, text):
+        """Refuse the request for its payload."""
+        self.error(link_protocol.BAD_PAYLOAD, text)
 
     def hello(self, firmware, steps, rx_bytes):
         """Answer a HELLO.
@@ -298,7 +314,7 @@ class Link:
         )
         n = _HEAD + 15
         for text in (firmware, getattr(sys.implementation, "_machine", sys.platform)):
-            length = min(len(text), 40)
+            length = min(len(text), 255, self.max_body - 6 - n)  # the other length, and the CRC
             self.out[n] = length
             _copy(self.out, n + 1, text, 0, length)
             n += length + 1

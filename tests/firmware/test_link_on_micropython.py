@@ -97,7 +97,7 @@ def test_the_firmware_codes_what_the_host_decodes(max_body: int) -> None:
         assert list(link.request_many((Kind.ECHO, p) for p in payloads)) == payloads
         assert (link.resent, link.naks, link._decoder.bad) == (0, 0, 0)
         assert isinstance(link._port, PipePort)
-        assert not set(b"\3\r\n") & link._port.seen
+        assert not set(b"\1\2\3\4\5\r\n") & link._port.seen
 
 
 def test_golden_reply() -> None:
@@ -110,9 +110,10 @@ def test_golden_reply() -> None:
         process.stdin.flush()
         head = process.stdout.read(4)
         length = (head[2] ^ head[1]) | (head[3] ^ head[1]) << 8
-        process.stdout.read(1 + length + (length + 61) // 62 - 4)
-        # Body 10 00 8a 02 1c 2f 01 00 01 02 03 04 b8 00 d9 e6; 1, 2 and 4 would make a 00 of it.
-        golden = bytes.fromhex("00 05 15 05 8f 07 19 2a 04 05 04 07 06 01 bd 05 dc e3")
+        process.stdout.read(1 + length + (length + 29) // 30 - 4)
+        # Body 10 00 8a 02 1c 2f 01 00 01 02 03 04 b8 00 d9 e6: 02 rules out 6 to 8 and f, 03 9
+        # and e, 01 b and c, 10 all from 10 to 15, and 1c, which would become a 0a, 16.
+        golden = bytes.fromhex("00 17 07 17 9d 15 0b 38 16 17 16 15 14 13 af 17 ce f1")
         assert process.stdout.read(18) == golden
 
 
@@ -310,6 +311,33 @@ def test_a_repeated_request_is_not_executed_again() -> None:
     assert {f.payload for f in said if f.seq == 2} == {b"\1no such kind"}
     assert {f.payload for f in said if f.seq == 3} == {b"\1" * 100}
     assert struct.unpack("<IHI", said[-2].payload)[0] == 1
+
+
+def test_texts_of_refusals_arrive_whole_and_are_kept() -> None:
+    """None is cut before a frame is full, and no refused request is executed twice."""
+    longest = MAX_BODY - 13
+    asked = [
+        encode_frame(Kind.STATS, SESSION, seq, size.to_bytes(2, "little"))
+        for seq, size in enumerate((60, longest, longest + 1), 1)
+    ]
+    digest = encode_frame(Kind.DIGEST, SESSION, 4)
+    said = answers(asked[0], asked[1], asked[0], asked[1], asked[2], asked[1], asked[2], digest)
+    assert [(f.kind, f.seq) for f in said[:-1]] == [(REFUSAL, n) for n in (1, 2, 1, 2, 3, 2, 3)]
+    texts = [f.payload[1:].decode() for f in said[:-1]]
+    assert texts[:2] == texts[2:4] == [f"{1:60}", f"{2:{longest}}"]
+    assert texts[4:] == [f"{3:{longest + 1}}"[:longest], texts[1], texts[4]]
+    assert {f.payload[0] for f in said[:-1]} == {2}
+    assert struct.unpack("<IHI", said[-1].payload)[0] == 3
+
+
+def test_the_names_in_a_hello_are_not_cut() -> None:
+    with connected(max_body=128) as link:
+        machine = subprocess.check_output(
+            [find_micropython(), "-c", "import sys; print(sys.implementation._machine)"], text=True
+        )
+        assert link.board.firmware == "the server for the tests of the link, whose name is long"
+        assert machine.strip().startswith(link.board.board)
+        assert len(link.board.board) == min(len(machine.strip()), 128 - 12 - 17 - 56)
 
 
 def test_a_repeated_hello_does_not_reset_the_session() -> None:

@@ -18,13 +18,11 @@ from importlib.resources.abc import Traversable
 from typing import Literal
 
 from madem.boards import firmware
+from madem.boards.console import READY
 from madem.boards.firmware import MAIN, PACKAGE
 from madem.boards.open import Board
 from madem.boards.repl import Repl
 from madem.errors import BoardError
-
-# The line with which firmware/madem/link_server.py reports that it serves the link starts so.
-READY = b"madem: ready"
 
 Form = Literal["frozen", "mpy", "source"]
 Progress = Callable[[str, int, int], None]

@@ -18,6 +18,7 @@ from typing import NamedTuple, Protocol
 
 import serial
 
+from madem.boards import console, port_users
 from madem.boards.link_protocol import (
     ERROR_TEXTS,
     FRAME_BYTES,
@@ -35,14 +36,17 @@ SHORTEST_WIRE = 14
 RELEASE = bytes(40)  # longer than a board's longest read: frees one that waits for lost bytes
 
 _PATIENCE = 0.2  # s beyond what is usual before a request is sent again
+_TEXT_BYTES = 4096
+_SILENT_READS = 20  # of 50 ms, after which a board is taken to have said all
 
-_BLOCK = 62
+_BLOCK = 30
 _XOR = [bytes(byte ^ mask for byte in range(256)) for mask in range(256)]
-_FORBIDDEN = (0x00, 0x03, 0x0A, 0x0D)
-# What a REPL obeys. Short blocks keep clear of it, so that a HELLO is harmless there.
-_CONTROLS = (*_FORBIDDEN, 0x01, 0x02, 0x04, 0x05)
-_MASKS = [mask for mask in range(256) if mask not in _FORBIDDEN]
-_POLITE_MASKS = [mask for mask in _MASKS if mask not in _CONTROLS]
+# The start of a frame, and what a REPL obeys: its control characters and the ends of lines.
+_FORBIDDEN = (0x00, 0x01, 0x02, 0x03, 0x04, 0x05, 0x0A, 0x0D)
+# By mask: the bytes that it would make forbidden ones of.
+_MASKS = {
+    mask: frozenset(mask ^ c for c in _FORBIDDEN) for mask in range(256) if mask not in _FORBIDDEN
+}
 
 
 class Frame(NamedTuple):
@@ -90,23 +94,14 @@ def longest_body(wire_bytes: int) -> int:
 
 def _mask(block: bytes) -> int:
     used = set(block)
-    if len(block) <= 32:
-        for mask in _POLITE_MASKS:
-            if all(mask ^ c not in used for c in _CONTROLS):
-                return mask
-    for mask in _MASKS:
-        if (
-            mask not in used
-            and mask ^ 0x03 not in used
-            and mask ^ 0x0A not in used
-            and mask ^ 0x0D not in used
-        ):
+    for mask, excluded in _MASKS.items():
+        if used.isdisjoint(excluded):
             return mask
     raise ValueError("a block is too long")
 
 
 def encode_frame(kind: int, session: int, seq: int, payload: bytes = b"", credit: int = 0) -> bytes:
-    """Encode a frame for the line: 0x00, then no 0x00, 0x03, 0x0A or 0x0D.
+    """Encode a frame for the line: 0x00, then no 0x00 to 0x05, 0x0A or 0x0D.
 
     Args:
         kind: of the request, or of its reply.
@@ -141,11 +136,15 @@ class Decoder:
 
     Attributes:
         bad: frames seen so far that were cut, malformed or failed their CRC.
+        text: what came since the last sound frame and belongs to none, its last 4 KB.
+        head: how the body of the newest bad frame begins, if it was one.
     """
 
     def __init__(self) -> None:
         """Begin with an empty line."""
         self.bad = 0
+        self.text = bytearray()
+        self.head = b""
         self._buffer = bytearray()
 
     @property
@@ -160,8 +159,14 @@ class Decoder:
         """Give up the frame that has begun; False when there is none."""
         begun = bool(self._buffer)
         self.bad += begun
+        self._stray(self._buffer)
+        self.head = _decode_body(bytes(self._buffer[1 : _BLOCK + 2]))
         self._buffer.clear()
         return begun
+
+    def _stray(self, data: bytearray) -> None:
+        self.text += data
+        del self.text[:-_TEXT_BYTES]
 
     def _length(self) -> int:
         mask = self._buffer[1]
@@ -182,7 +187,9 @@ class Decoder:
         while True:
             # The buffer is kept empty or starting with the 0x00 of a frame.
             start = buffer.find(0)
-            del buffer[: len(buffer) if start < 0 else start]
+            start = len(buffer) if start < 0 else start
+            self._stray(buffer[:start])
+            del buffer[:start]
             end = buffer.find(0, 1)
             have = len(buffer) if end < 0 else end
             whole = SHORTEST_WIRE
@@ -197,8 +204,11 @@ class Decoder:
                 frame = _parse(_decode_body(bytes(buffer[1:whole])))
                 if frame:
                     frames.append(frame)
+                    self.text.clear()
                 else:
                     self.bad += 1
+                    self._stray(buffer[1:whole])
+                    self.head = _decode_body(bytes(buffer[1 : _BLOCK + 2]))
                 del buffer[:whole]
             elif end < 0:
                 return frames
@@ -254,10 +264,7 @@ class Hello:
             LinkError: the firmware speaks another version of the link, or can't be understood.
         """
         if payload[:1] != bytes((VERSION,)):
-            raise LinkError(
-                f"the firmware speaks link version {payload[0] if payload else '?'}, this madem"
-                f" speaks {VERSION}: run `madem deploy`"
-            )
+            raise _other_version(payload[0] if payload else "?")
         try:
             numbers = HELLO_REPLY.unpack_from(payload)
             texts, at = [], HELLO_REPLY.size
@@ -352,6 +359,7 @@ class Link:
         self._seq = 0
         self._last_sent = 0.0
         self._hurried = False  # the oldest request's reply was lost, and asked for again
+        self._silent = 0  # reads in a row that brought nothing
         self._round_trip = 0.3  # s, the longest of late
         self.resent = self.naks = self.bytes_in = self.bytes_out = 0
 
@@ -381,6 +389,8 @@ class Link:
         # Here, because who else used the port has set times of their own.
         self._port.timeout = 0.05  # how late a timeout may be noticed
         self._port.write_timeout = 10.0
+        self._decoder.drop()
+        self._decoder.text.clear()
         tries = 3
         for _ in range(tries):
             # A fresh number each time: should it be the last session's, the board
@@ -505,26 +515,77 @@ class Link:
         except serial.SerialTimeoutException:
             self.close()
             raise LinkError("the board stopped reading: reset it and try again") from None
-        except (OSError, serial.SerialException) as error:
+        except (OSError, serial.SerialException):
             self.close()
-            raise LinkError(f"the board is gone: {error}") from None
+            raise LinkError(self._why_gone()) from None
         self.bytes_out += len(data)
 
     def _receive(self) -> None:
-        """Wait for bytes, for a moment, and act upon what they bring."""
+        """Wait for bytes, for a moment, and act upon what they bring.
+
+        Raises:
+            LinkError: the board is gone, or its console says that the firmware has ended.
+        """
         bad = self._decoder.bad
         try:
             data = self._port.read(max(self._port.in_waiting, self._decoder.wants))
-        except (OSError, serial.SerialException) as error:
+        except (OSError, serial.SerialException):
             self.close()
-            raise LinkError(f"the board is gone: {error}") from None
+            raise LinkError(self._why_gone()) from None
         self.bytes_in += len(data)
         for frame in self._decoder.feed(data):
             self._sort(frame)
         if not data:
             self._decoder.drop()  # the rest is lost
-        if self._decoder.bad > bad:
+        if self._hello is None and self._decoder.bad > bad:
+            self._check_version(self._decoder.head)
+        self._silent = 0 if data else self._silent + 1
+        if not self._at_console() and self._decoder.bad > bad:
             self._hurry()
+
+    def _check_version(self, head: bytes) -> None:
+        """Whether a bad frame is the reply to HELLO in the coding of another version.
+
+        Raises:
+            LinkError: it is.
+        """
+        if len(head) > FRAME_HEAD.size:
+            _, kind, _, session, _ = FRAME_HEAD.unpack_from(head)
+            version = head[FRAME_HEAD.size]
+            if (kind, session) == (Kind.HELLO | REPLY, self._session) and version != VERSION:
+                self.close()
+                raise _other_version(version)
+
+    def _at_console(self) -> bool:
+        """Whether the board's console speaks in place of its firmware.
+
+        Raises:
+            LinkError: it does, and has said what there is to say.
+        """
+        heard = console.hear(bytes(self._decoder.text)) if self._decoder.text else None
+        if heard is None:
+            return False
+        if self._hello is None and heard.state is not console.State.ENDED:
+            return False  # it is about to serve
+        if heard.whole or (heard.line and self._silent) or self._silent > _SILENT_READS:
+            self.close()
+            self._decoder.text.clear()
+            raise LinkError(console.explain(heard, self._others()))
+        return True
+
+    def _others(self) -> str:
+        """Other programs that have the port open."""
+        address = getattr(self._port, "port", None)
+        return port_users.others(address) if address else ""
+
+    def _why_gone(self) -> str:
+        others = self._others()
+        if others:
+            return f"the board's answers go elsewhere: close {others}, then run this again"
+        return (
+            "the board is gone (unplugged, its power was cut, or another program has its port):"
+            " bring it back, then run this again"
+        )
 
     def _sort(self, frame: Frame) -> None:
         if not self._flight:
@@ -557,11 +618,13 @@ class Link:
             now = time.monotonic()
             if now - began > timeout:
                 self.close()
+                others = self._others()
+                remedy = f"close {others}, which has its port open too" if others else "reset it"
                 raise _SilenceError(
                     f"the board stopped answering: no reply to {Kind(oldest.kind).name} for"
-                    f" {timeout:g} s; reset it and try again"
+                    f" {timeout:g} s; {remedy} and try again"
                 )
-            if now - max(began, self._last_sent) > patience:
+            if now - max(began, self._last_sent) > patience and not self._at_console():
                 # One only: a board that is merely busy has no room for all of them.
                 patience = min(2 * patience, max(patience, 2.0))
                 self._resend(everything=False)
@@ -574,6 +637,13 @@ class Link:
         if frame.kind == REFUSAL:
             raise _device_error(frame.payload)
         return frame.payload
+
+
+def _other_version(version: object) -> LinkError:
+    return LinkError(
+        f"the firmware speaks link version {version}, this madem speaks {VERSION}:"
+        " run `madem deploy`"
+    )
 
 
 class _SilenceError(LinkError):

@@ -7,7 +7,7 @@ little-endian and without padding; the page names their fields.
 from enum import IntEnum, IntFlag
 from struct import Struct
 
-VERSION = 2
+VERSION = 3
 """Of the link, in the reply to HELLO."""
 
 REPLY = 0x80

@@ -22,6 +22,8 @@ import serial
 from mpremote.transport import TransportError
 from mpremote.transport_serial import SerialTransport
 
+from madem.boards import port_users
+from madem.boards.console import explain_traceback
 from madem.errors import BoardError
 
 if sys.platform == "win32":
@@ -95,12 +97,13 @@ def open_port(address: str) -> serial.Serial:
 
 
 @contextlib.contextmanager
-def port_errors(name: str, doing: str) -> Iterator[None]:
+def port_errors(name: str, doing: str, address: str) -> Iterator[None]:
     """Turn what mpremote and pyserial raise into a BoardError that names the board.
 
     Args:
         name: of the board.
         doing: what is done meanwhile, for the message.
+        address: of its port.
 
     Yields:
         Nothing.
@@ -116,14 +119,11 @@ def port_errors(name: str, doing: str) -> Iterator[None]:
         ) from None
     except (TransportError, struct.error):
         raise BoardError(
-            f"{name} stopped answering while {doing}: close other programs that use the port, "
+            f"{name} stopped answering while {doing}: {_close_others(address)}, "
             "reset the board, then run this again"
         ) from None
-    except _PORT_ERRORS:
-        raise BoardError(
-            f"{name} vanished while {doing} (unplugged, or its power was cut): "
-            "bring it back, then run this again"
-        ) from None
+    except _PORT_ERRORS as error:
+        raise BoardError(_explain_loss(name, doing, address, error)) from None
 
 
 @dataclass(frozen=True)
@@ -201,7 +201,7 @@ class Repl:
         Raises:
             BoardError: it does not answer, or vanished.
         """
-        with port_errors(self.name, "interrupting its program"):
+        with self._errors("interrupting its program"):
             self._port.write_timeout = timeout
             end = time.monotonic() + timeout
             patience = 0.25
@@ -209,8 +209,8 @@ class Repl:
                 if time.monotonic() > end:
                     raise BoardError(
                         f"{self.name} does not answer with a MicroPython prompt: is MicroPython "
-                        "on it? Close other programs that use the port, reset the board, then "
-                        "run this again"
+                        f"on it? If so, {_close_others(str(self._port.port))}, reset the board, "
+                        "then run this again"
                     )
                 # A program that cleans up may have eaten the command: say it again.
                 patience *= 2
@@ -236,10 +236,10 @@ class Repl:
         Raises:
             BoardError: it raised (the last line of its traceback is quoted), or stopped answering.
         """
-        with port_errors(self.name, "running a command"):
+        with self._errors("running a command"):
             output, failure = self._transport.exec_raw(code, timeout=timeout)
         if failure:
-            raise BoardError(f"{self.name}: {_explain_traceback(failure)}")
+            raise BoardError(f"{self.name}: {explain_traceback(failure)}")
         return output
 
     def start(self, code: str) -> None:
@@ -248,7 +248,7 @@ class Repl:
         Args:
             code: Python.
         """
-        with port_errors(self.name, "starting a program"):
+        with self._errors("starting a program"):
             self._transport.exec_raw_no_follow(code)
         self._inside = False
 
@@ -263,7 +263,7 @@ class Repl:
             BoardError: main.py raised, ended, or did not print it in time.
         """
         self.leave()
-        with port_errors(self.name, "starting main.py"):
+        with self._errors("starting main.py"):
             self._wait(_FRIENDLY_PROMPT, timeout)
             self._port.write(b"\x04")
             if not self._wait(_SOFT_REBOOT, timeout):
@@ -277,7 +277,7 @@ class Repl:
                 "deploy the firmware again"
             )
         if not said.endswith(ready):
-            reason = _explain_traceback(said)
+            reason = explain_traceback(said)
             if reason.startswith("MemoryError"):
                 reason += (
                     ": freeze the firmware into its MicroPython, as docs/start/deploy.md tells"
@@ -290,8 +290,11 @@ class Repl:
         """Go to the friendly REPL."""
         if self._inside:
             self._inside = False
-            with port_errors(self.name, "leaving the raw REPL"):
+            with self._errors("leaving the raw REPL"):
                 self._port.write(b"\r\x02")
+
+    def _errors(self, doing: str) -> contextlib.AbstractContextManager[None]:
+        return port_errors(self.name, doing, str(self._port.port))
 
     def list_files(self, directory: str = "") -> list[Entry]:
         """List a directory of the board.
@@ -362,8 +365,9 @@ class Repl:
 
     def _interrupt(self, patience: float) -> bool:
         self._port.reset_input_buffer()
-        self._port.write(b"\r\x03")
-        self._port.write(b"\r\x01")
+        # Without a line end: what somebody left in the prompt's line must not be executed.
+        self._port.write(b"\x03")
+        self._port.write(b"\x01")
         return bool(self._wait(_RAW_BANNER + b">", patience))
 
     def _wait(self, endings: bytes | tuple[bytes, ...], patience: float) -> bytes:
@@ -390,22 +394,30 @@ def _adler32(content: bytes) -> tuple[int, int]:
     return divmod(zlib.adler32(content), 65536)
 
 
-def _explain_traceback(output: bytes) -> str:
-    """The line that matters of a traceback, with advice where there is any."""
-    _, found, traceback = output.decode(errors="replace").rpartition("Traceback (most recent call")
-    reasons = [line.strip() for line in traceback.splitlines()[1:] if not line.startswith(" ")]
-    if not found:  # the heap may be too full even for the traceback
-        reasons = re.findall(r"MemoryError.*", output.decode(errors="replace"))
-    if not reasons:
-        return "it printed no error"
-    reason = reasons[0]
-    if reason.startswith("MemoryError"):
-        return f"{reason} (the board has too little memory for this)"
-    if re.search(r"ENOSPC|OSError: 28\b", reason):
-        return f"{reason} (its file system is full: delete files that it does not need)"
-    if re.search(r"EROFS|OSError: 30\b", reason):
-        return f"{reason} (its file system is read-only: eject its USB drive)"
-    return reason
+def _close_others(address: str) -> str:
+    others = port_users.others(address)
+    if others:
+        return f"close {others}, which has the port open too"
+    return "close other programs that use the port"
+
+
+def _explain_loss(name: str, doing: str, address: str, error: Exception) -> str:
+    """Why a port failed that was open, and what to do, in one line."""
+    others = port_users.others(address)
+    if others:
+        return (
+            f"{name} was cut off while {doing}: close {others}, which has the port open too, "
+            "then run this again"
+        )
+    if "multiple access" in str(error) and os.path.exists(address):
+        return (
+            f"{name} was cut off while {doing}: another program reads from its port, one of "
+            "another user or one that has just ended; close it, then run this again"
+        )
+    return (
+        f"{name} vanished while {doing} (unplugged, or its power was cut): "
+        "bring it back, then run this again"
+    )
 
 
 def _explain_open(address: str, error: Exception) -> str:
@@ -415,6 +427,9 @@ def _explain_open(address: str, error: Exception) -> str:
     if isinstance(error, FileNotFoundError) or number == 2 or "FileNotFoundError" in text:
         return f"there is no port {address}: plug the board in; `madem boards` lists what is there"
     if "exclusively lock" in text or number == 16 or "PermissionError" in text:
+        others = port_users.others(address)
+        if others:
+            return f"{address} is in use by {others}: close it, then try again"
         return f"{address} is in use: close the other program that has it open, then try again"
     if number in (1, 13):
         group = group_of_port(address)

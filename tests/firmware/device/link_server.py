@@ -7,6 +7,7 @@ PREDICT (4): sleeps for as many milliseconds as its first byte says, then as LEA
 READ (5): the count, in a reply too long to be kept for a repeated request.
 WRITE (6): while its first byte is 1, any allocation is a MemoryError.
 DIGEST (7): count, sum, bytes of heap in use.
+STATS (8): as LEARN, then it is refused with a text of as many characters as its payload says.
 """
 
 import gc
@@ -16,6 +17,8 @@ import time
 
 import micropython
 from madem.link import Link
+
+from madem import link_protocol
 
 max_body, window, rx_bytes = [int(a) for a in sys.argv[1:4]]
 link = Link(sys.stdin.buffer, sys.stdout.buffer, max_body, window)
@@ -35,7 +38,7 @@ def serve():
     while True:
         kind = link.receive()
         if kind == 1:
-            link.hello("test", count, rx_bytes)
+            link.hello("the server for the tests of the link, whose name is long", count, rx_bytes)
         elif kind == 3 or kind == 4:
             if kind == 4:
                 time.sleep_ms(link.body[link.start])
@@ -54,6 +57,10 @@ def serve():
         elif kind == 7:
             struct.pack_into("<IHI", link.out, 8, count, total, gc.mem_alloc())
             link.reply(10)
+        elif kind == 8:
+            n = link_protocol.u16(link.body, link.start)
+            absorb()
+            link.error(2, "%*d" % (n, count))
         elif kind == 10:
             link.echo()
         elif kind == 11:

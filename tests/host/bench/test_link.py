@@ -32,13 +32,13 @@ def greeted(line: Line) -> Iterator[Link]:
 def test_goodput_has_a_figure_for_each_way(start_link_server: Start) -> None:
     with Line(start_link_server().fd) as line, greeted(line) as link:
         found = goodput(link, 0.2)
-    assert found.request_bytes == 238
+    assert found.request_bytes == 234
     assert min(found.to_board, found.to_host, found.both, found.round_trip) > 0
     assert (found.baud, found.to_board_ratio, found.to_host_ratio) == (None, None, None)
 
 
 def test_a_ratio_is_payload_bits_of_the_line_s() -> None:
-    found = Goodput(9600, 480.0, 240.0, 1.0, 1.0, 238, 0)
+    found = Goodput(9600, 480.0, 240.0, 1.0, 1.0, 234, 0)
     assert (found.to_board_ratio, found.to_host_ratio) == (0.5, 0.25)
 
 

@@ -1,14 +1,24 @@
 """Frames: against bytes worked by hand, and whatever hypothesis comes up with."""
 
 import re
+import struct
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from madem.boards.link import Decoder, Frame, Hello, encode_frame, longest_body, wire_length
+from madem.boards.link import (
+    Decoder,
+    Frame,
+    Hello,
+    Link,
+    encode_frame,
+    longest_body,
+    wire_length,
+)
 from madem.boards.link_protocol import FRAME_BYTES, NAK, Kind
 from madem.errors import LinkError
 
@@ -16,17 +26,17 @@ from madem.errors import LinkError
 GOLDEN = [
     # Body 0c 00 01 00 34 12 00 00 6b 01 3a 99. Mask 6 would make the length 0a, a line feed.
     (Frame(Kind.HELLO, 0, 0x1234, 0, b""), "00 07 0b 07 06 07 33 15 07 07 6c 06 3d 9e"),
-    # Body 0c 00 fe 02 ff ff 03 00 f0 80 65 2c. 6 to 9 would leave 0a, 05, 04 or 05; 0a is none.
+    # Body 0c 00 fe 02 ff ff 03 00 f0 80 65 2c. 6 to 9 would leave 04, 05, 0a; 0a is none.
     (Frame(NAK, 2, 0xFFFF, 3, b""), "00 0b 07 0b f5 09 f4 f4 08 0b fb 8b 6e 27"),
-    # Four blocks; CRC 05 68 cd b1. Only the short last one keeps clear of more than 00 03 0a 0d.
+    # Eight blocks, the last of two bytes; CRC 05 68 cd b1.
     (
         Frame(Kind.LEARN, 0, 0xBEEF, 0x0102, b"\x55" * 200),
-        "00 04 d0 04 07 04 eb ba 06 05"
-        + 54 * " 51"
-        + 2 * (" 01" + 62 * " 54")
+        "00 10 c4 10 13 10 ff ae 12 11"
+        + 22 * " 45"
+        + 5 * (" 06" + 30 * " 53")
         + " 09"
-        + 22 * " 5c"
-        + " 0c 61 c4 b8",
+        + 28 * " 5c"
+        + " 0c 61 06 cb b7",
     ),
 ]
 
@@ -68,19 +78,14 @@ def test_the_worked_example_of_the_documentation() -> None:
 
 
 @given(frames)
-def test_round_trip_without_delimiter_ctrl_c_or_line_ends_inside(frame: Frame) -> None:
+def test_round_trip_without_delimiter_or_anything_that_a_repl_obeys(frame: Frame) -> None:
     wire = encode(frame)
     assert wire[0] == 0
-    assert not set(b"\0\3\r\n") & set(wire[1:])
+    assert not set(b"\0\1\2\3\4\5\r\n") & set(wire[1:])
     assert len(wire) == wire_length(FRAME_BYTES + len(frame.payload))
     decoder = Decoder()
     assert decoder.feed(wire) == [frame]
     assert (decoder.bad, decoder.wants) == (0, 14)
-
-
-@given(st.integers(0, 0xFFFF), st.integers(0, 0xFFFF))
-def test_a_hello_typed_at_a_repl_is_no_command(session: int, seq: int) -> None:
-    assert not set(b"\x01\x02\x03\x04\x05\r\n") & set(encode_frame(Kind.HELLO, session, seq))
 
 
 @given(st.lists(frames, max_size=4), st.data())
@@ -131,12 +136,50 @@ def test_longest_body_is_what_just_fits(wire_bytes: int) -> None:
 
 
 def test_hello_is_unpacked() -> None:
-    payload = bytes.fromhex("01 0001 02 0001 00300000 07000000 20 0130 0178")
-    assert Hello.parse(payload) == Hello(1, 256, 2, 256, 0x3000, 7, 32, "0", "x")
+    payload = bytes.fromhex("03 0001 02 0001 00300000 07000000 20 0130 0178")
+    assert Hello.parse(payload) == Hello(3, 256, 2, 256, 0x3000, 7, 32, "0", "x")
+
+
+class Answering:
+    """A port behind which a firmware answers HELLO, with this coding of a reply."""
+
+    timeout: float | None = None
+    write_timeout: float | None = None
+
+    def __init__(self, code: Callable[[bytes], bytes]) -> None:
+        self._code = code
+        self._waiting = b""
+
+    @property
+    def in_waiting(self) -> int:
+        return len(self._waiting)
+
+    def write(self, b: bytes, /) -> int:
+        for frame in Decoder().feed(b):
+            body = struct.pack("<HBBHH", 60, 0x81, 2, frame.session, frame.seq) + b"\1" + bytes(47)
+            self._waiting += self._code(body + zlib.crc32(body).to_bytes(4, "little"))
+        return len(b)
+
+    def read(self, size: int = 1, /) -> bytes:
+        data, self._waiting = self._waiting[:size], self._waiting[size:]
+        return data
+
+
+@pytest.mark.parametrize("block", [30, 62, 100])
+def test_a_firmware_of_another_version_is_told_so_whatever_its_blocks(block: int) -> None:
+    """Also where its frames can't be decoded: versions 1 and 2 had blocks of 62 bytes."""
+
+    def code(body: bytes) -> bytes:
+        masked = bytes(b ^ 0x40 for b in body)
+        parts = [b"\x40" + masked[at : at + block] for at in range(0, len(body), block)]
+        return b"\0" + b"".join(parts)
+
+    with pytest.raises(LinkError, match=r"speaks link version 1, this madem speaks 3: run `madem"):
+        Link(Answering(code)).hello()
 
 
 @pytest.mark.parametrize(
-    "payload", ["02", "", "01 0001 02", "01 0001 02 0001 00300000 07000000 20"]
+    "payload", ["02", "", "03 0001 02", "03 0001 02 0001 00300000 07000000 20"]
 )
 def test_a_hello_that_we_cannot_read_says_what_to_do(payload: str) -> None:
     with pytest.raises(LinkError, match="madem deploy"):

@@ -180,7 +180,7 @@ def test_a_small_ring_never_overflows_unless_the_board_overstates_it(
     with Line(server.fd, 19_200, to_board=ring(server, 256, lost)) as line:
         link, port = connect(line)
         with port:
-            work = [bytes([250]) * size for size in (238, 1, 100, 238, 238, 50, 237)]  # 250 ms each
+            work = [bytes([250]) * size for size in (234, 1, 100, 234, 234, 50, 233)]  # 250 ms each
             assert len(list(link.request_many((Kind.PREDICT, p) for p in work))) == len(work)
             assert learned(link) == (len(work), total_of(work))
     if claimed == 256:
@@ -300,8 +300,8 @@ def test_a_refused_request_is_a_device_error_and_the_session_lives_on(
             with pytest.raises(DeviceError):
                 link.request(Kind.ECHO, struct.pack("<BH", 2, 5000))
             assert link.request(Kind.ECHO, struct.pack("<BH", 2, 244)) != b""
-            with pytest.raises(LinkError, match="239 bytes, but the board takes 238"):
-                link.request(Kind.LEARN, bytes(239))
+            with pytest.raises(LinkError, match="235 bytes, but the board takes 234"):
+                link.request(Kind.LEARN, bytes(235))
             assert learned(link) == (0, 0)
 
 

@@ -6,15 +6,21 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator
+from itertools import repeat
 from pathlib import Path
 
 import pytest
 import serial
 
 from madem.boards import open as boards
+from madem.boards import port_users
+from madem.boards.link_protocol import Kind
 from madem.boards.open import open_board
-from madem.errors import BoardError
+from madem.boards.repl import Repl
+from madem.errors import BoardError, LinkError
+from madem.learners.board import connect
 
 BIN = Path(sys.executable).parent
 on_linux = pytest.mark.needs("unix")
@@ -162,7 +168,8 @@ def test_each_says_when_the_other_has_the_port(served: str) -> None:
     with serial.Serial(served, exclusive=True):
         done = madem(*COMMANDS["learn"], "--board", served)
         assert done.returncode == 3
-        assert done.stderr.startswith(f"madem: {served} is in use".encode())
+        assert done.stderr.startswith(f"madem: {served} is in use by ".encode())
+        assert f"(process {os.getpid()}): close it".encode() in done.stderr
     words = [BIN / "madem", "learn", *LONG, "--board", served]
     with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         wait_until_it_holds(process, served)
@@ -173,6 +180,58 @@ def test_each_says_when_the_other_has_the_port(served: str) -> None:
         process.communicate(timeout=120)
     assert done.returncode != 0
     assert b"in use" in done.stdout + done.stderr
+
+
+@pytest.fixture
+def thief(port: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A program that reads what the board says to others."""
+    read = f"import os\nf = os.open({port!r}, os.O_RDONLY)\nwhile True: os.read(f, 9)"
+    with subprocess.Popen([sys.executable, "-c", read]) as process:
+        wait_until_it_holds(process, port)
+        yield process
+        process.kill()
+
+
+def test_a_program_that_reads_the_port_too_is_named(
+    port: str, thief: subprocess.Popen[bytes]
+) -> None:
+    with pytest.raises(BoardError) as caught:
+        talk_for_ever(port)
+    assert f" (process {thief.pid}), which has the port open too" in str(caught.value)
+    assert "vanished" not in str(caught.value)
+
+
+@pytest.mark.usefixtures("thief")
+def test_a_program_that_can_not_be_seen_is_supposed(
+    port: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Programs of other users: only root sees what they have open."""
+    monkeypatch.setattr(port_users, "others", lambda address: "")
+    with pytest.raises(BoardError, match=r"[Cc]lose (other programs|it)") as caught:
+        talk_for_ever(port)
+    assert "vanished" not in str(caught.value)
+
+
+def talk_for_ever(port: str) -> None:
+    """Until what the board says goes elsewhere."""
+    with open_board(port) as board:
+        while True:
+            with Repl(board.port) as repl:
+                repl.exec("print('x' * 5000)", timeout=2)
+
+
+@on_linux
+def test_a_link_names_who_takes_its_frames(served: str) -> None:
+    with open_board(served) as board:
+        link = connect(board).link
+        read = f"import os\nf = os.open({served!r}, os.O_RDONLY)\nwhile True: os.read(f, 9)"
+        with subprocess.Popen([sys.executable, "-c", read]) as process:
+            wait_until_it_holds(process, served)
+            echoes = link.request_many(repeat((Kind.ECHO, bytes([1] * 200))), timeout=2)
+            with pytest.raises(LinkError) as caught:
+                deque(echoes, maxlen=0)
+            process.kill()
+    assert f" (process {process.pid})" in str(caught.value)
 
 
 def wait_until_it_holds(process: subprocess.Popen[bytes], port: str) -> None:
