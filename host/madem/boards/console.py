@@ -78,6 +78,9 @@ def explain(heard: Heard, others: str) -> str:
     Args:
         heard: what the board's console told in place of a frame.
         others: other programs that have its port open; "" when none is known.
+
+    Returns:
+        The line.
     """
     close = f"close {others}, which has the port open too" if others else "close that program"
     said = f"the board says {heard.line!r} in place of an answer"
@@ -98,7 +101,14 @@ def explain(heard: Heard, others: str) -> str:
 
 
 def explain_traceback(output: bytes) -> str:
-    """The line that matters of a traceback, with advice where there is any."""
+    """Find the line that matters of a traceback, with advice where there is any.
+
+    Args:
+        output: what the board printed.
+
+    Returns:
+        The line.
+    """
     text = output.decode(errors="replace")
     reason = _exception(text) if _TRACEBACK in text else ""
     if not reason:  # the heap may be too full even for the traceback

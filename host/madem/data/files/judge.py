@@ -1,5 +1,7 @@
-"""What was meant: which column is the label, which is time, index or constant, and what the rest
-is in which unit. The judgement is data, to be told before anything is learned."""
+"""What was meant: which column is the label, which is time, index or constant.
+
+And what the rest is, in which unit. The judgement is data, to be told before anything is learned.
+"""
 
 from __future__ import annotations
 
@@ -220,6 +222,9 @@ def judge(
         series: the rows follow one another in time; None: judged.
         by_file: the label is that of the file, so that each file is a recording of something.
 
+    Returns:
+        The samples, and the judgement with them.
+
     Raises:
         TaskError: something is missing, or is not what the user says.
     """
@@ -294,8 +299,14 @@ def judge(
 
 
 def certain_label(table: Table, left_out: Collection[int] = ()) -> tuple[int | None, str]:
-    """The column that is surely the label, and why: by the format, by its name, or as the only
-    text; None if there is none.
+    """Find the column that is surely the label: by the format, by its name, or as the only text.
+
+    Args:
+        table: what was read.
+        left_out: columns that it can't be.
+
+    Returns:
+        The column and why it is the label; None if there is none.
 
     Raises:
         TaskError: several columns have such a name.
@@ -451,8 +462,10 @@ def _is_index(table: Table, k: int) -> bool:
 
 
 def _counts_rows(values: NDArray[Any], named: bool) -> bool:
-    """Whether no value comes twice, and if they don't have the name of an index, there are enough
-    words, or numbers that rise by 1."""
+    """Whether no value comes twice, and there are enough of them or they have an index's name.
+
+    Without such a name they are words, or numbers that rise by 1.
+    """
     enough = named or len(values) >= _LEAST_ROWS
     if values.dtype == object:
         words = values.tolist()

@@ -69,6 +69,9 @@ def read(
         learn: for learning: a label is needed, and columns that can't teach are left out.
         series: rows follow one another in time; None: judged.
 
+    Returns:
+        The samples, and how they were understood.
+
     Raises:
         TaskError: anything that keeps the files from being used, in one line.
     """
@@ -99,6 +102,13 @@ def read(
 def read_table(path: Path, options: ReadOptions | None = None) -> Table:
     """Read one file, unjudged.
 
+    Args:
+        path: of the file.
+        options: what the user says of its form.
+
+    Returns:
+        The table.
+
     Raises:
         TaskError: it can't be read, in one line.
     """
@@ -121,7 +131,14 @@ def read_table(path: Path, options: ReadOptions | None = None) -> Table:
 
 
 def is_source(name: str | Path) -> bool:
-    """Whether a name is meant as a file or folder of samples."""
+    """Whether a name is meant as a file or folder of samples.
+
+    Args:
+        name: as the user gave it.
+
+    Returns:
+        Whether it is.
+    """
     path = Path(name)
     return path.suffix.lower() in SUFFIXES or path.is_dir() or recording.is_recording(path)
 
