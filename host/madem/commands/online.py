@@ -91,7 +91,7 @@ def add_stream(parser: argparse.ArgumentParser) -> None:
 
 
 def online_run(args: argparse.Namespace, terminal: Terminal) -> OnlineRun:
-    """What the options ask for.
+    """Read what the options ask for.
 
     Raises:
         TaskError: they can't be used, or not together.

@@ -21,7 +21,7 @@ FRONTENDS = {
 
 
 def board(parser: argparse.ArgumentParser, default: str = "unix", twin: bool = False) -> None:
-    """Which board a verb works on.
+    """The board that a verb works on.
 
     Args:
         parser: of the verb.
@@ -42,7 +42,7 @@ def seed(parser: argparse.ArgumentParser) -> None:
 
 
 def task(parser: argparse.ArgumentParser) -> None:
-    """What is learned: any task; `training.load` reads it."""
+    """The task that is learned, any of them; `training.load` reads it."""
     parser.add_argument(
         "task",
         metavar="TASK",
@@ -60,7 +60,7 @@ def task(parser: argparse.ArgumentParser) -> None:
 
 
 def stream_task(parser: argparse.ArgumentParser) -> None:
-    """What is learned: a stream; `training.load` reads it."""
+    """The stream that is learned; `training.load` reads it."""
     parser.add_argument(
         "task",
         metavar="TASK",
@@ -157,7 +157,7 @@ def network(parser: argparse.ArgumentParser, endless: bool = False) -> None:
 
 
 def devices(parser: argparse.ArgumentParser, frontends: Sequence[str]) -> argparse._ArgumentGroup:
-    """What holds the weights.
+    """The devices that hold the weights.
 
     Args:
         parser: of the verb.
@@ -209,7 +209,7 @@ def devices(parser: argparse.ArgumentParser, frontends: Sequence[str]) -> argpar
 
 
 def windows(parser: argparse.ArgumentParser) -> None:
-    """What a board does with the windows of a stream."""
+    """The work of a board on the windows of a stream."""
     group = parser.add_argument_group("what the board computes")
     group.add_argument(
         "--pipeline", metavar="LINE", help="features of each window (needed unless --load)"
@@ -246,7 +246,7 @@ def seed_of_new(args: argparse.Namespace, begins: bool) -> int:
 
 
 def chips(parser: argparse.ArgumentParser) -> None:
-    """Which board of chips, and what it leads to; `choose_chips` fills in the defaults."""
+    """The board of chips, and what it leads to; `choose_chips` fills in the defaults."""
     parser.add_argument(
         "--design",
         choices=attached.DESIGNS,
@@ -284,7 +284,7 @@ def stuck_after_training(group: argparse._ArgumentGroup) -> None:
 
 
 def gate(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:
-    """Which windows are learned, and when learning is taken back; `gate_of` reads them."""
+    """The gate before learning, and when learning is taken back; `gate_of` reads them."""
     parser.add_argument(
         "--gate",
         type=int,

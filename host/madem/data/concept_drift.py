@@ -57,7 +57,7 @@ _ORDER, _WRONG = 18, 19  # independent random streams of one seed, apart from st
 
 @dataclass(frozen=True)
 class Change:
-    """What happens.
+    """A change of the world.
 
     Attributes:
         kind: a key of `KINDS`.

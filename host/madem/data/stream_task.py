@@ -176,7 +176,7 @@ class StreamTask(Task):
 
 @dataclass(frozen=True)
 class StreamFeed:
-    """What a learner takes of a stream task: see `Feed`.
+    """The part of a stream task that a learner takes: see `Feed`.
 
     Attributes:
         task: whose windows they are.

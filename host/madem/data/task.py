@@ -50,7 +50,7 @@ Samples = NDArray[np.uint8] | Sequence[Any]
 
 
 class Feed(Protocol):
-    """What a learner takes of a task."""
+    """The part of a task that a learner takes."""
 
     @property
     def x_test(self) -> Samples:

@@ -31,7 +31,7 @@ _ENOUGH = 6000
 
 @dataclass(frozen=True)
 class Recipe:
-    """How long and how a task is learned.
+    """A plan of how a task is learned, and how long.
 
     Attributes:
         settings: the network and its devices.

@@ -164,12 +164,12 @@ class Network:
 
     @property
     def pipeline(self) -> str:
-        """What a board computes from a stream; "" of a network that takes none."""
+        """The line of what a board computes from a stream; "" of a network that takes none."""
         return self.inputs.pipeline if isinstance(self.inputs, StreamInputs) else ""
 
     @property
     def taught(self) -> Taught:
-        """What new data have to fit.
+        """The columns, classes and scale that new data have to fit.
 
         Raises:
             TaskError: it is not known what the inputs are, or they are no columns.

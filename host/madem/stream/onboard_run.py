@@ -38,7 +38,7 @@ _RAW_BYTES = 16384
 
 @dataclass(frozen=True)
 class OnboardOptions:
-    """What a board shall do with what its sensor measures.
+    """The choices of what a board does with what its sensor measures.
 
     Attributes:
         pipeline: what it computes; None: that of the saved network.
@@ -72,7 +72,7 @@ class OnboardOptions:
 
 
 class OnboardBatch(NamedTuple):
-    """What a board had to tell when it was asked.
+    """A board's news since it was last asked.
 
     Attributes:
         status: its counters.

@@ -83,7 +83,7 @@ class ReplayedWindow(NamedTuple):
 
 @dataclass(frozen=True)
 class ReplayOptions:
-    """What a board shall do with a source.
+    """The choices of what a board does with a source.
 
     Attributes:
         pipeline: what it computes; None: what the network of `load` was taught with.

@@ -12,7 +12,7 @@ from madem.stream.sources import Sample, Source
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Which source, how it is read, and how much of it."""
+    """The source, how it is read, and how much of it."""
     group = add_source(parser)
     group.add_argument(
         "--seconds", type=values.above_zero, metavar="S", help="so much of it (default: all)"
@@ -20,7 +20,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def add_source(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
-    """Which source, and how it is read."""
+    """The source, and how it is read."""
     parser.add_argument("source", metavar="SOURCE", help=sources.SPECS)
     group = parser.add_argument_group("the source")
     group.add_argument(
@@ -39,7 +39,7 @@ def add_source(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
 
 
 def add_fast(parser: argparse.ArgumentParser) -> None:
-    """Whether a source that is not live keeps its time."""
+    """The choice whether a source that is not live keeps its time."""
     parser.add_argument(
         "--fast", action="store_true", help="as fast as it goes (default: at its own rate)"
     )
