@@ -3,8 +3,10 @@
 import argparse
 import contextlib
 import ctypes
+import errno
 import os
 import re
+import select
 import signal
 import stat
 import sys
@@ -131,6 +133,80 @@ def open_port() -> tuple[int, int]:
     attributes[0] = attributes[1] = attributes[3] = 0
     termios.tcsetattr(slave, termios.TCSANOW, attributes)
     return master, slave
+
+
+class CdcPort:
+    """The board's end of a pty that behaves as a board's USB port (CDC) does.
+
+    While no program has the port open, what the board says is lost, and what a program has not
+    read when it leaves is no one else's.
+
+    Attributes:
+        master: descriptor of the board's end; it does not block.
+        path: of the port.
+    """
+
+    def __init__(self) -> None:
+        """Open a pty that passes every byte on as it is."""
+        self.master, slave = open_port()
+        self.path = os.ttyname(slave)
+        os.close(slave)  # so that the master tells whether somebody else has it open
+        os.set_blocking(self.master, False)
+        self._hang_up = select.poll()
+        self._hang_up.register(self.master, 0)
+        self._was_open = False
+
+    def is_open(self) -> bool:
+        """Tell whether a program has the port open.
+
+        Returns:
+            Whether one has.
+        """
+        opened = not self._hang_up.poll(0)
+        if self._was_open and not opened:
+            self._forget()
+        self._was_open = opened
+        return opened
+
+    def _forget(self) -> None:
+        """Drop what the last program has left unread."""
+        slave = os.open(self.path, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
+        termios.tcflush(slave, termios.TCIFLUSH)
+        os.close(slave)
+
+    def read(self, size: int) -> bytes:
+        """Take what a program has sent, also one that has left since.
+
+        Args:
+            size: bytes at most.
+
+        Returns:
+            The bytes; none when there are none.
+        """
+        try:
+            return os.read(self.master, size)
+        except OSError as error:
+            if error.errno not in (errno.EAGAIN, errno.EIO):
+                raise
+            return b""
+
+    def write(self, data: bytearray) -> None:
+        """Send as much as there is room for, or lose it when no program has the port open.
+
+        Args:
+            data: what the board says; what is sent or lost is taken out of it.
+        """
+        if not self.is_open():
+            data.clear()
+        while data:
+            try:
+                del data[: os.write(self.master, data)]
+            except BlockingIOError:
+                break
+
+    def close(self) -> None:
+        """Close the port."""
+        os.close(self.master)
 
 
 def killed_with_parent() -> Callable[[], None]:

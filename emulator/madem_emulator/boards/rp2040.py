@@ -30,9 +30,9 @@ from typing import TYPE_CHECKING
 
 from madem_emulator.boards.prepared import prepared
 from madem_emulator.boards.process import (
+    CdcPort,
     EmulatedBoardError,
     add_wiring_options,
-    open_port,
     serve,
     wired_bus,
 )
@@ -101,9 +101,8 @@ class Rp2040Board:
             image: a UF2 file for the RP2040.
             bus: all that is wired to the board; None: nothing.
         """
-        self._master, self._slave = open_port()
-        os.set_blocking(self._master, False)
-        self.port = os.ttyname(self._slave)
+        self._port = CdcPort()
+        self.port = self._port.path
         self._device = _power_up(image, bus)
         self._usb_host = _UsbHost(self._device, self._hear)
         self._to_host = bytearray()
@@ -119,20 +118,25 @@ class Rp2040Board:
         poll = select.poll()
         for descriptor in watched:
             poll.register(descriptor, select.POLLIN)
+        master = self._port.master
         before = time.monotonic()
         seconds = 0.0
         while True:
-            # What nobody takes stops the board, as a full USB buffer would.
-            poll.register(self._master, select.POLLOUT if self._to_host else select.POLLIN)
+            if self._port.is_open():
+                # What nobody takes stops the board, as a full USB buffer would.
+                poll.register(master, select.POLLOUT if self._to_host else select.POLLIN)
+            else:
+                self._to_host.clear()
+                with contextlib.suppress(KeyError):
+                    poll.unregister(master)  # it would report that it hangs up without end
             ready = dict(poll.poll(None if self._to_host else 1000 * seconds))
             if any(descriptor in ready for descriptor in watched):
                 return
             if self._to_host:
-                with contextlib.suppress(BlockingIOError):
-                    del self._to_host[: os.write(self._master, self._to_host)]
+                self._port.write(self._to_host)
                 continue
-            if self._master in ready and self._usb_host.room:
-                self._usb_host.send(os.read(self._master, min(_CHUNK, self._usb_host.room)))
+            if master in ready and self._usb_host.room:
+                self._usb_host.send(self._port.read(min(_CHUNK, self._usb_host.room)))
             now = time.monotonic()
             self._execute(max(_SHORTEST_RUN, int(1e9 * (now - before))))
             before = now
@@ -141,8 +145,7 @@ class Rp2040Board:
 
     def close(self) -> None:
         """Power off and close the port."""
-        os.close(self._master)
-        os.close(self._slave)
+        self._port.close()
 
     def _execute(self, nanoseconds: int) -> None:
         """Run for so much of the board's time, or for a few milliseconds of ours."""

@@ -15,6 +15,8 @@ The pump adds what the Unix port of MicroPython lacks of a board:
   `machine.soft_reset()`, `sys.exit()`) it prints `MPY: soft reboot` and starts
   again, into the raw REPL without `main.py` if the raw REPL was left;
 - Ctrl-C interrupts a running program, however much unread input is ahead;
+- as through a USB port, what it prints is lost while no program has the port open, and what it
+  could not take yet when the last one leaves;
 - with `--wiring` or `--sensor`, `machine` has Pin, SPI, I2C and ADC, and chip models behind
   them (wiring/unix_pipes.py).
 
@@ -43,8 +45,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from madem_emulator.boards.process import (
+    CdcPort,
     add_wiring_options,
-    open_port,
     parse_size,
     serve,
     wired_bus,
@@ -77,6 +79,8 @@ _SMALLEST_HEAP = 8 * 1024
 # After a Ctrl-C the interpreter is looked after for so long, this often, ms.
 _CARE = 2000
 _GLANCE = 100
+# While no program has the port open, one is looked for this often, ms: a pty does not tell.
+_LOOK_OUT = 20
 
 
 class UnixBoard:
@@ -105,14 +109,13 @@ class UnixBoard:
             EmulatedBoardError: the interpreter does not start.
         """
         self._interpreter = Interpreter(micropython, flash, heap, bus)
-        self._master, self._slave = open_port()
-        # The slave stays open here so that the port outlives its clients.
-        self.port = os.ttyname(self._slave)
+        self._port = CdcPort()
+        self.port = self._port.path
         # Both ends of the pipes stay open too: they outlive the interpreter.
         self._stdin_read, self._stdin_write = os.pipe()
         self._stdout_read, self._stdout_write = os.pipe()
         fcntl.fcntl(self._stdout_write, fcntl.F_SETPIPE_SZ, _AHEAD_OF_HOST)
-        for descriptor in (self._master, self._stdin_write, self._stdout_read):
+        for descriptor in (self._stdin_write, self._stdout_read):
             os.set_blocking(descriptor, False)
         # The pump's own view of what the interpreter has not read yet.
         self._unread = os.open(f"/proc/self/fd/{self._stdin_read}", os.O_RDONLY | os.O_NONBLOCK)
@@ -141,25 +144,34 @@ class UnixBoard:
         poll = select.poll()
         for descriptor in watched:
             poll.register(descriptor, select.POLLIN)
+        master, in_use = self._port.master, False
         while True:
-            poll.register(
-                self._master,
-                (select.POLLIN if len(self._to_board) < _AHEAD_OF_BOARD else 0)
-                | (select.POLLOUT if self._to_host else 0),
-            )
+            if self._port.is_open():
+                in_use = True
+                poll.register(
+                    master,
+                    (select.POLLIN if len(self._to_board) < _AHEAD_OF_BOARD else 0)
+                    | (select.POLLOUT if self._to_host else 0),
+                )
+            else:
+                if in_use:
+                    in_use = False
+                    poll.unregister(master)  # it would report that it hangs up without end
+                self._take_rest()
             poll.register(self._stdin_write, select.POLLOUT if self._to_board else 0)
             # Also the end of the interpreter waits until somebody listens: a
             # main.py that prints and exits would fill the memory otherwise.
             hearing = select.POLLIN if len(self._to_host) < _AHEAD_OF_HOST else 0
             poll.register(self._stdout_read, hearing)
             poll.register(self._run.ended, hearing)
-            ready = dict(poll.poll(_GLANCE if self._glances else None))
+            looking = None if in_use else _LOOK_OUT
+            ready = dict(poll.poll(_GLANCE if self._glances else looking))
             if self._glances and not ready:
                 self._look_after()
             if any(descriptor in ready for descriptor in watched):
                 return
-            if ready.get(self._master, 0) & select.POLLIN:
-                self._take_from_host(_read(self._master))
+            if ready.get(master, 0) & select.POLLIN:
+                self._take_from_host(self._port.read(_CHUNK))
             if ready.get(self._stdout_read, 0) & select.POLLIN:
                 self._take_from_board(_read(self._stdout_read))
             self._flush()
@@ -171,10 +183,18 @@ class UnixBoard:
         """Kill the interpreter with all that it started, and close the port."""
         self._run.close()
         for descriptor in (
-            *(self._master, self._slave, self._unread),
-            *(self._stdin_read, self._stdin_write, self._stdout_read, self._stdout_write),
+            *(self._unread, self._stdin_read, self._stdin_write),
+            *(self._stdout_read, self._stdout_write),
         ):
             os.close(descriptor)
+        self._port.close()
+
+    def _take_rest(self) -> None:
+        """Nobody is there: of what the last program sent, the board gets what it has room for."""
+        while data := self._port.read(_CHUNK):
+            self._take_from_host(data)
+        self._flush()
+        self._to_board.clear()
 
     def _soft_reboot(self) -> None:
         """Pass on the interpreter's last words and start the next one."""
@@ -249,15 +269,12 @@ class UnixBoard:
 
     def _flush(self) -> None:
         """Write as much as both sides take now."""
-        for descriptor, buffer in (
-            (self._stdin_write, self._to_board),
-            (self._master, self._to_host),
-        ):
-            while buffer:
-                try:
-                    del buffer[: os.write(descriptor, buffer)]
-                except BlockingIOError:
-                    break
+        self._port.write(self._to_host)
+        while self._to_board:
+            try:
+                del self._to_board[: os.write(self._stdin_write, self._to_board)]
+            except BlockingIOError:
+                break
 
 
 def _read(descriptor: int) -> bytes:

@@ -33,6 +33,7 @@ _SAMPLES, _LOOPS = 40, 100
 _FEW_SAMPLES, _FEW_LOOPS = 2, 2
 """The same on a board that is emulated slowly, where every run takes the same time."""
 _PIECE = 256
+_COMMAND_S = 60
 """Bytes that one REPL command carries."""
 _INSTRUCTION_US = 0.064
 """Each instruction's time on the board `qemu:icount` (madem_emulator.boards.qemu)."""
@@ -50,7 +51,7 @@ _LABELS = {
 }
 
 
-def run(spec: str) -> tuple[dict[str, Any], Table]:
+def run(spec: str, patience: float | None = None) -> tuple[dict[str, Any], Table]:
     """Time a training sample, a multiply-accumulate and a weight change on a board.
 
     The twin learns three passes of `digits`, which gives what the board would have learned, to
@@ -59,6 +60,7 @@ def run(spec: str) -> tuple[dict[str, Any], Table]:
 
     Args:
         spec: the board, as `--board` names it.
+        patience: how long it may take for an answer, in s; None: as `open_board`.
 
     Returns:
         The times for JSON, and the same as a table.
@@ -67,19 +69,18 @@ def run(spec: str) -> tuple[dict[str, Any], Table]:
         MademError: the board has no clock, or does not answer.
     """
     network = half_trained()
-    with open_board(spec) as board:
+    with open_board(spec, patience) as board:
         connect(board)
-        slow = board.patience > 1
+        slow = board.slowness > 1
         count, loops = (_FEW_SAMPLES, _FEW_LOOPS) if slow else (_SAMPLES, _LOOPS)
-        timeout = round(60 * board.patience)
-        with Repl(board.port, board.name) as repl:
+        with Repl(board.port, board.name, board.slowness) as repl:
             text = open_bench(repl)
             if b"no_clock" in text:
                 raise MademError(f"{board.name} has no clock to measure with")
-            text = repl.exec(f"references(*{_SIZES},{loops})", timeout=timeout)
-            network.load(repl, 4 * count, timeout)
+            text = repl.exec(f"references(*{_SIZES},{loops})", timeout=_COMMAND_S)
+            network.load(repl, 4 * count, _COMMAND_S)
             text += repl.exec(
-                f"firmware(learner,samples,{count},{network.rate},{loops})", timeout=timeout
+                f"firmware(learner,samples,{count},{network.rate},{loops})", timeout=_COMMAND_S
             )
     us = {name: float(value) for name, value in map(str.split, text.decode().splitlines())}
     us["train_sample"] = us.pop(f"train_{count}") / count

@@ -54,17 +54,18 @@ class Goodput:
         return self.to_host * 10 / self.baud if self.baud else None
 
 
-def run(spec: str) -> tuple[dict[str, Any], Table]:
+def run(spec: str, patience: float | None = None) -> tuple[dict[str, Any], Table]:
     """Measure goodput as fast as the line goes, and for an emulated board at two baud rates too.
 
     Args:
         spec: the board, as `--board` names it.
+        patience: how long it may take for an answer, in s; None: as `open_board`.
 
     Returns:
         What was measured, for JSON, and as a table.
     """
     rows = []
-    with open_board(spec) as board:
+    with open_board(spec, patience) as board:
         rows.append(goodput(connect(board).link))
         if board.emulated:
             path = board.port.port

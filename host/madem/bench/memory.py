@@ -22,7 +22,10 @@ _STEPS = 8
 
 
 def run(
-    spec: str, task_name: str, progress: Callable[..., contextlib.AbstractContextManager]
+    spec: str,
+    task_name: str,
+    progress: Callable[..., contextlib.AbstractContextManager],
+    patience: float | None = None,
 ) -> tuple[dict[str, Any], Table]:
     """Bisect over emulated boards that differ in their heap alone.
 
@@ -33,6 +36,7 @@ def run(
         spec: the kind of board, as `--board` names it.
         task_name: of the registry, or a file.
         progress: `madem.output.Output.progress`.
+        patience: how long it may take for an answer, in s; None: as `open_board`.
 
     Returns:
         The sizes for JSON, and the same as a table.
@@ -52,7 +56,7 @@ def run(
     def completes(kilobytes: int) -> bool:
         nonlocal failure
         try:
-            _try(f"{kind}:heap={kilobytes}K", plan, task)
+            _try(f"{kind}:heap={kilobytes}K", plan, task, patience)
         except (LinkError, BoardError) as error:
             failure = str(error)
             return False
@@ -66,7 +70,7 @@ def run(
             middle = (low + high) // 2
             low, high = (low, middle) if completes(middle) else (middle, high)
             advance(1)
-    with open_board(f"{kind}:heap={_LARGEST}K") as board:
+    with open_board(f"{kind}:heap={_LARGEST}K", patience) as board:
         form = deploy.deploy(board).form
         deploy.start(board)
         device = connect(board, deploy_firmware=False)
@@ -99,8 +103,8 @@ def run(
     return result, table
 
 
-def _try(spec: str, plan: train.Recipe, task: Task) -> None:
-    with open_board(spec) as board:
+def _try(spec: str, plan: train.Recipe, task: Task, patience: float | None) -> None:
+    with open_board(spec, patience) as board:
         device = connect(board)
         learner, plan = session.prepare(device, plan, task, None)
         train.train(learner, task, plan, limit=300)

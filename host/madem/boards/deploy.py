@@ -186,7 +186,7 @@ def deploy(
     """
     begin = time.monotonic()
     main = firmware.main(folder)
-    with Repl(board.port, board.name) as repl:
+    with Repl(board.port, board.name, board.slowness) as repl:
         found = _Survey(*ast.literal_eval(repl.exec(_SURVEY).decode()))
         plan = _plan(repl, found, main, force, folder, source)
         if not dry_run:
@@ -221,8 +221,8 @@ def start(board: Board, ready: bytes | None = READY, timeout: float = 10.0) -> N
     Raises:
         BoardError: main.py raised (its error is quoted), ended, or did not report in time.
     """
-    with Repl(board.port, board.name) as repl:
-        repl.run_main(ready, timeout * board.patience)
+    with Repl(board.port, board.name, board.slowness) as repl:
+        repl.run_main(ready, timeout)
 
 
 def find_firmware(repl: Repl) -> None:

@@ -341,15 +341,15 @@ class Link:
         bytes_in, bytes_out: on the line, everything included.
     """
 
-    def __init__(self, port: Port, patience: float = 1.0) -> None:
+    def __init__(self, port: Port, slowness: float = 1.0) -> None:
         """Use a port; nothing is sent yet.
 
         Args:
             port: an open port.
-            patience: what every timeout is multiplied by; more than 1 for slow boards.
+            slowness: what every timeout is multiplied by; more than 1 for slow boards.
         """
         self._port = port
-        self._patience = patience
+        self._slowness = slowness
         self._baud: int = getattr(port, "baudrate", 115200)
         self._decoder = Decoder()
         self._replies: dict[int, Frame] = {}  # to requests behind the oldest in flight
@@ -609,7 +609,7 @@ class Link:
 
     def _collect(self, timeout: float) -> bytes:
         """The reply to the oldest request in flight."""
-        timeout *= self._patience
+        timeout *= self._slowness
         oldest = self._flight[0]
         began = time.monotonic()
         in_flight = sum(len(r.wire) for r in self._flight)
@@ -619,10 +619,14 @@ class Link:
             if now - began > timeout:
                 self.close()
                 others = self._others()
-                remedy = f"close {others}, which has its port open too" if others else "reset it"
+                remedy = (
+                    f"close {others}, which has its port open too, and try again"
+                    if others
+                    else "reset it and try again, or give a slow board longer with --patience"
+                )
                 raise _SilenceError(
                     f"the board stopped answering: no reply to {Kind(oldest.kind).name} for"
-                    f" {timeout:g} s; {remedy} and try again"
+                    f" {timeout:g} s; {remedy}"
                 )
             if now - max(began, self._last_sent) > patience and not self._at_console():
                 # One only: a board that is merely busy has no room for all of them.

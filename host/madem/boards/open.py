@@ -15,7 +15,7 @@ import serial
 from serial.tools import list_ports
 from serial.tools.list_ports_common import ListPortInfo
 
-from madem.boards import catalogue
+from madem.boards import catalogue, port_users
 from madem.boards.repl import open_port
 from madem.errors import BoardError, BoardSpecError
 
@@ -64,8 +64,10 @@ _EMULATED = {
     ),
 }
 
-# How many times longer than a chip an emulated board may take for an answer.
-_PATIENCE = {"rp2040": 20.0}
+PATIENCE_S = 10.0
+"""How long a board may take for an answer; for what takes longer on every board, in proportion."""
+# The same of emulated boards that compute slower than a chip.
+_PATIENCE_S = {"rp2040": 200.0}
 
 # The emulated boards on which `heap=SIZE` chooses the heap.
 HEAP_CHOOSABLE = tuple(kind for kind, (_, _, known) in _EMULATED.items() if "heap=SIZE" in known)
@@ -101,7 +103,7 @@ class Board:
         name: what messages call it: the spec it was opened with, or its port.
         port: the open pyserial port, this process's alone.
         emulated: it runs on this computer and ends with `close`.
-        patience: what timeouts are multiplied by for it.
+        slowness: what timeouts are multiplied by for it.
     """
 
     def __init__(
@@ -109,7 +111,7 @@ class Board:
         name: str,
         port: serial.Serial,
         process: subprocess.Popen[str] | None = None,
-        patience: float = 1.0,
+        slowness: float = 1.0,
     ) -> None:
         """Take an open port over.
 
@@ -117,11 +119,11 @@ class Board:
             name: what messages call the board.
             port: open, this process's alone.
             process: of an emulated board; it ends with `close`.
-            patience: what timeouts are multiplied by.
+            slowness: what timeouts are multiplied by.
         """
         self.name = name
         self.port = port
-        self.patience = patience
+        self.slowness = slowness
         self.emulated = process is not None
         self._process = process
 
@@ -140,11 +142,13 @@ class Board:
             self._process = None
 
 
-def open_board(spec: str) -> Board:
+def open_board(spec: str, patience: float | None = None) -> Board:
     """Open a board.
 
     Args:
         spec: `unix`, `unix:heap=64K`, another emulated one, a port, or `auto`.
+        patience: how long it may take for an answer, in s; None: 10, and 200 for the emulated
+            rp2040, also behind a port.
 
     Returns:
         The board, to be closed.
@@ -155,12 +159,13 @@ def open_board(spec: str) -> Board:
     spec = spec.strip()
     kind, _, options = spec.partition(":")
     if kind in _EMULATED:
-        return _open_emulated(spec, kind, options)
+        return _open_emulated(spec, kind, options, patience)
     if spec == "auto":
         spec = _only_attached()
     elif not (spec.startswith(("/", "\\\\")) or "://" in spec or kind.upper().startswith("COM")):
         raise BoardSpecError(f"there is no board {spec!r}: choose {SPECS}")
-    return Board(spec, open_port(spec))
+    port = open_port(spec)
+    return Board(spec, port, slowness=_slowness(patience, port_users.emulated_kind(spec)))
 
 
 def list_boards() -> list[BoardInfo]:
@@ -253,7 +258,14 @@ def _only_attached() -> str:
     return ports[0].device
 
 
-def _open_emulated(spec: str, kind: str, options: str) -> Board:
+def _slowness(patience: float | None, kind: str | None) -> float:
+    """What timeouts are multiplied by, of an emulated kind of board or another (None)."""
+    if patience is None:
+        patience = _PATIENCE_S.get(kind or "", PATIENCE_S)
+    return patience / PATIENCE_S
+
+
+def _open_emulated(spec: str, kind: str, options: str, patience: float | None) -> Board:
     module, _, known = _EMULATED[kind]
     arguments, others = [], []
     for option in options.split(",") if options else []:
@@ -277,7 +289,7 @@ def _open_emulated(spec: str, kind: str, options: str) -> Board:
         arguments = [_readable(argument, Path(folder)) for argument in arguments]
         process = _started(kind, module, arguments)
         try:
-            return Board(spec, open_port(_port_of(process)), process, _PATIENCE.get(kind, 1.0))
+            return Board(spec, open_port(_port_of(process)), process, _slowness(patience, kind))
         except BaseException:
             _end(process)
             raise

@@ -8,6 +8,7 @@ pyproject.toml pins it, and nothing else in the repository imports it.
 import ast
 import contextlib
 import hashlib
+import math
 import os
 import re
 import struct
@@ -16,7 +17,7 @@ import time
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import serial
 from mpremote.transport import TransportError
@@ -142,7 +143,8 @@ class Entry:
 class _Transport(SerialTransport):
     """mpremote's transport on a port that is open already."""
 
-    def __init__(self, port: serial.Serial) -> None:
+    def __init__(self, port: serial.Serial, slowness: float) -> None:
+        self._slowness = slowness
         self.in_raw_repl = False
         self.use_raw_paste = True
         self.device_name = port.port
@@ -151,6 +153,10 @@ class _Transport(SerialTransport):
         # Makes mpremote wait in read() with the port's timeout, instead of
         # sleeping 10 ms whenever nothing has arrived yet.
         self.is_pty = True
+
+    def read_until(self, *args: Any, timeout: int = 10, **named: Any) -> bytes:
+        """As mpremote's, where all waiting is done, for a board of this slowness."""
+        return super().read_until(*args, timeout=math.ceil(timeout * self._slowness), **named)
 
 
 class Repl:
@@ -163,17 +169,21 @@ class Repl:
         name: what messages call the board.
     """
 
-    def __init__(self, port: serial.Serial | str, name: str | None = None) -> None:
+    def __init__(
+        self, port: serial.Serial | str, name: str | None = None, slowness: float = 1.0
+    ) -> None:
         """Use a port; nothing is sent yet.
 
         Args:
             port: an open pyserial port, or an address that is opened and closed here.
             name: what messages call the board; default: the port's address.
+            slowness: what every timeout is multiplied by.
         """
         self._own = isinstance(port, str)
         self._port = open_port(port) if isinstance(port, str) else port
         self.name = name or str(self._port.port)
-        self._transport = _Transport(self._port)
+        self._slowness = slowness
+        self._transport = _Transport(self._port, slowness)
         self._timeouts = self._port.timeout, self._port.write_timeout
         self._inside = False
         self._chunk = 0  # bytes of a file that one command carries; 0: not yet chosen
@@ -201,10 +211,11 @@ class Repl:
         Raises:
             BoardError: it does not answer, or vanished.
         """
+        timeout *= self._slowness
         with self._errors("interrupting its program"):
             self._port.write_timeout = timeout
             end = time.monotonic() + timeout
-            patience = 0.25
+            patience = 0.25 * self._slowness
             while not self._interrupt(min(patience, timeout)):
                 if time.monotonic() > end:
                     raise BoardError(
@@ -220,7 +231,7 @@ class Repl:
                     f"{self.name} does not come back from a soft reset: does its boot.py end? "
                     "Reset the board, then run this again"
                 )
-            self._port.timeout = self._port.write_timeout = _PATIENCE
+            self._port.timeout = self._port.write_timeout = _PATIENCE * self._slowness
             self._inside = True
 
     def exec(self, code: str, timeout: int = 10) -> bytes:
@@ -262,6 +273,7 @@ class Repl:
         Raises:
             BoardError: main.py raised, ended, or did not print it in time.
         """
+        timeout *= self._slowness
         self.leave()
         with self._errors("starting main.py"):
             self._wait(_FRIENDLY_PROMPT, timeout)
@@ -274,7 +286,7 @@ class Repl:
         if not said:
             raise BoardError(
                 f"main.py on {self.name} did not report within {timeout:g} s: "
-                "deploy the firmware again"
+                "deploy the firmware again, or give a slow board longer with --patience"
             )
         if not said.endswith(ready):
             reason = explain_traceback(said)

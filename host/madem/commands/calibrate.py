@@ -57,7 +57,8 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
     if args.plot is not None:
         output.check_file(args.plot)
     config = Settings(sizes=(1, 1)).integers()
-    with session.open_learner(attached.board_spec(args)) as device:
+    spec = attached.board_spec(args)
+    with session.open_learner(spec, patience=args.patience) as device:
         # Imported only here, because scipy takes its time.
         from madem_emulator.designs import GEOMETRIES
 

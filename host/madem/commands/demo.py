@@ -41,7 +41,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
     plan = train.recipe(task, seed=args.seed, epochs=40)
     out = Path(args.out)
     output.check_folder(out)
-    with session.open_learner(args.board) as device:
+    with session.open_learner(args.board, patience=args.patience) as device:
         if device is None:
             raise MademError("the demo shows a device: choose a board, not the twin")
         terminal.say(f"board {args.board}: {device.hello.board}, firmware {device.hello.firmware}")

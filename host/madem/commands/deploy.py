@@ -40,7 +40,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, terminal: Terminal) -> int:
     """Put the firmware on a board and start it once to see that it runs."""
-    with open_board(args.board) as board:
+    with open_board(args.board, args.patience) as board:
         with terminal.progress(f"deploying to {board.name}, %", 100) as advance:
             percent = 0
 

@@ -71,7 +71,8 @@ def _bring_up(args: argparse.Namespace, terminal: Terminal) -> int:
     if args.resistors and args.board.partition(":")[0] in WITH_CHIPS:
         args.inject = "+".join(filter(None, ("resistors", args.inject)))
     found = []
-    with session.open_learner(attached.board_spec(args)) as device:
+    spec = attached.board_spec(args)
+    with session.open_learner(spec, patience=args.patience) as device:
         assert device is not None
         found.append(doctor.Check("board", True, f"{args.board} answers, firmware is on it"))
         terminal.say(doctor.format_checks(found))

@@ -101,7 +101,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
     if args.plot is not None:
         output.check_folder(args.plot)
     spec = attached.board_spec(args) if args.frontend == "attached" else args.board
-    with session.open_learner(spec) as device:
+    with session.open_learner(spec, patience=args.patience) as device:
         resume = Path(args.load) if args.load and not keep_weights else None
         learner, plan = session.prepare(device, plan, task, resume, keep_weights, terminal.progress)
         run = session.Run(task, plan, learner.config, args.board, args.preset, args.frontend)

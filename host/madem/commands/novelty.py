@@ -39,7 +39,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
     plan = novelty.recipe(task.pipeline, task.seed, args.epochs)
     label = novelty.class_number(task, args.novel)
     config = plan.settings.integers()
-    with session.open_learner(args.board) as device:
+    with session.open_learner(args.board, patience=args.patience) as device:
         detector = NoveltyDetector(session.fresh(device, config, task))
         total = plan.epochs * int((task.y_train != label).sum())
         with terminal.progress(f"learning {task.name} without {args.novel}", total) as advance:

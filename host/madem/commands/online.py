@@ -123,7 +123,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
     if args.plot is not None:
         output.check_folder(args.plot)
     config = plan.settings.integers()
-    with session.open_learner(args.board) as device:
+    with session.open_learner(args.board, patience=args.patience) as device:
         if device is None and args.verify:
             raise MademError("verify compares a device with the twin: choose a board")
         learner = session.fresh(device, config, task)

@@ -34,6 +34,21 @@ def board(parser: argparse.ArgumentParser, default: str = "unix", twin: bool = F
         default=default,
         help=f"unix, unix:heap=64K, unix32, qemu, rp2040, a port, auto{also} (default: {default})",
     )
+    patience(parser)
+
+
+def patience(parser: argparse.ArgumentParser) -> None:
+    """How long the board may take; `open_board` takes it.
+
+    Args:
+        parser: of the verb.
+    """
+    parser.add_argument(
+        "--patience",
+        type=values.above_zero,
+        metavar="SECONDS",
+        help="how long the board may take for an answer, for a slow one (default: 10; rp2040 200)",
+    )
 
 
 def seed(parser: argparse.ArgumentParser) -> None:

@@ -76,7 +76,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
     steps = min(args.samples, plan.epochs * task.samples_per_pass)
     flip = None if chips and attached.faults_of(args) else _injection(args, plan, steps)
     spec = attached.board_spec(args) if chips else args.board
-    with session.open_learner(spec) as device:
+    with session.open_learner(spec, patience=args.patience) as device:
         if device is None:
             raise MademError("verify compares a device with the twin: choose a board")
         device.configure(plan.settings.integers(), plan.design)

@@ -89,12 +89,15 @@ class Run:
 
 
 @contextlib.contextmanager
-def open_learner(spec: str, leave: bool = False) -> Iterator[BoardLearner | None]:
+def open_learner(
+    spec: str, leave: bool = False, patience: float | None = None
+) -> Iterator[BoardLearner | None]:
     """Open a board and reach its firmware; the board is released at the end.
 
     Args:
         spec: the board; "twin" for none.
         leave: let it go on with what it does then; otherwise its firmware is stopped.
+        patience: how long it may take for an answer, in s; None: as `open_board`.
 
     Yields:
         The board; None for the twin.
@@ -103,7 +106,7 @@ def open_learner(spec: str, leave: bool = False) -> Iterator[BoardLearner | None
         yield None
         return
     board: Board
-    with open_board(spec) as board:
+    with open_board(spec, patience) as board:
         device = connect(board)
         try:
             yield device

@@ -411,7 +411,7 @@ def connect(board: Board, deploy_firmware: bool | None = None) -> BoardLearner:
         LinkError: nothing answers.
         BoardError: the firmware is of another version.
     """
-    connection = link.Link(board.port, board.patience)
+    connection = link.Link(board.port, board.slowness)
     if board.emulated if deploy_firmware is None else deploy_firmware:
         deploy.deploy(board)
         deploy.start(board)

@@ -51,6 +51,7 @@ class Fleet:
         seconds: float | None = None,
         most: int | None = None,
         logs: Path | None = None,
+        patience: float | None = None,
     ) -> None:
         """Make the boards ready to be started.
 
@@ -59,10 +60,12 @@ class Fleet:
             seconds: after which each ends, see `RunLimits`.
             most: samples or windows after which each ends, see `RunLimits`.
             logs: folder where each has its own log; None: none is kept.
+            patience: how long a board may take for an answer, in s; None: as `open_board`.
 
         Raises:
             MademError: a log can't be written.
         """
+        self._patience = patience
         self._stop = threading.Event()
         self._limits = RunLimits(seconds, most, self._stop)
         self._stack = contextlib.ExitStack()
@@ -121,7 +124,7 @@ class Fleet:
 
     def _work(self, post: Assignment, state: RunState, log: BoardLog | None) -> None:
         try:
-            with session.open_learner(post.spec) as device:
+            with session.open_learner(post.spec, patience=self._patience) as device:
                 assert device is not None, "a fleet has no twins"
                 state.connected(device.hello)
                 post.job(device, state, self._limits)

@@ -24,13 +24,14 @@ from madem.stream.windows import RunningAccuracy, WindowResult
 Say = Callable[[str], None]
 
 
-def follow(board: str, run: OnboardRun, say: Say) -> dict[str, Any]:
+def follow(board: str, run: OnboardRun, say: Say, patience: float | None = None) -> dict[str, Any]:
     """Have a board work on its sensor until a Ctrl-C, or for as long as the run's options say.
 
     Args:
         board: which one.
         run: that it shall do.
         say: gets a line for each window.
+        patience: how long the board may take for an answer, in s; None: as `open_board`.
 
     Returns:
         What came of it, for JSON.
@@ -41,7 +42,8 @@ def follow(board: str, run: OnboardRun, say: Say) -> dict[str, Any]:
     options = run.options
     keys = Keys() if options.label_keys else None
     with contextlib.ExitStack() as stack:
-        device = stack.enter_context(session.open_learner(board, leave=options.leave))
+        learner = session.open_learner(board, leave=options.leave, patience=patience)
+        device = stack.enter_context(learner)
         if device is None:
             raise MademError("a sensor is on a board: choose one")
         run.prepare(device)

@@ -181,6 +181,7 @@ def replay(
     board: str,
     options: ReplayOptions,
     say: Callable[[str], None],
+    patience: float | None = None,
 ) -> dict[str, Any]:
     """Feed samples to a board, and say what each window gave.
 
@@ -190,6 +191,7 @@ def replay(
         board: which board.
         options: what it does with them.
         say: gets a line for each window.
+        patience: how long the board may take for an answer, in s; None: as `open_board`.
 
     Returns:
         What all windows gave, for JSON.
@@ -200,7 +202,7 @@ def replay(
     """
     run = ReplayRun(source, options)
     windows: list[ReplayedWindow] = []
-    with session.open_learner(board) as device:
+    with session.open_learner(board, patience=patience) as device:
         if device is None:
             raise MademError("a stream is replayed to a board: choose one")
         began = time.monotonic()

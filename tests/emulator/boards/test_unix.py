@@ -3,6 +3,7 @@
 import contextlib
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -318,6 +319,49 @@ def test_a_megabyte_each_way_arrives_intact_under_backpressure(board: Running) -
     received = board.client.read(size)
     writer.join()
     assert received == data
+
+
+def test_what_is_printed_while_nobody_is_there_is_lost(kept: tuple[Running, Path]) -> None:
+    """As through a USB port: also what the last program did not read."""
+    board, flash = kept
+    counter = flash / "count"
+    board.start(
+        "import time\nn = 0\nwhile True:\n n += 1\n print('number', n, 'x' * 90)\n"
+        " if n % 50 == 0:\n  with open('count', 'w') as f: f.write(str(n))"
+    )
+    board.until(b"number 9 ")
+    board.client.close()
+
+    def counted() -> int:
+        return int(counter.read_text() or 0) if counter.exists() else 0
+
+    begin, end = counted(), time.monotonic() + 600
+    while counted() < begin + 2000:  # nothing holds it up
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    passed = counted()
+    descriptor = os.open(board.path, os.O_RDONLY | os.O_NOCTTY)  # and nothing is flushed
+    seen = b""
+    while seen.count(b"\n") < 3:
+        seen += os.read(descriptor, 1000)
+    os.close(descriptor)
+    assert int(re.findall(rb"number (\d+) ", seen)[0]) >= passed
+
+
+def test_what_the_board_has_no_room_for_is_lost_with_who_sent_it(board: Running) -> None:
+    board.enter_raw()
+    board.start(
+        "import sys, time\nprint('up')\nread = sys.stdin.buffer.read\nread(1)\ntime.sleep(1)\n"
+        "n = 0\nwhile read(1) != b'Z': n += 1\nprint('counted', n)"
+    )
+    board.until(b"up\n")
+    board.client.write(bytes(200_000))
+    board.client.close()
+    time.sleep(0.3)
+    board.client = serial.Serial(board.path, timeout=60)
+    board.client.write(b"Z")
+    board.until(b"counted ")
+    assert int(board.until(b"\n")) <= 65_536  # the pipe to it
 
 
 def test_a_board_that_reads_nothing_stops_the_host(board: Running) -> None:

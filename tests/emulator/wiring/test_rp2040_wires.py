@@ -237,7 +237,7 @@ def test_learning_is_the_same_transactions_on_all_boards(
             chips.bus.watch(pin, lambda level, pin=pin, to=events: to.append((pin, level)))
         with (
             running(name, chips.bus, tmp_path / name) as port,
-            Board(name, port, patience=20.0) as board,
+            Board(name, port, slowness=20.0) as board,
         ):
             device = connect(board, deploy_firmware=True)
             device.configure(settings.integers(), design)

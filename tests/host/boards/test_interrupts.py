@@ -197,6 +197,52 @@ def test_a_host_killed_in_mid_stream_leaves_a_board_that_works(
     works(board)
 
 
+@pytest.mark.parametrize("killed", [False, True])
+def test_another_program_s_ctrl_c_ends_a_run_and_resets_nothing(board: str, killed: bool) -> None:
+    """However long the host goes on sending: at the prompt, frames do nothing."""
+    with started("learn", *LONG, "--board", board) as process:
+        wait_for(lambda: holds(process.pid, board), process)
+        # Some time into the run; earlier it may be the deployment that is interrupted.
+        wait_for(lambda: cpu_ticks(interpreter(board)) > 60, process)
+        with serial.Serial(board, timeout=60) as line:
+            runs_now = interpreter(board)
+            line.write(b"\x03")
+            if killed:
+                process.kill()
+            _, error = process.communicate(timeout=300)
+    assert interpreter(board) == runs_now  # not restarted
+    if not killed:
+        assert process.returncode == 3
+        assert error.count(b"\n") == 1
+        assert b"in place of an answer" in error
+    with serial.Serial(board, timeout=60) as line:
+        answers(line)
+    assert interpreter(board) == runs_now
+    works(board)
+
+
+def interpreter(port: str) -> int:
+    """The process that a board's MicroPython is."""
+    for entry in Path("/proc").iterdir():
+        with contextlib.suppress(OSError):
+            if entry.name.isdigit() and runs_board(entry, port):
+                (child,) = descendants(int(entry.name))
+                return child
+    raise AssertionError(f"no board serves {port}")
+
+
+def runs_board(process: Path, port: str) -> bool:
+    for details in (process / "fdinfo").iterdir():
+        number = port.removeprefix("/dev/pts/")
+        if f"tty-index:\t{number}\n" in details.read_text():
+            return True
+    return False
+
+
+def cpu_ticks(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11])
+
+
 def test_the_state_survives_the_host(board: str) -> None:
     """Another session finds what was learned, to the bit, and every sample once."""
     config = Settings(sizes=(8, 6, 3)).integers()

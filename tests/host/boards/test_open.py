@@ -15,9 +15,11 @@ import pytest
 from serial.tools import list_ports
 from serial.tools.list_ports_common import ListPortInfo
 
+from madem.boards import deploy
 from madem.boards.open import BoardInfo, list_boards, open_board
 from madem.boards.repl import Repl
 from madem.errors import BoardError
+from madem.learners.board import connect
 
 pytestmark = pytest.mark.needs("unix")
 
@@ -106,6 +108,41 @@ def test_a_second_program_is_told_that_the_port_is_in_use() -> None:
         with open_board(path) as again, Repl(again.port) as repl:
             assert not again.emulated
             assert repl.exec("print(1)") == b"1\n"
+
+
+def test_a_board_is_given_longer_where_that_is_asked_for() -> None:
+    """Its main.py takes 3 s before it serves."""
+    with open_board("unix", 1.0) as board:
+        assert board.slowness == 0.1
+        deploy.deploy(board)
+        with Repl(board.port) as repl:
+            main = repl.exec("print(open('main.py').read())")
+            repl.write_file("main.py", b"import time\ntime.sleep(3)\n" + main)
+        with pytest.raises(BoardError, match=r"did not report within 1 s: .* --patience"):
+            deploy.start(board)
+        assert board.port.port
+        board.port.close()
+        with open_board(board.port.port, 100.0) as again:
+            assert again.slowness == 10.0
+            deploy.start(again)
+
+
+@pytest.mark.slow
+@pytest.mark.needs("rp2040")
+def test_a_board_that_computes_slowly_is_known_behind_its_port() -> None:
+    """The whole firmware as source takes long to compile there."""
+    with open_board("rp2040") as board:
+        assert board.slowness == 20.0
+        path = board.port.port
+        assert path
+        board.port.close()
+        with open_board(path) as again:
+            assert (again.emulated, again.slowness) == (False, 20.0)
+            summary = deploy.deploy(again, source=True)
+            assert summary.form == "source"
+            deploy.start(again)
+            hello = connect(again, deploy_firmware=False).hello
+            assert "RP2040" in hello.board
 
 
 def test_no_permission_names_the_group() -> None:

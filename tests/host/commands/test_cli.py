@@ -8,6 +8,7 @@ import json
 import os
 import pty
 import re
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -591,7 +592,7 @@ def test_a_board_that_does_not_answer(madem: Run, monkeypatch: pytest.MonkeyPatc
 def test_a_board_that_is_unplugged(madem: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """The port vanishes when the learning begins."""
     board = open_board("unix")
-    monkeypatch.setattr(session, "open_board", lambda _spec: board)
+    monkeypatch.setattr(session, "open_board", lambda _spec, _patience: board)
     train = learn.train
 
     def unplugged(*args: object, **options: object) -> object:
@@ -609,6 +610,37 @@ def test_a_port_in_use(madem: Run, port: str) -> None:
         for command in (["learn", "digits"], ["verify", "digits"], ["deploy"]):
             error = one_line_error(madem(*command, "--board", port))
             assert f"{port} is in use: close the other program" in error
+
+
+_PIPELINE = "--pipeline 'window=8 hop=8 | mean'"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        *("learn digits", "verify digits", "demo", "online motions"),
+        "novelty motions --novel Running",
+        *(f"stream live mpu6050 {_PIPELINE}", f"stream replay x.csv --fast {_PIPELINE}"),
+        "calibrate",
+        *("bench link", "bench device", "doctor --frontend attached", "monitor learn digits"),
+    ],
+)
+def test_every_verb_hands_on_how_long_a_board_may_take(
+    command: str, madem: Run, silent: str
+) -> None:
+    """Its main.py does not begin to serve in 1.5 s, nor ever."""
+    Path("x.csv").write_text("time,x\n" + "".join(f"{t / 50},{t % 7}\n" for t in range(200)))
+    done = madem(*shlex.split(command), "--board", silent, "--patience", 1.5)
+    assert done.code in (1, 3), done
+    assert "did not report within 1.5 s" in done.error + done.out
+
+
+@pytest.fixture
+def silent(port: str) -> str:
+    """A board whose main.py says nothing."""
+    with Repl(port) as repl:
+        repl.write_file("main.py", b'"""madem: a slow one"""\nwhile True: pass\n')
+    return port
 
 
 def test_a_board_without_firmware_then_with_one_of_another_version(

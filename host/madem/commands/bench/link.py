@@ -21,7 +21,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, terminal: Terminal) -> int:
     """Measure and tell."""
-    result, table = link.run(args.board)
+    result, table = link.run(args.board, patience=args.patience)
     output.write_json(args.json, result)
     terminal.say(table)
     return 0

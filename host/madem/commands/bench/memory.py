@@ -22,7 +22,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, terminal: Terminal) -> int:
     """Search and tell."""
-    result, table = memory.run(args.board, args.task, terminal.progress)
+    result, table = memory.run(args.board, args.task, terminal.progress, patience=args.patience)
     output.write_json(args.json, result)
     terminal.say(table)
     return 0

@@ -11,7 +11,7 @@ from typing import Any
 from rich.markup import escape
 
 from madem import output
-from madem.commands import values
+from madem.commands import options, values
 from madem.commands.terminal import Terminal
 from madem.errors import MademError
 from madem.learn import session, train
@@ -39,6 +39,7 @@ def add_options(parser: argparse.ArgumentParser, most: str, what: str) -> None:
         help="unix, unix:heap=64K, unix32, qemu, rp2040, a port, auto; again for more boards, which"
         " work side by side (default: unix)",
     )
+    options.patience(parser)
     parser.add_argument("--html", metavar="FILE", help="one page with all pictures (default: none)")
     parser.add_argument(
         "--log-dir", metavar="DIR", help="a log of each board into this folder (default: none)"
@@ -96,7 +97,7 @@ def watch(
     if args.html:
         output.check_file(args.html, make_folder=True)
     logs = Path(args.log_dir) if args.log_dir else None
-    fleet = Fleet(posts, seconds=args.seconds, most=args.most, logs=logs)
+    fleet = Fleet(posts, seconds=args.seconds, most=args.most, logs=logs, patience=args.patience)
     told: set[str] = set()
     with fleet, contextlib.suppress(KeyboardInterrupt):
         _show(fleet, terminal, told)

@@ -97,7 +97,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
         leave=args.leave,
         gate=options.gate_of(args),
     )
-    result = follow(args.board, OnboardRun(sensor, run_options), terminal.say)
+    result = follow(args.board, OnboardRun(sensor, run_options), terminal.say, args.patience)
     terminal.say(
         f"{result['windows']:,} windows of {result['samples']:,} samples,"
         f" {result['lost']:,} lost, {result['learned']:,} learned"

@@ -23,7 +23,7 @@ from madem.errors import MademError
 from madem.stream.replay import ReplayOptions, replay
 from madem.stream.sources import Sample
 
-_ON_BOARD = ("pipeline", "load", "novelty", "seed")
+_ON_BOARD = ("pipeline", "load", "novelty", "seed", "patience")
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -31,6 +31,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     source.add_options(parser)
     source.add_fast(parser)
     parser.add_argument("--board", help="such as unix or a port (default: none, lines of text)")
+    options.patience(parser)
     options.windows(parser)
 
 
@@ -49,7 +50,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
             result = _print(samples)
         else:
             work = ReplayOptions(args.pipeline, args.load, args.novelty, seed)
-            result = replay(stream, samples, args.board, work, terminal.say)
+            result = replay(stream, samples, args.board, work, terminal.say, args.patience)
     output.write_json(args.json, result)
     return 0
 
