@@ -389,9 +389,14 @@ class _RowNoise:
         """
         keys = np.broadcast_to(indices, (len(seeds), indices.shape[-1]))
         self._drawn = np.empty((*keys.shape, readings))
-        for (network, row), key in np.ndenumerate(keys):
-            generator = np.random.Generator(np.random.Philox(key=[seeds[network], key]))
-            generator.standard_normal(out=self._drawn[network, row])
+        # One generator that is started anew for each row: to make one takes ten times as long.
+        bits = np.random.Philox(key=0)
+        generator, start = np.random.Generator(bits), bits.state
+        for network, seed in enumerate(seeds):
+            for row, key in enumerate(keys[network].tolist()):
+                start["state"]["key"][:] = seed, key
+                bits.state = start
+                generator.standard_normal(out=self._drawn[network, row])
         self._next = 0
 
     def standard_normal(self, shape: tuple[int, ...]) -> Floats:
