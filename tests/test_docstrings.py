@@ -20,8 +20,6 @@ WITH_EXAMPLES = [
 ]
 REFERS = re.compile(r"(As|See|.*[;:] (arguments as|as|see))( for)? `")
 """First lines that name where the arguments are told."""
-TO_DO = HOST / "network" / "windows.py"
-CHECKED = [path for path in FILES if path != TO_DO]
 
 SHARED = {"args", "parser", "group", "terminal", "text"}
 """Parameters that mean the same in all commands: words that were parsed, the parser or group that
@@ -113,7 +111,7 @@ def untold(node: ast.ClassDef | Function, command: bool) -> list[str]:
     return lacking
 
 
-@pytest.mark.parametrize("path", CHECKED, ids=name_of)
+@pytest.mark.parametrize("path", FILES, ids=name_of)
 def test_public_names_say_what_there_is_to_say(path: Path) -> None:
     found = public(ast.parse(path.read_text(encoding="utf-8")))
     lacking = [(node.name, untold(node, "commands" in path.parts)) for node in found]

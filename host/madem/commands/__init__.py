@@ -14,6 +14,7 @@ COMMANDS = {
     "verify": "the same in lock step with the twin",
     "online": "an endless stream: test, then learn each window, through change",
     "novelty": "learn without labels what is usual, tell what is new",
+    "predict": "what a saved network answers for new data",
     "show": "what a saved network is",
     "export": "a saved network as integers, or as the file that a board loads",
     "stream": "sensor data to or from a board, recorded or live",

@@ -12,7 +12,6 @@ Streams without an end: `madem online`. Without labels: `madem novelty`.
 from __future__ import annotations
 
 import argparse
-from dataclasses import replace
 from pathlib import Path
 
 from madem import output
@@ -21,7 +20,8 @@ from madem.commands.terminal import Terminal
 from madem.errors import TaskError
 from madem.frontends import attached, physical
 from madem.learn import session
-from madem.learners import state
+from madem.network import file
+from madem.network.network import Network
 
 CHIPS = "chips"
 """In place of a file to go on from: what the devices behind chips hold."""
@@ -40,8 +40,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--inject",
         metavar="FAULT",
-        help="into the emulated chips of --frontend attached, such as dead:c4+cells:0.05 or"
-        " flips:0.001 (default: none)",
+        help=argparse.SUPPRESS,  # `madem calibrate --help` shows it
     )
     group = parser.add_argument_group("results")
     group.add_argument("--save", metavar="FILE", help="what was learned (default: not saved)")
@@ -50,6 +49,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help=f"go on from what was saved, or with --frontend attached from {CHIPS}: from what the"
         " devices behind them hold (default: fresh random weights)",
+    )
+    group.add_argument(
+        "--refit",
+        action="store_true",
+        help="with --load: fit columns and scale to these data (default: the saved network's)",
     )
     group.add_argument(
         "--plot", metavar="DIR", help="save pictures into this folder (default: none)"
@@ -61,26 +65,29 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _as_the_state_says(args: argparse.Namespace) -> None:
-    """Take the seed, which also splits the data, and the preset from the state.
+def _as_saved(args: argparse.Namespace) -> Network:
+    """The saved network, from which the seed, which also splits the data, and the preset are taken.
 
-    What is behind chips is no matter of the state: there a preset may be named.
+    What is behind chips is no matter of the network: there a preset may be named.
 
     Raises:
-        TaskError: an option would have to change what the state has settled.
+        TaskError: an option would have to change what the network has settled.
     """
     chips = args.frontend == "attached"
     for name in _FIXED:
         if getattr(args, name) not in (None, {}) and not (chips and name == "preset"):
-            raise TaskError(f"--{name} can't be used with --load: the saved state settles it")
-    saved = state.load(args.load)
-    args.seed = saved.config.seed
+            raise TaskError(f"--{name} can't be used with --load: the saved network settles it")
+    saved = file.load(args.load)
+    if args.pipeline is not None and saved.pipeline and args.pipeline != saved.pipeline:
+        raise TaskError(f"--pipeline can't be used with --load: it has learned {saved.pipeline}")
+    args.seed = saved.state.config.seed
     if args.frontend == "physical":
         noted = saved.notes.get("device", {})
         args.bits = noted.get("bits")
         args.device = {n: x for n in physical.FIGURES if (x := noted.get(n)) is not None}
     if not chips or saved.notes.get("frontend") == "attached":
         args.preset = args.preset or saved.notes.get("preset")
+    return saved
 
 
 def run(args: argparse.Namespace, terminal: Terminal) -> int:
@@ -91,9 +98,12 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
             raise TaskError(f"--load {CHIPS} needs --frontend attached")
         if args.inject is not None:
             raise TaskError("--inject puts faults into the chips of --frontend attached")
+    saved = None
     if args.load is not None and not keep_weights:
-        _as_the_state_says(args)
-    task = training.load(args, terminal)
+        saved = _as_saved(args)
+    elif args.refit:
+        raise TaskError("--refit fits a saved network's scale anew: name it with --load")
+    task = training.load(args, terminal, None if args.refit else saved)
     plan = training.recipe(args, task)
     faults = training.stuck_after_training(args)
     if args.save is not None:
@@ -102,20 +112,18 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
         output.check_folder(args.plot)
     spec = attached.board_spec(args) if args.frontend == "attached" else args.board
     with session.open_learner(spec, patience=args.patience) as device:
-        resume = Path(args.load) if args.load and not keep_weights else None
-        learner, plan = session.prepare(device, plan, task, resume, keep_weights, terminal.progress)
+        learner, plan = session.prepare(device, plan, task, saved, keep_weights, terminal.progress)
         run = session.Run(task, plan, learner.config, args.board, args.preset, args.frontend)
         what = f"learning {task.name} on {args.board}"
         training.train(run, learner, terminal, what, faults=faults)
         session.finish(run, learner)
         if args.save:
-            assert run.final is not None
             chosen = {
                 "bits": args.bits,
                 **{name: args.device.get(name) for name in physical.FIGURES},
             }
             device = {"device": chosen} if args.frontend == "physical" else {}
-            state.save(replace(run.final, notes=run.final.notes | device), args.save)
+            file.save(session.network_of(run, **device), args.save)
     if not args.no_baselines:
         run.baselines = session.baselines(task, plan.settings.sizes[1:-1])
     output.write_json(args.json, run.to_json())

@@ -24,8 +24,9 @@ from madem.data.concept_drift import DriftStream
 from madem.data.stream_task import StreamTask
 from madem.errors import MademError, TaskError
 from madem.learn import report, session, train
-from madem.learners import state
 from madem.learners.stream import BoardStream, board_of
+from madem.network import file
+from madem.network.from_task import from_task
 from madem.stream import prequential
 from madem.stream.prequential import PrequentialResult
 from madem.verify import lock_step
@@ -161,8 +162,10 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
         terminal.say(f"{task.name} as a stream on {args.board}: {counts}, 0 mismatches")
     result.fresh = prequential.fresh_level(task, stream.change, plan)
     if args.save and final is not None:
-        notes = {"task": task.name, "classes": list(task.class_names), "preset": args.preset}
-        state.save(replace(final, notes=final.notes | notes), args.save)
+        notes = {"preset": args.preset, "training": {"task": f"{task.name}, online"}}
+        if task.reading is not None:
+            notes["label"] = task.reading.label_column
+        file.save(from_task(task, final, notes), args.save)
     output.write_json(args.json, facts | prequential.to_json(stream, result, gate))
     _show(terminal, stream, result)
     if args.plot:

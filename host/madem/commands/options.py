@@ -32,22 +32,25 @@ def board(parser: argparse.ArgumentParser, default: str = "unix", twin: bool = F
     parser.add_argument(
         "--board",
         default=default,
-        help=f"unix, unix:heap=64K, unix32, qemu, rp2040, a port, auto{also} (default: {default})",
+        help=f"unix, unix:heap=64K, unix32, qemu, rp2040, a port, auto{also}; for a slow one --patience, see"
+        f" madem deploy --help (default: {default})",
     )
-    patience(parser)
+    patience(parser, hidden=True)
 
 
-def patience(parser: argparse.ArgumentParser) -> None:
+def patience(parser: argparse.ArgumentParser, hidden: bool = False) -> None:
     """How long the board may take; `open_board` takes it.
 
     Args:
         parser: of the verb.
+        hidden: it is taken, but not shown: `madem deploy --help` shows it.
     """
+    told = "how long the board may take for an answer, for a slow one (default: 10; rp2040 200)"
     parser.add_argument(
         "--patience",
         type=values.above_zero,
         metavar="SECONDS",
-        help="how long the board may take for an answer, for a slow one (default: 10; rp2040 200)",
+        help=argparse.SUPPRESS if hidden else told,
     )
 
 
@@ -97,13 +100,18 @@ def _split(group: argparse._ArgumentGroup, where: str) -> None:
         metavar="X",
         help=f"{where}share of the test set (default: {TEST_FRACTION})",
     )
+    group.add_argument(
+        "--test",
+        metavar="FILE",
+        help="your own: a file or folder for the test (default: a part of what is given is kept)",
+    )
 
 
 def _stream(group: argparse._ArgumentGroup, where: str) -> None:
     group.add_argument(
         "--source",
         metavar="FILE",
-        help="motions: a labelled stream of your own (default: the recordings that come with it)",
+        help=argparse.SUPPRESS,  # the same as FILE in place of motions, with its pipeline
     )
     group.add_argument(
         "--pipeline",

@@ -22,7 +22,7 @@ def add_label(group: argparse._ActionsContainer, where: str = "") -> None:
         where: for which tasks it is, as its help begins.
     """
     group.add_argument(
-        "--label", "--target", metavar="NAME",
+        "--label", "--target", "--y", metavar="NAME",
         help=f"{where}column or array of labels; more options of this kind: madem data --help"
         " (default: judged, and told)",
     )  # fmt: skip
@@ -64,6 +64,12 @@ def add_options(group: argparse._ActionsContainer, hidden: bool = False) -> None
         "--x", metavar="NAME", help=told("array of the features in an .npz (default: judged)")
     )
 
+    group.add_argument(
+        "--groups", metavar="NAME",
+        help=told("column or array whose equal values are never on both sides of a split (default:"
+        " recordings and files, where classes have several)"),
+    )  # fmt: skip
+
 
 def options_of(args: argparse.Namespace) -> ReadOptions:
     """Read what the options say."""
@@ -75,6 +81,7 @@ def options_of(args: argparse.Namespace) -> ReadOptions:
         delimiter=args.delimiter,
         decimal=args.decimal,
         units=args.units,
+        groups=args.groups,
     )
 
 

@@ -6,9 +6,12 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from madem.commands import reading
 from madem.commands.terminal import Terminal
-from madem.data.registry import load_task
+from madem.data.match import Taught
+from madem.data.registry import TASKS, load_task
 from madem.data.stream_task import StreamTask
 from madem.data.task import Task
 from madem.errors import TaskError
@@ -17,15 +20,27 @@ from madem.learn import session
 from madem.learn import train as learn
 from madem.learn.recall import ITERATIONS
 from madem.learners.protocol import Learner
+from madem.network.network import Network
 from madem.verify import lock_step
 from madem_emulator.twin.config import Rule
 from madem_emulator.twin.presets import PRESETS
 
+_CLASSES_SHOWN = 20
+"""Most classes that are told one by one."""
 
-def load(args: argparse.Namespace, terminal: Terminal) -> Task:
+
+def load(args: argparse.Namespace, terminal: Terminal, saved: Network | None = None) -> Task:
     """Load the task that the options name, and say how it was understood.
 
     Fills in the default seed.
+
+    Args:
+        args: with the options of `options.task`.
+        terminal: gets what is said.
+        saved: columns, classes, scale and pipeline are those of this network; None: there is none.
+
+    Returns:
+        The task.
 
     Raises:
         TaskError: it can't be used, or an option is not for it.
@@ -37,11 +52,19 @@ def load(args: argparse.Namespace, terminal: Terminal) -> Task:
         test_fraction=args.split,
         options=reading.options_of(args),
         words=args.words,
-        pipeline=args.pipeline,
+        pipeline=args.pipeline or (saved.pipeline if saved else "") or None,
         source=args.source,
+        test=args.test,
+        taught=_taught(args, saved),
     )
     reading.tell(task.reading, terminal)
     return task
+
+
+def _taught(args: argparse.Namespace, saved: Network | None) -> Taught | None:
+    """What a saved network asks of one's own data; None of a task that is built in."""
+    own = args.source is not None or len(args.task) > 1 or args.task[0] not in TASKS
+    return saved.taught if saved and own else None
 
 
 def load_stream(args: argparse.Namespace, terminal: Terminal) -> StreamTask:
@@ -180,6 +203,10 @@ def show(run: session.Run, terminal: Terminal) -> None:
             metrics["accuracy"], run.baselines, samples=len(run.task.x_test)
         )
         terminal.say(table)
+        if len(run.task.class_names) <= _CLASSES_SHOWN:
+            terminal.say(report.classes_table(metrics))
+        for warning in run.warnings():
+            terminal.alarm("warning: ", warning)
     if run.result.stuck_after_training:
         terminal.say(report.stuck_line(run.result.stuck_after_training, metrics))
     cost = (
@@ -226,3 +253,13 @@ def save_pictures(run: session.Run, folder: Path, terminal: Terminal) -> None:
     assert run.final is not None
     figure = arrays.weights_picture(session.weights(run.final), unit="conductance difference")
     terminal.saved(style.save_picture(figure, folder / f"{task.name}-weights.png"))
+    if not reconstruct:
+        from madem.pictures import classes
+
+        confusion = np.array(metrics["confusion"])
+        truth, answers = (
+            np.repeat(axis.ravel(), confusion.ravel()) for axis in np.indices(confusion.shape)
+        )
+        title = f"{task.name}, learned on {run.board}"
+        figure = classes.confusion_picture(truth, answers, task.class_names, title=title)
+        terminal.saved(style.save_picture(figure, folder / f"{task.name}-confusion.png"))

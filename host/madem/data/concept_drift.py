@@ -308,7 +308,14 @@ def changed_task(task: StreamTask, change: Change) -> StreamTask:
     counts = [task.pipeline.windows(len(segment.samples)) for segment in segments]
     labels = np.repeat([segment.label for segment in segments], counts)
     train = len(task.y_train)
-    return replace(task, segments=segments, y_train=labels[:train], y_test=labels[train:])
+    return replace(
+        task,
+        segments=segments,
+        y_train=labels[:train],
+        y_test=labels[train:],
+        counted=None,
+        test_runs=None,
+    )
 
 
 def turned(samples: NDArray[np.int16], degrees: float) -> NDArray[np.int16]:

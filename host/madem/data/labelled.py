@@ -8,11 +8,12 @@ from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from madem.data.files.counts import fitting, saturated
+from madem.data.files.counts import fitting, saturated, whole_counts
 from madem.data.files.judge import Samples
 from madem.data.split import split_groups
-from madem.data.stream_task import Segment, StreamTask, parse_pipeline, stream_task
+from madem.data.stream_task import LabelledRun, Segment, StreamTask, parse_pipeline, stream_task
 from madem.data.tabular import check_classes
 
 
@@ -30,14 +31,22 @@ class LabelledSpan(NamedTuple):
 
 
 def labelled_task(
-    name: str, samples: Samples, pipeline: str, *, seed: int, test_fraction: float
+    name: str,
+    samples: Samples,
+    pipeline: str,
+    *,
+    seed: int,
+    test_fraction: float,
+    scale: NDArray[np.float64] | None = None,
 ) -> StreamTask:
     """Make a task of a labelled stream.
 
     The test part is what the file says; else whole groups, or whole recordings of one class each
     where there are several for each class; else the last share in time of each labelled span:
-    what comes later is predicted from what came before. Values that are no counts are scaled so
-    that the largest of a channel in the training part is a quarter of the range.
+    what comes later is predicted from what came before. Recordings that are held out are tested as
+    they are used: from their start, through all changes of the label. Whole numbers of 16 bits
+    are counts; other values are scaled so that the largest of a channel in the training part is a
+    quarter of the range.
 
     Args:
         name: of the task.
@@ -45,6 +54,8 @@ def labelled_task(
         pipeline: what a board computes from them.
         seed: of the order in which segments come, and of the recordings that are held out.
         test_fraction: share of the test part, between 0 and 1.
+        scale: units per count, (channels,), of a network that was taught before, some of whose
+            classes may be missing; None: the file's own, else fitted to the training part.
 
     Returns:
         The task.
@@ -53,8 +64,12 @@ def labelled_task(
         TaskError: the labels can't be used, or segments are too short for the pipeline.
     """
     check_classes(samples)
-    train, test, told = _parts(samples, spans(samples), seed, test_fraction)
-    scale = samples.scale
+    train, test, held_out, told = _parts(samples, spans(samples), seed, test_fraction)
+    partial = scale is not None
+    if scale is None:
+        scale = samples.scale
+    if scale is None and whole_counts(samples.x):
+        scale = np.ones(len(samples.feature_names))
     if scale is None:
         scale = fitting(np.concatenate([samples.x[s.begin : s.end] for s in train]))
     segments = [
@@ -72,7 +87,33 @@ def labelled_task(
         rate_hz=samples.judgement.rate_hz,
         test_fraction=test_fraction,
         reading=replace(samples.judgement, test=told),
+        test_runs=None if held_out is None else runs(samples, held_out, scale),
+        partial=partial,
     )
+
+
+def runs(
+    samples: Samples, rows: NDArray[np.bool_], scale: NDArray[np.float64]
+) -> list[LabelledRun]:
+    """Find the runs of samples that follow one another without a gap.
+
+    Args:
+        samples: as they were read, a series.
+        rows: which rows, bool (rows,).
+        scale: units per count of each channel, (channels,).
+
+    Returns:
+        The runs, in order.
+    """
+    taken = rows & ~samples.missing
+    breaks = ~samples.joins
+    breaks[1:] |= taken[1:] != taken[:-1]
+    bounds = [*np.flatnonzero(breaks).tolist(), len(taken)]
+    return [
+        LabelledRun(saturated(samples.x[begin:end], scale), samples.y[begin:end], begin)
+        for begin, end in pairwise(bounds)
+        if taken[begin]
+    ]
 
 
 def spans(samples: Samples) -> list[LabelledSpan]:
@@ -97,10 +138,11 @@ def spans(samples: Samples) -> list[LabelledSpan]:
 
 def _parts(
     samples: Samples, found: Sequence[LabelledSpan], seed: int, test_fraction: float
-) -> tuple[list[LabelledSpan], list[LabelledSpan], str]:
-    """The spans for training and for the test, and how they were chosen."""
+) -> tuple[list[LabelledSpan], list[LabelledSpan], NDArray[np.bool_] | None, str]:
+    """The spans for training and for the test, rows held out as whole recordings, and how."""
     if samples.test is not None:
-        tested = {k for k, span in enumerate(found) if samples.test[span.begin]}
+        held_out = samples.test
+        tested = {k for k, span in enumerate(found) if held_out[span.begin]}
         told = "as the file says"
     elif samples.groups is not None or _has_recordings_of_each_class(samples, found):
         by = samples.recording if samples.groups is None else samples.groups
@@ -108,6 +150,7 @@ def _parts(
         tested = set(
             split_groups(labels, groups, test_fraction, seed, samples.class_names).test.tolist()
         )
+        held_out = np.isin(by, [by[found[k].begin] for k in tested])
         what = "recordings" if samples.groups is None else "groups"
         told = f"{len({groups[k] for k in tested})} whole {what}, drawn"
     else:
@@ -116,9 +159,14 @@ def _parts(
             cut = span.begin + round((span.end - span.begin) * (1 - test_fraction))
             train.append(span._replace(end=cut))
             test.append(span._replace(begin=cut))
-        return train, test, f"the last {test_fraction:.0%} of each of {len(found)} labelled spans"
+        return (
+            train,
+            test,
+            None,
+            f"the last {test_fraction:.0%} of each of {len(found)} labelled spans",
+        )
     parts = [[span for k, span in enumerate(found) if (k in tested) == side] for side in (0, 1)]
-    return parts[0], parts[1], told
+    return parts[0], parts[1], held_out, told
 
 
 def _has_recordings_of_each_class(samples: Samples, found: Sequence[LabelledSpan]) -> bool:

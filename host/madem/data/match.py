@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from madem.data.files.judge import Samples
+from madem.data.files.judge import Known, ReadOptions, Samples
+from madem.data.files.read import read
 from madem.data.files.table import listed_names
 from madem.data.scaling import Scaling
 from madem.errors import TaskError
@@ -20,6 +22,7 @@ class Taught:
     Attributes:
         names, units: of the columns or channels in the network's order; a unit "" is not known.
         class_names: in the order of the outputs.
+        label: name of the label's column; "" where it is not known.
         scaling: of a table's columns; None: of a stream.
         scale: units per count of a stream's channels, float64 (channels,); None: of a table.
     """
@@ -27,8 +30,14 @@ class Taught:
     names: tuple[str, ...]
     units: tuple[str, ...]
     class_names: tuple[str, ...]
+    label: str = ""
     scaling: Scaling | None = None
     scale: NDArray[np.float64] | None = None
+
+    @property
+    def known(self) -> Known:
+        """What is known of a file that is to fit, before it is read."""
+        return Known(self.names, self.label)
 
 
 def matched(samples: Samples, taught: Taught, labelled: bool = True) -> Samples:
@@ -70,6 +79,74 @@ def matched(samples: Samples, taught: Taught, labelled: bool = True) -> Samples:
         found,
         y=np.where(samples.y >= 0, places[samples.y], -1),
         class_names=taught.class_names,
+    )
+
+
+def of_samples(samples: Samples) -> Taught:
+    """Say what samples that are to be learned ask of others beside them.
+
+    Args:
+        samples: as they were read.
+
+    Returns:
+        Their columns and classes, without a scale.
+    """
+    label = samples.judgement.label_column
+    return Taught(samples.feature_names, samples.units, samples.class_names, label)
+
+
+def read_test(source: str | Path, options: ReadOptions | None, taught: Taught) -> Samples:
+    """Read samples that are for the test alone.
+
+    Args:
+        source: a file or a folder of them.
+        options: what the user says where the judgement would be wrong.
+        taught: what they have to fit.
+
+    Returns:
+        The samples, matched.
+
+    Raises:
+        TaskError: they do not fit, or have no labels.
+    """
+    series = None if taught.scale is None and taught.scaling is None else taught.scale is not None
+    found = matched(read(source, options, learn=False, series=series, known=taught.known), taught)
+    if not found.class_names or not (found.y >= 0).any():
+        raise TaskError(f"{found.table.name} has no labels to test with")
+    return found
+
+
+def with_test(samples: Samples, test: Samples) -> Samples:
+    """Put samples and those for the test together.
+
+    Args:
+        samples: for training.
+        test: for the test, matched to them.
+
+    Returns:
+        All of them, with `Samples.test`.
+
+    Raises:
+        TaskError: one is a series and the other is none, or a label is missing.
+    """
+    one, other = samples.judgement, test.judgement
+    if one.series != other.series:
+        kinds = {True: "a stream", False: "a table"}
+        raise TaskError(
+            f"{other.name} is {kinds[other.series]}, but {one.name} is {kinds[one.series]}"
+        )
+    if not one.series and (test.y < 0).any():
+        row = int(np.argmax(test.y < 0))
+        raise TaskError(f"{test.table.place(row)}: the label is missing")
+    return replace(
+        samples,
+        x=np.concatenate([samples.x, test.x]),
+        y=np.concatenate([samples.y, test.y]),
+        recording=np.concatenate([samples.recording, test.recording + samples.recording[-1] + 1]),
+        joins=np.concatenate([samples.joins, test.joins]),
+        t_s=None,
+        groups=None,
+        test=np.arange(len(samples.x) + len(test.x)) >= len(samples.x),
     )
 
 

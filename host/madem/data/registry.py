@@ -9,13 +9,15 @@ from madem.data.digits import digits_task
 from madem.data.files.judge import ReadOptions
 from madem.data.files.read import KINDS, is_source, read
 from madem.data.labelled import labelled_task
+from madem.data.match import Taught, matched, of_samples, read_test, with_test
 from madem.data.tabular import table_task
 from madem.data.task import Task
 from madem.errors import TaskError
 
 TEST_FRACTION = 0.2
 """Of the samples that are kept for the test, where a task has no test set of its own."""
-_TASKS = (*word_task.NAMES, "digits", "motions")
+TASKS = (*word_task.NAMES, "digits", "motions")
+"""Names of the tasks that are built in."""
 
 
 def load_task(
@@ -31,6 +33,8 @@ def load_task(
     pipeline: str | None = None,
     source: str | Path | None = None,
     labels: bool = True,
+    test: str | Path | None = None,
+    taught: Taught | None = None,
 ) -> Task:
     """Make a task: "braille", "braille-words", "digits", "motions", or one's own data.
 
@@ -50,6 +54,10 @@ def load_task(
             another in time; see docs/reference/features.md.
         source: motions: a labelled stream in place of the task's own.
         labels: braille: words have labels beside their dots, see `Task.label_lines`.
+        test: one's own data: a file or folder of samples for the test; none of the others are then
+            kept for it.
+        taught: one's own data: what a network was taught with before. Columns and classes are
+            matched by their names, and its scale is used; nothing is fitted.
 
     Returns:
         The task.
@@ -61,7 +69,7 @@ def load_task(
         raise TaskError(f"the seed must be 0 or more, not {seed}")
     several = not isinstance(name_or_path, str | Path)
     name = "several files" if several else str(name_or_path)
-    own = source if name == "motions" else None if name in _TASKS else name_or_path
+    own = source if name == "motions" else None if name in TASKS else name_or_path
     if source is not None and name != "motions":
         raise TaskError(f"a source is for the task motions, not for {name}")
     if words is not None and name not in word_task.NAMES:
@@ -77,7 +85,9 @@ def load_task(
     if own is not None:
         if source is not None and pipeline is None:
             pipeline = motions.PIPELINE
-        return _own(own, seed, test_fraction, options, pipeline)
+        return _own(own, seed, test_fraction, options, pipeline, test, taught)
+    if test is not None:
+        raise TaskError(f"{name} has a test set of its own: leave --test out")
     if options not in (None, ReadOptions()):
         raise TaskError(f"how a file is read can only be chosen for one's own, not for {name}")
     if name == "motions":
@@ -90,10 +100,10 @@ def load_task(
 
 
 def _unknown(name: str) -> str:
-    known = f"{', '.join(_TASKS)}, or {KINDS}"
+    known = f"{', '.join(TASKS)}, or {KINDS}"
     if Path(name).exists():
         return f"can't learn from {name}: a task is one of {known}"
-    close = difflib.get_close_matches(name, _TASKS, 1)
+    close = difflib.get_close_matches(name, TASKS, 1)
     hint = f"did you mean {close[0]}? " if close else ""
     return f"unknown task {name!r}: {hint}known are {known}"
 
@@ -104,15 +114,25 @@ def _own(
     test_fraction: float,
     options: ReadOptions | None,
     pipeline: str | None,
+    test: str | Path | None,
+    taught: Taught | None,
 ) -> Task:
     """A task of the user's own samples.
 
     It is of a stream if there is a pipeline or they are judged to be one, else of a table.
     """
-    samples = read(source, options, learn=True, series=True if pipeline else None)
+    series = True if pipeline else None
+    if taught is None:
+        samples = read(source, options, learn=True, series=series)
+    else:
+        series = taught.scale is not None
+        samples = read(source, options, learn=True, series=series, known=taught.known)
+        samples = matched(samples, taught)
+    if test is not None:
+        samples = with_test(samples, read_test(test, options, taught or of_samples(samples)))
     name = Path(samples.table.name).name
+    scaling, scale = (taught.scaling, taught.scale) if taught else (None, None)
     if not samples.judgement.series:
-        return table_task(name, samples, seed=seed, test_fraction=test_fraction)
-    return labelled_task(
-        name, samples, pipeline or motions.PIPELINE, seed=seed, test_fraction=test_fraction
-    )
+        return table_task(name, samples, seed=seed, test_fraction=test_fraction, scaling=scaling)
+    line = pipeline or motions.PIPELINE
+    return labelled_task(name, samples, line, seed=seed, test_fraction=test_fraction, scale=scale)

@@ -41,6 +41,45 @@ class Segment(NamedTuple):
     label: int
 
 
+class LabelledRun(NamedTuple):
+    """Samples that follow one another without a gap, while their label may change.
+
+    Attributes:
+        samples: counts of the sensor, int16 (samples, channels).
+        labels: class of each, int64 (samples,); -1: none.
+        begin: row of the first in its file.
+    """
+
+    samples: Samples
+    labels: NDArray[np.int64]
+    begin: int = 0
+
+    def window_ends(self, pipeline: Pipeline) -> NDArray[np.int64]:
+        """Find where windows end.
+
+        Args:
+            pipeline: what cuts them.
+
+        Returns:
+            Row of the last sample of each in the file, int64 (windows,).
+        """
+        count = pipeline.windows(len(self.samples))
+        return self.begin + pipeline.window - 1 + pipeline.hop * np.arange(count)
+
+    def window_labels(self, pipeline: Pipeline) -> NDArray[np.int64]:
+        """Label windows.
+
+        Args:
+            pipeline: what cuts them.
+
+        Returns:
+            Class of each, int64 (windows,): that of all its samples, or -1.
+        """
+        ends = self.window_ends(pipeline) - self.begin
+        inside = self.labels[ends[:, None] + np.arange(1 - pipeline.window, 1)]
+        return np.where((inside == inside[:, :1]).all(axis=1), inside[:, 0], -1)
+
+
 class WindowSamples(NamedTuple):
     """The samples that complete one window.
 
@@ -115,6 +154,9 @@ class StreamTask(Task):
         channel_names: one per channel.
         rate_hz: samples a second; None when it is not known.
         scale: units per count of each channel, float64 (channels,).
+        test_runs: recordings that are tested from their start, through changes of the label, as
+            they are in use, int16 (samples, channels) each; None: the test segments, of which each
+            is a run. Windows in which the label changes, or there is none, do not count.
     """
 
     pipeline: Pipeline
@@ -123,6 +165,7 @@ class StreamTask(Task):
     channel_names: tuple[str, ...]
     rate_hz: float | None
     scale: NDArray[np.float64] = field(repr=False)
+    test_runs: tuple[Samples, ...] | None = field(default=None, repr=False)
 
     def train_pass(self, k: int) -> Batch:
         """Draw a pass: the segments in a seeded order, the windows of each in theirs.
@@ -186,7 +229,9 @@ class StreamFeed:
 
     @property
     def x_test(self) -> StreamWindows:
-        """The test windows."""
+        """The test windows, those that do not count included."""
+        if self.task.test_runs is not None:
+            return StreamWindows(self.task.pipeline, self.task.test_runs)
         return self.task.windows[len(self.task.y_train) :]
 
     def train_pass(self, k: int) -> tuple[StreamWindows, NDArray[np.uint8]]:
@@ -215,6 +260,8 @@ def stream_task(
     rate_hz: float | None = None,
     test_fraction: float | None = None,
     reading: Judgement | None = None,
+    test_runs: Sequence[LabelledRun] | None = None,
+    partial: bool = False,
 ) -> StreamTask:
     """Make a task of segments.
 
@@ -230,35 +277,48 @@ def stream_task(
         rate_hz: samples a second; None: not known.
         test_fraction: share of the test part, if it was drawn.
         reading: how the user's file was understood, if it is one.
+        test_runs: in place of the test segments: see `StreamTask.test_runs`.
+        partial: classes may be missing, of those that a network was taught before.
 
     Returns:
         The task.
 
     Raises:
-        TaskError: the training or the test segments give no window of some class.
+        TaskError: the training or the test part gives no window of some class.
     """
-    windows = [
-        np.repeat(
-            [segment.label for segment in part],
-            [pipeline.windows(len(segment.samples)) for segment in part],
+    tested = test_runs
+    if tested is None:
+        tested = [LabelledRun(s.samples, np.full(len(s.samples), s.label)) for s in test]
+    y_train, y_test = (
+        np.concatenate([np.empty(0, np.int64), *labels])
+        for labels in (
+            [np.full(pipeline.windows(len(s.samples)), s.label, np.int64) for s in train],
+            [run.window_labels(pipeline) for run in tested],
         )
-        for part in (train, test)
-    ]
-    for labels, what in zip(windows, ("training", "test"), strict=True):
-        for missing in set(range(len(class_names))) - set(labels.tolist()):
+    )
+    for labels, what in ((y_train, "training"), (y_test, "test")):
+        there = set(labels.tolist())
+        for missing in set(range(len(class_names))) - there:
+            if partial and len(there - {-1}) > 1:
+                continue
             raise TaskError(
                 f"{name}: class {class_names[missing]} has no {what} window of"
                 f" {pipeline.window} samples: record more of it or use a shorter window"
             )
     twin = TwinFeatures(pipeline)
     found = []
-    for segment in (*train, *test):
+    for samples in [*(s.samples for s in train), *(run.samples for run in tested)]:
         twin.restart()
-        found.append(twin.windows(segment.samples))
+        found.append(twin.windows(samples))
     order = np.random.default_rng([seed, _SETTLE]).permutation(len(train))
     for k in order:
         twin.codes(found[k], follow=True)
     codes = [twin.codes(features, follow=False) for features in found]
+    counted = y_test >= 0
+    values = (
+        np.concatenate(found[: len(train)]).astype(np.float64),
+        np.concatenate(found[len(train) :]).astype(np.float64)[counted],
+    )
     inputs = pipeline.inputs
     return StreamTask(
         name=name,
@@ -269,12 +329,12 @@ def stream_task(
         class_names=class_names,
         feature_names=pipeline.names(channel_names),
         x_train=np.concatenate(codes[: len(train)]),
-        y_train=windows[0].astype(np.int64),
-        x_test=np.concatenate(codes[len(train) :]),
-        y_test=windows[1].astype(np.int64),
+        y_train=y_train,
+        x_test=np.concatenate(codes[len(train) :])[counted],
+        y_test=y_test[counted],
         scaling=Scaling.between(np.zeros(inputs), np.full(inputs, 255.0)),
         clipped=0,
-        samples_per_pass=len(windows[0]),
+        samples_per_pass=len(y_train),
         test_fraction=test_fraction,
         pipeline=pipeline,
         segments=(*train, *test),
@@ -283,6 +343,9 @@ def stream_task(
         rate_hz=rate_hz,
         scale=scale,
         reading=reading,
+        values=None if reading is None else values,
+        counted=None if counted.all() else counted,
+        test_runs=None if test_runs is None else tuple(run.samples for run in test_runs),
     )
 
 

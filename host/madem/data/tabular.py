@@ -8,6 +8,7 @@ import numpy as np
 
 from madem.data.files.judge import MAX_CLASSES, Samples
 from madem.data.files.table import listed_names
+from madem.data.scaling import Scaling
 from madem.data.split import Parts, split, split_groups
 from madem.data.task import Task, data_task
 from madem.errors import TaskError
@@ -15,7 +16,14 @@ from madem.errors import TaskError
 MAX_FEATURES = 1024
 
 
-def table_task(name: str, samples: Samples, *, seed: int, test_fraction: float) -> Task:
+def table_task(
+    name: str,
+    samples: Samples,
+    *,
+    seed: int,
+    test_fraction: float,
+    scaling: Scaling | None = None,
+) -> Task:
     """Make a task of a table.
 
     The test rows are those that the file names, else whole groups if it names groups, else drawn.
@@ -25,6 +33,8 @@ def table_task(name: str, samples: Samples, *, seed: int, test_fraction: float) 
         samples: as they were read for learning.
         seed: of the split and of the order.
         test_fraction: share of the test set, between 0 and 1.
+        scaling: that of a network that was taught before, some of whose classes may be missing;
+            None: fitted to the training set.
 
     Returns:
         The task.
@@ -38,9 +48,10 @@ def table_task(name: str, samples: Samples, *, seed: int, test_fraction: float) 
             f"{path} has {len(samples.feature_names)} features; at most {MAX_FEATURES} are possible"
         )
     check_classes(samples)
-    counts = np.bincount(samples.y)
-    if counts.min() < 2:
-        few = listed_names([samples.class_names[k] for k in np.flatnonzero(counts < 2)])
+    counts = np.bincount(samples.y, minlength=len(samples.class_names))
+    few_are = counts == 1 if scaling is not None else counts < 2
+    if samples.test is None and few_are.any():
+        few = listed_names([samples.class_names[k] for k in np.flatnonzero(few_are)])
         raise TaskError(
             f"{path}: a class needs at least 2 samples to be trained and tested: {few}; is"
             f" {samples.judgement.label} the label? --label chooses another"
@@ -52,7 +63,8 @@ def table_task(name: str, samples: Samples, *, seed: int, test_fraction: float) 
         parts = split_groups(samples.y, samples.groups, test_fraction, seed, samples.class_names)
         told = "whole groups, drawn"
     else:
-        parts = split(samples.y, test_fraction, seed)
+        _, present = np.unique(samples.y, return_inverse=True)
+        parts = split(present, test_fraction, seed)
         told = "drawn"
     return data_task(
         name,
@@ -63,6 +75,7 @@ def table_task(name: str, samples: Samples, *, seed: int, test_fraction: float) 
         seed=seed,
         test_fraction=test_fraction,
         parts=parts,
+        scaling=scaling,
         reading=replace(samples.judgement, test=f"{len(parts.test):,} rows, {told}"),
     )
 

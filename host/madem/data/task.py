@@ -95,6 +95,10 @@ class Task:
             output of its own behind the dots, too. 0: words have no labels.
         image_shape: (rows, columns) if a sample is a picture, else None.
         reading: how the user's file was understood, else None.
+        values: the same samples as x_train and x_test before they became codes: the user's own
+            values, or the features of a stream before their normalisation, float64; else None.
+        counted: which of `feed.x_test` are x_test, bool; None: all. The others come between them
+            in use, too, but have no single class.
     """
 
     name: str
@@ -118,6 +122,8 @@ class Task:
     label_lines: int = 0
     image_shape: tuple[int, int] | None = None
     reading: Judgement | None = field(default=None, repr=False)
+    values: tuple[NDArray[np.float64], NDArray[np.float64]] | None = field(default=None, repr=False)
+    counted: NDArray[np.bool_] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         for array in (self.x_train, self.y_train, self.x_test, self.y_test, self.patterns):
@@ -343,4 +349,5 @@ def data_task(
         test_fraction=test_fraction,
         image_shape=image_shape,
         reading=reading,
+        values=None if reading is None else (x[train], x[test]),
     )

@@ -3,19 +3,24 @@
 Word memories (both word tasks): the nearest word, which no decoder can beat; the pseudo-inverse
 and the Hebb rule, Hopfield networks whose weights are computed, not learned.
 
-Desktop classifiers (all classification tasks): the most frequent class, logistic regression and
-a multilayer perceptron of scikit-learn, in floating point.
+Desktop classifiers (all classification tasks): the most frequent class, logistic regression, a
+multilayer perceptron and a random forest of scikit-learn, in floating point. Of one's own data
+they get the values themselves, not the 8-bit codes, so that what the codes cost is seen too; of a
+stream the features before their normalisation. For streams also: whoever repeats the last label.
 """
 
 import warnings
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from madem.data.scaling import FULL_SCALE
+from madem.data.stream_task import StreamTask
 from madem.data.task import Task, distortion_key
 from madem.errors import TaskError
+from madem.network import metrics
 
 FIXED_POINT_STEPS = 100
 TRAIN_PASSES = 20
@@ -26,13 +31,15 @@ LABELS = {
     "pseudo_inverse": "pseudo-inverse",
     "hebb": "Hebb rule",
     "majority": "most frequent class",
+    "no_change": "repeating the last label",
     "logistic_regression": "logistic regression",
     "mlp": "multilayer perceptron",
+    "random_forest": "random forest",
 }
 """What a baseline is called where people read it."""
 
-Classifier = Callable[[NDArray[np.uint8]], NDArray[np.int64]]
-"""From DAC codes (samples, features) to class indices (samples,)."""
+Classifier = Callable[[NDArray[Any]], NDArray[np.int64]]
+"""From DAC codes or the user's own values (samples, features) to class indices (samples,)."""
 
 
 # --- word memories -----------------------------------------------------------------------------
@@ -196,6 +203,37 @@ def mlp(task: Task, hidden: Sequence[int]) -> Classifier:
     )
 
 
+def random_forest(task: Task) -> Classifier:
+    """Fit scikit-learn's random forest to the training set.
+
+    Args:
+        task: what to learn.
+
+    Returns:
+        What classifies samples.
+    """
+    from sklearn.ensemble import RandomForestClassifier
+
+    return _fitted(task, RandomForestClassifier(random_state=task.seed))
+
+
+def no_change(task: StreamTask) -> float | None:
+    """Score whoever repeats the label of the window before, over the test windows in their order.
+
+    Args:
+        task: whose test windows they are.
+
+    Returns:
+        The accuracy over all windows with one before them in their run; None if there is none.
+    """
+    windows = task.feed.x_test
+    begins = np.array([windows[k].restart for k in range(len(windows))], bool)
+    truth = np.full(len(windows), metrics.NONE, np.int64)
+    counted = np.arange(len(windows)) if task.counted is None else np.flatnonzero(task.counted)
+    truth[counted] = task.y_test
+    return metrics.no_change(truth, begins)
+
+
 def classify_baselines(task: Task, hidden: Sequence[int] = ()) -> dict[str, float]:
     """Accuracy of each baseline on the task's whole test set.
 
@@ -205,8 +243,10 @@ def classify_baselines(task: Task, hidden: Sequence[int] = ()) -> dict[str, floa
             it would be logistic regression again.
 
     Returns:
-        "majority", "logistic_regression", "mlp"; for braille-words "ml_bound" and
-        "pseudo_inverse" as well: the mean over all distortions, a word counting as right if
+        "majority", "logistic_regression", "mlp", and "random_forest" unless its samples are words;
+        "no_change" as well where the label changes within a stream that is tested; for
+        braille-words "ml_bound" and "pseudo_inverse": the mean over all distortions, a word
+        counting as right if
         the memory gives it back exactly.
 
     Raises:
@@ -214,13 +254,22 @@ def classify_baselines(task: Task, hidden: Sequence[int] = ()) -> dict[str, floa
     """
     if task.kind != "classify":
         raise TaskError(f"the task {task.name} has no classes")
+    if len(np.unique(task.y_train)) < 2:
+        return {}  # of a network that is only tested, say
     classifiers = {"majority": majority(task), "logistic_regression": logistic_regression(task)}
     if hidden:
         classifiers["mlp"] = mlp(task, hidden)
+    if task.patterns is None:
+        classifiers["random_forest"] = random_forest(task)
+    x_test = task.x_test if task.values is None else task.values[1]
     accuracy = {
-        name: float(np.mean(classifier(task.x_test) == task.y_test))
+        name: float(np.mean(classifier(x_test) == task.y_test))
         for name, classifier in classifiers.items()
     }
+    if isinstance(task, StreamTask) and task.test_runs is not None:
+        repeating = no_change(task)
+        if repeating is not None:
+            accuracy["no_change"] = repeating
     if task.patterns is not None:
         recall = word_baselines(task)
         for name in ("pseudo_inverse", "ml_bound"):
@@ -235,7 +284,7 @@ def _fitted(task: Task, estimator) -> Classifier:
     from sklearn.preprocessing import StandardScaler
 
     if task.patterns is None:
-        x, y = task.x_train, task.y_train
+        x, y = (task.x_train if task.values is None else task.values[0]), task.y_train
     else:
         passes = [task.train_pass(k) for k in range(TRAIN_PASSES)]
         x = np.concatenate([batch.x for batch in passes])
@@ -245,7 +294,7 @@ def _fitted(task: Task, estimator) -> Classifier:
         # Stopping early is part of a baseline, not news for the user.
         warnings.simplefilter("ignore", ConvergenceWarning)
         model.fit(x, y)
-    return lambda codes: np.asarray(model.predict(codes), np.int64)
+    return lambda x: np.asarray(model.predict(x), np.int64)
 
 
 def _patterns(task: Task) -> NDArray[np.uint8]:

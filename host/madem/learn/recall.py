@@ -24,7 +24,13 @@ ITERATIONS = 8
 """At the most, the first one included."""
 
 
-def recall(learner: Learner, task: Task, x: Bytes, iterations: int = ITERATIONS) -> Bytes:
+def recall(
+    learner: Learner,
+    task: Task,
+    x: Bytes,
+    iterations: int = ITERATIONS,
+    count: NDArray[np.int64] | None = None,
+) -> Bytes:
     """Ask for words, and again for the answers until they stay.
 
     Args:
@@ -32,17 +38,24 @@ def recall(learner: Learner, task: Task, x: Bytes, iterations: int = ITERATIONS)
         task: how words and labels are shown.
         x: what is seen, uint8 (samples, inputs).
         iterations: at the most.
+        count: gets those of each sample beyond the first added, int64 (samples,).
 
     Returns:
         Activities of the outputs in the last iteration, uint8 (samples, outputs).
     """
     config = learner.config
+
+    def again(seen: Bytes, moved: NDArray[np.bool_]) -> Bytes:
+        if count is not None:
+            count[moved] += 1
+        return learner.outputs(seen[moved])
+
     return iterate_until_it_stays(
         task,
         config,
         x,
         learner.outputs(x).copy(),
-        lambda seen, moved: learner.outputs(seen[moved]),
+        again,
         iterations,
     )
 

@@ -8,9 +8,12 @@ import numpy as np
 from rich import box
 from rich.table import Table
 
+from madem.errors import printable
 from madem.learn.baselines import LABELS
 
 DEVICE_STYLE = "bold cyan"
+_TAKEN_FOR = 4
+"""Most classes that one is said to be taken for."""
 
 
 def wilson(fraction: float, samples: int) -> tuple[float, float]:
@@ -131,6 +134,41 @@ def accuracy_table(
         table.add_row(
             label, _percent(accuracy), bar + note, style=DEVICE_STYLE if is_device else None
         )
+    return table
+
+
+def classes_table(scores: Mapping[str, Any], *, title: str = "By class (%)") -> Table:
+    """Recall and precision of each class, and what each was taken for.
+
+    Args:
+        scores: from `network.metrics.classification`.
+        title: above the table.
+
+    Returns:
+        The table; its last line is accuracy and balanced accuracy.
+    """
+    table = _table(title)
+    names = list(scores["per_class"])
+    table.add_column("")
+    for heading in ("samples", "recall", "precision"):
+        table.add_column(heading, justify="right")
+    table.add_column("taken for")
+    for k, (name, one) in enumerate(scores["per_class"].items()):
+        others = sorted(
+            ((n, names[j]) for j, n in enumerate(scores["confusion"][k]) if j != k and n),
+            reverse=True,
+        )
+        wrong = ", ".join(f"{other} {n:,}" for n, other in others[:_TAKEN_FOR])
+        cells = ["-" if one[key] is None else _percent(one[key]) for key in ("recall", "precision")]
+        table.add_row(printable(name), f"{one['samples']:,}", *cells, printable(wrong))
+    total = sum(one["samples"] for one in scores["per_class"].values())
+    table.add_section()
+    table.add_row(
+        "accuracy", f"{total:,}", _percent(scores["accuracy"]), "",
+        f"balanced {_percent(scores['balanced_accuracy'])}"
+        + (f", {scores['unanswered']:,} not answered" if scores["unanswered"] else ""),
+        style=DEVICE_STYLE,
+    )  # fmt: skip
     return table
 
 

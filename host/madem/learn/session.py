@@ -6,13 +6,13 @@ import contextlib
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from madem.boards.open import Board, open_board
+from madem.data.files.table import listed_names
 from madem.data.stream_task import StreamTask
 from madem.data.task import Task
 from madem.errors import MademError, TaskError
@@ -24,10 +24,15 @@ from madem.learners.chips import Chips, Counts
 from madem.learners.protocol import Engine, Learner
 from madem.learners.stream import BoardStream, board_of
 from madem.learners.twin import TwinLearner
+from madem.network import metrics
+from madem.network.from_task import from_task, inputs_of
+from madem.network.network import Network
 from madem_emulator.physical.device import DeviceModel
 from madem_emulator.twin.config import Config, Settings
 
 TWIN = "twin"
+_FEW_GROUPS = 5
+"""Groups from which on a test of some says something of others."""
 
 Bar = Callable[[str, int], contextlib.AbstractContextManager[Callable[[int], None]]]
 """Begins a progress bar, from its title and the total; gives the function that advances it."""
@@ -61,6 +66,22 @@ class Run:
     chips: Counts | None = None
     final: state.NetworkState | None = None
 
+    def warnings(self) -> list[str]:
+        """What a user should know before trusting the figures, a sentence each."""
+        if "per_class" not in self.result.metrics:
+            return []
+        task = self.task
+        said = metrics.warnings(
+            self.result.metrics, clipped=task.clipped, values=len(task.x_test) * task.n_features
+        )
+        groups = 0 if task.reading is None else task.reading.groups
+        if 0 < groups < _FEW_GROUPS:
+            said.append(
+                f"there are only {groups} groups: another draw of those for the test may give"
+                " another figure"
+            )
+        return said
+
     def to_json(self) -> dict[str, Any]:
         """Make the JSON contract's keys, and what else tells how the numbers came about."""
         samples = self.result.samples
@@ -78,6 +99,7 @@ class Run:
             "metrics": self.result.metrics,
             "train_curve": self.result.train_curve,
             "stuck_after_training": self.result.stuck_after_training,
+            "warnings": self.warnings(),
             "baselines": self.baselines,
             "heap_peak_bytes": self.heap_peak_bytes,
             "write_verify": asdict(self.written) if self.written else None,
@@ -126,7 +148,7 @@ def prepare(
     device: BoardLearner | None,
     plan: train.Recipe,
     task: Task,
-    resume: Path | None,
+    resume: Network | None,
     keep_weights: bool = False,
     bar: Bar = _no_bar,
 ) -> tuple[Learner, train.Recipe]:
@@ -136,7 +158,7 @@ def prepare(
         device: the board; None: the twin.
         plan: how to learn.
         task: what to learn.
-        resume: a saved state to go on from.
+        resume: a saved network to go on from.
         keep_weights: learn on from what devices behind chips hold, instead of writing either into
             them.
         bar: shows how far writing into devices behind chips is.
@@ -145,7 +167,7 @@ def prepare(
         The learner, and the plan with the settings of the network that it has.
 
     Raises:
-        MademError: the network does not fit, or the state is of another task's shape.
+        MademError: the network does not fit, or the saved one is another task's.
     """
     if resume is None:
         config = plan.settings.integers()
@@ -154,20 +176,15 @@ def prepare(
         elif device is not None:
             device.configure(config, plan.design)
         return _engine(device, config, task, plan.device), plan
-    saved = state.load(resume)
-    sizes = saved.config.sizes
-    if (sizes[0], sizes[-1]) != (task.n_features, task.n_outputs):
-        raise TaskError(
-            f"{resume} holds a network of {sizes[0]} inputs and {sizes[-1]} outputs,"
-            f" {task.name} needs {task.n_features} and {task.n_outputs}"
-        )
+    check_fits(resume, task)
+    saved = resume.state
     if not plan.design and (plan.device is None) != (saved.physical is None):
         one, other = ("physical", "emulated") if saved.physical else ("emulated", "physical")
-        raise TaskError(f"{resume} was learned with --frontend {one}, not {other}")
+        raise TaskError(f"the saved network was learned with --frontend {one}, not {other}")
     plan = replace(plan, settings=settings_of(plan.settings, saved.config))
     learner = _engine(device, saved.config, task, None if plan.design else plan.device)
     if not plan.design:
-        _load(learner, saved, resume)
+        _load(learner, saved)
     elif isinstance(learner, BoardLearner):
         _write(learner, saved, plan, bar)
     else:
@@ -183,11 +200,41 @@ def _write(device: BoardLearner, state: state.NetworkState, plan: train.Recipe, 
         device.load(wanted, plan.design, progress)
 
 
-def _load(learner: Engine, saved: state.NetworkState, path: Path) -> None:
+def _load(learner: Engine, saved: state.NetworkState) -> None:
     try:
         learner.load(saved)
     except ValueError as error:
-        raise TaskError(f"{path} can't be gone on from: {error}") from None
+        raise TaskError(f"the saved network can't be gone on from: {error}") from None
+
+
+def check_fits(network: Network, task: Task) -> None:
+    """See that a saved network is one of a task.
+
+    Args:
+        network: that was saved.
+        task: that it is to go on with.
+
+    Raises:
+        TaskError: its inputs or classes are others; the message names both sides.
+    """
+    sizes = network.state.config.sizes
+    if (sizes[0], sizes[-1]) != (task.n_features, task.n_outputs):
+        raise TaskError(
+            f"the saved network has {sizes[0]} inputs and {sizes[-1]} outputs, {task.name} needs"
+            f" {task.n_features} and {task.n_outputs}"
+        )
+    if network.inputs is None:
+        return
+    others = inputs_of(task, network.state)
+    for what, one, other in (
+        ("inputs", getattr(network.inputs, "names", ()), getattr(others, "names", ())),
+        ("classes", network.classes, task.class_names),
+    ):
+        if one and one != other:
+            raise TaskError(
+                f"the saved network has the {what} {listed_names(one)}, {task.name} has"
+                f" {listed_names(other) or 'none by name'}"
+            )
 
 
 def settings_of(settings: Settings, config: Config) -> Settings:
@@ -252,11 +299,7 @@ def finish(run: Run, learner: Learner) -> None:
         run: that has trained and tested it.
         learner: what has learned.
     """
-    state = learner.state()
-    classes = list(run.task.class_names)
-    notes = {"task": run.task.name, "classes": classes, "preset": run.preset}
-    notes["frontend"] = run.frontend
-    run.final = replace(state, notes=state.notes | notes)
+    run.final = learner.state()
     if board := board_of(learner):
         run.heap_peak_bytes = board.stats().heap_alloc
         if run.plan.design:
@@ -265,6 +308,39 @@ def finish(run: Run, learner: Learner) -> None:
 
             run.chips = Chips(board, GEOMETRIES[run.plan.design]).counts()
         run.written = board.written
+
+
+def network_of(run: Run, **notes: Any) -> Network:
+    """Make the network that a finished run has learned, as it goes into a file.
+
+    Args:
+        run: finished.
+        notes: further ones, ready for JSON.
+
+    Returns:
+        The network.
+    """
+    assert run.final is not None
+    task, found = run.task, run.result
+    told: dict[str, Any] = {
+        "preset": run.preset,
+        "frontend": run.frontend,
+        "training": {
+            "task": task.name,
+            "samples_a_pass": task.samples_per_pass,
+            "passes": run.plan.epochs,
+            "samples": found.samples,
+            "seed": task.seed,
+            "test_fraction": task.test_fraction,
+        },
+        "test": {"samples": len(task.x_test)}
+        | {k: v for k, v in found.metrics.items() if k not in ("confusion", "calibration")},
+    }
+    if task.reading is not None:
+        told["label"] = task.reading.label_column
+        told["training"] |= {"data": task.reading.name, "classes": dict(task.reading.classes)}
+        told["test"]["rows"] = task.reading.test
+    return from_task(task, run.final, told | notes)
 
 
 def baselines(task: Task, hidden: tuple[int, ...]) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from madem.errors import TaskError
 from madem.learn.recall import ITERATIONS, recall, words_right
 from madem.learners.protocol import Learner
 from madem.learners.stream import board_of
+from madem.network import metrics
 from madem_emulator.physical.device import DeviceModel
 from madem_emulator.twin.config import Config, Settings, stuck_limit
 from madem_emulator.twin.twin import MAX_PULSES_PER_UPDATE
@@ -364,10 +365,13 @@ def evaluate(
         )
         if progress:
             progress(len(part))
-    return metrics(task, learner.config.t_hi, learner.config.t_lo, np.concatenate(outputs))
+    found = np.concatenate(outputs)
+    if task.counted is not None:
+        found = found[task.counted]
+    return scores(task, learner.config.t_hi, learner.config.t_lo, found)
 
 
-def metrics(task: Task, high: int, low: int, outputs: Bytes) -> dict[str, Any]:
+def scores(task: Task, high: int, low: int, outputs: Bytes) -> dict[str, Any]:
     """Score answers to a test set.
 
     Args:
@@ -381,8 +385,10 @@ def metrics(task: Task, high: int, low: int, outputs: Bytes) -> dict[str, Any]:
     """
     found: dict[str, Any] = {}
     if task.kind == "classify":
-        right = outputs.argmax(axis=1) == task.y_test
-        found["accuracy"] = float(right.mean())
+        answers, _, margins = metrics.top_two(outputs)
+        right = answers == task.y_test
+        found |= metrics.classification(task.y_test, answers, task.class_names)
+        found["calibration"] = metrics.calibration(task.y_test, answers, margins)
     else:
         right = words_right(task, outputs, high, low)
     if task.test_distortions:

@@ -30,7 +30,7 @@ from madem.monitor.run_state import SHOWN_WINDOWS, RunState, Stage
 from madem.stream import sources
 from madem.stream.onboard_run import OnboardBatch, OnboardRun
 from madem.stream.prequential import MEMORY, run_prequential
-from madem.stream.replay import ReplayOptions, ReplayRun
+from madem.stream.replay import ReplayOptions, ReplayRun, stream_of
 from madem.stream.windows import WindowResult
 from madem_emulator.twin.gated import GateSettings
 from madem_emulator.twin.pipeline import Pipeline
@@ -260,7 +260,12 @@ class ReplayJob:
         """See `BoardJob`."""
         stdin = sources.stdin_lines(sys.stdin) if self.spec == "-" else None
         with sources.open_source(
-            self.spec, rate_hz=self.rate_hz, scale=self.scale, options=self.reading, stdin=stdin
+            self.spec,
+            rate_hz=self.rate_hz,
+            scale=self.scale,
+            options=self.reading,
+            stdin=stdin,
+            taught=stream_of(self.options.load),
         ) as source:
             run = ReplayRun(source, self.options)
             state.set(

@@ -280,12 +280,13 @@ def _network(sections: Mapping[bytes, bytes]) -> Network:
     notes = json.loads(sections[b"NOTE"]) if b"NOTE" in sections else {}
     if not isinstance(notes, dict):
         raise ValueError("section NOTE is no object")
-    network = Network(
-        NetworkState(config, steps, devices, accumulators, notes=notes, physical=physical),
-        classes,
-        _inputs(sections, config),
-        notes,
-    )
+    inputs = _inputs(sections, config)
+    of_stream = {}
+    if isinstance(inputs, StreamInputs):
+        # What a learner of streams goes on from.
+        of_stream = {"pipeline": inputs.pipeline, "normalisation": inputs.normalisation.hex()}
+    state = NetworkState(config, steps, devices, accumulators, notes=of_stream, physical=physical)
+    network = Network(state, classes, inputs, notes)
     outputs = config.sizes[-1] if config.one_hot else len(classes)
     if classes and len(classes) != outputs:
         raise ValueError(f"{len(classes)} classes for {outputs} outputs")

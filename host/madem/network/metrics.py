@@ -108,6 +108,7 @@ def no_change(truth: ArrayLike, begins: ArrayLike | None = None) -> float | None
     follows = np.arange(len(y)) > 0
     if begins is not None:
         follows &= ~np.asarray(begins, bool)
+    follows[1:] &= (y[1:] != NONE) & (y[:-1] != NONE)
     at = np.flatnonzero(follows)
     return float(np.mean(y[at] == y[at - 1])) if len(at) else None
 
@@ -134,11 +135,11 @@ def top_two(outputs: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.int64], N
     return first, second, u[rows, first] - u[rows, second]
 
 
-def warnings(found: dict[str, Any], *, clipped: int = 0, values: int = 0) -> list[str]:
+def warnings(found: dict[str, Any] | None, *, clipped: int = 0, values: int = 0) -> list[str]:
     """Say what a user should know of these scores.
 
     Args:
-        found: from `classification`.
+        found: from `classification`; None without labels.
         clipped: how many values of the test set lay outside the scale.
         values: how many there are.
 
@@ -148,10 +149,10 @@ def warnings(found: dict[str, Any], *, clipped: int = 0, values: int = 0) -> lis
     said = []
     never = [
         name
-        for name, one in found["per_class"].items()
+        for name, one in (found["per_class"].items() if found else ())
         if one["samples"] and one["precision"] is None
     ]
-    if never:
+    if found and never:
         each = [found["per_class"][name]["samples"] for name in never]
         said.append(
             f"never answered: {', '.join(never)} ({sum(each):,} of"

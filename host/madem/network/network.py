@@ -12,6 +12,7 @@ from madem.data.match import Taught
 from madem.data.scaling import Scaling
 from madem.errors import TaskError
 from madem.learners.state import NetworkState
+from madem_emulator.twin.pipeline import Pipeline, parse
 
 
 @dataclass(frozen=True)
@@ -125,6 +126,11 @@ class StreamInputs:
         """Of the channels."""
         return tuple(channel.name for channel in self.channels)
 
+    @property
+    def named(self) -> bool:
+        """Whether the channels are known by more than their number: not of old files."""
+        return self.names != tuple(f"channel {k}" for k in range(1, len(self.channels) + 1))
+
 
 @dataclass(frozen=True)
 class WordInputs:
@@ -158,6 +164,11 @@ class Network:
     notes: dict[str, Any] = field(default_factory=dict, compare=False)
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """Of the classes; numbers where nobody named them."""
+        return self.classes or tuple(map(str, range(self.state.config.sizes[-1])))
+
+    @property
     def recalls(self) -> bool:
         """Whether it gives back words; otherwise it tells classes apart."""
         return not self.state.config.one_hot
@@ -166,6 +177,18 @@ class Network:
     def pipeline(self) -> str:
         """The line of what a board computes from a stream; "" of a network that takes none."""
         return self.inputs.pipeline if isinstance(self.inputs, StreamInputs) else ""
+
+    @property
+    def task_pipeline(self) -> Pipeline | None:
+        """What a board computes from a stream, with its channels; None of one that takes none."""
+        if not isinstance(self.inputs, StreamInputs):
+            return None
+        return parse(self.inputs.pipeline, len(self.inputs.channels))
+
+    @property
+    def label(self) -> str:
+        """Name of the label's column; "" where it is not known."""
+        return str(self.notes.get("label", ""))
 
     @property
     def taught(self) -> Taught:
@@ -180,6 +203,7 @@ class Network:
                 self.inputs.names,
                 tuple(column.unit for column in columns),
                 self.classes,
+                self.label,
                 scaling=self.inputs.scaling,
             )
         if isinstance(self.inputs, StreamInputs):
@@ -188,10 +212,12 @@ class Network:
                 self.inputs.names,
                 tuple(channel.unit for channel in channels),
                 self.classes,
+                self.label,
                 scale=np.array([channel.scale for channel in channels]),
             )
         if isinstance(self.inputs, WordInputs):
             raise TaskError("the network was taught with words in Braille, not with columns")
         raise TaskError(
-            "the network does not know its columns: it was saved by an older madem; learn it again"
+            "the network does not know its columns: an older madem saved it; `madem learn DATA"
+            " --load NET --refit --epochs 0 --save NEW` finds them in data like those it was taught"
         )

@@ -7,14 +7,13 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from typing import Any
 
 from madem.boards.link_protocol import GateRequest
 from madem.data.files.recording import Header, Recorder, now
 from madem.errors import DeviceError, MademError
 from madem.learn import session
-from madem.learners import state
+from madem.network import file
 from madem.stream.keys import Keys
 from madem.stream.lines import window_line
 from madem.stream.onboard import OnboardStatus
@@ -67,11 +66,7 @@ def follow(board: str, run: OnboardRun, say: Say, patience: float | None = None)
         status = listener.status if options.leave else run.stop()
         wall = time.monotonic() - began
         if options.save:
-            notes = {
-                "task": "live", "classes": list(run.classes), "preset": None,
-                "pipeline": str(run.pipeline), "normalisation": run.stream.normalisation().hex(),
-            }  # fmt: skip
-            state.save(replace(device.state(), notes=notes), options.save)
+            file.save(run.network(device.state()), options.save)
     return listener.summary(board, status) | {
         "wall_s": round(wall, 3),
         "load": run.load.share,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -16,6 +17,7 @@ from madem.learn import session, train
 from madem.learners.board import BoardLearner
 from madem.learners.state import NetworkState
 from madem.learners.stream import BoardStream
+from madem.network.network import Channel, Network, StreamInputs
 from madem.stream.novelty import NoveltyThreshold
 from madem.stream.novelty import recipe as novelty_recipe
 from madem.stream.onboard import Live, OnboardStatus, RawSample
@@ -42,7 +44,7 @@ class OnboardOptions:
 
     Attributes:
         pipeline: what it computes; None: that of the saved network.
-        load: file of a network to begin with; None: a new one, or none.
+        load: a saved network to begin with; None: a new one, or none.
         save: file that the learned network is written to.
         learn: learn windows with a label.
         classes: their names; (): those of the saved network.
@@ -57,7 +59,7 @@ class OnboardOptions:
     """
 
     pipeline: str | None = None
-    load: str | None = None
+    load: Network | None = None
     save: str | None = None
     learn: bool = False
     classes: tuple[str, ...] = ()
@@ -121,9 +123,10 @@ class OnboardRun:
         """
         check(sensor, options)
         self.sensor, self.options = sensor, options
-        self._saved, self.pipeline = choose(
-            sensor.channels, options.pipeline, options.load, options.novelty
-        )
+        self._saved = options.load
+        self.pipeline = choose(sensor.channels, options.pipeline, options.load, options.novelty)
+        if options.load:
+            check_sensor(sensor, options.load)
         self.classes = _class_names(options, self._saved)
 
     @property
@@ -184,6 +187,27 @@ class OnboardRun:
         """
         return self.live.stop()
 
+    def network(self, state: NetworkState) -> Network:
+        """Make the network that the board has learned, as it goes into a file.
+
+        Args:
+            state: the board's integers.
+
+        Returns:
+            The network.
+        """
+        sensor = self.sensor
+        units = sensor.units or ("",) * len(sensor.channels)
+        scales = sensor.units_per_count or (1.0,) * len(sensor.channels)
+        inputs = StreamInputs(
+            tuple(map(Channel, sensor.channels, units, scales)),
+            str(self.pipeline),
+            self.stream.normalisation(),
+            self.live.rate_hz,
+        )
+        notes = {"training": {"sensor": sensor.spec}}
+        return Network(state, self.classes, inputs, notes)
+
     def class_name(self, label: int | None) -> str:
         """Name a label.
 
@@ -206,7 +230,7 @@ class OnboardRun:
         """Bring the network to the board; mode, flags and rate of the run."""
         options, saved = self.options, self._saved
         if saved:
-            self.stream.load(saved)
+            self.stream.load(saved.state)
         if options.novelty:
             settings = novelty_recipe(self.pipeline, options.seed).settings
             device.configure(settings.integers())
@@ -214,10 +238,11 @@ class OnboardRun:
         if not self.classes:
             return Mode.FEATURES, Flag.FOLLOW, 0
         if not options.learn:
-            return Mode.PREDICT, Flag.FOLLOW, 0
+            follow = Flag.FOLLOW if self.pipeline.follow else Flag(0)
+            return Mode.PREDICT, follow, 0
         settings = classifier(self.pipeline.inputs, len(self.classes), options.seed)
         if saved:
-            settings = session.settings_of(settings, saved.config)
+            settings = session.settings_of(settings, saved.state.config)
         else:
             device.configure(settings.integers())
         flags = Flag.FOLLOW
@@ -276,10 +301,37 @@ def check(sensor: Sensor, options: OnboardOptions) -> None:
         raise MademError("--save and --classes belong to a network that learns: add --learn")
 
 
-def _class_names(options: OnboardOptions, saved: NetworkState | None) -> tuple[str, ...]:
-    classes = options.classes or (tuple(saved.notes["classes"]) if saved else ())
-    if saved and len(classes) != saved.config.sizes[-1]:
+def check_sensor(sensor: Sensor, network: Network) -> None:
+    """See that a sensor gives what a saved network was taught with: a board can't rescale it.
+
+    Args:
+        sensor: of the board.
+        network: that is to work on its samples.
+
+    Raises:
+        MademError: channels or units per count are others; the message names both sides.
+    """
+    inputs = network.inputs
+    if not isinstance(inputs, StreamInputs) or not inputs.named:
+        return
+    if inputs.names != sensor.channels:
         raise MademError(
-            f"{options.load} knows {saved.config.sizes[-1]} classes, not {len(classes)}"
+            f"{sensor.name} gives {', '.join(sensor.channels)}, the network was taught with"
+            f" {', '.join(inputs.names)}"
+        )
+    given = sensor.units_per_count or (1.0,) * len(sensor.channels)
+    for name, one, channel in zip(sensor.channels, given, inputs.channels, strict=True):
+        if not math.isclose(one, channel.scale, rel_tol=1e-6):
+            raise MademError(
+                f"a count of {sensor.name}'s {name} is worth {one:.6g}, the network was taught with"
+                f" {channel.scale:.6g}: learn from a recording of this sensor"
+            )
+
+
+def _class_names(options: OnboardOptions, saved: Network | None) -> tuple[str, ...]:
+    classes = options.classes or (saved.names if saved else ())
+    if saved and len(classes) != saved.state.config.sizes[-1]:
+        raise MademError(
+            f"the saved network knows {saved.state.config.sizes[-1]} classes, not {len(classes)}"
         )
     return classes

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
@@ -13,13 +13,14 @@ from numpy.typing import NDArray
 
 from madem.boards.link_protocol import Flag, Mode
 from madem.data.files.recording import GAP
+from madem.data.match import Taught
 from madem.data.stream_task import WindowSamples
 from madem.errors import MademError, TaskError
 from madem.learn import session
-from madem.learners import state
 from madem.learners.board import BoardLearner
 from madem.learners.protocol import Presentation
 from madem.learners.stream import BoardStream
+from madem.network.network import Network, StreamInputs
 from madem.stream import lines
 from madem.stream.novelty import NoveltyThreshold
 from madem.stream.novelty import recipe as novelty_recipe
@@ -41,6 +42,7 @@ class WindowCutter:
         self._pipeline = pipeline
         self._gap_us = GAP * 1e6 / rate_hz if rate_hz else None
         self._last_us: int | None = None
+        self._labels: deque[str] = deque(maxlen=pipeline.window)
         self._values: list[tuple[int, ...]] = []
         self._restart = True
 
@@ -56,8 +58,10 @@ class WindowCutter:
         before, self._last_us = self._last_us, sample.t_us
         if before is not None and self._gap_us and sample.t_us - before > self._gap_us:
             self._values.clear()
+            self._labels.clear()
             self._restart = True
         self._values.append(sample.values)
+        self._labels.append(sample.label)
         p = self._pipeline
         if len(self._values) < (p.window if self._restart else p.hop):
             return None
@@ -66,13 +70,19 @@ class WindowCutter:
         self._restart = False
         return cut
 
+    @property
+    def label(self) -> str:
+        """That of all samples of the newest window; "" where they are of several, or of none."""
+        return self._labels[0] if len(set(self._labels)) == 1 else ""
+
 
 class ReplayedWindow(NamedTuple):
     """A window that a board has worked on.
 
     Attributes:
         result: what it gave; its label is None where the network has no such class.
-        label: what the source calls the window's last sample; "" without a label.
+        label: what the source calls all of the window's samples; "" where they are of several, or
+            have no label.
         inputs: of the network, (2 features,), where the board computes features alone; else None.
     """
 
@@ -87,13 +97,13 @@ class ReplayOptions:
 
     Attributes:
         pipeline: what it computes; None: what the network of `load` was taught with.
-        load: file of a saved network that classifies the windows; None: no such network.
+        load: a saved network that classifies the windows; None: no such network.
         novelty: learn without labels, and score.
         seed: of the novelty network.
     """
 
     pipeline: str | None = None
-    load: str | None = None
+    load: Network | None = None
     novelty: bool = False
     seed: int = 1
 
@@ -121,10 +131,9 @@ class ReplayRun:
         Raises:
             MademError: options that don't go together, or the network does not fit the source.
         """
-        self.saved, self.pipeline = choose(
-            source.channels, options.pipeline, options.load, options.novelty
-        )
-        self.classes: tuple[str, ...] = tuple(self.saved.notes["classes"]) if self.saved else ()
+        self.saved = options.load
+        self.pipeline = choose(source.channels, options.pipeline, options.load, options.novelty)
+        self.classes: tuple[str, ...] = self.saved.names if self.saved else ()
         self.novelty = options.novelty
         self._rate_hz, self._seed = source.rate_hz, options.seed
 
@@ -137,14 +146,15 @@ class ReplayRun:
         Raises:
             DeviceError: they do not fit.
         """
-        how = Presentation(Mode.PREDICT if self.saved else Mode.FEATURES, Flag.FOLLOW)
+        follow = Flag(0) if self.saved and not self.pipeline.follow else Flag.FOLLOW
+        how = Presentation(Mode.PREDICT if self.saved else Mode.FEATURES, follow)
         if self.novelty:
             settings = novelty_recipe(self.pipeline, self._seed).settings
             device.configure(settings.integers())
             how = Presentation(Mode.LEARN, Flag.FOLLOW | Flag.OWN, settings.rate())
         self._stream, self._how = BoardStream(device, self.pipeline), how
         if self.saved:
-            self._stream.load(self.saved)
+            self._stream.load(self.saved.state)
 
     def windows(self, samples: Iterable[Sample]) -> Iterator[tuple[WindowSamples, ReplayedWindow]]:
         """Send samples to the prepared board.
@@ -166,12 +176,12 @@ class ReplayRun:
                 new = threshold.is_new(reply.answer)
                 result = replace(result, learned=True, score=reply.answer, new=new)
             elif self.saved:
-                known = sample.label in self.classes
-                label = self.classes.index(sample.label) if known else None
+                known = cutter.label in self.classes
+                label = self.classes.index(cutter.label) if known else None
                 result = replace(result, answer=reply.answer, label=label)
             else:
                 inputs = self._stream.inputs()
-            yield cut, ReplayedWindow(result, sample.label, inputs)
+            yield cut, ReplayedWindow(result, cutter.label, inputs)
             number += 1
 
 
@@ -238,10 +248,24 @@ def _summary(run: ReplayRun, windows: Sequence[ReplayedWindow]) -> dict[str, Any
     }
 
 
+def stream_of(saved: Network | None) -> Taught | None:
+    """Say what a saved network asks of a source's channels.
+
+    Args:
+        saved: the network; None: there is none.
+
+    Returns:
+        Names and scale of its channels; None where it does not know them.
+    """
+    if saved is None or not isinstance(saved.inputs, StreamInputs) or not saved.inputs.named:
+        return None
+    return saved.taught
+
+
 def choose(
-    channels: Sequence[str], pipeline: str | None, load: str | None, novelty: bool
-) -> tuple[state.NetworkState | None, Pipeline]:
-    """Choose the saved network, if one is to classify, and what the board is to compute.
+    channels: Sequence[str], pipeline: str | None, load: Network | None, novelty: bool
+) -> Pipeline:
+    """Choose what the board is to compute.
 
     Args:
         channels: of the source.
@@ -250,7 +274,7 @@ def choose(
         novelty: as in `ReplayOptions`.
 
     Returns:
-        The network or None, and the pipeline.
+        The pipeline.
 
     Raises:
         MademError: they don't go together.
@@ -259,17 +283,16 @@ def choose(
         raise MademError("--load brings its own pipeline, and classifies: leave the others out")
     if load is None and pipeline is None:
         raise MademError("say with --pipeline what the board shall compute, or --load a network")
-    saved = state.load(load) if load else None
-    line = saved.notes.get("pipeline") if saved else pipeline
-    if line is None:
-        raise TaskError(f"{load} was not taught with a stream")
+    line = load.pipeline if load else pipeline
+    if not line:
+        raise TaskError("the saved network was not taught with a stream")
     try:
         one = parse(line, len(channels))
     except PipelineError as error:
         raise MademError(str(error)) from None
-    if saved and saved.config.sizes[0] != one.inputs:
+    if load and load.state.config.sizes[0] != one.inputs:
         raise TaskError(
-            f"the saved network has {saved.config.sizes[0]} inputs, but a source of"
+            f"the saved network has {load.state.config.sizes[0]} inputs, but a source of"
             f" {one.channels} channels gives {one.inputs}: it is another sensor's"
         )
-    return saved, one
+    return one

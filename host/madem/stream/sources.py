@@ -25,6 +25,7 @@ from madem.data.files.counts import HIGHEST, LOWEST, as_counts, per_channel, sat
 from madem.data.files.judge import LARGEST, ReadOptions, Samples
 from madem.data.files.read import KINDS, read
 from madem.data.files.table import listed_names, number
+from madem.data.match import Taught, matched
 from madem.errors import MademError
 
 SPECS = (
@@ -114,6 +115,7 @@ def open_source(
     scale: Sequence[float] | None = None,
     options: ReadOptions | None = None,
     stdin: Iterable[str] | None = None,
+    taught: Taught | None = None,
 ) -> Source:
     """Open a source.
 
@@ -124,6 +126,8 @@ def open_source(
             whole numbers of 16 bits, else fitted to each channel of a file.
         options: of a file: what is not to be judged.
         stdin: lines for the source `-`.
+        taught: of a network that is to work on the samples: channels are matched by their names,
+            and counts are in its scale.
 
     Returns:
         The source, to be closed.
@@ -135,15 +139,19 @@ def open_source(
         raise SourceError(f"the rate is {rate_hz:g} Hz, but must be above 0 and at most 1000000")
     if scale is not None and not min(scale, default=0.0) > 0:
         raise SourceError(f"the scale is {min(scale, default=0.0):g}, but must be above 0")
+    if taught is not None:
+        if scale is not None:
+            raise SourceError("--scale can't be used with --load: the network has its scale")
+        assert taught.scale is not None
     if spec == "-":
-        return _lines("stdin", stdin or (), rate_hz, scale)
+        return _lines("stdin", stdin or (), rate_hz, scale, taught=taught)
     if spec.startswith("serial:"):
-        return _serial(spec, rate_hz, scale)
+        return _serial(spec, rate_hz, scale, taught)
     if spec == "motions":
         return _motions(rate_hz)
     if not Path(spec).exists():
         raise SourceError(f"no such file: {spec}; a source is {SPECS}")
-    return _file(Path(spec), rate_hz, scale, options)
+    return _file(Path(spec), rate_hz, scale, options, taught)
 
 
 def at_true_rate(source: Source) -> Iterator[Sample]:
@@ -205,8 +213,15 @@ def _file(
     rate_hz: float | None,
     scale: Sequence[float] | None,
     options: ReadOptions | None,
+    taught: Taught | None,
 ) -> Source:
-    found = read(path, options, learn=False, series=True)
+    if taught is None:
+        found = read(path, options, learn=False, series=True)
+    else:
+        found = read(path, options, learn=False, series=True, known=taught.known)
+        found = matched(found, taught, labelled=False)
+        assert taught.scale is not None
+        scale = taught.scale.tolist()
     judged = found.judgement
     counts = as_counts(found, scale)
     rate = rate_hz or judged.rate_hz
@@ -303,6 +318,7 @@ def _lines(
     rate_hz: float | None,
     scale: Sequence[float] | None,
     holder: AbstractContextManager[Any] | None = None,
+    taught: Taught | None = None,
 ) -> Source:
     """A live source of lines: numbers apart by commas, semicolons or blanks, and perhaps a label.
 
@@ -327,13 +343,19 @@ def _lines(
         names = names[:-1]
     source.channels = tuple(names) if len(names) == width else _numbered(width)
     source.skipped -= len(names) == width
+    order = None
     scales = None if scale is None else per_channel(scale, source.channels)
+    if taught is not None:
+        order, scales = _order(source, taught, len(names) == width), taught.scale
+        source.channels = taught.names
     source.units_per_count = () if scales is None else tuple(scales.tolist())
     first = (numbers, label)
 
     def samples() -> Iterator[Sample]:
         began = time.monotonic()
-        for k, (values, mark) in enumerate(_rows(source, first, rest)):
+        for k, (values, mark) in enumerate(_rows(source, first, rest, width)):
+            if order is not None:
+                values = [values[at] for at in order]
             t = k / rate_hz if rate_hz else time.monotonic() - began
             yield Sample(round(t * 1e6), _as_counts(values, scales, source, k), mark)
 
@@ -342,16 +364,29 @@ def _lines(
 
 
 def _rows(
-    source: Source, first: tuple[list[float], str], rest: Iterator[str]
+    source: Source, first: tuple[list[float], str], rest: Iterator[str], width: int
 ) -> Iterator[tuple[list[float], str]]:
     """The first row and those of the other lines that are as wide."""
     yield first
     for line in rest:
         numbers, label = _numbers(_cells(line))
-        if len(numbers) == len(source.channels):
+        if len(numbers) == width:
             yield numbers, label
         elif line.strip() and not line.startswith("#"):
             source.skipped += 1
+
+
+def _order(source: Source, taught: Taught, named: bool) -> list[int]:
+    """Which column of a line each channel is that a network was taught with."""
+    channels = source.channels
+    if named and set(taught.names) <= set(channels):
+        return [channels.index(name) for name in taught.names]
+    if named or len(channels) != len(taught.names):
+        raise SourceError(
+            f"{source.name} has {listed_names(channels)}, the network was taught with"
+            f" {listed_names(taught.names)}"
+        )
+    return list(range(len(channels)))
 
 
 def _cells(line: str) -> list[str]:
@@ -404,7 +439,9 @@ def _numbered(n: int) -> tuple[str, ...]:
 # --- a serial line --------------------------------------------------------------------------------
 
 
-def _serial(spec: str, rate_hz: float | None, scale: Sequence[float] | None) -> Source:
+def _serial(
+    spec: str, rate_hz: float | None, scale: Sequence[float] | None, taught: Taught | None
+) -> Source:
     """Lines of numbers from another device, such as a board that prints what it measures."""
     address = spec.removeprefix("serial:")
     head, _, tail = address.rpartition(":")
@@ -414,7 +451,7 @@ def _serial(spec: str, rate_hz: float | None, scale: Sequence[float] | None) -> 
     port = open_port(address)
     if baud:
         port.baudrate = baud
-    return _lines(spec, _serial_lines(port), rate_hz, scale, holder=port)
+    return _lines(spec, _serial_lines(port), rate_hz, scale, holder=port, taught=taught)
 
 
 def _serial_lines(port: serial.Serial) -> Iterator[str]:

@@ -29,6 +29,7 @@ from madem.data.task import Task
 from madem.learn import session
 from madem.learn import train as learn
 from madem.learners.board import BoardLearner
+from madem.network import file
 from madem.verify import lock_step
 
 pytestmark = pytest.mark.needs("unix")
@@ -105,7 +106,7 @@ def test_learn_digits_on_the_board(madem: Run, tmp_path: Path) -> None:
     assert (found["preset"], found["seed"], found["weight_bits"]) == ("default", 1, 4)
     assert found["samples_seen"] == 1437
     assert 0.85 < found["metrics"]["accuracy"] <= 1
-    assert set(found["baselines"]) == {"majority", "logistic_regression", "mlp"}
+    assert set(found["baselines"]) == {"majority", "logistic_regression", "mlp", "random_forest"}
     assert 0.9 < found["baselines"]["mlp"] <= 1
     assert 3 * 2410 < found["heap_peak_bytes"] < 1_000_000
     assert 0 < 1437e-6 * found["device_us_per_sample"] < found["wall_s"]
@@ -146,9 +147,8 @@ def test_options_reach_the_device(madem: Run, table: Path) -> None:
     assert (found["layers"], found["epochs"], found["weight_bits"]) == ([3, 5, 4, 2], 3, 6)
     assert (found["preset"], found["seed"], found["baselines"]) == ("harsh", 77, {})
     assert found["samples_seen"] == 3 * 30
-    from madem.learners import state
 
-    config = state.load("it").config
+    config = file.load("it").state.config
     assert (config.beta, config.rule, config.seed) == (32, 1, 77)
     assert (config.dac_mask, config.adc_bits, config.stuck) == (254, 9, 16384)
     assert config.nl_set == round(81.92 * 0.5)
@@ -161,16 +161,15 @@ def test_save_and_load(madem: Run, table: Path) -> None:
     assert json.loads(test.out)["samples_seen"] == 0
     more = madem("learn", table, "--epochs", "2", "--load", "a.madem", "--save", "a.madem")
     assert more.code == 0
-    from madem.learners import state
 
-    assert state.load("a.madem").steps == 4 * 48
-    assert state.load("a.madem").notes["classes"] == ["high", "low"]
+    assert file.load("a.madem").state.steps == 4 * 48
+    assert file.load("a.madem").classes == ("high", "low")
 
 
 def test_plot_saves_pictures(madem: Run, table: Path) -> None:
     done = madem("learn", table, "--epochs", "1", "--board", "twin", "--plot", "pictures/mine")
     pictures = sorted(Path("pictures/mine").iterdir())
-    assert len(pictures) == 2
+    assert len(pictures) == 3
     for path in pictures:
         assert path.read_bytes().startswith(b"\x89PNG")
         assert f"saved {path}" in done.out
@@ -529,7 +528,7 @@ def test_a_fault_of_madems_own_is_kept_in_a_report(
 @pytest.mark.parametrize(
     ("file", "told"),
     [
-        ("rubbish", "rubbish is not a state saved by madem"),
+        ("rubbish", "rubbish is not a network saved by madem"),
         ("none", "can't load none: No such file"),
         ("closed", "can't load closed: Is a directory"),
         ("other.madem", "3 inputs and 2 outputs, digits needs 64 and 10"),

@@ -11,8 +11,8 @@ from madem.data.registry import load_task
 from madem.errors import TaskError
 from madem.learn.report import stuck_line
 from madem.learn.train import StuckAfterTraining, check_faults, evaluate, recipe, recover, train
-from madem.learners import state
 from madem.learners.twin import TwinLearner
+from madem.network import file
 from madem_emulator.twin.config import Settings
 
 
@@ -93,10 +93,10 @@ def test_devices_get_stuck_after_training_on_the_command_line(
     assert (
         set(facts["stuck_after_training"]["before"])
         == set(facts["stuck_after_training"]["stuck"])
-        == {"accuracy"}
+        == set(facts["metrics"])
     )
     assert facts["samples_seen"] == 3 * 48
-    assert state.load(saved).config.stuck == 19661
+    assert file.load(saved).state.config.stuck == 19661
     # Tested on the split of the state's seed, and no other.
     again = ["learn", str(flowers), "--board", "twin", "--epochs", "0", "--no-baselines"]
     assert cli.main([*again, "--load", str(saved), "--json", str(found)]) == 0
@@ -115,7 +115,7 @@ def test_devices_get_stuck_after_training_on_the_command_line(
 def test_what_a_state_settles_is_refused_beside_it(option: str, capsys) -> None:
     assert cli.main(["learn", "digits", "--load", "it.madem", *option.split()]) == 2
     name = option.split()[0]
-    told = f"madem: {name} can't be used with --load: the saved state settles it\n"
+    told = f"madem: {name} can't be used with --load: the saved network settles it\n"
     assert capsys.readouterr().err == told
 
 

@@ -10,9 +10,9 @@ import pytest
 from madem.boards.link_protocol import Memory
 from madem.cli import main
 from madem.errors import DeviceError
-from madem.learners import state
 from madem.learners.board import BoardLearner, connect
 from madem.learners.state import NetworkState
+from madem.network import file
 from madem_emulator.designs import lab64x64
 from madem_emulator.physical import presets
 from madem_emulator.twin.config import Settings
@@ -220,7 +220,7 @@ def test_learning_starts_from_the_weights_of_the_seed(tmp_path: Path) -> None:
     command = ["learn", str(small_task(tmp_path)), "--no-baselines", "--quiet", "--epochs", "0"]
     command += ["--layers", "8", "--bits", "5", "--seed", "4", "--board", "twin"]
     assert main([*command, "--save", str(saved)]) == 0
-    fresh = state.load(saved)
+    fresh = file.load(saved).state
     command = [part for part in command if part not in ("--bits", "5", "--board", "twin")]
     command += ["--frontend", "attached", "--design", DESIGN, "--preset", "cmo_hfox_2025"]
     command += ["--save", str(saved), "--json", str(found)]
@@ -228,13 +228,13 @@ def test_learning_starts_from_the_weights_of_the_seed(tmp_path: Path) -> None:
     written = json.loads(found.read_text())["write_verify"]
     assert written["failed"] == 0
     assert written["devices"] == sum(map(len, fresh.devices))
-    for wanted, part in zip(fresh.devices, state.load(saved).devices, strict=True):
+    for wanted, part in zip(fresh.devices, file.load(saved).state.devices, strict=True):
         pairs = [np.frombuffer(each, np.uint8).astype(int) for each in (wanted, part)]
         off = pairs[1] - np.minimum(pairs[0], 200) - round(200 * 8 / 82)
         assert np.abs(off).max() <= 10  # of 200: the tolerance, and two readings
     assert main([*command, "--load", "chips"]) == 0
     assert json.loads(found.read_text())["write_verify"] is None
-    assert state.load(saved).devices != fresh.devices
+    assert file.load(saved).state.devices != fresh.devices
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,6 @@
 """`--frontend physical`: what the options make of a preset, and learning with it."""
 
 import json
-import struct
-import zlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,11 +13,11 @@ from madem.cli import main
 from madem.commands import learn as command
 from madem.commands import training
 from madem.commands.terminal import Terminal
-from madem.errors import MademError
 from madem.frontends import physical
 from madem.learn import session
-from madem.learners import state
 from madem.learners.twin import TwinLearner
+from madem.network import file
+from madem.network.network import Network
 from madem_emulator import presets
 from madem_emulator.physical.device import TelegraphNoise
 from madem_emulator.physical.learner import PhysicalTwin
@@ -113,15 +111,16 @@ def test_save_and_go_on(tmp_path: Path) -> None:
     ]
     save, again = tmp_path / "a.madem", tmp_path / "b.madem"
     assert main([*LEARN, *options, "--no-baselines", "--quiet", "--save", str(save)]) == 0
-    first = state.load(save)
-    assert first.notes["device"]["stuck"] == 0.1
+    network = file.load(save)
+    first = network.state
+    assert network.notes["device"]["stuck"] == 0.1
     report = tmp_path / "r.json"
     more = ["--load", str(save), "--save", str(again), "--no-baselines", "--quiet"]
     assert main([*LEARN, *more, "--json", str(report)]) == 0
     assert json.loads(report.read_text())["preset"] == "cmo_hfox_2025"
-    second = state.load(again)
+    second = file.load(again).state
     assert second.steps == 2 * first.steps
-    assert second.notes["device"] == first.notes["device"]
+    assert file.load(again).notes["device"] == network.notes["device"]
     assert first.physical is not None
     assert second.physical is not None
     stuck = first.physical["stuck"]
@@ -155,8 +154,8 @@ def test_a_network_from_a_file_goes_on_as_if_it_had_never_stopped(
     whole, part, resumed = start(), start(), start()
     whole.learn(9000, x, y)
     part.learn(9000, x[:stop], y[:stop])
-    state.save(part.state(), path)
-    resumed.load(state.load(path))
+    file.save(Network(part.state()), path)
+    resumed.load(file.load(path).state)
     resumed.learn(9000, x[stop:], y[stop:])
     for learner in (whole, resumed):
         assert isinstance(learner.twin, PhysicalTwin)
@@ -170,38 +169,15 @@ def test_a_network_from_a_file_goes_on_as_if_it_had_never_stopped(
         np.testing.assert_array_equal(after.physical[name], array)
 
 
-@pytest.mark.parametrize(
-    ("name", "kind", "shape"),
-    [("g", "|O", [1]), ("g", "<f8", [-1]), ("g", "<f8", [10**9]), ("g", "<f8", None), (1, 2, 3)],
-)
-def test_a_list_of_arrays_that_nobody_wrote(
-    name: object, kind: object, shape: object, tmp_path: Path
-) -> None:
-    path = tmp_path / "it"
-    config = Settings(sizes=(6, 5, 3)).integers()
-    learner = TwinLearner(config)
-    learner.twin = PhysicalTwin(config, presets.IDEAL)
-    state.save(learner.state(), path)
-    whole = path.read_bytes()
-    magic, version, length = struct.unpack_from("<6sHI", whole)
-    facts = json.loads(whole[12 : 12 + length])
-    facts["physical"][0] = [name, kind, shape]
-    header = json.dumps(facts).encode()
-    data = struct.pack("<6sHI", magic, version, len(header)) + header + whole[12 + length : -4]
-    path.write_bytes(data + struct.pack("<I", zlib.crc32(data)))
-    with pytest.raises(MademError, match="can't read"):
-        state.load(path)
-
-
 def test_a_state_of_the_other_front_end_is_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     emulated, siemens = tmp_path / "e.madem", tmp_path / "p.madem"
     config = Settings(sizes=(64, 32, 10)).integers()
     learner = TwinLearner(config)
-    state.save(learner.state(), emulated)
+    file.save(Network(learner.state()), emulated)
     learner.twin = PhysicalTwin(config, presets.get(physical.DEFAULT))
-    state.save(learner.state(), siemens)
+    file.save(Network(learner.state()), siemens)
     assert main([*LEARN, "--quiet", "--load", str(emulated)]) == 2
     assert "learned with --frontend emulated" in capsys.readouterr().err
     words = ["learn", "digits", "--board", "twin", "--quiet", "--load", str(siemens)]
@@ -209,10 +185,10 @@ def test_a_state_of_the_other_front_end_is_refused(
     assert "learned with --frontend physical" in capsys.readouterr().err
     other = [*LEARN, "--quiet", "--load", str(siemens), "--preset", "cmo_hfox_2025"]
     assert main(other) == 2
-    assert "the saved state settles it" in capsys.readouterr().err
+    assert "the saved network settles it" in capsys.readouterr().err
     # A hand-made mix: the notes name a preset whose devices have more to remember.
-    wrong = state.load(siemens)
-    state.save(replace(wrong, notes=wrong.notes | {"preset": "cmo_hfox_2025"}), siemens)
+    wrong = file.load(siemens)
+    file.save(replace(wrong, notes=wrong.notes | {"preset": "cmo_hfox_2025"}), siemens)
     assert main([*LEARN, "--quiet", "--load", str(siemens)]) == 2
     assert "the state is one of other devices" in capsys.readouterr().err
 

@@ -9,7 +9,7 @@ from madem.data.task import Task
 from madem.learn import session
 from madem.learn.baselines import exact_word, word_baselines
 from madem.learn.recall import next_input, read_dots, recall, words_right
-from madem.learn.train import evaluate, metrics, recipe, train
+from madem.learn.train import evaluate, recipe, scores, train
 from madem.learners.twin import TwinLearner
 from madem_emulator.twin.config import Config
 
@@ -72,7 +72,7 @@ def test_what_is_scored_is_recalled() -> None:
     task = load_task("braille", draws=1)
     config = recipe(task).settings.integers()
     twin = TwinLearner(config)
-    expected = metrics(task, config.t_hi, config.t_lo, recall(twin, task, task.x_test))
+    expected = scores(task, config.t_hi, config.t_lo, recall(twin, task, task.x_test))
     assert evaluate(twin, task) == expected
 
 

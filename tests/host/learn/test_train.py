@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from madem.data.registry import load_task
 from madem.data.task import DISTORTIONS, Samples, Task
 from madem.errors import TaskError
-from madem.learn.train import evaluate, metrics, recipe, train
+from madem.learn.train import evaluate, recipe, scores, train
 from madem.learners.state import NetworkState
 from madem_emulator.twin.config import Config, Rule
 
@@ -99,17 +99,19 @@ def test_accuracy_is_the_share_of_right_answers() -> None:
     found = evaluate(notebook, task)
     right = np.arange(len(task.y_test)) % 256 % 2 == 0
     right |= task.y_test == 9
-    assert found == {"accuracy": pytest.approx(right.mean())}
+    assert found["accuracy"] == pytest.approx(right.mean())
+    assert sum(map(sum, found["confusion"])) == len(right)
+    assert sum(part["samples"] for part in found["calibration"]) == len(right)
 
 
 def test_exact_words_need_every_dot() -> None:
     task = load_task("braille", draws=10)
     good = task.targets(task.y_test) * np.uint8(120)
-    assert metrics(task, 200, 20, good)["exact_word"] == {f"{p:.2f}": 1.0 for p in DISTORTIONS}
+    assert scores(task, 200, 20, good)["exact_word"] == {f"{p:.2f}": 1.0 for p in DISTORTIONS}
     # One dot wrong in the first three samples at the second distortion.
     bad = good.copy()
     bad[90:93, 17] = 120 - bad[90:93, 17]
-    found = metrics(task, 200, 20, bad)["exact_word"]
+    found = scores(task, 200, 20, bad)["exact_word"]
     assert found.pop("0.15") == pytest.approx(87 / 90)
     assert set(found.values()) == {1.0}
 

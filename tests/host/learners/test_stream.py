@@ -12,12 +12,14 @@ from madem.data import motions
 from madem.data.stream_task import StreamTask, WindowSamples
 from madem.errors import TaskError
 from madem.learn import session, train
-from madem.learners import state
 from madem.learners.board import BoardLearner
 from madem.learners.novelty import NoveltyDetector
 from madem.learners.protocol import Presentation
 from madem.learners.stream import BoardStream
 from madem.learners.twin import TwinLearner
+from madem.network import file
+from madem.network.from_task import from_task
+from madem.network.network import Network
 from madem.verify.lock_step import DiffersError, LockStep
 from madem_emulator.twin.config import Settings
 from madem_emulator.twin.features import TwinFeatures
@@ -157,19 +159,19 @@ def test_a_saved_network_goes_on_with_its_normalisation(
     learner, _ = session.prepare(device, plan, task, None)
     train.train(learner, task, plan, limit=60)
     expected = train.evaluate(learner, task)
-    state.save(learner.state(), tmp_path / "a.madem")
+    file.save(from_task(task, learner.state(), {}), tmp_path / "a.madem")
     for board in (device, None):
-        again, _ = session.prepare(board, plan, task, tmp_path / "a.madem")
+        again, _ = session.prepare(board, plan, task, file.load(tmp_path / "a.madem"))
         assert train.evaluate(again, task) == expected
         assert again.state().notes == learner.state().notes
     other = motions.load(1, PIPELINE.replace("norm:5", "norm:6"))
     for board in (device, None):
         with pytest.raises(TaskError, match=r"has learned from window=32 .*norm:5, not from"):
-            session.prepare(board, plan, other, tmp_path / "a.madem")
-    saved = state.load(tmp_path / "a.madem")
-    state.save(replace(saved, notes={}), tmp_path / "b.madem")
+            session.prepare(board, plan, other, file.load(tmp_path / "a.madem"))
+    saved = file.load(tmp_path / "a.madem").state
+    file.save(Network(replace(saved, notes={})), tmp_path / "b.madem")
     with pytest.raises(TaskError, match="has learned from no stream"):
-        session.prepare(None, plan, task, tmp_path / "b.madem")
+        session.prepare(None, plan, task, file.load(tmp_path / "b.madem"))
 
 
 def test_features_without_a_network(device: BoardLearner, task: StreamTask) -> None:

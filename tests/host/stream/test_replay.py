@@ -212,10 +212,6 @@ def test_a_picture_has_a_bar_for_each_part() -> None:
         (["replay", "FILE", "--novelty"], "--novelty is for a board: name one with --board"),
         (["replay", "FILE", "--board", "unix"], "say with --pipeline what the board shall"),
         (["replay", "FILE", "--board", "twin", "--pipeline", LINE], "is replayed to a board"),
-        (
-            ["replay", "FILE", "--board", "unix", "--load", "a", "--novelty"],
-            "--load brings its own pipeline",
-        ),
         (["cost", "window=4 | mean"], "window is 4, but must be from 8 to 256"),
         (["cost", "window=40 | mean", "--channels", "17"], "channels is 17"),
     ],

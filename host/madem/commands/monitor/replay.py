@@ -15,6 +15,7 @@ from madem.commands.stream import source
 from madem.commands.terminal import Terminal
 from madem.errors import MademError
 from madem.monitor.jobs import ReplayJob
+from madem.network import file
 from madem.stream.replay import ReplayOptions
 
 
@@ -33,7 +34,8 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
             f"{args.source} feeds one board only: record it first with `madem stream record`"
         )
     seed = options.seed_of_new(args, args.novelty)
-    work = ReplayOptions(args.pipeline, args.load, args.novelty, seed)
+    saved = file.load(args.load) if args.load else None
+    work = ReplayOptions(args.pipeline, saved, args.novelty, seed)
     how = reading.options_of(args)
     job = ReplayJob(args.source, work, args.rate, args.scale, args.fast, how)
     return watch.watch(args, terminal, lambda board: (board, job))

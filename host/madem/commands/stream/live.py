@@ -17,6 +17,7 @@ from typing import Any
 from madem import output
 from madem.commands import options, values
 from madem.commands.terminal import Terminal
+from madem.network import file
 from madem.stream import sensors
 from madem.stream.follow import follow
 from madem.stream.onboard_run import OnboardOptions, OnboardRun
@@ -74,7 +75,7 @@ def work_of(args: argparse.Namespace) -> dict[str, Any]:
     begins = args.novelty or (args.learn and not args.load)
     return {
         "pipeline": args.pipeline,
-        "load": args.load,
+        "load": file.load(args.load) if args.load else None,
         "novelty": args.novelty,
         "learn": args.learn,
         "classes": args.classes,

@@ -20,7 +20,8 @@ from madem.commands import options
 from madem.commands.stream import source
 from madem.commands.terminal import Terminal
 from madem.errors import MademError
-from madem.stream.replay import ReplayOptions, replay
+from madem.network import file
+from madem.stream.replay import ReplayOptions, replay, stream_of
 from madem.stream.sources import Sample
 
 _ON_BOARD = ("pipeline", "load", "novelty", "seed", "patience")
@@ -42,14 +43,15 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
             if getattr(args, name) not in (None, False):
                 raise MademError(f"--{name} is for a board: name one with --board")
     seed = options.seed_of_new(args, args.novelty)
+    saved = file.load(args.load) if args.load else None
     # Without a board the lines are for another program to read.
     say = terminal.say if args.board else partial(terminal.say, aside=True)
-    with source.opened(args, say) as stream:
+    with source.opened(args, say, stream_of(saved)) as stream:
         samples = source.timed(stream, args)
         if args.board is None:
             result = _print(samples)
         else:
-            work = ReplayOptions(args.pipeline, args.load, args.novelty, seed)
+            work = ReplayOptions(args.pipeline, saved, args.novelty, seed)
             result = replay(stream, samples, args.board, work, terminal.say, args.patience)
     output.write_json(args.json, result)
     return 0

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 
 from madem.commands import reading, values
+from madem.data.match import Taught
 from madem.stream import sources
 from madem.stream.sources import Sample, Source
 
@@ -45,12 +46,15 @@ def add_fast(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def opened(args: argparse.Namespace, say: Callable[[str], None]) -> Source:
+def opened(
+    args: argparse.Namespace, say: Callable[[str], None], taught: Taught | None = None
+) -> Source:
     """Open the source, and say how a file was understood.
 
     Args:
         args: with the options of `add_source`.
         say: gets a line at a time.
+        taught: see `sources.open_source`.
 
     Returns:
         The source, to be closed.
@@ -62,6 +66,7 @@ def opened(args: argparse.Namespace, say: Callable[[str], None]) -> Source:
         scale=args.scale,
         options=reading.options_of(args),
         stdin=lines,
+        taught=taught,
     )
     for note in source.notes:
         say(note)

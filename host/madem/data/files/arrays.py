@@ -25,7 +25,14 @@ _RATES = ("rate_hz", "fs", "sampling_rate", "sample_rate")
 _PARTS = re.compile(r"(?:^|[_.\- ])?(train|test)(?:ing)?(?:$|[_.\- ])?", re.IGNORECASE)
 
 
-def read(path: Path, data: bytes, *, x: str | None = None, y: str | None = None) -> Table:
+def read(
+    path: Path,
+    data: bytes,
+    *,
+    x: str | None = None,
+    y: str | None = None,
+    groups: str | None = None,
+) -> Table:
     """Read a `.npy` or `.npz` file.
 
     Samples are the rows of the array of features: (samples, features); or windows, each of them a
@@ -36,6 +43,7 @@ def read(path: Path, data: bytes, *, x: str | None = None, y: str | None = None)
         data: what the file holds.
         x: name of the array of features in an `.npz`; None: judged.
         y: name of the array of labels in an `.npz`; None: judged.
+        groups: name of the array of groups in an `.npz`; None: judged.
 
     Returns:
         The table.
@@ -57,9 +65,9 @@ def read(path: Path, data: bytes, *, x: str | None = None, y: str | None = None)
         if y_name is not None:
             labels = _labels(path, y_name, arrays[y_name], n, x_name, small)
             columns.append(Column(y_name, labels[recording], role="label"))
-        groups = _named(arrays, _GROUPS)
-        if groups and len(parts) == 1:
-            columns.append(_group_column(path, groups[0], arrays[groups[0]], recording, n))
+        named = _named(arrays, _GROUPS if groups is None else (groups.lower(),))
+        if named and len(parts) == 1:
+            columns.append(_group_column(path, named[0], arrays[named[0]], recording, n))
         if len(parts) > 1:
             test = np.full(len(recording), float(number))
             columns.append(Column("test", test, role="test"))

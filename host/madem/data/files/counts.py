@@ -55,7 +55,7 @@ def as_counts(samples: Samples, scale: Sequence[float] | None = None) -> Counts:
         chosen = per_channel(scale, samples.feature_names)
     elif samples.scale is not None:
         chosen = samples.scale
-    elif np.all(x == np.rint(x)) and np.all((x >= LOWEST) & (x <= HIGHEST)):
+    elif whole_counts(samples.x):
         return Counts(x.astype(np.int16), None, False, np.zeros(x.shape, bool))
     else:
         chosen, fitted = fitting(x), True
@@ -82,6 +82,19 @@ def per_channel(scale: Sequence[float], channels: Sequence[str]) -> NDArray[np.f
             f" {', '.join(channels)}"
         )
     return np.broadcast_to(np.array(scale, np.float64), (len(channels),)).copy()
+
+
+def whole_counts(x: NDArray[np.float64]) -> bool:
+    """Tell whether values are counts already: whole numbers of 16 bits.
+
+    Args:
+        x: float64 (samples, channels); NaN where missing.
+
+    Returns:
+        Whether all are.
+    """
+    known = x[~np.isnan(x)]
+    return bool(np.all(known == np.rint(known)) and np.all((known >= LOWEST) & (known <= HIGHEST)))
 
 
 def fitting(x: NDArray[np.float64]) -> NDArray[np.float64]:

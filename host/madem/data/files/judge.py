@@ -51,6 +51,7 @@ class ReadOptions:
         delimiter: between cells: a key of `text.DELIMITERS` or a character.
         decimal: "." or ",".
         units: for each feature in turn, or `NAME=UNIT`; one alone is that of all features.
+        groups: the column, or array of an `.npz`, whose equal values must not be apart.
     """
 
     label: str | int | None = None
@@ -60,11 +61,56 @@ class ReadOptions:
     delimiter: str | None = None
     decimal: str | None = None
     units: tuple[str, ...] = ()
+    groups: str | int | None = None
 
     def units_by_name(self) -> dict[str, str]:
         """What is said of columns by their names."""
         pairs = (word.partition("=") for word in self.units if "=" in word)
         return {name.strip(): unit.strip() for name, _, unit in pairs}
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known of a file before it is read, because a network was taught with its like.
+
+    Attributes:
+        features: names of columns that are features, whatever they look like.
+        label: name of the label's column; "" where it is not known.
+    """
+
+    features: tuple[str, ...]
+    label: str = ""
+
+    def label_of(self, table: Table) -> int | None:
+        """Find the label by what is known.
+
+        Args:
+            table: what was read.
+
+        Returns:
+            Its column; None: there is none.
+        """
+        if not self.label:
+            return None
+        names = [column.name or f"column {k}" for k, column in enumerate(table.columns)]
+        if not table.has_names and len(names) == len(self.features):
+            return None  # the label is not in the file
+        return names.index(self.label) if self.label in names else None
+
+    def features_of(self, table: Table) -> set[int]:
+        """Find the features by what is known.
+
+        Args:
+            table: what was read.
+
+        Returns:
+            Their columns.
+        """
+        return {
+            k
+            for k, column in enumerate(table.columns)
+            if (column.name or f"column {k}") in self.features
+        }
 
 
 class Feature(NamedTuple):
@@ -92,6 +138,7 @@ class Judgement:
         series: rows follow one another in time; else each is a sample by itself.
         rows: how many.
         label: the column, and why it is taken for the label; "" if there is none.
+        label_column: the column alone.
         classes: how many rows each class has.
         unlabelled: rows without a label.
         features: each feature or channel.
@@ -109,6 +156,7 @@ class Judgement:
     series: bool
     rows: int
     label: str
+    label_column: str
     classes: Mapping[str, int]
     unlabelled: int
     features: tuple[Feature, ...]
@@ -212,6 +260,7 @@ def judge(
     learn: bool,
     series: bool | None = None,
     by_file: bool = False,
+    known: Known | None = None,
 ) -> Samples:
     """Judge what the columns of a table are.
 
@@ -221,6 +270,7 @@ def judge(
         learn: for learning: a label is needed, and columns that can't teach are left out.
         series: the rows follow one another in time; None: judged.
         by_file: the label is that of the file, so that each file is a recording of something.
+        known: what is known of it before.
 
     Returns:
         The samples, and the judgement with them.
@@ -230,19 +280,28 @@ def judge(
     """
     left_out = {table.find(name, "--drop"): "as asked for" for name in options.drop}
     units = options.units_by_name()
+    kept = known.features_of(table) - set(left_out) if known else set()
     time = None if options.time == "none" else timing.find(table, options.time, units)
+    if time is not None and time.column in kept and options.time is None:
+        time = None
     if time is not None:
         left_out[time.column] = f"the time, in {time.unit}"
-    label, why = _label_column(table, options.label, learn, left_out)
+    group = None if options.groups is None else table.find(options.groups, "--groups")
+    label, why = None, ""
+    if known and options.label is None:
+        label, why = known.label_of(table), "as the network was taught"
+    if label is None:
+        others = {*left_out, *kept} | ({group} if group is not None else set())
+        label, why = _label_column(table, options.label, learn, others)
     y, class_names = _labels(table, label)
     recording = _recordings(table, time)
     if series is None:
         series = _is_series(table, options, time, recording, class_names, by_file)
     taken = {k for k, c in enumerate(table.columns) if c.role in ("label", "group", "test")}
-    rest = [k for k in range(len(table.columns)) if k not in {*taken, label, *left_out}]
-    features, torn = _features(table, rest, left_out)
+    rest = [k for k in range(len(table.columns)) if k not in {*taken, label, group, *left_out}]
+    features, torn = _features(table, rest, left_out, kept)
     if learn and not series:
-        _leave_out_constants(table, features, left_out)
+        _leave_out_constants(table, features, left_out, kept)
     x = np.stack(list(features.values()), axis=1)
     missing = np.any(np.isnan(x), axis=1)
     if not series:
@@ -255,7 +314,9 @@ def judge(
     if time is not None:
         joins &= ~time.gaps
     test = next((c.values > 0 for c in table.columns if c.role == "test"), None)
-    groups = next((_numbered(c) for c in table.columns if c.role == "group"), None)
+    grouped = [c for k, c in enumerate(table.columns) if k == group]
+    grouped += [c for c in table.columns if c.role == "group"]
+    groups = _numbered(grouped[0]) if grouped else None
     notes = list(table.notes)
     if torn:
         notes.append(
@@ -269,6 +330,7 @@ def judge(
         series=series,
         rows=len(table),
         label="" if label is None else f"{called[label]} ({why})",
+        label_column="" if label is None else called[label],
         classes=dict(zip(class_names, counts, strict=True)),
         unlabelled=int(np.count_nonzero(y < 0)) if label is not None else 0,
         features=_described(table, features, x, options),
@@ -402,13 +464,15 @@ def _integer(text: str, decimal: str) -> int:
 
 
 def _features(
-    table: Table, rest: Sequence[int], left_out: dict[int, str]
+    table: Table, rest: Sequence[int], left_out: dict[int, str], kept: Collection[int]
 ) -> tuple[dict[int, NDArray[np.float64]], dict[int, str]]:
-    """The values of each column that is a feature, and rows that can't be read, with the message;
-    what is no feature comes into `left_out`."""
+    """The values of each column that is a feature, and rows that can't be read, with the message.
+
+    What is no feature comes into `left_out`. Those that are kept are features in any case.
+    """
     found: dict[int, NDArray[np.float64]] = {}
     torn = {row: f"{table.place(row)}: {why}" for row, why in table.torn.items()}
-    index = [k for k in rest if not table.columns[k].role and _is_index(table, k)]
+    index = [k for k in rest if k not in kept and not table.columns[k].role and _is_index(table, k)]
     if len(index) < len(rest):
         left_out.update(dict.fromkeys(index, "it counts the rows"))
     for k in rest:
@@ -427,7 +491,7 @@ def _features(
         for row in np.flatnonzero(np.abs(values) > LARGEST).tolist():
             torn.setdefault(row, f"{table.place(row, k)}: {values[row]:g} is too large")
         values = np.where(np.abs(values) > LARGEST, np.nan, values)
-        if column.role or not np.isnan(values).all():
+        if column.role or k in kept or not np.isnan(values).all():
             found[k] = values
         else:
             left_out[k] = "it is empty"
@@ -437,10 +501,15 @@ def _features(
 
 
 def _leave_out_constants(
-    table: Table, features: dict[int, NDArray[np.float64]], left_out: dict[int, str]
+    table: Table,
+    features: dict[int, NDArray[np.float64]],
+    left_out: dict[int, str],
+    kept: Collection[int],
 ) -> None:
-    constant = [k for k, v in features.items() if len(v) > 1 and v.min() == v.max()]
-    if len(constant) == len(features):
+    constant = [
+        k for k, v in features.items() if k not in kept and len(v) > 1 and v.min() == v.max()
+    ]
+    if constant and len(constant) == len(features):
         raise TaskError(f"{table.name}: all columns are constant and can't teach anything")
     for k in constant:
         left_out[k] = f"it is always {features.pop(k)[0]:g}"

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from madem.data.files import acquisition, archives, arrays, judge, recording, sound, text
-from madem.data.files.judge import ReadOptions, Samples
+from madem.data.files.judge import Known, ReadOptions, Samples
 from madem.data.files.table import Column, Role, Table, joined
 from madem.errors import TaskError, printable
 
@@ -33,7 +33,8 @@ def _arrays(path: Path, data: bytes, options: ReadOptions) -> Table:
     if isinstance(label, int) and path.suffix.lower() == ".npz":
         raise TaskError(f"{path}: the label of an .npz file is the name of an array, not {label}")
     y = label if isinstance(label, str) and path.suffix.lower() == ".npz" else None
-    return arrays.read(path, data, x=options.x, y=y)
+    groups = options.groups if isinstance(options.groups, str) else None
+    return arrays.read(path, data, x=options.x, y=y, groups=groups)
 
 
 _READERS: dict[str, _Reader] = {
@@ -60,6 +61,7 @@ def read(
     *,
     learn: bool,
     series: bool | None = None,
+    known: Known | None = None,
 ) -> Samples:
     """Read and judge samples.
 
@@ -68,6 +70,7 @@ def read(
         options: what the user says where the judgement would be wrong.
         learn: for learning: a label is needed, and columns that can't teach are left out.
         series: rows follow one another in time; None: judged.
+        known: what is known of the files before, because a network was taught with their like.
 
     Returns:
         The samples, and how they were understood.
@@ -96,7 +99,7 @@ def read(
     if not len(table):
         raise TaskError(f"{table.name} has no samples")
     table = replace(table, notes=(*table.notes, *notes))
-    return judge.judge(table, options, learn=learn, series=series, by_file=by_file)
+    return judge.judge(table, options, learn=learn, series=series, by_file=by_file, known=known)
 
 
 def read_table(path: Path, options: ReadOptions | None = None) -> Table:
