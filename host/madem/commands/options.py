@@ -28,14 +28,13 @@ def board(parser: argparse.ArgumentParser, default: str = "unix", twin: bool = F
         default: the board where none is named.
         twin: the desktop model can stand in for a board.
     """
-    also = ", or twin, the desktop model alone" if twin else ""
+    also = ", or twin, the desktop model alone; --patience: madem deploy --help" if twin else ""
     parser.add_argument(
         "--board",
         default=default,
-        help=f"unix, unix:heap=64K, unix32, qemu, rp2040, a port, auto{also}; for a slow one --patience, see"
-        f" madem deploy --help (default: {default})",
+        help=f"unix, unix:heap=64K, unix32, qemu, rp2040, a port, auto{also} (default: {default})",
     )
-    patience(parser, hidden=True)
+    patience(parser, hidden=twin)
 
 
 def patience(parser: argparse.ArgumentParser, hidden: bool = False) -> None:
