@@ -8,6 +8,9 @@ N higher than all before, makes it the one that main.py starts; main.py itself, 
 changed, is replaced by one more rename. So a board that loses its line or its power at any
 moment starts the old firmware or the new one. (On FAT, where a rename can't replace a file,
 main.py is missing for a moment.)
+
+As a library for a main.py of one's own, the firmware goes to /lib/madem by way of the same
+folder; main.py is left alone.
 """
 
 import ast
@@ -29,6 +32,7 @@ Progress = Callable[[str, int, int], None]
 """Called with the path, the bytes written so far and all that will be."""
 
 _NEW = f"{PACKAGE}-new"
+_LIBRARY = "lib"
 _OURS = b'"""madem:'  # how each main.py of madem's begins
 
 # Defined on the board before anything else is done there; prints what deploy must know.
@@ -61,9 +65,11 @@ def survey():
  main=None
  if '{MAIN}' in names:
   with open('{MAIN}','rb') as f:main=f.read({len(_OURS)})
+ try:library='{PACKAGE}' in os.listdir('{_LIBRARY}')
+ except OSError:library=False
  old=sorted([int(n[6:]) for n in names if n[:6]=='{PACKAGE}-' and n[6:].isdigit()])
  mpy=getattr(sys.implementation,'_mpy',0)
- print((mpy,frozen,main,old,'{_NEW}' in names,[n for n in names if n[:8]=='main_old']))
+ print((mpy,frozen,main,old,'{_NEW}' in names,[n for n in names if n[:8]=='main_old'],library))
 survey()
 """
 
@@ -122,6 +128,8 @@ class _Survey:
     """A deployment was cut, and left its folder madem-new."""
     mains: list[str]
     """main_old*.py"""
+    library: bool
+    """It has a /lib/madem."""
 
 
 @dataclass(frozen=True)
@@ -133,17 +141,19 @@ class _Plan:
     package: dict[str, bytes]
     """The firmware but for main.py; empty when it is frozen."""
     folder: str
-    """Where main.py will find it."""
+    """Where main.py, madem's or another, will find it."""
     stage: dict[str, bytes]
     """What madem-new must hold before the switch; empty when there is nothing to change."""
     there: set[str]
     """Of these: what a cut deployment left there already."""
     copied: set[str]
     """Of these: what the newest folder holds too."""
+    newest: str | None
+    """That folder."""
     early: list[str]
     """Folders that nothing starts any more."""
-    retired: str | None
-    """The folder that main.py starts until the switch."""
+    late: list[str]
+    """Folders that nothing starts after the switch."""
     kept: str | None
     """The name that a main.py which is not madem's gets."""
 
@@ -163,6 +173,7 @@ def deploy(
     folder: Traversable | None = None,
     source: bool = False,
     dry_run: bool = False,
+    library: bool = False,
 ) -> Summary:
     """Bring the firmware on a board up to date; files that are not madem's stay.
 
@@ -176,29 +187,35 @@ def deploy(
         folder: what holds `main.py` and `madem/`; default: the firmware that came with madem.
         source: have it there as source, even where it could be compiled or is frozen.
         dry_run: change nothing, only find out what would be done.
+        library: put it into /lib/madem for a main.py of the board's own, which stays as it is,
+            and remove the folders `madem-N`.
 
     Returns:
         What was done, or would be.
 
     Raises:
         BoardError: the board does not answer, vanished or has too little room, a file arrived
-            damaged, or main.py is not madem's and `force` is not set.
+            damaged, main.py is not madem's and neither `force` nor `library` is set, or what is
+            frozen in would go before the library.
     """
     begin = time.monotonic()
     main = firmware.main(folder)
     with Repl(board.port, board.name, board.slowness) as repl:
         found = _Survey(*ast.literal_eval(repl.exec(_SURVEY).decode()))
-        plan = _plan(repl, found, main, force, folder, source)
+        if library:
+            plan = _plan_library(repl, found, force, folder, source)
+        else:
+            plan = _plan(repl, found, main, force, folder, source)
         if not dry_run:
             _carry_out(repl, plan, found.unfinished, progress)
         _, free = _room(repl)
-    files = {**plan.package, MAIN: main}
+    files = plan.package if library else {**plan.package, MAIN: main}
     return Summary(
         form=plan.form,
         why=plan.why,
         written=tuple(plan.place(path) for path in files if path in plan.send),
         unchanged=tuple(plan.place(path) for path in files if path not in plan.send),
-        removed=(*plan.early, *([plan.retired] if plan.retired else [])),
+        removed=(*plan.early, *plan.late),
         bytes_written=sum(map(len, plan.send.values())),
         firmware_bytes=sum(map(len, files.values())),
         free_bytes=free,
@@ -263,9 +280,39 @@ def _plan(
         stage=stage,
         there=there,
         copied=(same & stage.keys()) - there,
+        newest=newest,
         early=folders[:-1],
-        retired=newest if newest != target else None,
+        late=[newest] if newest and newest != target else [],
         kept=kept,
+    )
+
+
+def _plan_library(
+    repl: Repl, found: _Survey, force: bool, folder: Traversable | None, source: bool
+) -> _Plan:
+    form, why, files = _choose(found, folder, source)
+    if found.frozen and form != "frozen":
+        raise BoardError(
+            f"{repl.name}: a firmware is frozen into its MicroPython and goes before /lib: flash a "
+            "MicroPython without it, or with this one"
+        )
+    package = {f"{PACKAGE}/{name}": content for name, content in files.items()}
+    same = _find_same(repl, _LIBRARY, package) if found.library and not force else set()
+    whole = found.library and same == set(package) == _modules(repl, _LIBRARY)
+    stage = {} if whole else package
+    there = _find_same(repl, _NEW, stage) if found.unfinished and not force else set()
+    return _Plan(
+        form=form,
+        why=why,
+        package=package,
+        folder=_LIBRARY,
+        stage=stage,
+        there=there,
+        copied=(same & stage.keys()) - there,
+        newest=_LIBRARY,
+        early=[],
+        late=[f"{PACKAGE}-{n}" for n in found.old],
+        kept=None,
     )
 
 
@@ -337,7 +384,7 @@ def _stage(repl: Repl, plan: _Plan, progress: Progress | None) -> None:
             f"  if e[1]!=0x4000 and e[0] not in {wanted!r}:os.remove(d+'/'+e[0])"
         )
     for path in plan.copied:
-        repl.exec(f"copy('{plan.retired}/{path}','{_NEW}/{path}')")
+        repl.exec(f"copy('{plan.newest}/{path}','{_NEW}/{path}')")
     total = sum(map(len, plan.send.values()))
     done = 0
     for path, content in plan.send.items():
@@ -359,7 +406,15 @@ def _stage(repl: Repl, plan: _Plan, progress: Progress | None) -> None:
 def _switch(repl: Repl, plan: _Plan) -> None:
     """From the old firmware to the staged one; each rename leaves something whole behind."""
     staged = plan.folder if plan.stage.keys() & plan.package.keys() else _NEW
-    if staged != _NEW:
+    if staged == _LIBRARY:
+        repl.make_directory(_LIBRARY)
+        # The old one goes into the folder that the new one comes from, and then with it.
+        repl.exec(
+            f"if {PACKAGE!r} in os.listdir({_LIBRARY!r}):"
+            f"os.rename('{_LIBRARY}/{PACKAGE}','{_NEW}/old')\n"
+            f"os.rename('{_NEW}/{PACKAGE}','{_LIBRARY}/{PACKAGE}')\nremove({_NEW!r})"
+        )
+    elif staged != _NEW:
         repl.exec(f"os.rename({_NEW!r},{staged!r})")
     if MAIN in plan.stage:
         main = f"{staged}/{MAIN}"
@@ -369,9 +424,9 @@ def _switch(repl: Repl, plan: _Plan) -> None:
         )
     if staged == _NEW and plan.stage:
         repl.exec(f"remove({_NEW!r})")
-    if plan.retired:
+    for folder in plan.late:
         # By one rename, for when nothing newer hides it while it goes.
-        repl.exec(f"os.rename({plan.retired!r},{_NEW!r})\nremove({_NEW!r})")
+        repl.exec(f"os.rename({folder!r},{_NEW!r})\nremove({_NEW!r})")
 
 
 def _room(repl: Repl) -> tuple[int, int | None]:

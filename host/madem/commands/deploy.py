@@ -3,6 +3,7 @@
 For example:
     madem deploy
     madem deploy --board /dev/ttyACM0 --dry-run
+    madem deploy --board /dev/ttyACM0 --library
 """
 
 from __future__ import annotations
@@ -32,6 +33,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="send source even where it could be compiled (default: compiled)",
     )
     parser.add_argument(
+        "--library",
+        action="store_true",
+        help="into /lib/madem, for a main.py of your own, which stays as it is (default: as the"
+        " board's program)",
+    )
+    parser.add_argument(
         "--dry-run",
         action="store_true",
         help="change nothing, only say what would be done (default: do it)",
@@ -50,21 +57,28 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
                 percent = 100 * written // total
 
             summary = deploy.deploy(
-                board, args.force, report, source=args.source, dry_run=args.dry_run
+                board,
+                args.force,
+                report,
+                source=args.source,
+                dry_run=args.dry_run,
+                library=args.library,
             )
-        deploy.start(board, ready=None if args.dry_run else deploy.READY)
+        served = not (args.dry_run or args.library)
+        deploy.start(board, ready=deploy.READY if served else None)
     output.write_json(args.json, asdict(summary))
-    for line in _describe(summary, args.dry_run):
+    for line in _describe(summary, args.dry_run, args.library):
         terminal.say(f"{args.board}: {line}")
     return 0
 
 
-def _describe(summary: deploy.Summary, dry_run: bool) -> list[str]:
+def _describe(summary: deploy.Summary, dry_run: bool, library: bool) -> list[str]:
     """What was done, or would be."""
+    done = "`import madem` finds it in /lib" if library else "it runs"
     lines = [
         f"{len(summary.written)} files {'to write' if dry_run else 'written'}"
         f" ({summary.bytes_written:,} bytes), {len(summary.unchanged)} unchanged"
-        + ("; nothing was changed" if dry_run else f", {summary.seconds:.1f} s; it runs")
+        + ("; nothing was changed" if dry_run else f", {summary.seconds:.1f} s; {done}")
     ]
     form = {"frozen": "is frozen into MicroPython", "mpy": "is compiled", "source": "is source"}
     reason = f" because {summary.why}" if summary.why else ""

@@ -110,6 +110,59 @@ def test_as_source_when_asked_or_when_mpy_cross_is_of_another_version(
     assert answers(board) == b"IBM"
 
 
+def library_paths(suffix: str = "mpy") -> tuple[str, ...]:
+    return tuple(path.replace("madem-1", "lib") for path in paths(1, suffix)[:-1])
+
+
+def test_as_a_library_for_a_main_of_ones_own(board: Board, folder: Path) -> None:
+    """Which stays, and finds the new one, whatever was deployed before."""
+    own = b"import sys, madem.echo\nprint('own', madem.echo.answer(b'H'), sys.path[0])\n"
+    deploy(board, folder=folder)
+    with Repl(board.port) as repl:
+        repl.write_file("main.py", own)
+    (folder / "madem" / "echo.py").write_text("def answer(b): return bytes([b[0] + 2])\n")
+    would = deploy(board, folder=folder, library=True, dry_run=True)
+    did = deploy(board, folder=folder, library=True)
+    assert (would.written, would.removed) == (did.written, did.removed)
+    assert (did.form, did.written, did.unchanged) == ("mpy", library_paths(), ())
+    assert (did.removed, did.kept) == (("madem-1",), None)
+    start(board, ready=b"own b'J' ")
+    with Repl(board.port) as repl:
+        assert repl.list_files() == [Entry("lib", True), Entry("main.py", False)]
+        assert repl.find_equal({"main.py": own}) == {"main.py"}
+
+    again = deploy(board, folder=folder, library=True)
+    assert (again.written, again.unchanged, again.removed) == ((), library_paths(), ())
+    (folder / "madem" / "echo.py").write_text(ECHO)
+    (folder / "madem" / "big.py").unlink()
+    changed = deploy(board, folder=folder, library=True)
+    assert changed.written == ("lib/madem/echo.mpy",)
+    start(board, ready=b"own b'I' ")
+    with Repl(board.port) as repl:
+        assert Entry("big.mpy", False) not in repl.list_files("lib/madem")
+        assert repl.list_files("lib") == [Entry("madem", True)]
+
+
+def test_a_library_is_what_madem_s_own_main_starts_then(board: Board, folder: Path) -> None:
+    deploy(board, folder=folder)
+    (folder / "madem" / "echo.py").write_text("def answer(b): return bytes([b[0] + 2])\n")
+    assert deploy(board, folder=folder, library=True).removed == ("madem-1",)
+    assert answers(board) == b"JCN"
+    # And the other way round, the program goes before the library.
+    (folder / "madem" / "echo.py").write_text(ECHO)
+    assert deploy(board, folder=folder).written == paths(1)[:-1]
+    assert answers(board) == b"IBM"
+
+
+@pytest.mark.needs("qemu")
+def test_a_library_behind_another_that_is_frozen_in_is_refused(folder: Path) -> None:
+    with (
+        open_board("qemu") as frozen,
+        pytest.raises(BoardError, match=r"frozen into its MicroPython and goes before /lib"),
+    ):
+        deploy(frozen, folder=folder, library=True)
+
+
 def test_a_dry_run_changes_nothing(board: Board, folder: Path) -> None:
     would = deploy(board, folder=folder, dry_run=True)
     assert would.written == paths(1)

@@ -62,24 +62,28 @@ def powered(flash: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
 
 def what_runs(flash: Path) -> str:
     """What the firmware reports after power-up."""
-    # Not by pyserial, which throws away what the board has said before it opened the port.
+    # What it says before the port is open is lost, so that it has to wait.
+    wait = flash / "boot.py"
+    wait.write_text("import sys\nsys.stdin.buffer.read(1)\n")
     said = b""
-    with powered(flash) as (_, path), open(path, "rb", buffering=0) as port:
+    with powered(flash) as (_, path), open(path, "r+b", buffering=0) as port:
+        port.write(b"!")
         while b">>> " not in said:
             ready, _, _ = select.select([port], [], [], 30)
             assert ready, f"the board has only said {said!r}"
             said += port.read(4096)
+    wait.unlink()
     first = said.decode().splitlines()[0]
     return first if first.startswith("runs") else "nothing"
 
 
-def deploy_cut(flash: Path, folder: Path, cut_at: int | None) -> int:
+def deploy_cut(flash: Path, folder: Path, cut_at: int | None, library: bool = False) -> int:
     """Deploy until a write is cut; returns how many writes there were."""
     with powered(flash) as (process, path), CutPort(path, exclusive=True, timeout=2) as port:
         port.process = process
         port.cut_at = cut_at
         try:
-            deploy(Board("unix", port), folder=folder)
+            deploy(Board("unix", port), folder=folder, library=library)
         except BoardError:
             assert cut_at is not None
         return port.writes
@@ -134,6 +138,35 @@ def test_a_cut_at_any_write_leaves_the_old_or_the_new(
             assert sorted(path.suffix for path in flash.iterdir()) == ["", ".py"]
         shutil.rmtree(flash)
     assert seen == {before, "runs 2 2 2"}
+
+
+@pytest.mark.parametrize(
+    "step",
+    [pytest.param(7, marks=pytest.mark.slow), pytest.param(1, marks=pytest.mark.long)],
+)
+def test_a_library_that_is_cut_at_any_write_is_the_old_or_the_new_or_put_there_by_the_next(
+    step: int, folders: dict[int, Path], tmp_path: Path
+) -> None:
+    """Between two renames there is none."""
+    origin = tmp_path / "origin"
+    origin.mkdir()
+    (origin / "main.py").write_text("from madem import boot\nboot.run()\n")
+    deploy_cut(origin, folders[1], None, library=True)
+    assert what_runs(origin) == "runs 1 1 1"
+    whole = tmp_path / "whole"
+    shutil.copytree(origin, whole)
+    writes = deploy_cut(whole, folders[2], None, library=True)
+    assert what_runs(whole) == "runs 2 2 2"
+    # The last writes are those around the renames.
+    for cut_at in sorted({*range(0, writes, step), *range(writes - 6, writes)}):
+        flash = tmp_path / "cut"
+        shutil.copytree(origin, flash)
+        deploy_cut(flash, folders[2], cut_at, library=True)
+        assert what_runs(flash) in ("runs 1 1 1", "runs 2 2 2", "nothing")
+        deploy_cut(flash, folders[2], None, library=True)
+        assert what_runs(flash) == "runs 2 2 2"
+        assert sorted(path.name for path in flash.iterdir()) == ["lib", "main.py"]
+        shutil.rmtree(flash)
 
 
 @pytest.mark.slow
