@@ -562,6 +562,8 @@ class Link:
         Raises:
             LinkError: it does, and has said what there is to say.
         """
+        if self._flight and self._flight[0].seq in self._replies:
+            return False  # it has answered first, as it does when it is asked to stop
         heard = console.hear(bytes(self._decoder.text)) if self._decoder.text else None
         if heard is None:
             return False

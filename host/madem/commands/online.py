@@ -25,7 +25,7 @@ from madem.data.stream_task import StreamTask
 from madem.errors import MademError, TaskError
 from madem.learn import report, session, train
 from madem.learners.stream import BoardStream, board_of
-from madem.network import file
+from madem.network import file, metrics
 from madem.network.from_task import from_task
 from madem.stream import prequential
 from madem.stream.prequential import PrequentialResult
@@ -206,6 +206,9 @@ def _show(terminal: Terminal, stream: DriftStream, result: PrequentialResult) ->
         after = prequential.recovered(stream, windows, accuracy, result.fresh)
         near = f"within {100 * prequential.NEAR:.0f} points of a fresh network"
         terminal.say(f"never {near}" if after is None else f"{near} after {after} windows")
+    repeating = metrics.no_change(stream.truth)
+    if repeating is not None:
+        terminal.say(f"repeating the last label would be right in {100 * repeating:.1f} %")
     total = len(result.windows)
     rollbacks = f", {result.rollbacks} times gone back" if result.rollbacks else ""
     terminal.say(f"{total:,} windows, {result.learned:,} of them learned{rollbacks}")

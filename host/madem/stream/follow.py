@@ -13,12 +13,12 @@ from madem.boards.link_protocol import GateRequest
 from madem.data.files.recording import Header, Recorder, now
 from madem.errors import DeviceError, MademError
 from madem.learn import session
-from madem.network import file
+from madem.network import file, metrics
 from madem.stream.keys import Keys
 from madem.stream.lines import window_line
 from madem.stream.onboard import OnboardStatus
 from madem.stream.onboard_run import OnboardBatch, OnboardRun
-from madem.stream.windows import RunningAccuracy, WindowResult
+from madem.stream.windows import RunningAccuracy, WindowResult, taught_in_blocks
 
 Say = Callable[[str], None]
 
@@ -84,6 +84,7 @@ class _Listener:
         self._windows: list[WindowResult] = []
         self._accuracy = RunningAccuracy()
         self._samples = 0
+        self._told: set[int] = set()
 
     def take(self, batch: OnboardBatch) -> None:
         """Take what the board has told."""
@@ -94,6 +95,12 @@ class _Listener:
             for sample in batch.samples:
                 t_us = round(sample.number * 1e6 / run.live.rate_hz)
                 self._recorder.add(t_us, sample.values, run.class_name(sample.label))
+        for label in run.unknown_labels.keys() - self._told:
+            self._told.add(label)
+            self._say(
+                f"label {label + 1} is no class: there are {len(run.classes)},"
+                f" {', '.join(run.classes) or 'without names'}; such windows are not learned"
+            )
         for window in batch.windows:
             self._windows.append(window)
             if window.right is not None:
@@ -124,6 +131,7 @@ class _Listener:
     def summary(self, board: str, status: OnboardStatus) -> dict[str, Any]:
         """What came of the run, for JSON."""
         run, windows = self._run, self._windows
+        labels = [w.label for w in windows if w.label is not None]
         answers = [run.classes[w.answer] for w in windows if w.answer is not None]
         return {
             "board": board,
@@ -138,7 +146,15 @@ class _Listener:
             "right": status.right,
             "learned": sum(window.learned for window in windows),
             "forgotten": run.live.forgotten,
+            "unknown_labels": dict(run.unknown_labels),
             "running_accuracy": self._accuracy.value,
+            "no_change": metrics.no_change(labels) if labels else None,
+            "per_class": {
+                name: {"windows": len(mine), "right": sum(mine) / len(mine)}
+                for k, name in enumerate(run.classes)
+                if (mine := [bool(w.right) for w in windows if w.label == k])
+            },
+            "taught_in_blocks": run.options.learn and taught_in_blocks(labels),
             "answers": answers,
             "counts": dict(Counter(answers)),
             "scores": [window.score for window in windows if window.score is not None],

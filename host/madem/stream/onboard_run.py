@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -101,6 +102,7 @@ class OnboardRun:
         options: what it does.
         pipeline: what it computes.
         classes: what the network's answers mean; () where it has no classes.
+        unknown_labels: windows for each label that stands for no class: pins can show more.
         live, stream: the board's run and its pipeline; after `prepare`.
         mode: what it does with a window; after `prepare`.
         load: what that asks of a Cortex-M3; after `prepare`.
@@ -127,6 +129,7 @@ class OnboardRun:
         self.pipeline = choose(sensor.channels, options.pipeline, options.load, options.novelty)
         if options.load:
             check_sensor(sensor, options.load)
+        self.unknown_labels: Counter[int] = Counter()
         self.classes = _class_names(options, self._saved)
 
     @property
@@ -221,7 +224,8 @@ class OnboardRun:
 
     def _completed(self, window: WindowResult, threshold: NoveltyThreshold) -> WindowResult:
         if window.label is not None and window.label >= len(self.classes):
-            window = replace(window, label=None)  # pins can show more than there are classes
+            self.unknown_labels[window.label] += 1
+            window = replace(window, label=None)
         if window.score is not None:
             window = replace(window, new=threshold.is_new(window.score))
         return window

@@ -23,6 +23,7 @@ from madem.learners.gated import GatedLearner
 from madem.learners.protocol import Engine
 from madem.learners.state import NetworkState
 from madem.learners.twin import TwinLearner
+from madem.network import metrics
 from madem.stream.windows import RunningAccuracy, WindowResult
 from madem_emulator.twin.gated import GateSettings
 
@@ -294,6 +295,7 @@ def to_json(stream: DriftStream, result: PrequentialResult, gate: GateSettings) 
         "forgetting": forgetting(checks, stream.change_at)
         if stream.change.kind in concept_drift.IN_TURN
         else None,
+        "no_change": metrics.no_change(stream.truth),
         "running": result.running,
         "running_frozen": [None if np.isnan(value) else value for value in result.frozen],
         "held_out": [asdict(check) for check in checks],

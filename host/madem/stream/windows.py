@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,21 @@ class WindowResult:
     def right(self) -> bool | None:
         """Whether the answer is the label; None where one of them is missing."""
         return None if self.label is None or self.answer is None else self.answer == self.label
+
+
+def taught_in_blocks(labels: Sequence[int]) -> bool:
+    """Tell whether each class came only once, in a block of its own.
+
+    A network that is taught so unlearns the first classes while it learns the last.
+
+    Args:
+        labels: class of each window that was learned, in their order.
+
+    Returns:
+        Whether there are two classes or more, and none came again after another.
+    """
+    blocks = [label for label, _ in groupby(labels)]
+    return len(blocks) > 1 and len(set(blocks)) == len(blocks)
 
 
 class RunningAccuracy:

@@ -103,5 +103,28 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
         f"{result['windows']:,} windows of {result['samples']:,} samples,"
         f" {result['lost']:,} lost, {result['learned']:,} learned"
     )
+    for line in _told(result):
+        terminal.say(line)
     output.write_json(args.json, result)
     return 0
+
+
+def _told(result: dict[str, Any]) -> list[str]:
+    """What is to know of the accuracy while a board was taught."""
+    found = []
+    if result["per_class"]:
+        each = [
+            f"{name} {100 * one['right']:.0f} % of {one['windows']:,}"
+            for name, one in result["per_class"].items()
+        ]
+        found.append(f"right before it was learned: {', '.join(each)}")
+    if result["no_change"] is not None:
+        found.append(
+            f"repeating the last label would be right in {100 * result['no_change']:.0f} %"
+        )
+    if result["taught_in_blocks"]:
+        found.append(
+            "each class came once, one after the other: the last ones push out the first; come"
+            " back to each of them several times"
+        )
+    return found
