@@ -30,7 +30,7 @@ from madem.errors import MademError
 
 SPECS = (
     f"{KINDS}; serial:PORT, serial:PORT:BAUD, - (stdin), or motions (its training recordings, one"
-    " after the other)"
+    " of each class in turn)"
 )
 _ASSUMED_HZ = 100.0
 """Rate of a file that does not say its own."""
@@ -280,7 +280,12 @@ def _times(found: Samples, rate_hz: float, own: bool) -> NDArray[np.int64]:
 def _motions(rate_hz: float | None) -> Source:
     """At 10 Hz, or as fast as is asked for: what the board is then shown is sped up."""
     task = motions.load(seed=1)
-    segments = task.segments[: task.training]
+    # One of each class in turn: a network that is taught class after class unlearns the first.
+    by_class = [
+        [s for s in task.segments[: task.training] if s.label == k]
+        for k in range(len(task.class_names))
+    ]
+    segments = [segment for turn in zip(*by_class, strict=True) for segment in turn]
     rate = rate_hz or motions.RATE_HZ
     values = np.concatenate([segment.samples for segment in segments])
     labels = np.array([task.class_names[s.label] for s in segments for _ in s.samples], object)
