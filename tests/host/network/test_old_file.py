@@ -9,7 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from madem.data import motions
 from madem.errors import MademError, TaskError
+from madem.learn import session
+from madem.learn.train import recipe
 from madem.learners.state import NetworkState
 from madem.learners.twin import TwinLearner
 from madem.network import file
@@ -52,6 +55,15 @@ def test_that_of_a_stream_brings_pipeline_and_normalisation(tmp_path: Path) -> N
     inputs = file.load(path).inputs
     assert isinstance(inputs, StreamInputs)
     assert (inputs.normalisation, len(inputs.channels), inputs.named) == (bytes(12), 1, False)
+
+
+def test_that_of_motions_goes_on(tmp_path: Path) -> None:
+    task, path = motions.load(1), tmp_path / "old.madem"
+    learner = session.fresh(None, recipe(task).settings.integers(), task)
+    state = learner.state()
+    path.write_bytes(old_bytes(state, header_of(state, state.notes)))
+    again, _ = session.prepare(None, recipe(task), task, file.load(path))
+    assert again.state() == state
 
 
 @pytest.mark.parametrize("change", ["more", "fewer", "rule", "notes", "text", "longer"])
