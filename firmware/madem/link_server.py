@@ -41,6 +41,7 @@ _MEMORY_MINUS = const(4)
 _MEMORY_STEPS = const(5)
 _MEMORY_NORMALISATION = const(6)
 _MEMORY_CODES = const(7)
+_MEMORY_SAMPLE = const(8)
 
 _CONFIGURE_REPLY_LAYOUT = const("<III")
 _WRITE_VERIFY_REPLY_LAYOUT = const("<II")
@@ -76,6 +77,8 @@ class Server:
         # Every handler that needs it refuses until CONFIGURE.
         self.learner: learn_rule.Learner = None  # pyright: ignore
         self.busy_us = 0
+        # Room for a sample that is too long for a frame, once one has been written.
+        self._sample: bytearray = None  # pyright: ignore
         self.stream = self.onboard = self._serve_gate = None
         self._waiting = 0  # kind of a request that came while another was served
         self._crc = bytearray(4)  # of the digest that is being worked out
@@ -128,7 +131,7 @@ class Server:
         except ValueError as e:  # the learner stays as it is
             lk.refuse(reason(e))
             return
-        self.learner = None  # pyright: ignore
+        self.learner = self._sample = None  # pyright: ignore
         gc.collect()
         free = gc.mem_free()
         try:
@@ -155,12 +158,17 @@ class Server:
         return False
 
     def _samples(self, head, target):
-        """How many samples follow `head` bytes, each with its target or without; 0: refused."""
+        """How many samples follow `head` bytes, each with its target or without; 0: refused.
+
+        Where none follows, the one that was written to the board's memory is meant.
+        """
         lk = self.link
         if not self.has_learner():
             return 0
         size = lk.end - lk.start - head
         sample = self.sample_size(target)
+        if size == 0 and self._sample:
+            return 1
         if size <= 0 or size % sample:
             lk.refuse("not a whole number of samples")
             return 0
@@ -191,7 +199,7 @@ class Server:
         traced = body[at + 7]
         inputs = net.sizes[0]
         size = self.sample_size(True)
-        first = at + 8
+        source, first = (body, at + 8) if lk.end > at + 8 else (self._sample, 0)
         wrong = learner.objection(rate, pulses)
         if not self._room(4 + count + (16 if traced else 0)):
             wrong = "too many samples for one reply"
@@ -199,7 +207,7 @@ class Server:
             wrong = "no digests of measured devices"
         if net.one_hot:
             for i in range(count):
-                if body[first + i * size + inputs] >= net.sizes[-1]:
+                if source[first + i * size + inputs] >= net.sizes[-1]:
                     wrong = "a class that has no output"
         if wrong:
             lk.refuse(wrong)
@@ -207,8 +215,8 @@ class Server:
         began = self.now()
         try:
             for i in range(count):
-                net.set_targets(body, first + inputs)
-                learner.learn(body, first, rate, pulses)
+                net.set_targets(source, first + inputs)
+                learner.learn(source, first, rate, pulses)
                 out[at + 4 + i] = net.answer()
                 first += size
         except OSError as e:
@@ -264,11 +272,11 @@ class Server:
         if not self._room(count * size):
             lk.refuse("too many samples for one reply")
             return
-        first = at + 1
+        source, first = (body, at + 1) if lk.end > at + 1 else (self._sample, 0)
         began = self.now()
         try:
             for _ in range(count):
-                net.predict(body, first)
+                net.predict(source, first)
                 if wide:
                     kernels.copy_masked(out, at, outputs, net.free, net.at[-1], 255)
                 else:
@@ -332,6 +340,10 @@ class Server:
 
     def _region(self, which, layer):
         """The memory that READ, WRITE and DIGEST mean: buffer, its first byte, its length."""
+        if which == _MEMORY_SAMPLE:
+            if not self._sample:
+                self._sample = bytearray(self.sample_size(True))
+            return self._sample, 0, len(self._sample)
         if which >= _MEMORY_NORMALISATION:
             pipeline = self.stream.pipeline if self.stream else None
             if not pipeline or which > _MEMORY_CODES:
@@ -359,13 +371,18 @@ class Server:
             lk.refuse("too short")
             return
         which, layer, offset, count = struct.unpack_from(_MEMORY_HEAD_LAYOUT, body, at)
-        if which < _MEMORY_NORMALISATION and not self.has_learner():
+        needs_learner = which < _MEMORY_NORMALISATION or which == _MEMORY_SAMPLE
+        if needs_learner and not self.has_learner():
             return
         if kind == _WRITE and which == _MEMORY_STEPS and size == 10 and not count >> 30:
             self.learner.steps = count
             lk.reply(0)
             return
-        buffer, base, length = self._region(which, layer)
+        try:
+            buffer, base, length = self._region(which, layer)
+        except MemoryError:
+            lk.error(protocol.OUT_OF_MEMORY, "no memory for a sample")
+            return
         if buffer is None or offset > length or count > length - offset:
             lk.refuse("no such memory")
             return
@@ -390,7 +407,7 @@ class Server:
                 lk.reply(count)
             else:
                 lk.refuse("too much for one reply")
-        elif which > _MEMORY_ACCUMULATORS and which != _MEMORY_NORMALISATION or count != size - 10:
+        elif _MEMORY_FREE <= which <= _MEMORY_STEPS or which == _MEMORY_CODES or count != size - 10:
             lk.refuse("not to be written so")
         elif which == _MEMORY_NORMALISATION and not self.stream.pipeline.accepts(  # pyright: ignore
             body, at + 10, offset, count

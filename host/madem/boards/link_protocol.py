@@ -85,6 +85,8 @@ class Memory(IntEnum):
     STEPS = 5
     NORMALISATION = 6
     CODES = 7
+    SAMPLE = 8
+    """One sample with its target, for which a frame is too short."""
 
 
 CENTRE_OFFSET = 1 << 22

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -178,17 +179,20 @@ class BoardLearner(Engine):
         sizes = self.config.sizes
         width = sizes[0] + (1 if self.config.one_hot else sizes[-1])
         room = min(most, (self.link.max_payload - LEARN_HEAD.size) // width)
-        self._check_room(room)
         step = self.stats().steps if how.first is None else how.first
 
         def frames() -> Iterator[tuple[int, bytes]]:
             number, pairs = step, zip(samples, targets, strict=True)
-            while part := list(islice(pairs, room)):
+            while part := list(islice(pairs, max(room, 1))):
                 head = LEARN_HEAD.pack(number, how.rate, how.pulses_per_update, traced)
-                yield Kind.LEARN, head + b"".join(_whole(*pair) for pair in part)
+                data = b"".join(_whole(*pair) for pair in part)
+                if not room:
+                    yield from self._pieces(Memory.SAMPLE, 0, data)
+                    data = b""
+                yield Kind.LEARN, head + data
                 number += len(part)
 
-        for reply in self.link.request_many(frames()):
+        for reply in self._ask(Kind.LEARN, frames()):
             if traced:
                 yield Reply(reply[4], digests=Digests(*_DIGESTS.unpack_from(reply, 5)))
             else:
@@ -207,20 +211,22 @@ class BoardLearner(Engine):
         """See `Learner.outputs`."""
         wide = self.config.sizes[-1]
         codes = np.ascontiguousarray(x, np.uint8)
-        room = min(
-            (self.link.max_payload - PREDICT_HEAD.size) // codes.shape[1],
-            (self.hello.max_body - FRAME_BYTES) // wide,
-        )
+        answers = (self.hello.max_body - FRAME_BYTES) // wide
+        if not answers:
+            raise LinkError(f"{wide} outputs do not fit one frame of this board: use fewer")
+        room = min((self.link.max_payload - PREDICT_HEAD.size) // codes.shape[1], answers)
         if self._most < _KEPT:
             room = min(room, self._most)
-        self._check_room(room)
 
         def frames() -> Iterator[tuple[int, bytes]]:
-            for start in range(0, len(codes), room):
-                chunk = codes[start : start + room]
-                yield Kind.PREDICT, PREDICT_HEAD.pack(1) + chunk.tobytes()
+            for start in range(0, len(codes), max(room, 1)):
+                data = codes[start : start + max(room, 1)].tobytes()
+                if not room:
+                    yield from self._pieces(Memory.SAMPLE, 0, data)
+                    data = b""
+                yield Kind.PREDICT, PREDICT_HEAD.pack(1) + data
 
-        data = b"".join(self.link.request_many(frames()))
+        data = b"".join(self._ask(Kind.PREDICT, frames()))
         return np.frombuffer(data, np.uint8).reshape(len(codes), wide)
 
     def read(self, which: Memory, layer: int, offset: int = 0, count: int | None = None) -> bytes:
@@ -256,15 +262,30 @@ class BoardLearner(Engine):
         Raises:
             DeviceError: the firmware does not take them there.
         """
-        room = self.link.max_payload - MEMORY_HEAD.size
-
-        def frames() -> Iterator[tuple[int, bytes]]:
-            for at in range(0, len(data), room):
-                part = data[at : at + room]
-                yield Kind.WRITE, MEMORY_HEAD.pack(which, layer, at, len(part)) + part
-
-        for _ in self.link.request_many(frames()):
+        for _ in self.link.request_many(self._pieces(which, layer, data)):
             pass
+
+    def _pieces(self, which: Memory, layer: int, data: bytes) -> Iterator[tuple[int, bytes]]:
+        """The requests that write into a region from its first byte on."""
+        room = self.link.max_payload - MEMORY_HEAD.size
+        if room < 1:
+            raise LinkError(f"frames of {self.link.max_payload} bytes are too short to write with")
+        for at in range(0, len(data), room):
+            part = data[at : at + room]
+            yield Kind.WRITE, MEMORY_HEAD.pack(which, layer, at, len(part)) + part
+
+    def _ask(self, kind: Kind, requests: Iterable[tuple[int, bytes]]) -> Iterator[bytes]:
+        """As `Link.request_many`, but only the replies to requests of one kind."""
+        kinds: deque[int] = deque()
+
+        def noted() -> Iterator[tuple[int, bytes]]:
+            for request in requests:
+                kinds.append(request[0])
+                yield request
+
+        for reply in self.link.request_many(noted()):
+            if kinds.popleft() == kind:
+                yield reply
 
     def digest(self, which: Memory, layer: int, offset: int, count: int) -> int:
         """Ask for the CRC-32 of a piece of the board's memory.
@@ -387,13 +408,6 @@ class BoardLearner(Engine):
             return sizes[layer]
         couplings = (sizes[layer - 1] + 1) * sizes[layer]
         return 2 * couplings if which == Memory.DEVICES else couplings
-
-    def _check_room(self, samples: int) -> None:
-        if samples < 1:
-            raise LinkError(
-                f"a sample of {self.config.sizes[0]} features does not fit one frame of"
-                f" {self.link.max_payload} bytes of this board: use fewer features"
-            )
 
 
 def connect(board: Board, deploy_firmware: bool | None = None) -> BoardLearner:

@@ -79,6 +79,24 @@ def test_an_answer_does_not_depend_on_what_was_asked_before(board: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.needs("qemu")
+@pytest.mark.parametrize("features", [225, 1024])
+def test_a_thousand_features_are_learned_to_the_bit(features: int, tmp_path: Path) -> None:
+    """A frame of a chip holds 256 bytes; longer samples go in pieces."""
+    draw = np.random.default_rng(1)
+    labels = draw.integers(0, 3, 30)
+    centres = draw.normal(size=(3, features))
+    np.savez(tmp_path / "wide.npz", x=centres[labels] + draw.normal(size=(30, features)), y=labels)
+    words = ["wide.npz", "--layers", "16", "--epochs", "1", "--preset", "harsh"]
+    learned = madem(tmp_path, "learn", *words, "--no-baselines", "--board", "qemu")
+    twin = madem(tmp_path, "learn", *words, "--no-baselines", "--board", "twin")
+    assert learned["layers"] == [features, 16, 3]
+    assert (learned["metrics"], learned["train_curve"]) == (twin["metrics"], twin["train_curve"])
+    verified = madem(tmp_path, "verify", *words, "--samples", "3", "--board", "qemu")
+    assert (verified["steps"], verified["mismatches"]) == (3, 0)
+
+
+@pytest.mark.slow
 @pytest.mark.needs("rp2040")
 def test_an_emulated_rp2040_is_interrupted_keeps_its_flash_and_ends() -> None:
     with open_board("rp2040") as board:

@@ -68,7 +68,7 @@ class Attacker:
             Kind.CONFIGURE: self._configure,
             Kind.LEARN: self._learn,
             Kind.PREDICT: lambda: PREDICT_HEAD.pack(1) + self._x(),
-            Kind.READ: lambda: self._memory(8),
+            Kind.READ: lambda: self._memory(9),
             Kind.WRITE: self._write,
             Kind.DIGEST: lambda: self._memory(6),
             Kind.STATS: lambda: bytes([self._below(2)]),
@@ -142,13 +142,15 @@ class Attacker:
         return pack_config(config.integers())
 
     def _learn(self) -> bytes:
-        return LEARN_HEAD.pack(self.steps, self._below(4000), 1, self._below(2)) + self._x() + b"\0"
+        head = LEARN_HEAD.pack(self.steps, self._below(4000), 1, self._below(2))
+        return head + (self._x() + b"\0" if self._below(4) else b"")
 
     def _memory(self, regions: int) -> bytes:
         return MEMORY_HEAD.pack(self._below(regions), 1, self._below(3), self._below(20))
 
     def _write(self) -> bytes:
-        region = (0, 1, Memory.STEPS, Memory.NORMALISATION)[self._below(4)]
+        regions = (0, 1, Memory.STEPS, Memory.NORMALISATION, Memory.SAMPLE)
+        region = regions[self._below(len(regions))]
         if region == Memory.STEPS:
             return MEMORY_HEAD.pack(region, 0, 0, self._below(2**30))
         count = 1 + self._below(24)

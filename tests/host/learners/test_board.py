@@ -1,5 +1,6 @@
 """The device behind the link: real MicroPython with the real firmware, and the twin beside it."""
 
+import contextlib
 import dataclasses
 import struct
 import time
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from madem.boards.link_protocol import LEARN_HEAD, Flag, Kind, Memory, Mode
+from madem.boards.link_protocol import LEARN_HEAD, MEMORY_HEAD, Flag, Kind, Memory, Mode
 from madem.boards.open import open_board
 from madem.errors import DeviceError, LinkError
 from madem.learners.board import BoardLearner, connect, pack_config
@@ -430,20 +431,48 @@ def test_more_stuck_devices_equal_the_twin_and_are_in_its_state(device: BoardLea
     assert device.state() == twin.state()
 
 
-def test_a_sample_that_no_frame_of_the_board_holds(device: BoardLearner) -> None:
-    config, before = trained(device)
-    x, targets = samples(config, 1)
+@contextlib.contextmanager
+def short_frames(device: BoardLearner, rx_bytes: int) -> Iterator[None]:
+    """A line that holds so few bytes that the host sends no longer frame."""
     hello = device.link._hello
     assert hello is not None
-    device.link._hello = dataclasses.replace(hello, rx_bytes=27)
-    told = "6 features does not fit one frame of 13 bytes"
+    device.link._hello = dataclasses.replace(hello, rx_bytes=rx_bytes)
     try:
-        with pytest.raises(LinkError, match=told):
-            device.learn(RATE, x, targets)
-        with pytest.raises(LinkError, match=told):
-            list(device.present(x, targets, Presentation(Mode.LEARN, Flag.TRACED, RATE, first=6)))
+        yield
     finally:
         device.link._hello = hello
+
+
+def test_a_sample_that_is_too_long_for_a_frame_goes_in_pieces(device: BoardLearner) -> None:
+    """Every answer, digest and bit as with long frames."""
+    config, _ = trained(device)
+    x, targets = samples(config, 9)
+    traced = Presentation(Mode.LEARN, Flag.TRACED, RATE)
+    start = device.state()
+    whole = [device.learn(RATE, x, targets).tolist(), device.outputs(x).tolist()]
+    whole += [list(device.present(x, targets, traced)), device.state()]
+    device.load(start)
+    with short_frames(device, 27):
+        assert device.link.max_payload == 13
+        pieces = [device.learn(RATE, x, targets).tolist(), device.outputs(x).tolist()]
+        pieces.append(list(device.present(x, targets, traced)))
+    assert [*pieces, device.state()] == whole
+
+
+def test_what_a_sample_in_pieces_is_refused_for(device: BoardLearner) -> None:
+    config, before = trained(device)
+    head = LEARN_HEAD.pack(before.steps, RATE, 1, 0)
+    inputs = config.sizes[0]
+    device.write(Memory.SAMPLE, 0, bytes(inputs) + bytes([config.sizes[-1]]))
+    if config.one_hot:
+        assert refused(device, Kind.LEARN, head).code == 2  # no such class
+    past = MEMORY_HEAD.pack(Memory.SAMPLE, 0, inputs, 200) + bytes(200)
+    assert refused(device, Kind.WRITE, past).code == 2
+    device.configure(config)
+    assert refused(device, Kind.LEARN, LEARN_HEAD.pack(0, RATE, 1, 0)).code == 2  # none any more
+    device.load(before)
+    with short_frames(device, 20), pytest.raises(LinkError, match="too short to write"):
+        device.outputs(samples(config, 1)[0])
     assert device.state() == before
 
 
