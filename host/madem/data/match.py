@@ -95,13 +95,16 @@ def of_samples(samples: Samples) -> Taught:
     return Taught(samples.feature_names, samples.units, samples.class_names, label)
 
 
-def read_test(source: str | Path, options: ReadOptions | None, taught: Taught) -> Samples:
+def read_test(
+    source: str | Path, options: ReadOptions | None, taught: Taught, series: bool
+) -> Samples:
     """Read samples that are for the test alone.
 
     Args:
         source: a file or a folder of them.
         options: what the user says where the judgement would be wrong.
         taught: what they have to fit.
+        series: rows follow one another in time, as those that are learned do.
 
     Returns:
         The samples, matched.
@@ -109,7 +112,6 @@ def read_test(source: str | Path, options: ReadOptions | None, taught: Taught) -
     Raises:
         TaskError: they do not fit, or have no labels.
     """
-    series = None if taught.scale is None and taught.scaling is None else taught.scale is not None
     found = matched(read(source, options, learn=False, series=series, known=taught.known), taught)
     if not found.class_names or not (found.y >= 0).any():
         raise TaskError(f"{found.table.name} has no labels to test with")
@@ -127,15 +129,9 @@ def with_test(samples: Samples, test: Samples) -> Samples:
         All of them, with `Samples.test`.
 
     Raises:
-        TaskError: one is a series and the other is none, or a label is missing.
+        TaskError: a label is missing in a table.
     """
-    one, other = samples.judgement, test.judgement
-    if one.series != other.series:
-        kinds = {True: "a stream", False: "a table"}
-        raise TaskError(
-            f"{other.name} is {kinds[other.series]}, but {one.name} is {kinds[one.series]}"
-        )
-    if not one.series and (test.y < 0).any():
+    if not samples.judgement.series and (test.y < 0).any():
         row = int(np.argmax(test.y < 0))
         raise TaskError(f"{test.table.place(row)}: the label is missing")
     return replace(

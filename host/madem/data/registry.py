@@ -129,7 +129,8 @@ def _own(
         samples = read(source, options, learn=True, series=series, known=taught.known)
         samples = matched(samples, taught)
     if test is not None:
-        samples = with_test(samples, read_test(test, options, taught or of_samples(samples)))
+        asked = taught or of_samples(samples)
+        samples = with_test(samples, read_test(test, options, asked, samples.judgement.series))
     name = Path(samples.table.name).name
     scaling, scale = (taught.scaling, taught.scale) if taught else (None, None)
     if not samples.judgement.series:
