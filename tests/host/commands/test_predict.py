@@ -185,7 +185,7 @@ def test_a_stream_is_used_as_it_was_tested(
     test = write(tmp_path / "test.csv", names, *stream(2, lengths))
     line = f"window=32 | mean energy | norm:{norm}"
     found = ran("learn", path, "--pipeline", line, "--test", test, "--board", "twin",
-                "--epochs", "4", "--no-baselines", "--save", net)  # fmt: skip
+                "--no-baselines", "--save", net)  # fmt: skip
     used = ran("predict", test, "--load", net)
     assert used["metrics"] == {**found["metrics"]}
     assert used["metrics"]["accuracy"] >= 0.95
