@@ -3,6 +3,7 @@
 import difflib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from madem.data import motions, word_task
 from madem.data.digits import digits_task
@@ -10,7 +11,7 @@ from madem.data.files.judge import ReadOptions
 from madem.data.files.read import KINDS, is_source, read
 from madem.data.labelled import labelled_task
 from madem.data.match import Taught, matched, of_samples, read_test, with_test
-from madem.data.tabular import table_task
+from madem.data.tabular import array_task, table_task
 from madem.data.task import Task
 from madem.errors import TaskError
 
@@ -21,7 +22,7 @@ TASKS = (*word_task.NAMES, "digits", "motions")
 
 
 def load_task(
-    name_or_path: str | Path | Sequence[str | Path],
+    name_or_path: str | Path | Sequence[str | Path] | tuple[Any, Any],
     *,
     seed: int = 1,
     test_fraction: float | None = None,
@@ -40,7 +41,8 @@ def load_task(
 
     Args:
         name_or_path: a task's name, or a file or folder of samples, or several; see
-            docs/guide/data.md.
+            docs/guide/data.md. A pair is samples (samples, features), an array or a data frame, and
+            their labels (samples,).
         seed: of everything random.
         test_fraction: digits and one's own data: of the samples that are kept for the test; None:
             `TEST_FRACTION`. The other tasks have test sets of their own.
@@ -67,6 +69,10 @@ def load_task(
     """
     if seed < 0:
         raise TaskError(f"the seed must be 0 or more, not {seed}")
+    if isinstance(name_or_path, tuple) and len(name_or_path) == 2:
+        x, y = name_or_path
+        if not isinstance(x, str | Path):
+            return array_task(x, y, seed=seed, test_fraction=test_fraction or TEST_FRACTION)
     several = not isinstance(name_or_path, str | Path)
     name = "several files" if several else str(name_or_path)
     own = source if name == "motions" else None if name in TASKS else name_or_path

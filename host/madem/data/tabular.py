@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -77,6 +78,57 @@ def table_task(
         parts=parts,
         scaling=scaling,
         reading=replace(samples.judgement, test=f"{len(parts.test):,} rows, {told}"),
+    )
+
+
+def array_task(x: Any, y: Any, *, seed: int, test_fraction: float) -> Task:
+    """Make a task of arrays.
+
+    Args:
+        x: finite numbers, (samples, features); columns of a data frame give their names.
+        y: label of each sample, (samples,).
+        seed: of the split and of the order.
+        test_fraction: share of the test set, between 0 and 1.
+
+    Returns:
+        The task.
+
+    Raises:
+        TaskError: shapes or values can't be used.
+    """
+    names = [str(name) for name in getattr(x, "columns", ())]
+    try:
+        values = np.asarray(x, np.float64)
+    except (TypeError, ValueError):
+        raise TaskError("the samples must be numbers: an array (samples, features)") from None
+    labels = np.asarray(y)
+    if values.ndim != 2 or not values.size:
+        raise TaskError(
+            f"the samples have the shape {values.shape}: samples in rows and features in columns"
+        )
+    if labels.shape != (len(values),):
+        raise TaskError(f"there are {len(values)} samples and {labels.size} labels")
+    if not np.isfinite(values).all():
+        raise TaskError("the samples must be finite numbers: fill in or leave out what is missing")
+    classes, index = np.unique(labels, return_inverse=True)
+    class_names = tuple(map(str, classes.tolist()))
+    if not 2 <= len(classes) <= MAX_CLASSES:
+        have = (
+            f"only one class, {class_names[0]}" if len(classes) == 1 else f"{len(classes)} classes"
+        )
+        raise TaskError(f"the labels have {have}; a task needs 2 to {MAX_CLASSES}")
+    if np.bincount(index).min() < 2:
+        raise TaskError("a class needs at least 2 samples to be trained and tested")
+    if values.shape[1] > MAX_FEATURES:
+        raise TaskError(f"{values.shape[1]} features; at most {MAX_FEATURES} are possible")
+    return data_task(
+        "arrays",
+        values,
+        index.astype(np.int64),
+        class_names,
+        tuple(names or (f"column {k}" for k in range(values.shape[1]))),
+        seed=seed,
+        test_fraction=test_fraction,
     )
 
 
