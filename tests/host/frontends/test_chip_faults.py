@@ -307,7 +307,7 @@ def test_a_reset_in_mid_update_leaves_what_the_devices_hold(bench: Bench, board:
 
     def stop(level: bool) -> None:
         pulses.append(level)
-        if sum(pulses) == 3:
+        if level and sum(pulses) == 3:  # once, not at the pulse's end again
             board.port.write(b"\x03")  # Ctrl-C
             time.sleep(0.5)  # it arrives before the chips answer again
 
