@@ -199,7 +199,12 @@ class Server:
         traced = body[at + 7]
         inputs = net.sizes[0]
         size = self.sample_size(True)
-        source, first = (body, at + 8) if lk.end > at + 8 else (self._sample, 0)
+        # No pair of both in one line: it would be made on the heap.
+        source = body
+        first = at + 8
+        if lk.end == first:
+            source = self._sample
+            first = 0
         wrong = learner.objection(rate, pulses)
         if not self._room(4 + count + (16 if traced else 0)):
             wrong = "too many samples for one reply"
@@ -272,7 +277,12 @@ class Server:
         if not self._room(count * size):
             lk.refuse("too many samples for one reply")
             return
-        source, first = (body, at + 1) if lk.end > at + 1 else (self._sample, 0)
+        # No pair of both in one line: it would be made on the heap.
+        source = body
+        first = at + 1
+        if lk.end == first:
+            source = self._sample
+            first = 0
         began = self.now()
         try:
             for _ in range(count):

@@ -12,7 +12,7 @@ from madem import link_server
 
 SESSION = 0x2F1C
 HELLO, CONFIGURE, LEARN, PREDICT, READ, WRITE, DIGEST, STATS, FLIP = range(1, 10)
-_BLOCK = 62
+_BLOCK = 30
 
 
 def frame(kind, seq, payload=b""):
@@ -25,7 +25,7 @@ def frame(kind, seq, payload=b""):
         mask = next(
             mask
             for mask in range(1, 256)
-            if not ({0, 3, 10, 13} & ({mask} | {c ^ mask for c in block}))
+            if not ({0, 1, 2, 3, 4, 5, 10, 13} & ({mask} | {c ^ mask for c in block}))
         )
         wire += bytes([mask]) + bytes(c ^ mask for c in block)
     return wire

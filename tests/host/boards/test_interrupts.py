@@ -226,7 +226,9 @@ def interpreter(port: str) -> int:
     for entry in Path("/proc").iterdir():
         with contextlib.suppress(OSError):
             if entry.name.isdigit() and runs_board(entry, port):
-                (child,) = descendants(int(entry.name))
+                while not (children := descendants(int(entry.name))):
+                    time.sleep(0.1)  # it is being started again
+                (child,) = children
                 return child
     raise AssertionError(f"no board serves {port}")
 
