@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from madem.data.files.counts import fitting, saturated, whole_counts
+from madem.data.files.counts import beyond, fitting, saturated, whole_counts
 from madem.data.files.judge import Samples
 from madem.data.split import split_groups
 from madem.data.stream_task import LabelledRun, Segment, StreamTask, parse_pipeline, stream_task
@@ -76,6 +76,9 @@ def labelled_task(
         [Segment(saturated(samples.x[s.begin : s.end], scale), s.label) for s in part]
         for part in (train, test)
     ]
+    tested = [samples.x[s.begin : s.end] for s in test]
+    if held_out is not None:
+        tested = [samples.x[held_out & ~samples.missing]]
     return stream_task(
         name,
         parse_pipeline(pipeline, len(samples.feature_names)),
@@ -89,6 +92,7 @@ def labelled_task(
         reading=replace(samples.judgement, test=told),
         test_runs=None if held_out is None else runs(samples, held_out, scale),
         partial=partial,
+        clipped=sum(beyond(part, scale) for part in tested),
     )
 
 

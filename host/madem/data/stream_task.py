@@ -192,6 +192,14 @@ class StreamTask(Task):
         return np.concatenate([self.windows.of_run(i) for i in segments])
 
     @property
+    def test_values(self) -> int:
+        """See `Task.test_values`: those of the samples."""
+        runs = self.test_runs
+        if runs is None:
+            runs = [segment.samples for segment in self.segments[self.training :]]
+        return sum(samples.size for samples in runs)
+
+    @property
     def feed(self) -> StreamFeed:
         """The raw samples of the windows, for a learner with the task's pipeline."""
         return StreamFeed(self)
@@ -262,6 +270,7 @@ def stream_task(
     reading: Judgement | None = None,
     test_runs: Sequence[LabelledRun] | None = None,
     partial: bool = False,
+    clipped: int = 0,
 ) -> StreamTask:
     """Make a task of segments.
 
@@ -279,6 +288,7 @@ def stream_task(
         reading: how the user's file was understood, if it is one.
         test_runs: in place of the test segments: see `StreamTask.test_runs`.
         partial: classes may be missing, of those that a network was taught before.
+        clipped: values of the test part that saturate.
 
     Returns:
         The task.
@@ -333,7 +343,7 @@ def stream_task(
         x_test=np.concatenate(codes[len(train) :])[counted],
         y_test=y_test[counted],
         scaling=Scaling.between(np.zeros(inputs), np.full(inputs, 255.0)),
-        clipped=0,
+        clipped=clipped,
         samples_per_pass=len(y_train),
         test_fraction=test_fraction,
         pipeline=pipeline,

@@ -84,7 +84,7 @@ class Task:
             the test sets of all distortions one after the other, both without labels.
         y_train, y_test: class or word of each sample, int64 (samples,).
         scaling: how codes came from values.
-        clipped: values of the test set that the scaling clipped.
+        clipped: values of the test set that the scaling clipped, or the counts of a stream.
         samples_per_pass: length of `train_pass`.
         test_fraction: of a data task, else None.
         patterns: word tasks: the clean dots, uint8 0/1 (words, 60), else None.
@@ -243,6 +243,11 @@ class Task:
         if draws is None or draws < 1:
             raise TaskError(f"a test needs at least 1 draw of each word, not {draws}")
         return np.tile(np.arange(len(self.patterns)), draws)
+
+    @property
+    def test_values(self) -> int:
+        """How many values the test set has, of which `clipped` were clipped."""
+        return self.x_test.size
 
     def describe(self) -> dict[str, object]:
         """Tell what belongs into a report, ready for JSON."""

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from madem.data import braille
-from madem.data.files.counts import HIGHEST, LOWEST
+from madem.data.files.counts import beyond
 from madem.data.files.judge import Samples
 from madem.data.labelled import runs
 from madem.data.match import matched
@@ -108,7 +108,7 @@ def answers(
         TaskError: the data do not fit the network; the message names both sides.
     """
     fitting, notes = _labels_matched(network, samples)
-    values = fitting.x
+    values, asked = fitting.x, fitting.x.size
     if isinstance(network.inputs, WordInputs):  # words that are told apart
         x, rows, truth, clipped = _dots(fitting), np.arange(len(values)), fitting.y, 0
     elif (scaling := network.taught.scaling) is not None:
@@ -127,8 +127,8 @@ def answers(
             )
         rows = np.concatenate([part.window_ends(pipeline) for part in parts])
         truth = np.concatenate([part.window_labels(pipeline) for part in parts])
-        counts = np.rint(np.nan_to_num(values) / scale)
-        clipped = int(np.count_nonzero((counts < LOWEST) | (counts > HIGHEST)))
+        asked = sum(part.samples.size for part in parts)
+        clipped = beyond(values[~fitting.missing], scale)
     learner = learner_of(network, board)
     found = []
     for start in range(0, len(x), _AT_ONCE):
@@ -136,7 +136,7 @@ def answers(
         found.append(learner.outputs(part))
         progress(len(part))
     outputs = np.concatenate(found)
-    return Answers(*metrics.top_two(outputs), rows, truth, clipped, values.size, notes)
+    return Answers(*metrics.top_two(outputs), rows, truth, clipped, asked, notes)
 
 
 def recalled(

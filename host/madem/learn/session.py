@@ -71,9 +71,7 @@ class Run:
         if "per_class" not in self.result.metrics:
             return []
         task = self.task
-        said = metrics.warnings(
-            self.result.metrics, clipped=task.clipped, values=len(task.x_test) * task.n_features
-        )
+        said = metrics.warnings(self.result.metrics, clipped=task.clipped, values=task.test_values)
         groups = 0 if task.reading is None else task.reading.groups
         if 0 < groups < _FEW_GROUPS:
             said.append(

@@ -84,6 +84,20 @@ def per_channel(scale: Sequence[float], channels: Sequence[str]) -> NDArray[np.f
     return np.broadcast_to(np.array(scale, np.float64), (len(channels),)).copy()
 
 
+def beyond(x: NDArray[np.float64], scale: NDArray[np.float64]) -> int:
+    """Count the values that saturate.
+
+    Args:
+        x: in the units of the data, (samples, channels), none missing.
+        scale: units per count, (channels,).
+
+    Returns:
+        How many of them are outside 16 bits.
+    """
+    counts = np.rint(x / scale)
+    return int(np.count_nonzero((counts < LOWEST) | (counts > HIGHEST)))
+
+
 def whole_counts(x: NDArray[np.float64]) -> bool:
     """Tell whether values are counts already: whole numbers of 16 bits.
 
