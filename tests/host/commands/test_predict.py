@@ -3,8 +3,11 @@
 import csv
 import io
 import json
+import struct
 import subprocess
 import sys
+import zlib
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +15,7 @@ import numpy as np
 import pytest
 
 from madem.data.registry import load_task
+from madem.network import file
 
 MADEM = Path(sys.executable).with_name("madem")
 LINE = "window=32 | mean energy | norm:6"
@@ -234,3 +238,111 @@ def test_groups_stay_whole_and_few_of_them_are_told(tmp_path: Path) -> None:
     assert found["data"]["file"]["test"] == "15 rows, whole groups, drawn"
     assert found["data"]["features"] == 3
     assert any("only 4 groups" in told for told in found["warnings"])
+
+
+def test_a_network_that_an_older_madem_saved_is_refused_in_a_line(
+    taught: tuple[Path, Path, Path, Any], tmp_path: Path
+) -> None:
+    """By `predict`, which has no columns to match; `learn --refit` gives it some."""
+    table, test, net, _ = taught
+    state, old = file.load(net).state, tmp_path / "old.madem"
+    text = json.dumps(
+        {"config": asdict(state.config), "steps": state.steps, "notes": {"classes": []}}
+    ).encode()
+    data = struct.pack("<6sHI", b"MADEM\0", 1, len(text)) + text
+    data += b"".join([*state.devices, *state.accumulators])
+    old.write_bytes(data + struct.pack("<I", zlib.crc32(data)))
+    done = madem("predict", test, "--load", old)
+    assert (done.returncode, done.stderr.count("\n"), done.stdout) == (2, 1, "")
+    assert "does not know its columns: an older madem saved it" in done.stderr
+    again = tmp_path / "again.madem"
+    ran("learn", table, "--load", old, "--refit", "--epochs", "0", "--board", "twin",
+        "--no-baselines", "--save", again)  # fmt: skip
+    answers = [rows_of(madem("predict", test, "--load", each)) for each in (again, net)]
+    assert answers[0] == answers[1]
+
+
+def test_another_unit_is_refused_and_both_are_named(tmp_path: Path) -> None:
+    x, labels = plants(4, 20)
+    net = tmp_path / "net.madem"
+    units = ["length (cm)", "weight (g)", "width (cm)"]
+    ran("learn", write(tmp_path / "cm.csv", units, x, labels), "--epochs", "1", "--board", "twin",
+        "--no-baselines", "--save", net)  # fmt: skip
+    assert madem("predict", tmp_path / "cm.csv", "--load", net).returncode == 0
+    other = write(tmp_path / "mm.csv", ["length (mm)", *units[1:]], x, labels)
+    done = madem("predict", other, "--load", net)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert f"'length' of {other} is in mm, the network was taught with cm" in done.stderr
+
+
+def test_words_that_are_no_classes_are_passed_over_and_told(
+    taught: tuple[Path, Path, Path, Any], tmp_path: Path
+) -> None:
+    """A text column that the network was not taught to be the label, and names none of them."""
+    _, _, net, _ = taught
+    x, _ = plants(1, 10)
+    notes = [("seen", "doubtful")[k % 2] for k in range(len(x))]
+    plain = write(tmp_path / "plain.csv", NAMES, x)
+    path = write(tmp_path / "notes.csv", NAMES, x, notes)
+    path.write_text(path.read_text().replace("kind", "remark", 1))
+    answers = rows_of(madem("predict", path, "--load", net))
+    assert answers == rows_of(madem("predict", plain, "--load", net))
+    assert "label" not in answers[0]
+    found = ran("predict", path, "--load", net)
+    assert found["notes"] == ["the column remark names none of the network's classes"]
+    assert found["metrics"] is None
+    done = madem("predict", path, "--load", net, "--report")
+    assert (done.returncode, "there are no labels to report on" in done.stderr) == (2, True)
+
+
+def test_learning_goes_on_with_the_network_s_columns_scale_and_classes(
+    taught: tuple[Path, Path, Path, Any], tmp_path: Path
+) -> None:
+    """`learn --load` on a file with another range tests what `predict` answers."""
+    _, _, net, _ = taught
+    x, labels = plants(6)
+    near = x[:, 1] < 38
+    some = [label for label, one in zip(labels, near, strict=True) if one]
+    order = [2, 0, 1]
+    small = write(tmp_path / "small.csv", [NAMES[k] for k in order], x[near][:, order], some)
+    go_on = ("--load", net, "--epochs", "0", "--board", "twin", "--no-baselines")
+    accuracy = ran("learn", small, "--test", small, *go_on)["metrics"]["accuracy"]
+    assert accuracy == ran("predict", small, "--load", net)["metrics"]["accuracy"]
+    assert accuracy > 0.8
+    renamed = write(tmp_path / "renamed.csv", NAMES, x, [f"new {label}" for label in labels])
+    done = madem("learn", renamed, *go_on)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "'new class 0'" in done.stderr
+    assert "the network knows class 0, class 1, class 2" in done.stderr
+
+
+def test_values_beyond_what_was_learned_from_are_counted(tmp_path: Path) -> None:
+    x, labels = plants(7)
+    far = x.copy()
+    far[[3, 50, 90], [0, 1, 2]] = 9000
+    table, net = write(tmp_path / "plants.csv", NAMES, x, labels), tmp_path / "net.madem"
+    test = write(tmp_path / "far.csv", NAMES, far, labels)
+    found = ran("learn", table, "--test", test, "--epochs", "1", "--board", "twin",
+                "--no-baselines", "--save", net)  # fmt: skip
+    (told,) = [line for line in found["warnings"] if "were clipped" in line]
+    clipped = int(told.split()[0])
+    assert told.startswith(f"{clipped} of 360 values lie outside")
+    assert clipped >= 3
+    assert told in ran("predict", test, "--load", net)["notes"]
+
+
+def test_samples_of_a_stream_beyond_its_scale_are_counted(tmp_path: Path) -> None:
+    lengths = [("still", 320), ("shake", 320)] * 4
+    x, labels = stream(1, lengths)
+    net, far = tmp_path / "net.madem", x.copy()
+    far[[5, 700], [0, 1]] = 9000
+    far[900] = (9000, np.nan)  # a gap: neither learned nor answered
+    path = write(tmp_path / "taught.csv", ["x", "y"], x, labels)
+    test = write(tmp_path / "far.csv", ["x", "y"], far, labels)
+    found = ran("learn", path, "--pipeline", LINE, "--test", test, "--epochs", "1", "--board",
+                "twin", "--no-baselines", "--save", net)  # fmt: skip
+    notes = ran("predict", test, "--load", net)["notes"]
+    told = [line for line in notes if "were clipped" in line]
+    assert told
+    assert told[0].startswith(f"2 of {2 * len(x) - 2:,} values")
+    assert [line for line in found["warnings"] if "were clipped" in line] == told
