@@ -19,7 +19,7 @@ from . import flash_file, library_settings, network_config
 _MAGIC = const(b"MADEM\0")
 _VERSION = const(3)
 _HEAD = const(10)
-_LOOKS = const(8)  # of recall, the first one included
+_ITERATIONS = const(8)  # of recall, the first one included
 _STEPS = const(1073741823)
 _COUNTS = const(1073741823)  # the largest; the smallest is one less than its negative
 
@@ -216,7 +216,7 @@ class Network:
         for i in range(len(x)):
             x[i] = 255 if i < n and dots[i] else 0
         word = -1
-        for _ in range(_LOOKS):
+        for _ in range(_ITERATIONS):
             self._check(x)
             network.predict(x, 0)
             word = self._best_label()

@@ -28,6 +28,7 @@ from madem.learners.stream import BoardStream, board_of
 from madem.network import file, metrics
 from madem.network.from_task import from_task
 from madem.stream import prequential
+from madem.stream.lines import no_change_line
 from madem.stream.prequential import PrequentialResult
 from madem.verify import lock_step
 from madem_emulator.twin.gated import EVERYTHING, GateSettings
@@ -208,7 +209,7 @@ def _show(terminal: Terminal, stream: DriftStream, result: PrequentialResult) ->
         terminal.say(f"never {near}" if after is None else f"{near} after {after} windows")
     repeating = metrics.no_change(stream.truth)
     if repeating is not None:
-        terminal.say(f"repeating the last label would be right in {100 * repeating:.1f} %")
+        terminal.say(no_change_line(repeating))
     total = len(result.windows)
     rollbacks = f", {result.rollbacks} times gone back" if result.rollbacks else ""
     terminal.say(f"{total:,} windows, {result.learned:,} of them learned{rollbacks}")

@@ -109,14 +109,10 @@ def runs(
     Returns:
         The runs, in order.
     """
-    taken = rows & ~samples.missing
-    breaks = ~samples.joins
-    breaks[1:] |= taken[1:] != taken[:-1]
-    bounds = [*np.flatnonzero(breaks).tolist(), len(taken)]
+    taken = np.where(rows & ~samples.missing, 0, -1)
     return [
         LabelledRun(saturated(samples.x[begin:end], scale), samples.y[begin:end], begin)
-        for begin, end in pairwise(bounds)
-        if taken[begin]
+        for begin, end in _cut(samples, taken)
     ]
 
 
@@ -130,14 +126,15 @@ def spans(samples: Samples) -> list[LabelledSpan]:
         The spans, in order.
     """
     labels = np.where(samples.missing, -1, samples.y)
+    return [LabelledSpan(begin, end, int(labels[begin])) for begin, end in _cut(samples, labels)]
+
+
+def _cut(samples: Samples, key: NDArray[np.int64]) -> list[tuple[int, int]]:
+    """Where stretches without a gap and of one key begin and end; those of key -1 are left out."""
     breaks = ~samples.joins
-    breaks[1:] |= np.diff(labels) != 0
-    bounds = [*np.flatnonzero(breaks).tolist(), len(labels)]
-    return [
-        LabelledSpan(begin, end, int(labels[begin]))
-        for begin, end in pairwise(bounds)
-        if labels[begin] >= 0
-    ]
+    breaks[1:] |= np.diff(key) != 0
+    bounds = [*np.flatnonzero(breaks).tolist(), len(key)]
+    return [(begin, end) for begin, end in pairwise(bounds) if key[begin] >= 0]
 
 
 def _parts(
@@ -163,12 +160,8 @@ def _parts(
             cut = span.begin + round((span.end - span.begin) * (1 - test_fraction))
             train.append(span._replace(end=cut))
             test.append(span._replace(begin=cut))
-        return (
-            train,
-            test,
-            None,
-            f"the last {test_fraction:.0%} of each of {len(found)} labelled spans",
-        )
+        told = f"the last {test_fraction:.0%} of each of {len(found)} labelled spans"
+        return train, test, None, told
     parts = [[span for k, span in enumerate(found) if (k in tested) == side] for side in (0, 1)]
     return parts[0], parts[1], held_out, told
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -65,21 +66,34 @@ def matched(samples: Samples, taught: Taught, labelled: bool = True) -> Samples:
         ),
     )
     found = replace(samples, x=samples.x[:, order], judgement=judgement)
-    if not labelled or not samples.class_names:
-        return found
-    unknown = [name for name in samples.class_names if name not in taught.class_names]
+    return classes_matched(found, taught.class_names) if labelled else found
+
+
+def classes_matched(samples: Samples, class_names: tuple[str, ...]) -> Samples:
+    """Number the classes of samples as a network does.
+
+    Args:
+        samples: as a file was read.
+        class_names: of the network, in the order of its outputs.
+
+    Returns:
+        The samples; as they are if they have no labels.
+
+    Raises:
+        TaskError: a label is no class; the message names both sides.
+    """
+    if not samples.class_names:
+        return samples
+    unknown = [name for name in samples.class_names if name not in class_names]
     if unknown:
         raise TaskError(
             f"{samples.table.name} has the label{'s' * (len(unknown) > 1)}"
             f" {listed_names([repr(name) for name in unknown])}, the network knows"
-            f" {listed_names(taught.class_names) or 'no names of classes'}"
+            f" {listed_names(class_names) or 'no names of classes'}"
         )
-    places = np.array([taught.class_names.index(name) for name in samples.class_names])
-    return replace(
-        found,
-        y=np.where(samples.y >= 0, places[samples.y], -1),
-        class_names=taught.class_names,
-    )
+    places = np.array([class_names.index(name) for name in samples.class_names])
+    y = np.where(samples.y >= 0, places[samples.y], -1)
+    return replace(samples, y=y, class_names=class_names)
 
 
 def of_samples(samples: Samples) -> Taught:
@@ -146,23 +160,41 @@ def with_test(samples: Samples, test: Samples) -> Samples:
     )
 
 
-def _order(samples: Samples, taught: Taught) -> list[int]:
-    """The column of the samples that each taught one is."""
-    file, there = samples.table.name, samples.feature_names
-    if not samples.table.has_names:
+def column_order(where: str, there: Sequence[str], named: bool, taught: Taught) -> list[int]:
+    """Find the column that each taught one is.
+
+    Args:
+        where: the columns are, for messages.
+        there: their names.
+        named: the names are the data's own; otherwise columns are taken in their order.
+        taught: what they have to fit.
+
+    Returns:
+        Indices into `there`, in the network's order.
+
+    Raises:
+        TaskError: a column is missing; the message names both sides.
+    """
+    if not named:
         if len(there) != len(taught.names):
             raise TaskError(
-                f"{file} has {len(there)} columns without names, the network takes"
+                f"{where} has {len(there)} columns without names, the network takes"
                 f" {len(taught.names)}: {listed_names(taught.names)}"
             )
         return list(range(len(there)))
     missing = [name for name in taught.names if name not in there]
     if missing:
         raise TaskError(
-            f"{file} has no column {listed_names([repr(name) for name in missing])}: the network"
-            f" was taught with {listed_names(taught.names)}, the file has {listed_names(there)}"
+            f"{where} has no column {listed_names([repr(name) for name in missing])}: the network"
+            f" was taught with {listed_names(taught.names)}, there are {listed_names(there)}"
         )
-    order = [there.index(name) for name in taught.names]
+    return [there.index(name) for name in taught.names]
+
+
+def _order(samples: Samples, taught: Taught) -> list[int]:
+    """The column of the samples that each taught one is, in the unit that was taught."""
+    file = samples.table.name
+    order = column_order(file, samples.feature_names, samples.table.has_names, taught)
     for name, unit, at in zip(taught.names, taught.units, order, strict=True):
         if unit and samples.units[at] and unit != samples.units[at]:
             raise TaskError(

@@ -13,15 +13,14 @@ from madem.data import braille
 from madem.data.files.counts import beyond
 from madem.data.files.judge import Samples
 from madem.data.labelled import runs
-from madem.data.match import matched
+from madem.data.match import classes_matched, matched
 from madem.data.registry import load_task
 from madem.data.stream_task import StreamWindows
 from madem.errors import TaskError
+from madem.learn import session
 from madem.learn.recall import read_dots, recall
 from madem.learners.board import BoardLearner
 from madem.learners.protocol import Engine
-from madem.learners.stream import BoardStream
-from madem.learners.twin import TwinLearner
 from madem.network import metrics
 from madem.network.network import Network, WordInputs
 
@@ -191,21 +190,14 @@ def _dots(samples: Samples) -> NDArray[np.uint8]:
 def _labels_matched(network: Network, samples: Samples) -> tuple[Samples, tuple[str, ...]]:
     """The samples as the network takes them; labels that are none of its classes are told of."""
     told: tuple[str, ...] = ()
-    taught = None if isinstance(network.inputs, WordInputs) else network.taught
     known = set(samples.class_names) & set(network.classes)
     is_label = samples.judgement.label_column == network.label
     if samples.class_names and not known and not is_label:
         told = (f"the column {samples.judgement.label_column} names none of the network's classes",)
         samples = replace(samples, y=np.full(len(samples.x), -1), class_names=())
-    if taught is not None:
-        return matched(samples, taught), told
-    places = np.array(
-        [*map({c: k for k, c in enumerate(network.classes)}.get, samples.class_names)]
-    )
-    if any(place is None for place in places):
-        raise TaskError(f"{samples.table.name} has words that the network was not taught")
-    y = np.where(samples.y >= 0, places[samples.y], -1) if len(places) else samples.y
-    return replace(samples, y=y, class_names=network.classes), told
+    if isinstance(network.inputs, WordInputs):
+        return classes_matched(samples, network.classes), told
+    return matched(samples, network.taught), told
 
 
 def learner_of(network: Network, board: BoardLearner | None) -> Engine:
@@ -222,17 +214,13 @@ def learner_of(network: Network, board: BoardLearner | None) -> Engine:
         DeviceError: it does not fit the board.
         TaskError: it is of physical devices, whose dynamics only `madem learn` brings back.
     """
-    pipeline, state = network.task_pipeline, network.state
+    state = network.state
     if state.physical is not None:
         raise TaskError(
             "the network's devices are physical ones: test it with `madem learn … --load NET"
             " --epochs 0 --frontend physical --board twin`"
         )
-    learner: Engine
-    if board is None:
-        learner = TwinLearner(state.config, pipeline)
-    else:
-        learner = BoardStream(board, pipeline) if pipeline else board
+    learner = session.engine(board, state.config, network.task_pipeline)
     learner.load(state)
     return learner
 

@@ -186,7 +186,7 @@ class MademClassifier(ClassifierMixin, BaseEstimator):
         done = state.steps // max(1, len(X))
         plan = replace(self._plan, epochs=epochs, earlier=min(done, self._plan.epochs // 2))
         with session.open_learner(self.board) as device:
-            learner = TwinLearner(state.config) if device is None else device
+            learner = session.engine(device, state.config)
             learner.load(state)
             train.train(learner, task, plan)
             self.network_ = replace(self.network_, state=learner.state())
@@ -197,7 +197,7 @@ class MademClassifier(ClassifierMixin, BaseEstimator):
         assert isinstance(self.network_.inputs, TableInputs)
         codes = self.network_.inputs.scaling.codes(X)
         with session.open_learner(self.board) as device:
-            learner = TwinLearner(self.network_.state.config) if device is None else device
+            learner = session.engine(device, self.network_.state.config)
             learner.load(self.network_.state)
             return learner.outputs(codes).astype(np.float64)
 

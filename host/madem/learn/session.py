@@ -29,6 +29,7 @@ from madem.network.from_task import from_task, inputs_of
 from madem.network.network import Network
 from madem_emulator.physical.device import DeviceModel
 from madem_emulator.twin.config import Config, Settings
+from madem_emulator.twin.pipeline import Pipeline
 
 TWIN = "twin"
 _FEW_GROUPS = 5
@@ -173,14 +174,15 @@ def prepare(
             _write(device, TwinLearner(config).state(), plan, bar)
         elif device is not None:
             device.configure(config, plan.design)
-        return _engine(device, config, task, plan.device), plan
+        return engine(device, config, _pipeline(task), plan.device), plan
     check_fits(resume, task)
     saved = resume.state
     if not plan.design and (plan.device is None) != (saved.physical is None):
         one, other = ("physical", "emulated") if saved.physical else ("emulated", "physical")
         raise TaskError(f"the saved network was learned with --frontend {one}, not {other}")
     plan = replace(plan, settings=settings_of(plan.settings, saved.config))
-    learner = _engine(device, saved.config, task, None if plan.design else plan.device)
+    memristor = None if plan.design else plan.device
+    learner = engine(device, saved.config, _pipeline(task), memristor)
     if not plan.design:
         _load(learner, saved)
     elif isinstance(learner, BoardLearner):
@@ -221,11 +223,10 @@ def check_fits(network: Network, task: Task) -> None:
             f"the saved network has {sizes[0]} inputs and {sizes[-1]} outputs, {task.name} needs"
             f" {task.n_features} and {task.n_outputs}"
         )
-    if network.inputs is None or not getattr(network.inputs, "named", True):
+    if network.inputs is None or not network.knows_inputs:
         return  # an older madem saved it
-    others = inputs_of(task, network.state)
     for what, one, other in (
-        ("inputs", getattr(network.inputs, "names", ()), getattr(others, "names", ())),
+        ("inputs", network.inputs.names, inputs_of(task, network.state).names),
         ("classes", network.classes, task.class_names),
     ):
         if one and one != other:
@@ -271,14 +272,29 @@ def fresh(device: BoardLearner | None, config: Config, task: Task) -> Engine:
     """
     if device is not None:
         device.configure(config)
-    return _engine(device, config, task, None)
+    return engine(device, config, _pipeline(task))
 
 
-def _engine(
-    device: BoardLearner | None, config: Config, task: Task, memristor: DeviceModel | None
+def engine(
+    device: BoardLearner | None,
+    config: Config,
+    pipeline: Pipeline | None = None,
+    memristor: DeviceModel | None = None,
 ) -> Engine:
-    """What takes the samples of `task.feed`."""
-    pipeline = task.pipeline if isinstance(task, StreamTask) else None
+    """Make what learns and answers, of a board or of its twin.
+
+    Args:
+        device: the board, which has or gets its network elsewhere; None: the twin.
+        config: of the network, for the twin.
+        pipeline: turns the samples of a stream into inputs; None: samples are whole.
+        memristor: what the twin's array is made of; None: the integer crossbar.
+
+    Returns:
+        The engine.
+
+    Raises:
+        DeviceError: the pipeline does not fit the board.
+    """
     if device is not None:
         return BoardStream(device, pipeline) if pipeline else device
     twin = None
@@ -288,6 +304,10 @@ def _engine(
 
         twin = PhysicalTwin(config, memristor)
     return TwinLearner(config, pipeline, twin)
+
+
+def _pipeline(task: Task) -> Pipeline | None:
+    return task.pipeline if isinstance(task, StreamTask) else None
 
 
 def finish(run: Run, learner: Learner) -> None:

@@ -55,15 +55,11 @@ class BoardStream(Engine):
             DeviceError: it does not fit.
             LinkError: a sample does not fit a frame.
         """
-        p = pipeline
-        self.board, self.pipeline = board, p
-        features = Feature.MEAN * p.mean | Feature.ENERGY * p.energy
-        features |= Feature.ZERO * p.zero | Feature.MINMAX * p.minmax
-        payload = PIPELINE.pack(p.channels, p.window, p.hop, features, p.bands, p.norm)
-        board.link.request(Kind.PIPELINE, payload, timeout=20.0)
-        self._room = (board.link.max_payload - FEED_HEAD.size) // (2 * p.channels)
+        self.board, self.pipeline = board, pipeline
+        board.link.request(Kind.PIPELINE, pack_pipeline(pipeline), timeout=20.0)
+        self._room = (board.link.max_payload - FEED_HEAD.size) // (2 * pipeline.channels)
         if self._room < 1:
-            raise LinkError(f"a sample of {p.channels} channels does not fit one frame")
+            raise LinkError(f"a sample of {pipeline.channels} channels does not fit one frame")
 
     @property
     def config(self) -> Config:
@@ -162,6 +158,25 @@ class BoardStream(Engine):
                 *digests, inputs = _TRACE.unpack_from(data, end)
                 reply = reply._replace(digests=Digests(*digests), inputs=inputs)
             yield reply
+
+
+def pack_pipeline(pipeline: Pipeline) -> bytes:
+    """Pack a pipeline into the payload of PIPELINE in docs/reference/link.md.
+
+    Args:
+        pipeline: what to pack.
+
+    Returns:
+        The payload.
+    """
+    p = pipeline
+    features = (
+        Feature.MEAN * p.mean
+        + Feature.ENERGY * p.energy
+        + Feature.ZERO * p.zero
+        + Feature.MINMAX * p.minmax
+    )
+    return PIPELINE.pack(p.channels, p.window, p.hop, features, p.bands, p.norm)
 
 
 def board_of(learner: object) -> BoardLearner | None:

@@ -30,6 +30,7 @@ from madem.data.scaling import COUNTS
 from madem.errors import MademError
 from madem.learners.board import pack_config
 from madem.learners.state import NetworkState
+from madem.learners.stream import pack_pipeline
 from madem.network import old_file
 from madem.network.network import Channel, Column, Network, StreamInputs, TableInputs, WordInputs
 from madem_emulator.twin.config import Config, LayerConfig, Rule
@@ -158,25 +159,6 @@ def _sections(network: Network) -> dict[bytes, bytes]:
     if state.physical is not None:
         found[b"PHYS"] = _listed(state.physical.items(), _array)
     return found
-
-
-def pack_pipeline(pipeline: Pipeline) -> bytes:
-    """Pack a pipeline into the payload of PIPELINE in docs/reference/link.md.
-
-    Args:
-        pipeline: what to pack.
-
-    Returns:
-        The payload.
-    """
-    p = pipeline
-    features = (
-        Feature.MEAN * p.mean
-        + Feature.ENERGY * p.energy
-        + Feature.ZERO * p.zero
-        + Feature.MINMAX * p.minmax
-    )
-    return PIPELINE.pack(p.channels, p.window, p.hop, features, p.bands, p.norm)
 
 
 def _listed(items: Iterable[Any], pack_one: Callable[[Any], bytes]) -> bytes:

@@ -142,6 +142,11 @@ class WordInputs:
 
     label_lines: int
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Dots have none."""
+        return ()
+
 
 Inputs = TableInputs | StreamInputs | WordInputs
 
@@ -177,6 +182,13 @@ class Network:
     def pipeline(self) -> str:
         """The line of what a board computes from a stream; "" of a network that takes none."""
         return self.inputs.pipeline if isinstance(self.inputs, StreamInputs) else ""
+
+    @property
+    def knows_inputs(self) -> bool:
+        """Whether its inputs are known by more than their number: not of old files."""
+        if isinstance(self.inputs, StreamInputs):
+            return self.inputs.named
+        return self.inputs is not None
 
     @property
     def task_pipeline(self) -> Pipeline | None:

@@ -9,6 +9,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import numpy as np
+
 from madem.boards.link_protocol import GateRequest
 from madem.data.files.recording import Header, Recorder, now
 from madem.errors import DeviceError, MademError
@@ -132,6 +134,9 @@ class _Listener:
         """What came of the run, for JSON."""
         run, windows = self._run, self._windows
         labels = [w.label for w in windows if w.label is not None]
+        tested = [w for w in windows if w.right is not None]
+        truth, given = np.array([(w.label, w.answer) for w in tested], int).reshape(-1, 2).T
+        scores = metrics.classification(truth, given, run.classes) if tested else None
         answers = [run.classes[w.answer] for w in windows if w.answer is not None]
         return {
             "board": board,
@@ -149,11 +154,7 @@ class _Listener:
             "unknown_labels": dict(run.unknown_labels),
             "running_accuracy": self._accuracy.value,
             "no_change": metrics.no_change(labels) if labels else None,
-            "per_class": {
-                name: {"windows": len(mine), "right": sum(mine) / len(mine)}
-                for k, name in enumerate(run.classes)
-                if (mine := [bool(w.right) for w in windows if w.label == k])
-            },
+            "per_class": scores["per_class"] if scores else {},
             "taught_in_blocks": run.options.learn and taught_in_blocks(labels),
             "answers": answers,
             "counts": dict(Counter(answers)),

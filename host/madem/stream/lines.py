@@ -14,6 +14,18 @@ _BARS = " ▁▂▃▄▅▆▇█"
 _COLUMNS = 60
 
 
+def no_change_line(share: float) -> str:
+    """Say what whoever repeats the last label would score.
+
+    Args:
+        share: of the windows, from 0 to 1.
+
+    Returns:
+        The line.
+    """
+    return f"repeating the last label would be right in {100 * share:.1f} %"
+
+
 def bars(values: Iterable[float], low: float, high: float) -> str:
     """Draw each value as one character, which is higher the nearer the value is to `high`.
 

@@ -25,7 +25,7 @@ from madem.data.files.counts import HIGHEST, LOWEST, as_counts, per_channel, sat
 from madem.data.files.judge import LARGEST, ReadOptions, Samples
 from madem.data.files.read import KINDS, read
 from madem.data.files.table import listed_names, number
-from madem.data.match import Taught, matched
+from madem.data.match import Taught, column_order, matched
 from madem.errors import MademError
 
 SPECS = (
@@ -351,7 +351,8 @@ def _lines(
     order = None
     scales = None if scale is None else per_channel(scale, source.channels)
     if taught is not None:
-        order, scales = _order(source, taught, len(names) == width), taught.scale
+        order = column_order(name, source.channels, len(names) == width, taught)
+        scales = taught.scale
         source.channels = taught.names
     source.units_per_count = () if scales is None else tuple(scales.tolist())
     first = (numbers, label)
@@ -379,19 +380,6 @@ def _rows(
             yield numbers, label
         elif line.strip() and not line.startswith("#"):
             source.skipped += 1
-
-
-def _order(source: Source, taught: Taught, named: bool) -> list[int]:
-    """Which column of a line each channel is that a network was taught with."""
-    channels = source.channels
-    if named and set(taught.names) <= set(channels):
-        return [channels.index(name) for name in taught.names]
-    if named or len(channels) != len(taught.names):
-        raise SourceError(
-            f"{source.name} has {listed_names(channels)}, the network was taught with"
-            f" {listed_names(taught.names)}"
-        )
-    return list(range(len(channels)))
 
 
 def _cells(line: str) -> list[str]:

@@ -20,6 +20,7 @@ from madem.commands.terminal import Terminal
 from madem.network import file
 from madem.stream import sensors
 from madem.stream.follow import follow
+from madem.stream.lines import no_change_line
 from madem.stream.onboard_run import OnboardOptions, OnboardRun
 
 
@@ -114,14 +115,13 @@ def _told(result: dict[str, Any]) -> list[str]:
     found = []
     if result["per_class"]:
         each = [
-            f"{name} {100 * one['right']:.0f} % of {one['windows']:,}"
+            f"{name} {100 * one['recall']:.0f} % of {one['samples']:,}"
             for name, one in result["per_class"].items()
+            if one["samples"]
         ]
         found.append(f"right before it was learned: {', '.join(each)}")
     if result["no_change"] is not None:
-        found.append(
-            f"repeating the last label would be right in {100 * result['no_change']:.0f} %"
-        )
+        found.append(no_change_line(result["no_change"]))
     if result["taught_in_blocks"]:
         found.append(
             "each class came once, one after the other: the last ones push out the first; come"
