@@ -228,8 +228,9 @@ class Repl:
             self._port.write(b"\x04")
             if not (self._wait(_SOFT_REBOOT, timeout) and self._wait(_RAW_BANNER, timeout)):
                 raise BoardError(
-                    f"{self.name} does not come back from a soft reset: does its boot.py end? "
-                    "Reset the board, then run this again"
+                    f"{self.name} does not come back from a soft reset: does its boot.py end? If "
+                    f"so, {_close_others(str(self._port.port))}, reset the board, then run this "
+                    "again"
                 )
             self._port.timeout = self._port.write_timeout = _PATIENCE * self._slowness
             self._inside = True
