@@ -72,7 +72,18 @@ def load_task(
     if isinstance(name_or_path, tuple) and len(name_or_path) == 2:
         x, y = name_or_path
         if not isinstance(x, str | Path):
-            return array_task(x, y, seed=seed, test_fraction=test_fraction or TEST_FRACTION)
+            not_for_arrays = {
+                "options": options not in (None, ReadOptions()),
+                "words": words is not None,
+                "pipeline": pipeline is not None,
+                "source": source is not None,
+                "test": test is not None,
+                "taught": taught is not None,
+            }
+            for option, given in not_for_arrays.items():
+                if given:
+                    raise TaskError(f"{option} can't be used with arrays")
+            return array_task(x, y, seed=seed, test_fraction=_checked(test_fraction))
     several = not isinstance(name_or_path, str | Path)
     name = "several files" if several else str(name_or_path)
     own = source if name == "motions" else None if name in TASKS else name_or_path
@@ -82,12 +93,9 @@ def load_task(
         raise TaskError(f"other words can only be given for {' and '.join(word_task.NAMES)}")
     if own is not None and not several and source is None and not is_source(name):
         raise TaskError(_unknown(name))
-    if test_fraction is None:
-        test_fraction = TEST_FRACTION
-    elif own is None and name != "digits":
+    if test_fraction is not None and own is None and name != "digits":
         raise TaskError(f"{name} can't be split: it has a test set of its own")
-    elif not 0 < test_fraction < 1:
-        raise TaskError(f"the test fraction must be between 0 and 1, not {test_fraction}")
+    test_fraction = _checked(test_fraction)
     if own is not None:
         if source is not None and pipeline is None:
             pipeline = motions.PIPELINE
@@ -103,6 +111,14 @@ def load_task(
     if name in word_task.NAMES:
         return word_task.word_task(name, seed, words, distortion, samples_per_pass, draws, labels)
     return digits_task(seed, test_fraction)
+
+
+def _checked(test_fraction: float | None) -> float:
+    if test_fraction is None:
+        return TEST_FRACTION
+    if not 0 < test_fraction < 1:
+        raise TaskError(f"the test fraction must be between 0 and 1, not {test_fraction}")
+    return test_fraction
 
 
 def _unknown(name: str) -> str:

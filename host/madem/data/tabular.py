@@ -98,10 +98,18 @@ def array_task(x: Any, y: Any, *, seed: int, test_fraction: float) -> Task:
     """
     names = [str(name) for name in getattr(x, "columns", ())]
     try:
+        if np.iscomplexobj(x):
+            raise TypeError
         values = np.asarray(x, np.float64)
     except (TypeError, ValueError):
-        raise TaskError("the samples must be numbers: an array (samples, features)") from None
-    labels = np.asarray(y)
+        raise TaskError("the samples must be real numbers: an array (samples, features)") from None
+    try:
+        labels = np.asarray(y)
+        if labels.dtype == object and len({type(label) for label in labels.ravel()}) > 1:
+            raise TypeError
+        classes, index = np.unique(labels, return_inverse=True)
+    except (TypeError, ValueError):
+        raise TaskError("the labels must be one text or number each, all of one kind") from None
     if values.ndim != 2 or not values.size:
         raise TaskError(
             f"the samples have the shape {values.shape}: samples in rows and features in columns"
@@ -110,7 +118,9 @@ def array_task(x: Any, y: Any, *, seed: int, test_fraction: float) -> Task:
         raise TaskError(f"there are {len(values)} samples and {labels.size} labels")
     if not np.isfinite(values).all():
         raise TaskError("the samples must be finite numbers: fill in or leave out what is missing")
-    classes, index = np.unique(labels, return_inverse=True)
+    kind = labels.dtype.kind
+    if kind == "c" or (kind == "f" and not (labels == np.rint(labels)).all()):
+        raise TaskError("the labels must be whole numbers or text: a class each")
     class_names = tuple(map(str, classes.tolist()))
     if not 2 <= len(classes) <= MAX_CLASSES:
         have = (

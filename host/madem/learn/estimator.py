@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from madem.data.scaling import Scaling, Spread
+from madem.data.tabular import MAX_FEATURES
 from madem.data.task import Task
 from madem.errors import TaskError
 from madem.learn import session, train
@@ -23,6 +24,7 @@ from madem_emulator.twin.config import Rule
 from madem_emulator.twin.presets import PRESETS
 
 MOST_CLASSES = 255
+_RULES = {rule.name.lower().replace("_", "-"): rule for rule in Rule}
 
 
 class MademClassifier(ClassifierMixin, BaseEstimator):
@@ -150,24 +152,35 @@ class MademClassifier(ClassifierMixin, BaseEstimator):
         """A fresh network for samples like these."""
         if len(self.classes_) > MOST_CLASSES:
             raise ValueError(f"{len(self.classes_)} classes; at most {MOST_CLASSES} are possible")
-        if self.preset not in PRESETS:
-            raise ValueError(f"preset is {self.preset!r}, but must be one of {', '.join(PRESETS)}")
+        if X.shape[1] > MAX_FEATURES:
+            raise ValueError(f"{X.shape[1]} features; at most {MAX_FEATURES} are possible")
+        for name, choices in (
+            ("preset", PRESETS),
+            ("rule", _RULES),
+            ("spread", get_args(Spread)),
+        ):
+            if getattr(self, name) not in choices:
+                raise ValueError(
+                    f"{name} is {getattr(self, name)!r}, but must be one of {', '.join(choices)}"
+                )
+        if self.epochs < 1:
+            raise ValueError(f"epochs is {self.epochs}, but must be 1 or more")
         scaling = Scaling.fit(X, self.spread)
         names = getattr(self, "feature_names_in_", [f"feature {k}" for k in range(X.shape[1])])
-        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
-        if isinstance(self.random_state, int | np.integer):
-            seed = int(self.random_state)
+        seed = self.random_state
+        if not isinstance(seed, int | np.integer):
+            seed = check_random_state(seed).randint(2**31 - 1)
         try:
             plan = train.recipe(
                 _task(scaling.codes(X), np.zeros(len(X), np.int64), len(self.classes_), 1),
                 hidden=tuple(self.layers),
                 epochs=self.epochs,
-                seed=seed,
+                seed=int(seed),
                 weight_bits=self.bits,
-                rule=Rule[self.rule.replace("-", "_").upper()],
+                rule=_RULES[self.rule],
                 **PRESETS[self.preset],
             )
-        except (TaskError, KeyError) as error:
+        except TaskError as error:
             raise ValueError(str(error)) from None
         self._plan = plan
         self.network_ = Network(

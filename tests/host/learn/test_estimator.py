@@ -105,8 +105,49 @@ def test_arrays_are_a_task() -> None:
         (np.full((4, 2), np.nan), [0, 1, 0, 1], "finite"),
         ([["a"], ["b"]], [0, 1], "numbers"),
         (np.ones((4, 2)), [0, 0, 0, 0], "only one class"),
+        (np.ones((4, 2)) * 1j, [0, 1, 0, 1], "real numbers"),
+        (np.ones((4, 2)), np.array([0, "a", 0, "a"], object), "all of one kind"),
+        (np.ones((4, 2)), np.array(["a", None, "a", None], object), "all of one kind"),
+        (np.ones((2, 2)), [[0], [0, 1]], "one text or number each"),
+        (np.ones((4, 2)), [0.5, 1, 0.5, 1], "whole numbers or text"),
+        (np.ones((4, 2)), [0, np.nan, 0, np.nan], "whole numbers or text"),
     ],
 )
 def test_arrays_that_can_t_be_a_task_are_refused(x, y, told: str) -> None:
     with pytest.raises(TaskError, match=told):
         load_task((x, y))
+
+
+@pytest.mark.parametrize(
+    ("option", "told"),
+    [
+        ({"test_fraction": 0}, "between 0 and 1, not 0"),
+        ({"test_fraction": 1.5}, "between 0 and 1, not 1.5"),
+        ({"pipeline": "window=8 | mean"}, "pipeline can't be used with arrays"),
+        ({"test": "no.csv"}, "test can't be used with arrays"),
+        ({"words": ["a"]}, "words can't be used with arrays"),
+    ],
+)
+def test_what_is_not_for_arrays_is_refused(option: dict, told: str) -> None:
+    with pytest.raises(TaskError, match=told):
+        load_task((np.eye(4), [0, 1, 0, 1]), **option)
+
+
+@pytest.mark.parametrize(
+    ("setting", "told"),
+    [
+        ({"rule": "hebb"}, "must be one of centred, one-sided, clamped"),
+        ({"spread": "wide"}, "must be one of robust, range"),
+        ({"preset": "perfect"}, "must be one of default, ideal, harsh"),
+        ({"epochs": 0}, "must be 1 or more"),
+        ({"bits": 9}, "weight"),
+    ],
+)
+def test_settings_that_can_t_be_are_refused_by_name(setting: dict, told: str) -> None:
+    with pytest.raises(ValueError, match=told):
+        MademClassifier(**setting).fit(np.eye(4), [0, 1, 0, 1])
+
+
+def test_too_many_features_are_refused_by_their_number() -> None:
+    with pytest.raises(ValueError, match="1025 features; at most 1024"):
+        MademClassifier().fit(np.ones((4, 1025)), [0, 1, 0, 1])
