@@ -33,6 +33,11 @@ _PIECE = const(32)  # most bytes asked for in one read; the host's release run i
 _SLOT = const(64)  # a kept reply: kind, payload length (255: not kept), 2 spare, payload
 _ERROR_BYTES = const(13)  # of a refusal's body beside its text
 
+# Bodies of this firmware's frames: 1/128 of the free heap, from 256 bytes to 4 KB.
+_HEAP_SHIFT = const(7)
+_LEAST = const(256)
+_MOST = const(4096)
+
 # Receiver state, 16-bit cells: 0 next byte of the piece, 1 bytes in the piece,
 # 2 body bytes so far + 1 (0: between frames), 3 body length (0: not yet known),
 # 4 bytes left in the block, 5 mask, 6 longest body, 7 a NAK has been sent.
@@ -125,6 +130,11 @@ def _copy(to: ptr8, at: int, source: ptr8, first: int, n: int):
     while n > 0:
         n -= 1
         to[at + n] = source[first + n]
+
+
+def longest_body():
+    """What a link on this heap should take, in bytes; it makes two buffers of that."""
+    return max(_LEAST, min(gc.mem_free() >> _HEAP_SHIFT, _MOST) & -_LEAST)
 
 
 class Link:

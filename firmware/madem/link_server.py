@@ -43,6 +43,11 @@ _MEMORY_NORMALISATION = const(6)
 _MEMORY_CODES = const(7)
 _MEMORY_SAMPLE = const(8)
 
+# What PREDICT replies.
+_PREDICT_ANSWERS = const(0)
+_PREDICT_OUTPUTS = const(1)
+_PREDICT_NOTHING = const(2)
+
 _CONFIGURE_REPLY_LAYOUT = const("<III")
 _WRITE_VERIFY_REPLY_LAYOUT = const("<II")
 _STATS_REPLY_LAYOUT = const("<4I")
@@ -70,10 +75,8 @@ class Server:
 
     def __init__(self, stream_in, stream_out):
         """Streams like sys.stdin.buffer."""
-        if _HOSTED:
-            self.link = link.Link(stream_in, stream_out, 4096, 8)
-        else:
-            self.link = link.Link(stream_in, stream_out, 256, 2)
+        window = 8 if _HOSTED else 2
+        self.link = link.Link(stream_in, stream_out, link.longest_body(), window)
         # Every handler that needs it refuses until CONFIGURE.
         self.learner: learn_rule.Learner = None  # pyright: ignore
         self.busy_us = 0
@@ -264,16 +267,20 @@ class Server:
         kernels.copy_masked(self.link.out, at, 4, crc, 0, 255)
 
     def _predict(self):
-        """PREDICT: wide u8, samples. Answers, or (wide) activities of the outputs, are replied."""
+        """PREDICT: what u8, samples. Replied: answers, or activities of the outputs, or nothing."""
         lk = self.link
         body, out, at = lk.body, lk.out, lk.start
         count = self._samples(1, False)
         if not count:
             return
         net = self.learner.network
-        wide = body[at] or not net.one_hot
-        outputs = net.sizes[-1]
-        size = outputs if wide else 1
+        what = body[at]
+        if what == _PREDICT_ANSWERS and not net.one_hot:
+            what = _PREDICT_OUTPUTS
+        size = (1, net.sizes[-1], 0)[min(what, _PREDICT_NOTHING)]
+        if what > _PREDICT_NOTHING:
+            lk.refuse("no such reply")
+            return
         if not self._room(count * size):
             lk.refuse("too many samples for one reply")
             return
@@ -287,9 +294,9 @@ class Server:
         try:
             for _ in range(count):
                 net.predict(source, first)
-                if wide:
-                    kernels.copy_masked(out, at, outputs, net.free, net.at[-1], 255)
-                else:
+                if what == _PREDICT_OUTPUTS:
+                    kernels.copy_masked(out, at, size, net.free, net.at[-1], 255)
+                elif what == _PREDICT_ANSWERS:
                     out[at] = net.answer()
                 at += size
                 first += net.sizes[0]

@@ -274,6 +274,7 @@ def test_every_error_of_the_link_has_a_text() -> None:
 @pytest.mark.parametrize(
     ("where", "group"),
     [
+        (r"^\| 4 \|.*?u8 reply: (.*?); samples \|", link_protocol.PredictReply),
         (r"^\| 12 \|.*u8 features \((.*?)\)", link_protocol.Feature),
         (r"^\| 16 \|.*?u8 what: (.*?) \|", link_protocol.LiveRequest),
         (r"^\| 17 \|.*?u8 what: (.*?) \|", link_protocol.CalibrateRequest),

@@ -20,6 +20,7 @@ FIRMWARE = Path(__file__).parents[2] / "firmware" / "madem"
 
 PREFIXES: dict[type[IntEnum | IntFlag], str] = {
     host.Memory: "MEMORY_",
+    host.PredictReply: "PREDICT_",
     host.Feature: "FEATURE_",
     host.Mode: "MODE_",
     host.Flag: "FLAG_",

@@ -107,7 +107,7 @@ def goodput(link: Link, seconds: float = 1.0, baud: int | None = None) -> Goodpu
         began = time.perf_counter()
         link.request(Kind.ECHO)
         trips.append(time.perf_counter() - began)
-    size = link.max_payload
+    size = link.queued_payload
     reply_size = link.board.max_body - FRAME_BYTES
     ballast = os.urandom(size - 1)
     return Goodput(

@@ -72,7 +72,9 @@ def heap_bytes(sizes: Sequence[int], form: Form) -> int:
     Returns:
         Bytes, to 2.5 KB.
     """
-    return FIRMWARE_BYTES[form] + network_bytes(sizes)
+    least = FIRMWARE_BYTES[form] + network_bytes(sizes)
+    # The link's two buffers: of 256 bytes on a small heap, of a 128th of a larger one each.
+    return max(least, (least - 2 * 256) * 64 // 63)
 
 
 def most_hidden_units(kind: BoardType) -> int:

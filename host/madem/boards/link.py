@@ -371,8 +371,27 @@ class Link:
     @property
     def max_payload(self) -> int:
         """Longest payload, in bytes, of a request that this board can take."""
-        hello = self._greeted()
-        return min(hello.max_body, longest_body(hello.rx_bytes)) - FRAME_BYTES
+        return self._greeted().max_body - FRAME_BYTES
+
+    @property
+    def queued_payload(self) -> int:
+        """Longest payload, in bytes, of a request that may wait while the board is at another."""
+        return min(self.max_payload, longest_body(self._greeted().rx_bytes) - FRAME_BYTES)
+
+    def room(self, head: int, size: int) -> int:
+        """Find how many samples a request best holds.
+
+        As many as can wait while the board is at another; a longer one goes alone.
+
+        Args:
+            head: bytes of the payload before them.
+            size: bytes of a sample.
+
+        Returns:
+            How many; 0: one is too long for any request.
+        """
+        alone = self.max_payload >= head + size
+        return max((self.queued_payload - head) // size, int(alone))
 
     def hello(self, timeout: float = 6.0) -> Hello:
         """Begin a new session; every other request needs one.

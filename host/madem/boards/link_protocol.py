@@ -89,6 +89,16 @@ class Memory(IntEnum):
     """One sample with its target, for which a frame is too short."""
 
 
+class PredictReply(IntEnum):
+    """The reply to PREDICT."""
+
+    ANSWERS = 0
+    OUTPUTS = 1
+    """Their activities."""
+    NOTHING = 2
+    """They are read afterwards: too many for a frame."""
+
+
 CENTRE_OFFSET = 1 << 22
 """What is added to a centre of the running normalisation in `Memory.NORMALISATION`."""
 
@@ -104,7 +114,7 @@ CONFIGURE_REPLY = Struct("<III")
 LEARN_HEAD = Struct("<IHBB")
 """Step of the first sample, rate, pulses of a change, traced."""
 PREDICT_HEAD = Struct("<B")
-"""Number of the first sample, wide."""
+"""A `PredictReply`."""
 MEMORY_HEAD = Struct("<BBII")
 """Of READ, WRITE and DIGEST: region, layer, offset, count."""
 WRITE_VERIFY_REPLY = Struct("<II")

@@ -21,7 +21,6 @@ from madem.boards.link_protocol import (
     CONFIGURE_LAYER,
     CONFIGURE_REPLY,
     FLIP,
-    FRAME_BYTES,
     GATE_REPLY,
     GATE_SETTINGS,
     LEARN_HEAD,
@@ -35,6 +34,7 @@ from madem.boards.link_protocol import (
     Kind,
     Memory,
     Mode,
+    PredictReply,
 )
 from madem.boards.open import Board
 from madem.data.task import Samples
@@ -178,7 +178,7 @@ class BoardLearner(Engine):
         most = 1 if traced else self._most
         sizes = self.config.sizes
         width = sizes[0] + (1 if self.config.one_hot else sizes[-1])
-        room = min(most, (self.link.max_payload - LEARN_HEAD.size) // width)
+        room = min(most, self.link.room(LEARN_HEAD.size, width))
         step = self.stats().steps if how.first is None else how.first
 
         def frames() -> Iterator[tuple[int, bytes]]:
@@ -209,12 +209,13 @@ class BoardLearner(Engine):
 
     def outputs(self, x: Samples) -> Bytes:
         """See `Learner.outputs`."""
+        last = len(self.config.sizes) - 1
         wide = self.config.sizes[-1]
         codes = np.ascontiguousarray(x, np.uint8)
-        answers = (self.hello.max_body - FRAME_BYTES) // wide
-        if not answers:
-            raise LinkError(f"{wide} outputs do not fit one frame of this board: use fewer")
-        room = min((self.link.max_payload - PREDICT_HEAD.size) // codes.shape[1], answers)
+        room = self.link.room(PREDICT_HEAD.size, codes.shape[1])
+        answers = self.link.max_payload // wide
+        what = PredictReply.OUTPUTS if answers else PredictReply.NOTHING
+        room = min(room, max(answers, 1))
         if self._most < _KEPT:
             room = min(room, self._most)
 
@@ -224,9 +225,11 @@ class BoardLearner(Engine):
                 if not room:
                     yield from self._pieces(Memory.SAMPLE, 0, data)
                     data = b""
-                yield Kind.PREDICT, PREDICT_HEAD.pack(1) + data
+                yield Kind.PREDICT, PREDICT_HEAD.pack(what) + data
+                if not answers:
+                    yield from self._reads(Memory.FREE, last, 0, wide)
 
-        data = b"".join(self._ask(Kind.PREDICT, frames()))
+        data = b"".join(self._ask(Kind.PREDICT if answers else Kind.READ, frames()))
         return np.frombuffer(data, np.uint8).reshape(len(codes), wide)
 
     def read(self, which: Memory, layer: int, offset: int = 0, count: int | None = None) -> bytes:
@@ -242,14 +245,16 @@ class BoardLearner(Engine):
             The bytes, laid out as in docs/reference/arithmetic.md.
         """
         count = self._size(which, layer) - offset if count is None else count
-        room = self.hello.max_body - FRAME_BYTES
+        return b"".join(self.link.request_many(self._reads(which, layer, offset, count)))
 
-        def frames() -> Iterator[tuple[int, bytes]]:
-            for at in range(offset, offset + count, room):
-                part = min(room, offset + count - at)
-                yield Kind.READ, MEMORY_HEAD.pack(which, layer, at, part)
-
-        return b"".join(self.link.request_many(frames()))
+    def _reads(
+        self, which: Memory, layer: int, offset: int, count: int
+    ) -> Iterator[tuple[int, bytes]]:
+        """The requests that read so many bytes of a region."""
+        room = self.link.max_payload
+        for at in range(offset, offset + count, room):
+            part = min(room, offset + count - at)
+            yield Kind.READ, MEMORY_HEAD.pack(which, layer, at, part)
 
     def write(self, which: Memory, layer: int, data: bytes) -> None:
         """Overwrite a layer from its first byte on.
@@ -267,9 +272,9 @@ class BoardLearner(Engine):
 
     def _pieces(self, which: Memory, layer: int, data: bytes) -> Iterator[tuple[int, bytes]]:
         """The requests that write into a region from its first byte on."""
-        room = self.link.max_payload - MEMORY_HEAD.size
-        if room < 1:
-            raise LinkError(f"frames of {self.link.max_payload} bytes are too short to write with")
+        room = self.link.queued_payload - MEMORY_HEAD.size
+        if room < 1:  # a line that holds next to nothing
+            room = self.link.max_payload - MEMORY_HEAD.size
         for at in range(0, len(data), room):
             part = data[at : at + room]
             yield Kind.WRITE, MEMORY_HEAD.pack(which, layer, at, len(part)) + part

@@ -131,7 +131,7 @@ class Chips:
         Args:
             data: as in docs/hardware/calibration.md.
         """
-        room = self._board.link.max_payload - CALIBRATE_STORE.size
+        room = self._board.link.queued_payload - CALIBRATE_STORE.size
         for at in range(0, len(data), room):
             self._ask(CALIBRATE_STORE.pack(CalibrateRequest.STORE, at) + data[at : at + room])
         self._ask(bytes([CalibrateRequest.KEEP]))

@@ -23,7 +23,6 @@ from madem.boards.link_protocol import (
 )
 from madem.data.stream_task import WindowSamples
 from madem.data.task import Samples
-from madem.errors import LinkError
 from madem.learners.board import BoardLearner
 from madem.learners.protocol import Bytes, Engine, GateStatus, Presentation, Reply
 from madem.learners.state import NetworkState, normalisation_of, stream_notes
@@ -53,13 +52,11 @@ class BoardStream(Engine):
 
         Raises:
             DeviceError: it does not fit.
-            LinkError: a sample does not fit a frame.
         """
         self.board, self.pipeline = board, pipeline
         board.link.request(Kind.PIPELINE, pack_pipeline(pipeline), timeout=20.0)
-        self._room = (board.link.max_payload - FEED_HEAD.size) // (2 * pipeline.channels)
-        if self._room < 1:
-            raise LinkError(f"a sample of {pipeline.channels} channels does not fit one frame")
+        # Samples in a request. A sample of 16 channels, the most, fits any.
+        self._room = board.link.room(FEED_HEAD.size, 2 * pipeline.channels)
 
     @property
     def config(self) -> Config:

@@ -64,7 +64,7 @@ def test_nine_tenths_of_a_line_with_a_small_ring_are_payload(
         Line(server.fd, to_board=down, to_host=up) as line,
         greeted(line) as link,
     ):
-        request, reply = link.max_payload, link.board.max_body - FRAME_BYTES
+        request, reply = link.queued_payload, link.board.max_body - FRAME_BYTES
         down.bytes = 0
         for _ in link.request_many([(Kind.ECHO, b"\0" + bytes(request - 1))] * 100):
             pass

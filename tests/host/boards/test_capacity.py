@@ -74,6 +74,17 @@ def test_digits_learns_in_24_kilobytes_on_a_cortex_m3_what_it_learns_anywhere() 
         assert device.state() == twin.state()
 
 
+@pytest.mark.slow
+@pytest.mark.needs("frozen qemu")
+def test_frames_follow_the_free_heap() -> None:
+    bodies = []
+    for heap in ("20K", "100K", "600K"):
+        with open_board(f"qemu:heap={heap}") as opened:
+            bodies.append(connect(opened).hello.max_body)
+    assert (bodies[0], bodies[2]) == (256, 4096)
+    assert 512 <= bodies[1] < 1024
+
+
 @pytest.mark.parametrize("heap", ["96K", "200K"])
 def test_a_network_that_is_too_large_is_refused_with_both_sizes(heap: str) -> None:
     wanted = config((1000,))

@@ -67,7 +67,7 @@ class Attacker:
         self._right: dict[Kind, Callable[[], bytes]] = {
             Kind.CONFIGURE: self._configure,
             Kind.LEARN: self._learn,
-            Kind.PREDICT: lambda: PREDICT_HEAD.pack(1) + self._x(),
+            Kind.PREDICT: lambda: PREDICT_HEAD.pack(self._below(3)) + self._x(),
             Kind.READ: lambda: self._memory(9),
             Kind.WRITE: self._write,
             Kind.DIGEST: lambda: self._memory(6),
@@ -129,7 +129,8 @@ class Attacker:
         return (*ends, self._bytes(n), self._bytes(n))[self._below(6)]
 
     def _x(self) -> bytes:
-        return self._bytes(min(self.sizes[0], 200))
+        """A sample, or now and then nothing: the one that was written before."""
+        return self._bytes(self.sizes[0] if self._below(5) else 0)
 
     def _configure(self) -> bytes:
         sizes = [1 + self._below(12) for _ in range(2 + self._below(3))]
@@ -199,7 +200,7 @@ def attack(board: str, attacker: Attacker, requests: int) -> Counter[tuple[str, 
                 if error.code == Error.INTERNAL:
                     print(number, how, kind.name, payload.hex(), error)
                 if error.code == Error.STEP_MISMATCH:
-                    attacker.steps = int(str(error).split()[-1]) if False else attacker.steps
+                    attacker.steps = int(str(error).split()[-1])
             except Exception as error:
                 pytest.fail(f"request {number}, {how} {kind.name} {payload.hex()}: {error}")
             found[how, kind.name, became] += 1

@@ -190,6 +190,35 @@ def test_a_small_ring_never_overflows_unless_the_board_overstates_it(
         assert link.resent > 0
 
 
+def test_a_frame_that_is_longer_than_the_ring_goes_alone(
+    start_link_server: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("madem.boards.link._PATIENCE", 60.0)
+    server = start_link_server(max_body=1024, window=4, rx_bytes=256)
+    lost = [0]
+    with Line(server.fd, 19_200, to_board=ring(server, 256, lost)) as line:
+        link, port = connect(line)
+        with port:
+            assert (link.max_payload, link.queued_payload) == (1012, 234)
+            work = [bytes([50]) * size for size in (234, 235, 1012, 20, 234, 1012, 1012)]
+            assert len(list(link.request_many((Kind.PREDICT, p) for p in work))) == len(work)
+            assert learned(link) == (len(work), total_of(work))
+    assert (lost[0], link.resent) == (0, 0)
+
+
+@pytest.mark.parametrize("seed", [1, pytest.param(SEED + 1, marks=pytest.mark.long)])
+def test_long_frames_on_a_faulty_line(start_link_server: Start, seed: int) -> None:
+    server = start_link_server(max_body=1024, window=2, rx_bytes=256)
+    draw = random.Random(seed)
+    payloads = [draw.randbytes(draw.choice((20, 234, 500, 1012))) for _ in range(60)]
+    with Line(server.fd, to_board=Faults(seed, 2000), to_host=Faults(-seed, 700)) as line:
+        link, port = connect(line)
+        with port:
+            list(link.request_many((Kind.LEARN, p) for p in payloads))
+            assert learned(link) == (60, total_of(payloads))
+    assert link.resent > 0
+
+
 class FramesLost:
     """Loses all but the 0x00 of the frames of these numbers; 0 is the HELLO.
 
@@ -300,8 +329,8 @@ def test_a_refused_request_is_a_device_error_and_the_session_lives_on(
             with pytest.raises(DeviceError):
                 link.request(Kind.ECHO, struct.pack("<BH", 2, 5000))
             assert link.request(Kind.ECHO, struct.pack("<BH", 2, 244)) != b""
-            with pytest.raises(LinkError, match="235 bytes, but the board takes 234"):
-                link.request(Kind.LEARN, bytes(235))
+            with pytest.raises(LinkError, match="245 bytes, but the board takes 244"):
+                link.request(Kind.LEARN, bytes(245))
             assert learned(link) == (0, 0)
 
 

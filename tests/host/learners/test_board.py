@@ -11,7 +11,16 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from madem.boards.link_protocol import LEARN_HEAD, MEMORY_HEAD, Flag, Kind, Memory, Mode
+from madem.boards.link import wire_length
+from madem.boards.link_protocol import (
+    FRAME_BYTES,
+    LEARN_HEAD,
+    MEMORY_HEAD,
+    Flag,
+    Kind,
+    Memory,
+    Mode,
+)
 from madem.boards.open import open_board
 from madem.errors import DeviceError, LinkError
 from madem.learners.board import BoardLearner, connect, pack_config
@@ -432,28 +441,40 @@ def test_more_stuck_devices_equal_the_twin_and_are_in_its_state(device: BoardLea
 
 
 @contextlib.contextmanager
-def short_frames(device: BoardLearner, rx_bytes: int) -> Iterator[None]:
-    """A line that holds so few bytes that the host sends no longer frame."""
+def frames(device: BoardLearner, longest: int, waiting: int) -> Iterator[None]:
+    """A board with other frames: the longest payload of any, and of one that waits in its ring."""
     hello = device.link._hello
     assert hello is not None
-    device.link._hello = dataclasses.replace(hello, rx_bytes=rx_bytes)
+    rx_bytes = wire_length(FRAME_BYTES + waiting)
+    device.link._hello = dataclasses.replace(
+        hello, max_body=FRAME_BYTES + longest, rx_bytes=rx_bytes
+    )
+    assert device.link.max_payload == longest
+    assert device.link.queued_payload == min(longest, waiting)
     try:
         yield
     finally:
         device.link._hello = hello
 
 
-def test_a_sample_that_is_too_long_for_a_frame_goes_in_pieces(device: BoardLearner) -> None:
-    """Every answer, digest and bit as with long frames."""
+@pytest.mark.parametrize(
+    ("longest", "waiting"),
+    [(13, 13), (13, 1), (13, 500), (300, 13), (300, 1), (14, 200), (15, 14)],
+    ids=["pieces", "small_ring", "large_ring", "alone", "alone_always", "one_less", "just"],
+)
+def test_frames_of_any_length_carry_the_same(
+    device: BoardLearner, longest: int, waiting: int
+) -> None:
+    """Every answer, digest and bit, whether samples go many in a frame, alone or in pieces."""
     config, _ = trained(device)
+    assert config.sizes[0] + LEARN_HEAD.size + 1 == 15
     x, targets = samples(config, 9)
     traced = Presentation(Mode.LEARN, Flag.TRACED, RATE)
     start = device.state()
     whole = [device.learn(RATE, x, targets).tolist(), device.outputs(x).tolist()]
     whole += [list(device.present(x, targets, traced)), device.state()]
     device.load(start)
-    with short_frames(device, 27):
-        assert device.link.max_payload == 13
+    with frames(device, longest, waiting):
         pieces = [device.learn(RATE, x, targets).tolist(), device.outputs(x).tolist()]
         pieces.append(list(device.present(x, targets, traced)))
     assert [*pieces, device.state()] == whole
@@ -471,9 +492,20 @@ def test_what_a_sample_in_pieces_is_refused_for(device: BoardLearner) -> None:
     device.configure(config)
     assert refused(device, Kind.LEARN, LEARN_HEAD.pack(0, RATE, 1, 0)).code == 2  # none any more
     device.load(before)
-    with short_frames(device, 20), pytest.raises(LinkError, match="too short to write"):
-        device.outputs(samples(config, 1)[0])
     assert device.state() == before
+
+
+@pytest.mark.parametrize("one_hot", [True, False], ids=["class", "on-off"])
+def test_outputs_that_are_too_many_for_a_frame_are_read_afterwards(
+    device: BoardLearner, one_hot: bool
+) -> None:
+    config = harsh((6, 40), read_noise=0.1, one_hot=one_hot)
+    device.configure(config)
+    x, _ = samples(config, 7)
+    with frames(device, 39, 30):
+        assert (device.outputs(x) == TwinLearner(config).outputs(x)).all()
+    with pytest.raises(DeviceError, match="no such reply"):
+        device.link.request(Kind.PREDICT, b"\3" + x[0].tobytes())
 
 
 # --- out of memory -------------------------------------------------------------------------------
