@@ -238,6 +238,7 @@ def check(board: str, attacker: Attacker, requests: int) -> None:
     [
         pytest.param("unix:heap=256K", marks=pytest.mark.needs("unix")),
         pytest.param("unix32:heap=256K", marks=pytest.mark.needs("unix32")),
+        pytest.param("qemu", marks=[pytest.mark.needs("qemu"), pytest.mark.slow]),
     ],
 )
 def test_the_firmware_survives_what_it_is_sent(board: str) -> None:
