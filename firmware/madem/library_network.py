@@ -14,7 +14,7 @@ from array import array
 import micropython
 from micropython import const
 
-from . import flash_file, library_settings, network_config
+from . import flash_file, kernels, library_settings, network_config
 
 _MAGIC = const(b"MADEM\0")
 _VERSION = const(3)
@@ -35,6 +35,9 @@ class Network:
             network those of a first pass; of one that has learned, those of a later pass.
         features: the pipeline that its inputs come from, None: there is none.
         dots: bytearray, what `recall` read, 1 = raised; None: it gives back no words.
+        gate: the `learn_gate.UpdateGate` that decides what is learned; None: everything is.
+        source: payload of SOURCE in docs/reference/link.md, the sensor that its samples come
+            from; None: it is not known.
     """
 
     def __init__(self, conf, names):
@@ -57,6 +60,8 @@ class Network:
         self.rate, self.pulses = library_settings.RATE, library_settings.PULSES
         self.features = None
         self.dots = None
+        self.gate = None
+        self.source = None
         self._columns = None  # as in the file
         self._x = bytearray(self.inputs)  # what encode and recall make
         self._target = bytearray(1)
@@ -73,16 +78,8 @@ class Network:
     @property
     def margin(self):
         """How far the most active output is above the next, 0 to 255."""
-        most = next = 0
-        outputs = self.outputs
-        for i in range(len(outputs)):
-            s = outputs[i]
-            if s > most:
-                next = most
-                most = s
-            elif s > next:
-                next = s
-        return most - next
+        network = self._network
+        return network.margin(kernels.best(network.free, network.at[-1], network.sizes[-1]))
 
     def predict(self, x):
         """The class of a sample.
@@ -99,7 +96,7 @@ class Network:
         return self._network.answer()
 
     def learn(self, x, target):
-        """Learn one sample.
+        """Learn one sample; with a gate, perhaps: `gate.outcome` then says what became of it.
 
         Args:
             x: buffer of `inputs` DAC codes.
@@ -146,13 +143,47 @@ class Network:
         learner = self._learner
         if self._held is None:
             return None
+        gate = self.gate
         if not self._answered:
-            learner.free_phase(self._held, 0)
+            if gate:
+                gate.free_phase(self._held)
+            else:
+                learner.free_phase(self._held, 0)
             self._answered = True
             return self._network.answer()
         self._held = None
-        learner.update(self.rate, self.pulses)
+        if gate:
+            gate.update(self._target[0], self.rate, self.pulses)
+        else:
+            learner.update(self.rate, self.pulses)
         return None
+
+    def use_gate(self, gate=256, at_most=100, fade=4, drop=0, every=100):
+        """Have a gate decide what is learned from now on; `self.gate = None` ends that.
+
+        Its settings are GATE, AT_MOST, FADE, DROP and EVERY of docs/guide/online.md.
+
+        Raises:
+            ValueError: one is out of range, or the network tells no classes apart.
+            MemoryError: there is no room for the checkpoint that `drop` asks for.
+        """
+        from . import learn_gate  # only now: other networks have no use for it
+
+        self.gate = None
+        self.gate = learn_gate.UpdateGate(self._learner, gate, at_most, fade, drop, every)
+
+    def open_source(self):
+        """The sensor that its samples come from, a `library_source.Sensor`.
+
+        Raises:
+            ValueError: it is not known, or this board has none of that name.
+            OSError: the chip does not answer.
+        """
+        from . import library_source
+
+        if self.source is None:
+            raise ValueError("the network's file names no sensor: madem export --sensor writes it")
+        return library_source.Sensor(self.source)
 
     def meanwhile(self, call):
         """Have `call()` called after each sweep and each layer's change; None: nothing.
@@ -247,6 +278,7 @@ class Network:
         _add(parts, "STEP", [struct.pack("<I", learner.steps)])
         _add(parts, "DEVS", [learner.network.front.devices])
         _add(parts, "ACCS", learner.accumulators)
+        _add(parts, "RATE", [struct.pack("<HB", self.rate, self.pulses)])
         _add(parts, "NAMS", names)
         if self._columns is not None:
             _add(parts, "COLS", [self._columns])
@@ -256,6 +288,10 @@ class Network:
             _add(parts, "PIPE", [features.settings, in_use, features.state])
         elif self.dots is not None:
             _add(parts, "WORD", [bytes([self._lines])])
+        if self.gate is not None:
+            _add(parts, "GATE", [self.gate.state(), self.gate.copy()])
+        if self.source is not None:
+            _add(parts, "SRCE", [self.source])
         flash_file.replace(path, parts)
 
     def _check(self, x):
@@ -295,8 +331,11 @@ class Network:
             steps = struct.unpack("<I", file.read(4))[0]
             _fit(steps <= _STEPS, tag)
             self._learner.steps = steps
-            if steps:
+            if steps:  # unless RATE, which comes later, says otherwise
                 self.rate, self.pulses = library_settings.RATE_ON, library_settings.PULSES_ON
+        elif tag == "RATE":
+            _fit(size == 3, tag)
+            self.rate, self.pulses = struct.unpack("<HB", file.read(3))
         elif tag == "COLS":
             self._take_columns(file.read(size))
         elif tag == "PIPE":
@@ -304,6 +343,10 @@ class Network:
         elif tag == "WORD":
             _fit(size == 1, tag)
             self._take_words(file.read(1)[0])
+        elif tag == "GATE":
+            self._take_gate(file, size)
+        elif tag == "SRCE":
+            self.source = file.read(size)
 
     def _take_columns(self, data):
         self._columns = data
@@ -325,6 +368,13 @@ class Network:
         _fit(len(data) > 13, "PIPE")
         self.features = library_pipeline.Pipeline(data[:8], data[8] != 0, data[9:])
         _fit(len(self.features.codes) == self.inputs, "PIPE")
+
+    def _take_gate(self, file, size):
+        from . import learn_gate
+
+        _fit(size >= learn_gate.STATE_BYTES, "GATE")
+        self.gate = gate = learn_gate.of_state(self._learner, file.read(learn_gate.STATE_BYTES))
+        _fill(file, gate.copy(), size - learn_gate.STATE_BYTES, "GATE")
 
     def _take_words(self, lines):
         """lines: that carry a word's label."""

@@ -14,6 +14,10 @@ WRONG_SESSION = 6
 INTERNAL = 7
 FRONT_END = 8
 
+# What became of a window, of FEED and of LIVE; more in learn_gate.py and stream_onboard.py.
+OUTCOME_RIGHT = 1
+OUTCOME_LEARNED = 2
+
 KEPT_REPLY = 60  # the longest payload of a reply that is kept for a repeated request
 
 

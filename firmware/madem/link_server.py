@@ -277,10 +277,12 @@ class Server:
         what = body[at]
         if what == _PREDICT_ANSWERS and not net.one_hot:
             what = _PREDICT_OUTPUTS
-        size = (1, net.sizes[-1], 0)[min(what, _PREDICT_NOTHING)]
         if what > _PREDICT_NOTHING:
             lk.refuse("no such reply")
             return
+        size = 0
+        if what != _PREDICT_NOTHING:
+            size = net.sizes[-1] if what else 1
         if not self._room(count * size):
             lk.refuse("too many samples for one reply")
             return

@@ -5,6 +5,18 @@ import micropython
 from . import frontend_emulated, kernels, link_crc
 
 
+@micropython.viper
+def _margin(s: ptr8, at: int, count: int, best: int) -> int:
+    next = 0
+    i = 0
+    while i < count:
+        if i != best:
+            if s[at + i] > next:
+                next = s[at + i]
+        i += 1
+    return s[at + best] - next
+
+
 class Network:
     """Activities of all units, in the free phase and in the two compared conditions.
 
@@ -108,6 +120,10 @@ class Network:
         if self.one_hot:
             return kernels.best(self.free, self.at[-1], self.sizes[-1])
         return kernels.misses(self.free, self.at[-1], self.sizes[-1], self.targets, self.threshold)
+
+    def margin(self, answer):
+        """How far the predicted class `answer` is above the next, 0 to 255."""
+        return _margin(self.free, self.at[-1], self.sizes[-1], answer)
 
     def set_nudges(self):
         """Work out the nudge from the free outputs to the targets."""

@@ -24,9 +24,6 @@ FLAG_FOLLOW = 2
 _FLAG_TRACED = const(4)
 FLAG_OWN = 8  # the target is the input itself: no label, and a score for an answer
 FLAG_GATED = 16  # the gate decides whether it is learned: answer, margin, what became of it
-# and what became of it; more in stream_gate.py and stream_onboard.py.
-OUTCOME_RIGHT = 1
-OUTCOME_LEARNED = 2
 
 _PIPELINE_LAYOUT = const("<BHHBBB")
 _PIPELINE_REPLY_LAYOUT = const("<HI")
@@ -48,25 +45,12 @@ def score(targets: ptr8, s: ptr8, at: int, count: int) -> int:
     return total
 
 
-@micropython.viper
-def margin(s: ptr8, at: int, count: int, best: int) -> int:
-    """How far the most active unit, number `best`, is above the next."""
-    next = 0
-    i = 0
-    while i < count:
-        if i != best:
-            if s[at + i] > next:
-                next = s[at + i]
-        i += 1
-    return s[at + best] - next
-
-
 class StreamFeed:
     """The pipeline of a server, and what is done with its windows.
 
     Attributes:
         pipeline: what makes windows and features of the samples.
-        gate: the `stream_gate.UpdateGate`, or None.
+        gate: the `learn_gate.UpdateGate`, or None.
     """
 
     def __init__(self, server):
@@ -204,9 +188,11 @@ class StreamFeed:
             net.set_targets(labels, at)
         if flags & FLAG_GATED:
             gate = self.gate
-            out[n + 2] = gate.learn(codes, labels[at], rate, pulses)  # pyright: ignore
+            gate.free_phase(codes)  # pyright: ignore
+            gate.update(labels[at], rate, pulses)  # pyright: ignore
             out[n] = net.answer()
             out[n + 1] = gate.margin  # pyright: ignore
+            out[n + 2] = gate.outcome  # pyright: ignore
             return n + 3
         if mode == MODE_LEARN:
             learner.learn(codes, 0, rate, pulses)

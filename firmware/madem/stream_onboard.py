@@ -12,7 +12,7 @@ from time import sleep_ms, ticks_add, ticks_diff, ticks_ms
 
 from micropython import const
 
-from . import kernels, stream_feed
+from . import kernels, sampling_source, stream_feed
 from . import link_protocol as protocol
 from .link_protocol import reason
 
@@ -27,7 +27,6 @@ _LIVE_LABEL_LAYOUT = const("<BB")
 _LIVE_RAW_LAYOUT = const("<BI")
 _LIVE_STATUS_LAYOUT = const("<B6IB")
 _LIVE_WINDOW_LAYOUT = const("<IBBI")
-_SOURCE_HEAD_LAYOUT = const("<IB")
 _SOURCE_REPLY_LAYOUT = const("<BI")
 
 # What the windows give.
@@ -45,7 +44,6 @@ _WINDOW = const(10)  # bytes of what is remembered of one
 _TOLD = const(3)  # windows in one reply
 _HEAD = const(26)  # bytes of a reply before them
 _LONGEST_WAIT = const(1000)  # ms
-_NO_PINS = const("this board has no sensors of its own")
 
 
 class OnboardRun:
@@ -141,15 +139,7 @@ class OnboardRun:
         self._source = None
         gc.collect()
         try:
-            rate, pins = struct.unpack_from(_SOURCE_HEAD_LAYOUT, lk.body, lk.start)
-            at = lk.start + 5 + pins
-            name = at + 1 + lk.body[at]
-            if name > lk.end or pins > 7:
-                raise ValueError("a length that does not fit")
-            self._pins = _label_pins(lk.body[lk.start + 5 : lk.start + 5 + pins])
-            source = _module(bytes(lk.body[at + 1 : name]).decode()).Source(
-                rate, bytes(lk.body[name : lk.end])
-            )
+            source, self._pins = sampling_source.choose(bytes(lk.body[lk.start : lk.end]))
         except OSError as e:
             lk.error(protocol.FRONT_END, reason(e))
             return
@@ -284,14 +274,11 @@ class OnboardRun:
         self._waiting += 1
 
     def _label_now(self):
-        """What the host or the pins say: pins that are low are the bits of class + 1."""
+        """What the host or the pins say."""
         if not self._pins or self._host_label[0] != _NO_LABEL:
             return self._host_label[0]
-        number = 0
-        for i in range(len(self._pins)):
-            if not self._pins[i].value():
-                number |= 1 << i
-        return number - 1 if number else _NO_LABEL
+        label = sampling_source.label(self._pins)
+        return label if label >= 0 else _NO_LABEL
 
     def _bridge(self):
         """Samples are lost before the next one: no window spans that."""
@@ -371,18 +358,18 @@ class OnboardRun:
             flags &= ~stream_feed.FLAG_GATED
         stream.process(found, 0, mode, flags, self._rate, self._pulses, self._one, 0)
         if flags & stream_feed.FLAG_OWN:
-            return stream_feed.OUTCOME_LEARNED if learns else 0
+            return protocol.OUTCOME_LEARNED if learns else 0
         if flags & stream_feed.FLAG_GATED:
             became = found[2]
             found[2] = 0
         else:
-            found[1] = stream_feed.margin(net.free, net.at[-1], net.sizes[-1], found[0])
-            became = stream_feed.OUTCOME_LEARNED if learns else 0
+            found[1] = net.margin(found[0])
+            became = protocol.OUTCOME_LEARNED if learns else 0
             if known and found[0] == label:
-                became |= stream_feed.OUTCOME_RIGHT
+                became |= protocol.OUTCOME_RIGHT
         if known:
             self._labelled += 1
-            self._right += became & stream_feed.OUTCOME_RIGHT
+            self._right += became & protocol.OUTCOME_RIGHT
         return became
 
     # What is told
@@ -422,22 +409,3 @@ class OnboardRun:
             kernels.copy_masked(lk.out, at, row, raw, row * (number % rows), 255)
             at += row
         lk.reply(at - lk.start)
-
-
-def _label_pins(numbers):
-    if not numbers:
-        return []
-    try:
-        from machine import Pin
-    except ImportError:
-        raise ValueError(_NO_PINS)
-    return [Pin(number, Pin.IN, Pin.PULL_UP) for number in numbers]
-
-
-def _module(name):
-    try:
-        return __import__("madem.source_" + name, None, None, ("Source",))
-    except ImportError as e:
-        if "source_" in str(e):
-            raise ValueError("there is no source " + name)
-        raise ValueError(_NO_PINS)

@@ -12,7 +12,7 @@ import micropython
 from plain import Numbers, equal
 
 import madem
-from madem import flash_file, library_network, library_settings, network_config
+from madem import flash_file, learn_gate, library_network, library_settings, network_config
 
 PATH = flash_ram.MOUNT + "/net.madem"
 LINE = "window=16 hop=8 | mean energy bands:2 | norm:5"
@@ -121,6 +121,97 @@ def test_giving_back_words_allocates_nothing():
     equal(net.steps, 48)
 
 
+def test_gated_learning_allocates_nothing():
+    net = madem.Network((8, 6, 3))
+    net.use_gate(gate=200, drop=3000, every=2)
+    data = Numbers(1)
+    samples = [data.bytes(8) for _ in range(4)]
+    outcomes = bytearray(1)
+
+    def work(k):
+        net.learn(samples[k & 3], k % 3)
+        outcomes[0] |= net.gate.outcome
+
+    locked(work)
+    equal(net.steps, 48)
+    assert outcomes[0] & 6 == 6, "windows learned, and copied"
+
+
+def test_a_saved_gate_goes_on_as_if_it_had_never_been_off():
+    data = Numbers(2)
+    samples = [data.bytes(8) for _ in range(90)]
+    for drop, every, cut in ((0, 100, 7), (2000, 3, 0), (2000, 3, 1), (2000, 3, 40), (300, 2, 60)):
+        settings = {"gate": 90, "at_most": 60, "fade": 3, "drop": drop, "every": every}
+        one, other = madem.Network((8, 3), seed=4), madem.Network((8, 3), seed=4)
+        one.use_gate(**settings)
+        other.use_gate(**settings)
+        other.rate, other.pulses = one.rate, one.pulses = 900, 2
+
+        def work(put):
+            net = other
+            told = [], []
+            for k in range(90):
+                if k == cut:
+                    net.save(PATH)
+                    net = madem.load(PATH)
+                # The classes are changed over halfway: it must go back now and then.
+                label = (samples[k][0] + (k > 45)) % 3
+                for each, found in ((one, told[0]), (net, told[1])):
+                    found.append((each.learn(samples[k], label), each.gate.outcome))
+            equal(told[0], told[1])
+            equal(net.gate.state(), one.gate.state())
+            equal(net.gate.copy(), one.gate.copy())
+            equal(sections_of(net), sections_of(one))
+            equal((net.rate, net.pulses), (900, 2))
+            return one.gate.rollbacks
+
+        rollbacks = on_flash(work)
+        assert rollbacks or not drop, (drop, every, cut)
+
+
+def test_what_no_gate_takes():
+    net = madem.Network((4, 2))
+    for name, value in (
+        ("gate", 257), ("gate", -1), ("at_most", 101), ("fade", 0), ("fade", 13), ("drop", 65536),
+        ("every", 0), ("every", 65536),
+    ):  # fmt: skip
+        refused(ValueError, net.use_gate, **{name: value})
+    words = loaded(recalling())
+    refused(ValueError, words.use_gate)
+    state = learn_gate.UpdateGate(net._learner, 9, 50, 4, 0, 9).state()
+    sections = sections_of(net)
+
+    def work(put):
+        for at, content in ((0, b"\xff\xff"), (8, b"\xff\xff"), (10, b"\xff\xff"), (3, b"\0")):
+            changed = state[:at] + content + state[at + len(content) :]
+            put(sections + [(b"GATE", changed)])
+            refused(ValueError, madem.load, PATH)
+        for wrong in (state[:-1], state + b"\0", state[:-4] + bytes(4)):
+            put(sections + [(b"GATE", wrong)])
+            refused(ValueError, madem.load, PATH)
+        put(sections + [(b"GATE", state)])
+        equal(madem.load(PATH).gate.state(), state)
+
+    on_flash(work)
+
+
+def test_the_sensor_is_kept_and_what_is_none_is_refused():
+    net = madem.Network((4, 2))
+    refused(ValueError, net.open_source)
+
+    def work(put):
+        head = b"\0\0\1\0"
+        for rest in (b"", b"\0\x05bogus", b"\x08" + bytes(9), b"\0\xff", b"\0\0"):
+            payload = head + rest
+            net.source = payload
+            net.save(PATH)
+            again = madem.load(PATH)
+            equal(again.source, payload)
+            refused(ValueError, again.open_source)
+
+    on_flash(work)
+
+
 def test_features_allocate_nothing():
     features = madem.pipeline(LINE, 2)
     data = Numbers(1)
@@ -144,12 +235,12 @@ def test_the_defaults_fit_the_limits_of_any_size():
         refused(ValueError, library_settings.payload, sizes, seed)
 
 
-def refused(kind, call, *arguments):
+def refused(kind, call, *arguments, **named):
     try:
-        call(*arguments)
+        call(*arguments, **named)
     except kind as e:
         return str(e.args[0])
-    raise AssertionError("not refused: %r" % (arguments,))
+    raise AssertionError("not refused: %r %r" % (arguments, named))
 
 
 def test_what_does_not_fit_is_refused():
@@ -198,7 +289,7 @@ def test_a_saved_network_is_the_same_again():
         with open(PATH, "rb") as file:
             saved = file.read()
         again = madem.load(PATH)
-        equal((again.rate, again.pulses), (1083, 1))
+        equal((again.rate, again.pulses), (2064, 3))
         equal(again.names, ["ä", "b", "c"])
         equal(again.columns()[7], ("column 7", "mV", 2, bytes(8)))
         again.save(PATH)

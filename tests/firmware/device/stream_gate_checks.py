@@ -7,7 +7,7 @@ import link_server_checks
 from plain import Numbers, equal
 from stream_feed_checks import FOLLOW, LEARN, OWN, PREDICT, TRACED, feed, pipeline, refusal
 
-from madem import stream_gate
+from madem import learn_gate
 
 GATE = 19
 GATED = 16
@@ -106,7 +106,7 @@ def test_refusals():
 
 def test_a_copy_that_does_not_fit_is_refused():
     learner = build.learner((60, 60, 3))
-    gate = stream_gate.UpdateGate(learner, 256, 100, 3, 0, 100)
+    gate = learn_gate.UpdateGate(learner, 256, 100, 3, 0, 100)
     rest = [None] * 10000
     count = 0
     try:

@@ -8,7 +8,7 @@ with answer, margin and flags of each window, what the gate then has, and the we
 import binascii
 import sys
 
-from madem import network_config, stream_gate
+from madem import learn_gate, network_config
 
 while True:
     line = sys.stdin.readline()
@@ -20,7 +20,7 @@ while True:
     gate, at_most, fade, drop, every, rate, pulses, stuck_at = [int(word) for word in words[1:9]]
     data = binascii.unhexlify(words[9])
     net = learner.network
-    one = stream_gate.UpdateGate(learner, gate, at_most, fade, drop, every)
+    one = learn_gate.UpdateGate(learner, gate, at_most, fade, drop, every)
     found = []
     size = net.sizes[0] + 1
     for number in range(len(data) // size):
@@ -28,8 +28,9 @@ while True:
             net.front.add_stuck(9000)
         window = data[size * number : size * (number + 1)]
         net.set_targets(window, size - 1)
-        flags = one.learn(window, window[-1], rate, pulses)
-        found += [net.answer(), one.margin, flags]
+        one.free_phase(window)
+        one.update(window[-1], rate, pulses)
+        found += [net.answer(), one.margin, one.outcome]
     found += [learner.steps, one.learned, one.checkpoint_at]
     found += [one.accuracy, one.checkpoint_accuracy, one.rollbacks]
     weights = bytes(net.front.devices) + b"".join([bytes(c) for c in learner.accumulators])
