@@ -278,7 +278,6 @@ class Network:
         _add(parts, "STEP", [struct.pack("<I", learner.steps)])
         _add(parts, "DEVS", [learner.network.front.devices])
         _add(parts, "ACCS", learner.accumulators)
-        _add(parts, "RATE", [struct.pack("<HB", self.rate, self.pulses)])
         _add(parts, "NAMS", names)
         if self._columns is not None:
             _add(parts, "COLS", [self._columns])
@@ -288,6 +287,7 @@ class Network:
             _add(parts, "PIPE", [features.settings, in_use, features.state])
         elif self.dots is not None:
             _add(parts, "WORD", [bytes([self._lines])])
+        _add(parts, "RATE", [struct.pack("<HB", self.rate, self.pulses)])
         if self.gate is not None:
             _add(parts, "GATE", [self.gate.state(), self.gate.copy()])
         if self.source is not None:

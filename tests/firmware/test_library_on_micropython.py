@@ -93,7 +93,9 @@ def test_what_is_taught_by_the_library_is_what_is_taught_through_the_link(run: R
         device.configure(config)
 
         def saved() -> bytes:
-            return file.pack(Network(device.state(), task.class_names, inputs), board=True)
+            on_board = {b"RATE": file.RATE.pack(rate, pulses)}
+            network = Network(device.state(), task.class_names, inputs, on_board=on_board)
+            return file.pack(network, board=True)
 
         fresh = saved()
         answers = device.learn(rate, x, target, None, pulses)
@@ -101,7 +103,7 @@ def test_what_is_taught_by_the_library_is_what_is_taught_through_the_link(run: R
         outputs = device.outputs(asked)
 
     said = run(
-        f"net = madem.load('fresh.madem'); net.rate, net.pulses = {rate}, {pulses}\n"
+        "net = madem.load('fresh.madem')\n"
         "x, target, asked = (open(name, 'rb').read() for name in ('x', 'target', 'asked'))\n"
         "print([net.learn(x[64 * k : 64 * k + 64], target[k]) for k in range(60)])\n"
         "net.save('taught.madem')\n"
@@ -136,7 +138,8 @@ def test_a_network_made_on_the_board_is_one_made_on_the_desktop(run: Run) -> Non
         f"net = madem.Network({config.sizes}, {names!r}, seed=5); net.save('net.madem')\n"
         "print(open('net.madem', 'rb').read().hex())"
     )
-    expected = Network(TwinLearner(config).state(), names)
+    on_board = {b"RATE": file.RATE.pack(2064, 3)}
+    expected = Network(TwinLearner(config).state(), names, on_board=on_board)
     assert bytes.fromhex(said.strip()) == file.pack(expected, board=True)
 
 

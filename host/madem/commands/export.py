@@ -2,7 +2,8 @@
 
 For example:
     madem export gestures.madem --out gestures.npz      # weights and settings as arrays
-    madem export gestures.madem --board gestures.madem  # without what only a desktop reads
+    madem export gestures.madem --board board.madem     # without what only a desktop reads
+    madem export gestures.madem --board board.madem --sensor mpu6050:rate=50,labels=10+11
 
 docs/reference/arithmetic.md says what is computed with the integers.
 """
@@ -12,7 +13,7 @@ from __future__ import annotations
 import argparse
 import io
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -23,7 +24,8 @@ from madem.commands.show import described
 from madem.commands.terminal import Terminal
 from madem.errors import MademError
 from madem.network import file
-from madem.network.network import Network, TableInputs
+from madem.network.network import Network, StreamInputs, TableInputs
+from madem.stream import sensors
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -35,13 +37,24 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--board", metavar="FILE", help="the file that a board loads (default: not written)"
     )
+    parser.add_argument(
+        "--sensor",
+        metavar="SPEC",
+        help="with --board: the sensor that its samples come from there, which a program opens"
+        f" with net.open_source(): {sensors.SPECS} (default: the one that it was taught with, if"
+        " a board of its own taught it)",
+    )
 
 
 def run(args: argparse.Namespace, terminal: Terminal) -> int:
     """Write what is asked for."""
     if args.out is None and args.board is None:
         raise MademError("say what to write: --out FILE.npz (arrays) or --board FILE (for a board)")
+    if args.sensor is not None and args.board is None:
+        raise MademError("--sensor goes into the file for a board: give --board FILE too")
     network = file.load(args.network)
+    if args.sensor is not None:
+        network = with_sensor(network, sensors.parse(args.sensor))
     for path in (args.out, args.board):
         if path is not None and Path(path).resolve() == Path(args.network).resolve():
             raise MademError(f"{path} is the network itself: choose another name")
@@ -53,6 +66,30 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
         terminal.saved(Path(args.board))
     output.write_json(args.json, described(network))
     return 0
+
+
+def with_sensor(network: Network, sensor: sensors.Sensor) -> Network:
+    """Say which sensor a network's samples come from on a board.
+
+    Args:
+        network: any whose inputs are those of a stream.
+        sensor: that a board shall have.
+
+    Returns:
+        The network, with the sensor.
+
+    Raises:
+        MademError: the sensor has not the network's channels.
+    """
+    if not isinstance(network.inputs, StreamInputs):
+        raise MademError("the network's inputs are no channels of a stream: leave --sensor out")
+    names = network.inputs.names
+    if len(sensor.channels) != len(names):
+        raise MademError(
+            f"the network has {len(names)} channels ({', '.join(names)}), the sensor"
+            f" {len(sensor.channels)} ({', '.join(sensor.channels)}): choose another sensor"
+        )
+    return replace(network, on_board={**network.on_board, b"SRCE": sensor.packed()})
 
 
 def integers(network: Network) -> bytes:

@@ -9,6 +9,7 @@ Nothing is run and no board is needed. --json gives the same for programs.
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from typing import Any
 
 from rich import box
@@ -19,6 +20,7 @@ from madem.commands.terminal import Terminal
 from madem.errors import printable
 from madem.network import file
 from madem.network.network import Network, StreamInputs, TableInputs, WordInputs
+from madem.stream import sensors
 
 _MOST = 20
 """Inputs that a person is shown."""
@@ -75,7 +77,22 @@ def described(network: Network) -> dict[str, Any]:
         facts |= {"pipeline": inputs.pipeline, "rate_hz": inputs.rate_hz}
     elif isinstance(inputs, WordInputs):
         facts["label_lines"] = inputs.label_lines
+    if network.on_board:
+        facts["on_board"] = _on_board(network.on_board)
     return facts | {"notes": network.notes}
+
+
+def _on_board(sections: Mapping[bytes, bytes]) -> dict[str, Any]:
+    """What a board goes on from."""
+    facts: dict[str, Any] = {}
+    if b"RATE" in sections:
+        rate, pulses = file.RATE.unpack(sections[b"RATE"])
+        facts |= {"rate": rate, "pulses": pulses}
+    if b"GATE" in sections:
+        facts["gate"] = file.gate_facts(sections[b"GATE"])
+    if b"SRCE" in sections:
+        facts["sensor"] = sensors.name_of(sections[b"SRCE"])
+    return facts
 
 
 def _lines(facts: dict[str, Any]) -> list[str]:
@@ -93,6 +110,9 @@ def _lines(facts: dict[str, Any]) -> list[str]:
             for c in facts["channels"]
         ]
         lines += [f"channels{rate}: {', '.join(named)}", f"pipeline: {facts['pipeline']}"]
+    if "on_board" in facts:
+        told = [f"{key} {_short(value)}" for key, value in facts["on_board"].items()]
+        lines.append(f"on a board: {', '.join(told)}")
     for name in ("training", "test"):
         what = facts["notes"].get(name)
         if isinstance(what, dict):

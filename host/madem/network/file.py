@@ -41,6 +41,12 @@ VERSION = 3
 _HEAD = struct.Struct("<6sHH")
 _SECTION = struct.Struct("<4sI")
 _COLUMN = struct.Struct("<hiid")
+_GATE = struct.Struct("<HBBHHHHIHIIHHI")
+_NO_CHECKPOINT = 0xFFFFFFFF
+RATE = struct.Struct("<HB")
+"""RATE and PULSES, of the section of that name."""
+ON_BOARD = (b"RATE", b"GATE", b"SRCE")
+"""Sections that only a board makes use of; a desktop keeps them as they are."""
 DESKTOP_ONLY = (b"CHAN", b"NOTE", b"PHYS")
 """Sections that a board has no use for."""
 
@@ -155,6 +161,7 @@ def _sections(network: Network) -> dict[bytes, bytes]:
         found[b"PIPE"] = pack_pipeline(p) + bytes([p.follow]) + inputs.normalisation
     elif isinstance(inputs, WordInputs):
         found[b"WORD"] = bytes([inputs.label_lines])
+    found |= {tag: network.on_board[tag] for tag in ON_BOARD if tag in network.on_board}
     found[b"NOTE"] = json.dumps(network.notes, ensure_ascii=False, sort_keys=True).encode()
     if state.physical is not None:
         found[b"PHYS"] = _listed(state.physical.items(), _array)
@@ -268,11 +275,49 @@ def _network(sections: Mapping[bytes, bytes]) -> Network:
         # What a learner of streams goes on from.
         of_stream = {"pipeline": inputs.pipeline, "normalisation": inputs.normalisation.hex()}
     state = NetworkState(config, steps, devices, accumulators, notes=of_stream, physical=physical)
-    network = Network(state, classes, inputs, notes)
+    on_board = {tag: sections[tag] for tag in ON_BOARD if tag in sections}
+    _check_on_board(on_board, sum(map(len, devices)))
+    network = Network(state, classes, inputs, notes, on_board)
     outputs = config.sizes[-1] if config.one_hot else len(classes)
     if classes and len(classes) != outputs:
         raise ValueError(f"{len(classes)} classes for {outputs} outputs")
     return network
+
+
+def _check_on_board(sections: Mapping[bytes, bytes], device_bytes: int) -> None:
+    """Their lengths; what they say is the board's to judge.
+
+    Raises:
+        ValueError: one is wrong.
+    """
+    if len(sections.get(b"RATE", bytes(RATE.size))) != RATE.size:
+        raise ValueError("section RATE has another length")
+    gate = sections.get(b"GATE")
+    if gate is not None:
+        *_, checkpoint_at = _Reader(b"GATE", gate).unpack(_GATE)
+        copied = 0 if checkpoint_at == _NO_CHECKPOINT else device_bytes
+        if len(gate) != _GATE.size + copied:
+            raise ValueError("section GATE has another length")
+
+
+def gate_facts(gate: bytes) -> dict[str, int]:
+    """Tell what a section GATE says.
+
+    Args:
+        gate: its bytes, as they were checked when a file was read.
+
+    Returns:
+        Settings and counters of docs/guide/online.md, by name; "checkpoint_at" is -1 without a
+        checkpoint.
+    """
+    names = (
+        "gate at_most fade drop every credit tested checked checked_accuracy learned rollbacks"
+        " accuracy checkpoint_accuracy checkpoint_at"
+    )
+    facts: dict[str, int] = dict(zip(names.split(), _GATE.unpack_from(gate), strict=True))
+    if facts["checkpoint_at"] == _NO_CHECKPOINT:
+        facts["checkpoint_at"] = -1
+    return facts
 
 
 def _inputs(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -161,12 +161,15 @@ class Network:
         inputs: what goes in; None where nobody said.
         notes: what else is told of it, ready for JSON: "label" (name of the label), "training",
             "test", "preset", "frontend".
+        on_board: what a board goes on from: the sections RATE, GATE and SRCE of
+            docs/reference/network_file.md by their tags, those that are known.
     """
 
     state: NetworkState
     classes: tuple[str, ...] = ()
     inputs: Inputs | None = None
     notes: dict[str, Any] = field(default_factory=dict, compare=False)
+    on_board: Mapping[bytes, bytes] = field(default_factory=dict)
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -209,7 +209,7 @@ class OnboardRun:
             self.live.rate_hz,
         )
         notes = {"training": {"sensor": sensor.spec}}
-        return Network(state, self.classes, inputs, notes)
+        return Network(state, self.classes, inputs, notes, {b"SRCE": sensor.packed()})
 
     def class_name(self, label: int | None) -> str:
         """Name a label.

@@ -54,6 +54,19 @@ class Sensor:
         return head + bytes([*self.label_pins, len(name)]) + name + self.options
 
 
+def name_of(packed: bytes) -> str:
+    """Read a sensor's name.
+
+    Args:
+        packed: payload of SOURCE.
+
+    Returns:
+        Its name; "" where there is none.
+    """
+    at = SOURCE_HEAD.size + (packed[SOURCE_HEAD.size - 1] if len(packed) > SOURCE_HEAD.size else 0)
+    return packed[at + 1 :][: packed[at]].decode("utf-8", "replace") if at < len(packed) else ""
+
+
 def parse(spec: str) -> Sensor:
     """Read the line that names a sensor.
 

@@ -10,8 +10,10 @@ from madem.cli import main
 from madem.data.scaling import Scaling
 from madem.learners.twin import TwinLearner
 from madem.network import file
-from madem.network.network import Network, TableInputs
+from madem.network.network import Channel, Network, StreamInputs, TableInputs
+from madem.stream import sensors
 from madem_emulator.twin.config import Settings
+from madem_emulator.twin.pipeline import parse
 
 
 @pytest.fixture
@@ -64,9 +66,39 @@ def test_export_for_a_board_is_smaller_and_the_same_network(saved: Path, tmp_pat
     assert file.load(out) == file.load(saved)
 
 
+def test_export_names_the_sensor_of_a_board(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pipeline = parse("window=16 hop=8 | mean energy | norm:5", 6)
+    state = TwinLearner(Settings(sizes=(pipeline.inputs, 2)).integers()).state()
+    normalisation = bytes(4 + 8 * pipeline.features)
+    channels = tuple(Channel(f"axis {k}", "g", 0.5) for k in range(6))
+    inputs = StreamInputs(channels, str(pipeline), normalisation, 50.0)
+    stream, out = tmp_path / "stream.madem", tmp_path / "board.madem"
+    file.save(Network(state, ("a", "b"), inputs), stream)
+    words = ["export", str(stream), "--board", str(out), "--sensor"]
+    assert main([*words, "mpu6050:rate=50,labels=10+11", "--quiet"]) == 0
+    found = file.load(out)
+    assert found.on_board == {b"SRCE": sensors.parse("mpu6050:rate=50,labels=10+11").packed()}
+    assert main(["show", str(out)]) == 0
+    assert "on a board: sensor mpu6050" in capsys.readouterr().out
+    # And it is still there when it is exported again.
+    assert main(["export", str(out), "--board", str(tmp_path / "again.madem"), "--quiet"]) == 0
+    assert file.load(tmp_path / "again.madem") == found
+    capsys.readouterr()
+    assert main([*words, "adc:pins=26"]) == 2
+    assert "the network has 6 channels (axis 0, " in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
-    [([], "say what to write"), (["--out", "{saved}"], "is the network itself")],
+    [
+        ([], "say what to write"),
+        (["--out", "{saved}"], "is the network itself"),
+        (["--out", "{saved}2", "--sensor", "adc"], "give --board FILE too"),
+        (["--board", "{saved}2", "--sensor", "adc"], "no channels of a stream"),
+        (["--board", "{saved}2", "--sensor", "nose"], "there is no sensor 'nose'"),
+    ],
 )
 def test_export_refuses(
     saved: Path, words: list[str], message: str, capsys: pytest.CaptureFixture[str]

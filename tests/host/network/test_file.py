@@ -118,6 +118,40 @@ def test_a_board_s_file_has_all_but_what_only_a_desktop_reads() -> None:
     assert found.notes == {}
 
 
+def gate(checkpoint_at: int) -> bytes:
+    """A section GATE up to the checkpoint's devices."""
+    return struct.pack(
+        "<HBBHHHHIHIIHHI", 40, 100, 4, 900, 50, 7, 8, 9, 10, 11, 1, 9, 8, checkpoint_at
+    )
+
+
+def test_what_a_board_goes_on_from_is_kept() -> None:
+    one = network()
+    devices = b"".join(one.state.devices)
+    for copied in (gate(0xFFFFFFFF), gate(12) + devices):
+        on_board = {b"RATE": b"\1\2\3", b"GATE": copied, b"SRCE": b"\0\0\1\0\0\3adc\x1a"}
+        for board in (False, True):
+            found = file.unpack(file.pack(replace(one, on_board=on_board), board))
+            assert found.on_board == on_board
+    facts = file.gate_facts(gate(12))
+    assert (facts["gate"], facts["every"], facts["learned"], facts["checkpoint_at"]) == (
+        40,
+        50,
+        11,
+        12,
+    )
+    assert file.gate_facts(gate(0xFFFFFFFF))["checkpoint_at"] == -1
+    for tag, wrong in (
+        (b"RATE", b"\1\2"),
+        (b"GATE", gate(0xFFFFFFFF)[:-1]),
+        (b"GATE", gate(12)),
+        (b"GATE", gate(12) + devices[:-1]),
+        (b"GATE", gate(0xFFFFFFFF) + devices),
+    ):
+        with pytest.raises(file._FormatError, match=f"section {tag.decode()} "):
+            file.unpack(file.pack(replace(one, on_board={tag: wrong})))
+
+
 def test_sections_it_does_not_know_are_passed_over() -> None:
     data = file.pack(network())[:-4] + b"NEWS" + struct.pack("<I", 3) + b"xyz"
     assert same(file.unpack(data + struct.pack("<I", zlib.crc32(data))), network())
@@ -192,11 +226,14 @@ def test_the_page_lists_the_sections_in_their_order() -> None:
     listed = [row.split("`")[1] for row in rows]
     one = network()
     one = replace(one, state=replace(one.state, physical={"g": np.zeros(1)}))
+    one = replace(one, on_board=dict.fromkeys(file.ON_BOARD, b""))
     written = [tag.decode() for tag in file._sections(one)]
     assert [tag for tag in listed if tag in written] == written
     assert set(listed) - set(written) == {"CHAN", "PIPE", "WORD"}
     desktop = {row.split("`")[1] for row in rows if row.rstrip().endswith("| desktop |")}
     assert {tag.decode() for tag in file.DESKTOP_ONLY} == desktop
+    board = {row.split("`")[1] for row in rows if row.rstrip().endswith("| board |")}
+    assert {tag.decode() for tag in file.ON_BOARD} == board
 
 
 def test_json_of_the_notes_is_the_same_bytes_in_any_order() -> None:
