@@ -16,6 +16,7 @@ import traceback
 from collections.abc import Sequence
 
 from madem import __version__, output
+from madem.commands import paths
 from madem.commands.parser import UsageError, make_parser
 from madem.errors import ENVIRONMENT, MademError, printable
 
@@ -40,6 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         # Imports the command, which takes long enough to be met by a Ctrl-C.
         args = make_parser().parse_args(argv)
         quiet = args.quiet or args.json == "-"  # the JSON alone, for a program to read
+        paths.keep_apart(args)
         if args.json not in (None, "-"):
             output.check_file(args.json, make_folder=True)
         from madem.commands.terminal import Terminal

@@ -43,14 +43,32 @@ def check_file(path: str | Path, make_folder: bool = False) -> None:
         MademError: the file can't be written there.
     """
     try:
-        target, part = _places(path)
+        target = _place(path)
         if make_folder:
             target.parent.mkdir(parents=True, exist_ok=True)
         if not _special(target):
-            part.touch()
-            part.unlink()
+            with tempfile.TemporaryFile(dir=target.parent):
+                pass
     except OSError as error:
         raise refused(path, error) from None
+
+
+def same_file(path: str | Path, other: str | Path) -> bool:
+    """Tell whether two paths lead to one file, there or not, also by way of links.
+
+    Args:
+        path: of a file to be written.
+        other: of another.
+
+    Returns:
+        Whether they do; never of a device or a pipe, which keeps nothing.
+    """
+    one, two = Path(path), Path(other)
+    if _special(one):
+        return False
+    if one.exists() and two.exists():
+        return one.samefile(two)
+    return one.resolve() == two.resolve()
 
 
 def check_folder(path: str | Path) -> None:
@@ -81,15 +99,21 @@ def write_whole(path: str | Path, data: bytes) -> None:
         MademError: it can't be written.
     """
     try:
-        target, part = _places(path)
+        target = _place(path)
         if _special(target):
             target.write_bytes(data)
             return
+        mode = _mode(target)
+        file, part = tempfile.mkstemp(".part", ".madem-", target.parent)  # a name of its own
         try:
-            part.write_bytes(data)
+            with open(file, "wb") as stream:
+                stream.write(data)
+                stream.flush()
+                os.fsync(file)
+            os.chmod(part, mode)
             os.replace(part, target)
         finally:
-            part.unlink(missing_ok=True)
+            Path(part).unlink(missing_ok=True)
     except OSError as error:
         raise refused(path, error) from None
 
@@ -113,14 +137,21 @@ def write_json(path: str | None, result: Mapping[str, Any]) -> None:
         write_whole(path, text.encode())
 
 
-def _places(path: str | Path) -> tuple[Path, Path]:
-    """Where the file goes and where it grows; what a link points to is replaced, not the link."""
+def _place(path: str | Path) -> Path:
+    """Where the file goes; what a link points to is replaced, not the link."""
     target = Path(path)
     if target.is_dir():
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-    if not _special(target):  # /dev/stdout points to what is no path
-        target = target.resolve()
-    return target, target.with_name(target.name + ".part")
+    return target if _special(target) else target.resolve()  # /dev/stdout leads to what is no path
+
+
+def _mode(target: Path) -> int:
+    """The permissions of the file that is replaced, or those of any new file."""
+    if target.exists():
+        return target.stat().st_mode & 0o7777
+    mask = os.umask(0)
+    os.umask(mask)
+    return 0o666 & ~mask
 
 
 def _special(path: Path) -> bool:

@@ -1,13 +1,16 @@
 """Files that users ask for: refused early, written whole, never in place of a device."""
 
+import errno
 import os
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from madem.errors import MademError
-from madem.output import check_file, check_folder, write_whole
+from madem.errors import DiskError, MademError
+from madem.output import check_file, check_folder, same_file, write_whole
+from madem.pictures import style
 
 
 def test_a_file_is_written_and_replaced(tmp_path: Path) -> None:
@@ -84,3 +87,64 @@ def test_a_pipe_is_written_to_and_stays(tmp_path: Path) -> None:
     assert heard == [b"result"]
     assert pipe.is_fifo()
     assert list(tmp_path.iterdir()) == [pipe]
+
+
+def test_a_file_that_is_named_like_a_temporary_one_is_nobody_elses(tmp_path: Path) -> None:
+    other = tmp_path / "result.part"
+    other.write_bytes(b"of the user")
+    check_file(tmp_path / "result")
+    write_whole(tmp_path / "result", b"new")
+    assert other.read_bytes() == b"of the user"
+    assert sorted(os.listdir(tmp_path)) == ["result", "result.part"]
+
+
+def test_permissions_stay_and_a_new_file_has_the_usual_ones(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    write_whole(path, b"new")
+    (tmp_path / "b").touch()
+    assert path.stat().st_mode == (tmp_path / "b").stat().st_mode
+    path.chmod(0o640)
+    write_whole(path, b"newer")
+    assert path.stat().st_mode & 0o777 == 0o640
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda path: write_whole(path, b"after"),
+        lambda path: style.save_picture(style.blank_figure(2, 2), path),
+    ],
+    ids=["bytes", "picture"],
+)
+def test_a_full_disk_leaves_the_file_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write: Callable[[Path], object]
+) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(b"before")
+
+    def full(_file: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(DiskError, match="No space left"):
+        write(path)
+    assert path.read_bytes() == b"before"
+    assert os.listdir(tmp_path) == ["a.png"]
+
+
+def test_one_file_by_two_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    one = Path("one")
+    one.touch()
+    Path("soft").symlink_to(one)
+    Path("hard").hardlink_to(one)
+    Path("dangling").symlink_to("none")
+    Path("folder").mkdir()
+    for same in ("./one", tmp_path / "one", "soft", "hard", "folder/../one"):
+        assert same_file(same, one)
+        assert same_file(one, same)
+    assert same_file("none", "./none")
+    assert same_file("none", "dangling")
+    for other in ("two", "folder/one", "folder"):
+        assert not same_file(other, one)
+    assert not same_file("/dev/null", "/dev/null"), "it keeps nothing"

@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from madem import output
-from madem.commands import options
+from madem.commands import options, paths
 from madem.commands.terminal import Terminal
 from madem.errors import TaskError
 from madem.frontends import attached, calibrate, physical
@@ -35,7 +35,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--cards", type=int, metavar="N", help="how many are measured, from 0 on (default: 1)"
     )
     parser.add_argument("--seed", type=int, default=1, help="of the emulated devices (default: 1)")
-    parser.add_argument("--plot", metavar="FILE.png", help="save the heat map (default: not saved)")
+    parser.add_argument(
+        "--plot",
+        type=paths.Written,
+        metavar="FILE.png",
+        help="save the heat map (default: not saved)",
+    )
     parser.add_argument(
         "--forget",
         action="store_true",

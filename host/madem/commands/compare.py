@@ -13,6 +13,7 @@ import os
 from pathlib import Path
 
 from madem import output
+from madem.commands import paths
 from madem.commands.terminal import Terminal
 from madem.errors import MademError
 from madem.study import compare_plan, compare_run, compare_table
@@ -22,7 +23,10 @@ from madem_emulator.twin.rules import RULES
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The options of `madem compare`."""
     parser.add_argument(
-        "--task", default="digits", help="digits, braille-words, braille, a file (default: digits)"
+        "--task",
+        type=paths.Read,
+        default="digits",
+        help="digits, braille-words, braille, a file (default: digits)",
     )
     parser.add_argument(
         "--rules",

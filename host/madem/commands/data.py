@@ -14,7 +14,7 @@ import argparse
 from dataclasses import replace
 
 from madem import output
-from madem.commands import reading
+from madem.commands import paths, reading
 from madem.commands.terminal import Terminal
 from madem.data.files.read import KINDS, read
 from madem.errors import TaskError
@@ -22,7 +22,7 @@ from madem.errors import TaskError
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The options of `madem data`."""
-    parser.add_argument("file", metavar="FILE", nargs="+", help=KINDS)
+    parser.add_argument("file", type=paths.Read, metavar="FILE", nargs="+", help=KINDS)
     reading.add_label(parser)
     reading.add_options(parser)
 

@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from madem import output
+from madem.commands import paths
 from madem.commands.show import described
 from madem.commands.terminal import Terminal
 from madem.errors import MademError
@@ -30,12 +31,20 @@ from madem.stream import sensors
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The network, and the files that it is written to."""
-    parser.add_argument("network", metavar="NET", help="a network saved by madem (.madem)")
     parser.add_argument(
-        "--out", metavar="FILE.npz", help="its integers as NumPy arrays (default: not written)"
+        "network", type=paths.Read, metavar="NET", help="a network saved by madem (.madem)"
     )
     parser.add_argument(
-        "--board", metavar="FILE", help="the file that a board loads (default: not written)"
+        "--out",
+        type=paths.Written,
+        metavar="FILE.npz",
+        help="its integers as NumPy arrays (default: not written)",
+    )
+    parser.add_argument(
+        "--board",
+        type=paths.Written,
+        metavar="FILE",
+        help="the file that a board loads (default: not written)",
     )
     parser.add_argument(
         "--sensor",
@@ -55,9 +64,6 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
     network = file.load(args.network)
     if args.sensor is not None:
         network = with_sensor(network, sensors.parse(args.sensor))
-    for path in (args.out, args.board):
-        if path is not None and Path(path).resolve() == Path(args.network).resolve():
-            raise MademError(f"{path} is the network itself: choose another name")
     if args.out is not None:
         output.write_whole(args.out, integers(network))
         terminal.saved(Path(args.out))

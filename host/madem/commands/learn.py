@@ -15,7 +15,7 @@ import argparse
 from pathlib import Path
 
 from madem import output
-from madem.commands import options, training
+from madem.commands import options, paths, training
 from madem.commands.terminal import Terminal
 from madem.errors import TaskError
 from madem.frontends import attached, physical
@@ -43,9 +43,15 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help=argparse.SUPPRESS,  # `madem calibrate --help` shows it
     )
     group = parser.add_argument_group("results")
-    group.add_argument("--save", metavar="FILE", help="what was learned (default: not saved)")
+    group.add_argument(
+        "--save",
+        type=paths.Written,
+        metavar="FILE",
+        help="what was learned (default: not saved)",
+    )
     group.add_argument(
         "--load",
+        type=paths.Read,
         metavar="FILE",
         help=f"go on from what was saved, or with --frontend attached from {CHIPS}: from what the"
         " devices behind them hold (default: fresh random weights)",

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from madem import output
-from madem.commands import options, training, values
+from madem.commands import options, paths, training, values
 from madem.commands.terminal import Terminal
 from madem.data import concept_drift
 from madem.data.concept_drift import DriftStream
@@ -65,7 +65,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     add_stream(parser)
     group = parser.add_argument_group("results")
-    group.add_argument("--save", metavar="FILE", help="what was learned (default: not saved)")
+    group.add_argument(
+        "--save",
+        type=paths.Written,
+        metavar="FILE",
+        help="what was learned (default: not saved)",
+    )
     group.add_argument("--plot", metavar="DIR", help="a picture into this folder (default: none)")
 
 

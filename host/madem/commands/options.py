@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from dataclasses import replace
 
-from madem.commands import reading, values
+from madem.commands import paths, reading, values
 from madem.data.registry import TEST_FRACTION
 from madem.errors import MademError, TaskError
 from madem.frontends import attached, physical
@@ -62,6 +62,7 @@ def task(parser: argparse.ArgumentParser) -> None:
     """The task that is learned, any of them; `training.load` reads it."""
     parser.add_argument(
         "task",
+        type=paths.Read,
         metavar="TASK",
         nargs="+",
         help="braille, braille-words, digits, motions, or files or a folder of your own",
@@ -70,7 +71,10 @@ def task(parser: argparse.ArgumentParser) -> None:
     _split(group, "digits, your own: ")
     reading.add_label(group, "your own: ")
     group.add_argument(
-        "--words", metavar="FILE", help="braille, braille-words: others, one a line (default: nine)"
+        "--words",
+        type=paths.Read,
+        metavar="FILE",
+        help="braille, braille-words: others, one a line (default: nine)",
     )
     _stream(group, "streams: ")
     reading.add_options(group, hidden=True)
@@ -80,6 +84,7 @@ def stream_task(parser: argparse.ArgumentParser) -> None:
     """The stream that is learned; `training.load` reads it."""
     parser.add_argument(
         "task",
+        type=paths.Read,
         metavar="TASK",
         nargs="+",
         help="motions, or a labelled stream of your own: files or a folder",
@@ -101,6 +106,7 @@ def _split(group: argparse._ArgumentGroup, where: str) -> None:
     )
     group.add_argument(
         "--test",
+        type=paths.Read,
         metavar="FILE",
         help="your own: a file or folder for the test (default: a part of what is given is kept)",
     )
@@ -109,6 +115,7 @@ def _split(group: argparse._ArgumentGroup, where: str) -> None:
 def _stream(group: argparse._ArgumentGroup, where: str) -> None:
     group.add_argument(
         "--source",
+        type=paths.Read,
         metavar="FILE",
         help=argparse.SUPPRESS,  # the same as FILE in place of motions, with its pipeline
     )
@@ -238,6 +245,7 @@ def windows(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--load",
+        type=paths.Read,
         metavar="FILE",
         help="classify with a saved network, which brings its pipeline (default: none)",
     )

@@ -15,7 +15,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any, NoReturn
 
 from madem import __version__
-from madem.commands import COMMANDS, VERBS
+from madem.commands import COMMANDS, VERBS, paths
 from madem.errors import MademError
 
 _EPILOG = """\
@@ -95,7 +95,10 @@ class VerbParser(Parser):
         self.description = inspect.cleandoc(verb.__doc__ or "")
         verb.add_options(self)
         self.add_argument(
-            "--json", metavar="FILE", help="the result as JSON, - for stdout (default: not written)"
+            "--json",
+            type=paths.Written,
+            metavar="FILE",
+            help="the result as JSON, - for stdout (default: not written)",
         )
         self.add_argument(
             "--quiet", action="store_true", help="print errors only (default: results too)"

@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from madem import output
-from madem.commands import options, reading
+from madem.commands import options, paths, reading
 from madem.commands.terminal import Terminal
 from madem.data.files.judge import Known, Samples
 from madem.data.files.read import read
@@ -48,15 +48,24 @@ class _Given(NamedTuple):
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The options of `madem predict`."""
     parser.add_argument(
-        "data", metavar="FILE", nargs="+", help="a table or a stream: files, or a folder of them"
+        "data",
+        type=paths.Read,
+        metavar="FILE",
+        nargs="+",
+        help="a table or a stream: files, or a folder of them",
     )
     parser.add_argument(
-        "--load", metavar="NET", required=True, help="a network saved by madem (needed)"
+        "--load",
+        type=paths.Read,
+        metavar="NET",
+        required=True,
+        help="a network saved by madem (needed)",
     )
     options.board(parser, default=session.TWIN, twin=True)
     group = parser.add_argument_group("answers")
     group.add_argument(
         "--out",
+        type=paths.Written,
         metavar="FILE",
         help=f"write the answers, as {', '.join(_FORMATS)} (default: CSV to stdout)",
     )

@@ -16,6 +16,7 @@ from rich import box
 from rich.table import Table
 
 from madem import output
+from madem.commands import paths
 from madem.commands.terminal import Terminal
 from madem.errors import printable
 from madem.network import file
@@ -28,7 +29,9 @@ _MOST = 20
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The network that is shown."""
-    parser.add_argument("network", metavar="NET", help="a network saved by madem (.madem)")
+    parser.add_argument(
+        "network", type=paths.Read, metavar="NET", help="a network saved by madem (.madem)"
+    )
 
 
 def run(args: argparse.Namespace, terminal: Terminal) -> int:

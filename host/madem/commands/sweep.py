@@ -14,7 +14,7 @@ import importlib
 from pathlib import Path
 
 from madem import output
-from madem.commands import reading
+from madem.commands import paths, reading
 from madem.commands.terminal import Terminal
 from madem.data.registry import TEST_FRACTION, load_task
 from madem.errors import MademError
@@ -24,7 +24,9 @@ from madem.study.sweep_store import Store
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The options of `madem sweep`."""
-    parser.add_argument("task", help="braille, braille-words, digits, or DATA.csv / DATA.npz")
+    parser.add_argument(
+        "task", type=paths.Read, help="braille, braille-words, digits, or DATA.csv / DATA.npz"
+    )
     for name, axis in sweep_plan.AXES.items():
         form = "V,V… or LOW:HIGH:COUNT" if axis.ranges else "V,V…"
         example = {"layers": ", such as none,32,64-32"}.get(name, "")
@@ -62,7 +64,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     reading.add_label(parser, "your own: ")
     reading.add_options(parser, hidden=True)
     parser.add_argument(
-        "--words", metavar="FILE", help="braille, braille-words: others, one a line (default: nine)"
+        "--words",
+        type=paths.Read,
+        metavar="FILE",
+        help="braille, braille-words: others, one a line (default: nine)",
     )
     parser.add_argument(
         "--workers", type=int, metavar="N", help="processes on this machine (default: one a core)"

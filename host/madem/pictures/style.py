@@ -5,6 +5,7 @@ those of Okabe and Ito: blue is the device, orange and grey its rivals, vermilli
 Nothing is told by colour alone.
 """
 
+import io
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from functools import wraps
@@ -119,8 +120,10 @@ def save_picture(figure: Figure, path: str | Path) -> Path:
     path = Path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with _style():  # ticks are made only now
-            figure.savefig(path, format="png", dpi=150, metadata={"Software": None})
     except OSError as error:
         raise output.refused(path, error) from None
+    data = io.BytesIO()
+    with _style():  # ticks are made only now
+        figure.savefig(data, format="png", dpi=150, metadata={"Software": None})
+    output.write_whole(path, data.getvalue())
     return path

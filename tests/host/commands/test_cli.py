@@ -498,7 +498,7 @@ def test_a_disk_that_is_full(madem: Run, monkeypatch: pytest.MonkeyPatch) -> Non
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(Path, "write_bytes", full)
+    monkeypatch.setattr(os, "fsync", full)
     error = one_line_error(madem("boards", "--json", "found.json"))
     assert error == "madem: can't write found.json: No space left on device\n"
     monkeypatch.setattr(boards, "list_boards", full)

@@ -11,7 +11,7 @@ from typing import Any
 from rich.markup import escape
 
 from madem import output
-from madem.commands import options, values
+from madem.commands import options, paths, values
 from madem.commands.terminal import Terminal
 from madem.errors import MademError
 from madem.learn import session, train
@@ -40,7 +40,12 @@ def add_options(parser: argparse.ArgumentParser, most: str, what: str) -> None:
         " work side by side (default: unix)",
     )
     options.patience(parser)
-    parser.add_argument("--html", metavar="FILE", help="one page with all pictures (default: none)")
+    parser.add_argument(
+        "--html",
+        type=paths.Written,
+        metavar="FILE",
+        help="one page with all pictures (default: none)",
+    )
     parser.add_argument(
         "--log-dir", metavar="DIR", help="a log of each board into this folder (default: none)"
     )

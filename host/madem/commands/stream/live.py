@@ -15,7 +15,7 @@ import argparse
 from typing import Any
 
 from madem import output
-from madem.commands import options, values
+from madem.commands import options, paths, values
 from madem.commands.terminal import Terminal
 from madem.network import file
 from madem.stream import sensors
@@ -36,13 +36,21 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     samples, learning = add_work(parser)
     samples.add_argument(
-        "--out", metavar="FILE", help="a recording of them, needs --stream raw (default: none)"
+        "--out",
+        type=paths.Written,
+        metavar="FILE",
+        help="a recording of them, needs --stream raw (default: none)",
     )
     learning.add_argument(
         "--label-keys", action="store_true",
         help="keys 1, 2, … label what comes, 0 ends it (default: the sensor's label pins do)",
     )  # fmt: skip
-    learning.add_argument("--save", metavar="FILE", help="what was learned (default: not saved)")
+    learning.add_argument(
+        "--save",
+        type=paths.Written,
+        metavar="FILE",
+        help="what was learned (default: not saved)",
+    )
     options.gate(learning)
 
 

@@ -11,6 +11,7 @@ import argparse
 import time
 
 from madem import output
+from madem.commands import paths
 from madem.commands.stream import source
 from madem.commands.terminal import Terminal
 from madem.data.files.recording import Recorder
@@ -22,7 +23,13 @@ _FLUSH_S = 1.0
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The options of `madem stream record`."""
     source.add_options(parser)
-    parser.add_argument("--out", metavar="FILE", required=True, help="the recording (needed)")
+    parser.add_argument(
+        "--out",
+        type=paths.Written,
+        metavar="FILE",
+        required=True,
+        help="the recording (needed)",
+    )
     parser.add_argument(
         "--append", action="store_true", help="go on with a recording (default: a new file)"
     )

@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Callable, Iterable, Iterator
 
-from madem.commands import reading, values
+from madem.commands import paths, reading, values
 from madem.data.match import Taught
 from madem.stream import sources
 from madem.stream.sources import Sample, Source
@@ -22,7 +22,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def add_source(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
     """The source, and how it is read."""
-    parser.add_argument("source", metavar="SOURCE", help=sources.SPECS)
+    parser.add_argument("source", type=paths.Read, metavar="SOURCE", help=sources.SPECS)
     group = parser.add_argument_group("the source")
     group.add_argument(
         "--rate", type=float, metavar="HZ",

@@ -82,7 +82,7 @@ def read(
     sources = [source] if isinstance(source, str | Path) else list(source)
     files, notes = [], []
     for one in sources:
-        found, note = _files(Path(one))
+        found, note = files_of(Path(one))
         files += found
         notes += note
     tables = [read_table(path, options) for path in files]
@@ -146,8 +146,18 @@ def is_source(name: str | Path) -> bool:
     return path.suffix.lower() in SUFFIXES or path.is_dir() or recording.is_recording(path)
 
 
-def _files(path: Path) -> tuple[list[Path], list[str]]:
-    """The files that a path stands for, in order, and what to tell of others beside them."""
+def files_of(path: Path) -> tuple[list[Path], list[str]]:
+    """Find the files that a path stands for.
+
+    Args:
+        path: of a file or a folder.
+
+    Returns:
+        The files in order, and what to tell of others beside them.
+
+    Raises:
+        TaskError: the folder has none.
+    """
     if not path.is_dir():
         return [path], []
     inside = sorted(file for file in path.rglob("*") if file.is_file() and file.name[0] != ".")
