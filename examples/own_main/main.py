@@ -11,7 +11,7 @@ import madem  # the board's, not the desktop's
 FILE = "gestures.madem"
 NAMES = ("still", "shake", "turn")
 LINE = "window=32 hop=16 | mean energy zero | norm:5 follow"
-SAVE_EVERY = 30  # windows; each save wears the flash: with a real sensor, every few minutes
+SECONDS = 600  # between two savings, for each wears the flash; where that is FAT, rather 3600
 
 noise = 1
 
@@ -50,7 +50,9 @@ while True:
     if net.features.feed(read(gesture, k)):
         windows += 1
         right += net.learn(net.features.codes, gesture) == gesture
-        if windows % SAVE_EVERY == 0:
-            net.save(FILE)
-            print(f"saved {net.steps} steps, {right} of {windows} right")
+        try:
+            if net.autosave(FILE, SECONDS):
+                print(f"saved {net.steps} steps, {right} of {windows} right")
+        except OSError as e:  # the flash is full, or worn out: it works on, and tries again later
+            print("not saved:", e)
     k += 1

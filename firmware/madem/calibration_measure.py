@@ -67,8 +67,10 @@ def _do(body, front, out, at):
             data = file.read()
         # Whatever a start would refuse is refused now.
         calibration_apply.check(data, front.design, board.ROWS, board.COLUMNS)
-        flash_file.replace(calibration_apply.FILE, (memoryview(data)[:-4],))
-        flash_file.delete(_NEW)
+        try:
+            flash_file.replace(calibration_apply.FILE, (memoryview(data)[:-4],))
+        finally:
+            flash_file.delete(_NEW)
     elif what == _CALIBRATE_FORGET:
         flash_file.remove(calibration_apply.FILE)
     elif what == _CALIBRATE_COUNTS:

@@ -21,6 +21,11 @@ _FULL = const(28)  # ENOSPC
 
 def is_whole(path):
     """Whether there is such a file and its checksum is right."""
+    return checksum(path) is not None
+
+
+def checksum(path):
+    """The checksum that a whole file ends with, four bytes; None: there is none such."""
     state = bytearray(4)
     piece = bytearray(_PIECE)
     try:
@@ -30,9 +35,20 @@ def is_whole(path):
                 if not n:
                     break
                 link_crc.update(state, piece, 0, n)
+            if state != _SOUND:
+                return None
+            file.seek(-4, 2)
+            return file.read(4)
     except OSError:
-        return False
-    return state == _SOUND
+        return None
+
+
+def checksum_of(parts):
+    """The checksum that `replace` writes behind these buffers."""
+    state = bytearray(4)
+    for part in parts:
+        link_crc.update(state, part, 0, len(part))
+    return bytes(state)
 
 
 def find(path):
@@ -72,7 +88,7 @@ def put_piece(path, offset, piece):
 
     Raises:
         ValueError: this is not the next one.
-        OSError: the flash is full.
+        OSError: the flash is full; the file is gone then, as its rest won't come.
     """
     if offset and offset != _size(path):
         raise ValueError("pieces of a file out of order")
@@ -80,6 +96,7 @@ def put_piece(path, offset, piece):
         with open(path, "ab" if offset else "wb") as file:
             file.write(piece)
     except OSError as e:
+        delete(path)
         raise _told(e, path, offset + len(piece))
 
 

@@ -3,12 +3,13 @@
     net = madem.load("gestures.madem")
     k = net.predict(codes)
     net.learn(codes, 2)
-    net.save("gestures.madem")
+    net.autosave("gestures.madem", seconds=600)
 
-`predict`, `learn`, `encode` and `recall` allocate nothing.
+`predict`, `learn`, `encode` and `recall` allocate nothing, nor does `autosave` while it waits.
 """
 
 import struct
+import time
 from array import array
 
 import micropython
@@ -22,6 +23,8 @@ _HEAD = const(10)
 _ITERATIONS = const(8)  # of recall, the first one included
 _STEPS = const(1073741823)
 _COUNTS = const(1073741823)  # the largest; the smallest is one less than its negative
+_WRITINGS = const(0xFFFFFFFF)
+_LONGEST = const(500000)  # seconds; differences of ticks go to 2**29 ms where integers are smallest
 
 
 class Network:
@@ -38,6 +41,7 @@ class Network:
         gate: the `learn_gate.UpdateGate` that decides what is learned; None: everything is.
         source: payload of SOURCE in docs/reference/link.md, the sensor that its samples come
             from; None: it is not known.
+        saves: how often boards have written it to a file, as the file keeps count.
     """
 
     def __init__(self, conf, names):
@@ -62,6 +66,9 @@ class Network:
         self.dots = None
         self.gate = None
         self.source = None
+        self.saves = 0
+        self._kept = None  # checksums: of the network, and of the file that has it
+        self._tried_at = time.ticks_ms()  # to save it
         self._columns = None  # as in the file
         self._x = bytearray(self.inputs)  # what encode and recall make
         self._target = bytearray(1)
@@ -265,9 +272,46 @@ class Network:
     def save(self, path):
         """Write the network; after a cut at any moment `load` finds this one or the one before.
 
+        Returns:
+            Whether it wrote: not if the file has this network already.
+
         Raises:
             OSError: the flash is full or worn; what was there before is there still.
         """
+        self._tried_at = time.ticks_ms()
+        parts = self._parts()
+        own = flash_file.checksum_of(parts)
+        if self._kept == (own, flash_file.checksum(path)):
+            return False
+        saves = min(self.saves + 1, _WRITINGS)
+        _add(parts, "SAVE", [struct.pack("<I", saves)])
+        flash_file.replace(path, parts)
+        self.saves = saves
+        self._kept = own, flash_file.checksum(path)
+        return True
+
+    def autosave(self, path, seconds=600):
+        """Save at most so often, and not so soon after it was loaded; for a loop to call.
+
+        Args:
+            path: of the file.
+            seconds: between two writings, 1 to 500000.
+
+        Returns:
+            Whether it wrote.
+
+        Raises:
+            OSError: the flash is full or worn; the next attempt is as many seconds away.
+        """
+        if not 1 <= seconds <= _LONGEST:
+            raise ValueError("seconds must be from 1 to %d" % _LONGEST)
+        # After days without a call the difference may be negative: that is long enough, too.
+        if 0 <= time.ticks_diff(time.ticks_ms(), self._tried_at) < 1000 * seconds:
+            return False
+        return self.save(path)
+
+    def _parts(self):
+        """What a file holds of it, but for the count of its writings and the checksum."""
         learner = self._learner
         parts = [struct.pack("<6sHH", _MAGIC, _VERSION, 0)]
         names = [struct.pack("<H", len(self.names))]
@@ -292,7 +336,7 @@ class Network:
             _add(parts, "GATE", [self.gate.state(), self.gate.copy()])
         if self.source is not None:
             _add(parts, "SRCE", [self.source])
-        flash_file.replace(path, parts)
+        return parts
 
     def _check(self, x):
         if len(x) != self.inputs:
@@ -347,6 +391,9 @@ class Network:
             self._take_gate(file, size)
         elif tag == "SRCE":
             self.source = file.read(size)
+        elif tag == "SAVE":
+            _fit(size == 4, tag)
+            self.saves = struct.unpack("<I", file.read(4))[0]
 
     def _take_columns(self, data):
         self._columns = data
@@ -412,11 +459,14 @@ def load(path):
         ValueError: it is no network that this firmware can use.
         MemoryError: it does not fit.
     """
-    with open(flash_file.find(path), "rb") as file:
+    found = flash_file.find(path)
+    with open(found, "rb") as file:
         try:
-            return _read(file)
+            net = _read(file)
         except ValueError as e:
             raise ValueError("%s: %s" % (path, e.args[0] if e.args else "text that is no UTF-8"))
+    net._kept = flash_file.checksum_of(net._parts()), flash_file.checksum(found)
+    return net
 
 
 def _read(file):

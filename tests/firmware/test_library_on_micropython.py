@@ -92,14 +92,14 @@ def test_what_is_taught_by_the_library_is_what_is_taught_through_the_link(run: R
         device = connect(board)
         device.configure(config)
 
-        def saved() -> bytes:
-            on_board = {b"RATE": file.RATE.pack(rate, pulses)}
+        def saved(saves: int) -> bytes:
+            on_board = {b"RATE": file.RATE.pack(rate, pulses), b"SAVE": file.SAVES.pack(saves)}
             network = Network(device.state(), task.class_names, inputs, on_board=on_board)
             return file.pack(network, board=True)
 
-        fresh = saved()
+        fresh = saved(0)
         answers = device.learn(rate, x, target, None, pulses)
-        taught = saved()
+        taught = saved(1)
         outputs = device.outputs(asked)
 
     said = run(
@@ -138,7 +138,7 @@ def test_a_network_made_on_the_board_is_one_made_on_the_desktop(run: Run) -> Non
         f"net = madem.Network({config.sizes}, {names!r}, seed=5); net.save('net.madem')\n"
         "print(open('net.madem', 'rb').read().hex())"
     )
-    on_board = {b"RATE": file.RATE.pack(2064, 3)}
+    on_board = {b"RATE": file.RATE.pack(2064, 3), b"SAVE": file.SAVES.pack(1)}
     expected = Network(TwinLearner(config).state(), names, on_board=on_board)
     assert bytes.fromhex(said.strip()) == file.pack(expected, board=True)
 

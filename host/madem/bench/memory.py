@@ -70,7 +70,8 @@ def run(
             middle = (low + high) // 2
             low, high = (low, middle) if completes(middle) else (middle, high)
             advance(1)
-    with open_board(f"{kind}:heap={_LARGEST}K", patience) as board:
+    # In that heap: in a larger one the link's buffers are larger.
+    with open_board(f"{kind}:heap={high}K", patience) as board:
         form = deploy.deploy(board).form
         deploy.start(board)
         device = connect(board, deploy_firmware=False)

@@ -95,6 +95,8 @@ def _on_board(sections: Mapping[bytes, bytes]) -> dict[str, Any]:
         facts["gate"] = file.gate_facts(sections[b"GATE"])
     if b"SRCE" in sections:
         facts["sensor"] = sensors.name_of(sections[b"SRCE"])
+    if b"SAVE" in sections:
+        (facts["saves"],) = file.SAVES.unpack(sections[b"SAVE"])
     return facts
 
 

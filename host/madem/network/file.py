@@ -45,7 +45,9 @@ _GATE = struct.Struct("<HBBHHHHIHIIHHI")
 _NO_CHECKPOINT = 0xFFFFFFFF
 RATE = struct.Struct("<HB")
 """RATE and PULSES, of the section of that name."""
-ON_BOARD = (b"RATE", b"GATE", b"SRCE")
+SAVES = struct.Struct("<I")
+"""How often boards have written the file, of the section SAVE."""
+ON_BOARD = (b"RATE", b"GATE", b"SRCE", b"SAVE")
 """Sections that only a board makes use of; a desktop keeps them as they are."""
 DESKTOP_ONLY = (b"CHAN", b"NOTE", b"PHYS")
 """Sections that a board has no use for."""
@@ -290,8 +292,9 @@ def _check_on_board(sections: Mapping[bytes, bytes], device_bytes: int) -> None:
     Raises:
         ValueError: one is wrong.
     """
-    if len(sections.get(b"RATE", bytes(RATE.size))) != RATE.size:
-        raise ValueError("section RATE has another length")
+    for tag, layout in ((b"RATE", RATE), (b"SAVE", SAVES)):
+        if len(sections.get(tag, bytes(layout.size))) != layout.size:
+            raise ValueError(f"section {tag.decode()} has another length")
     gate = sections.get(b"GATE")
     if gate is not None:
         *_, checkpoint_at = _Reader(b"GATE", gate).unpack(_GATE)

@@ -161,7 +161,7 @@ class Network:
         inputs: what goes in; None where nobody said.
         notes: what else is told of it, ready for JSON: "label" (name of the label), "training",
             "test", "preset", "frontend".
-        on_board: what a board goes on from: the sections RATE, GATE and SRCE of
+        on_board: what a board goes on from: the sections RATE, GATE, SRCE and SAVE of
             docs/reference/network_file.md by their tags, those that are known.
     """
 

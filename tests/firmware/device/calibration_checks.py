@@ -7,7 +7,7 @@ import flash_ram
 from flash_ram import MOUNT
 from plain import equal
 
-from madem import calibration_measure, frontend_chips, link_crc
+from madem import calibration_measure, frontend_chips, link_crc, link_protocol
 
 STORE, KEEP, FORGET = 2, 3, 4
 
@@ -116,22 +116,56 @@ def test_what_a_start_would_refuse_is_not_kept():
     flash_ram.mounted(flash_ram.Lfs, flash, lambda: there(work))
 
 
-def test_a_full_flash_is_told():
+def test_a_full_flash_is_told_and_no_calibration_is_lost():
+    longer = calibration(2, 40)
     for system in flash_ram.SYSTEMS:
-
-        def work():
-            store(calibration(1))
-            offset = 0
-            while True:
-                try:
-                    ask(STORE, bytes(4096), offset)
-                except OSError as e:
-                    assert e.args[0].startswith("the flash is full: madem.cal.new takes "), e
-                    break
-                offset += 4096
-            equal(middle(), 1)
-            store(calibration(2))
-            equal(middle(), 2)
-
         flash = flash_ram.fresh(system, system.small)
-        flash_ram.mounted(system, flash, lambda: there(work))
+        flash_ram.mounted(system, flash, lambda: there(lambda: store(calibration(1, 20))))
+        refusals = 0
+        for free, left in flash_ram.filled(system, flash, 3 * len(longer) // system.block + 4):
+
+            def work():
+                try:
+                    store(longer)
+                except OSError as e:
+                    told = e.args[0]
+                    assert told.startswith("the flash is full: madem.cal"), (free, told)
+                    assert " takes " in told, told
+                    assert middle() in (1, 2), free
+                    # What came of it takes no room.
+                    assert calibration_measure._NEW not in os.listdir(MOUNT), free
+                    flash_ram.remove_fillers()
+                    store(longer)
+                    refused = 1
+                else:
+                    refused = 0
+                equal(middle(), 2)
+                return refused
+
+            refusals += flash_ram.mounted(system, left, lambda: there(work))
+        assert refusals
+
+
+def test_a_full_flash_is_told_over_the_link():
+    system = flash_ram.Lfs
+    flash = flash_ram.fresh(system, system.small)
+    *_, (_, full) = flash_ram.filled(system, flash, 2)
+    said = []
+
+    class Link:
+        body = bytes([STORE]) + struct.pack("<I", 0) + bytes(1000)
+        start, end, out, reply = 0, len(body), bytearray(16), None
+
+        @staticmethod
+        def error(code, text):
+            said.append((code, text))
+
+    class Server:
+        link = Link
+
+        class learner:
+            class network:
+                front = Front
+
+    flash_ram.mounted(system, full, lambda: there(lambda: calibration_measure.serve(Server)))
+    equal(said, [(link_protocol.FRONT_END, "the flash is full: madem.cal.new takes 1000 bytes")])

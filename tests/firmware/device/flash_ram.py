@@ -1,5 +1,7 @@
 """MicroPython's own file systems on a flash in RAM whose power is cut at any write, or amid one."""
 
+import os
+
 import vfs
 
 BEFORE = 0  # nothing of the write that is cut arrives,
@@ -12,6 +14,10 @@ MOUNT = "/flash"
 class Flash:
     """A block device whose every write and erase counts; of number `cut_at` it remembers what a
     power cut there would have left. (The program goes on, as if on another board.)
+
+    Attributes:
+        writes: all writes and erases so far.
+        erasures: of each block; a write of whole blocks, as FAT does it, erases them first.
     """
 
     def __init__(self, content, block):
@@ -21,14 +27,17 @@ class Flash:
         self.cut_at = -1
         self.tear = BEFORE
         self.left = None
+        self.erasures = [0] * (len(content) // block)
 
     def readblocks(self, number, buffer, offset=0):
         at = number * self.block + offset
         buffer[:] = self.content[at : at + len(buffer)]
 
-    def writeblocks(self, number, buffer, offset=0):
-        at = number * self.block + offset
+    def writeblocks(self, number, buffer, offset=None):
+        at = number * self.block + (offset or 0)
         for first in range(0, len(buffer), self.block):
+            if offset is None:
+                self.erasures[number + first // self.block] += 1
             self._change(at + first, buffer[first : first + self.block])
 
     def ioctl(self, what, argument):
@@ -37,6 +46,7 @@ class Flash:
         if what == 5:
             return self.block
         if what == 6:
+            self.erasures[argument] += 1
             self._change(argument * self.block, b"\xff" * self.block)
         return 0
 
@@ -57,7 +67,7 @@ class Lfs:
     """littlefs, as most boards have it."""
 
     block = 4096
-    small = 12  # blocks of a flash that two files of a few kilobytes fill
+    small = 24  # blocks of a flash that some files of a few kilobytes fill
 
     @staticmethod
     def make(flash):
@@ -72,7 +82,7 @@ class Fat:
     """FAT, as boards with a USB drive have it."""
 
     block = 512
-    small = 64
+    small = 128
 
     @staticmethod
     def make(flash):
@@ -124,3 +134,51 @@ def cuts(system, flash, work):
             mounted(system, one, work)
             yield cut_at, tear, started(one.left, one.block)
     yield whole.writes, BEFORE, started(whole.content, whole.block)
+
+
+def filled(system, flash, most):
+    """Yield copies of the flash with `most`, `most` - 1 … and at last 0 blocks free.
+
+    What fills it are files whose names begin with FILLER.
+
+    Yields:
+        Number of free blocks, and the flash.
+    """
+    whole = started(flash.content, flash.block)
+    free = mounted(system, whole, lambda: _fill(most, whole.block))
+    for number in range(most, -1, -1):
+        assert free == number, (free, number)
+        yield free, started(whole.content, whole.block)
+        if free:
+            free = mounted(system, whole, lambda: _take_block(free, whole.block))
+
+
+FILLER = "filler"
+
+
+def free_blocks():
+    """Of the flash that is mounted."""
+    return os.statvfs(MOUNT)[4]
+
+
+def remove_fillers():
+    """Make room on the flash that is mounted."""
+    for name in os.listdir(MOUNT):
+        if name.startswith(FILLER):
+            os.remove(MOUNT + "/" + name)
+
+
+def _fill(most, block):
+    """Leave so many blocks free, or one more; and tell how many."""
+    with open(MOUNT + "/" + FILLER, "wb") as file:
+        while free_blocks() > most:
+            file.write(bytes(block // 2))
+            file.flush()
+    return free_blocks()
+
+
+def _take_block(number, block):
+    """Write a file of one block, and tell how many are free."""
+    with open("%s/%s%d" % (MOUNT, FILLER, number), "wb") as file:
+        file.write(bytes(block // 2))
+    return free_blocks()

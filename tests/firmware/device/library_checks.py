@@ -15,6 +15,7 @@ import madem
 from madem import flash_file, learn_gate, library_network, library_settings, network_config
 
 PATH = flash_ram.MOUNT + "/net.madem"
+OTHER = flash_ram.MOUNT + "/other.madem"
 LINE = "window=16 hop=8 | mean energy bands:2 | norm:5"
 
 
@@ -292,13 +293,136 @@ def test_a_saved_network_is_the_same_again():
         equal((again.rate, again.pulses), (2064, 3))
         equal(again.names, ["ä", "b", "c"])
         equal(again.columns()[7], ("column 7", "mV", 2, bytes(8)))
-        again.save(PATH)
-        with open(PATH, "rb") as file:
-            equal(file.read(), saved)
+        equal(again.save(OTHER), True)
+        with open(OTHER, "rb") as file:
+            other = file.read()
+        # They differ in the count of writings, and so in the checksum.
+        equal(other[:-8], saved[:-8])
+        equal((saved[-8:-4], other[-8:-4]), (b"\1\0\0\0", b"\2\0\0\0"))
         for _ in range(3):
             equal((again.predict(x), again.margin), (net.predict(x), net.margin))
 
     on_flash(work)
+
+
+def test_what_the_file_has_already_is_not_written_and_writings_are_counted():
+    x = bytearray(b"\xff\0\x80\x40")
+    for system in flash_ram.SYSTEMS:
+        flash = flash_ram.fresh(system)
+        net = madem.Network((4, 3))
+
+        def saved(net, wrote):
+            before = flash.writes
+            equal(net.save(PATH), wrote)
+            equal(flash.writes > before, wrote)
+            return net.saves
+
+        def work():
+            equal((saved(net, True), saved(net, False)), (1, 1))
+            net.learn(x, 1)
+            equal((saved(net, True), saved(net, False)), (2, 2))
+            again = madem.load(PATH)
+            again.predict(x)
+            equal(saved(again, False), 2)
+            again.rate -= 1
+            equal((saved(again, True), saved(again, False)), (3, 3))
+            again.use_gate()
+            equal((saved(again, True), saved(again, False)), (4, 4))
+            # Somebody else wrote the file, cut it, or took it away.
+            equal(saved(net, True), 3)
+            with open(PATH, "r+b") as file:
+                file.write(b"torn")
+            again = madem.load(PATH)
+            equal(again.saves, 3)
+            equal((saved(again, True), saved(again, False)), (4, 4))
+            flash_file.remove(PATH)
+            equal(saved(again, True), 5)
+            # A desktop's file has no count, and more than a board keeps.
+            flash_file.replace(PATH, (made(sections_of(net) + [(b"NOTE", b"{}")]),))
+            again = madem.load(PATH)
+            equal(saved(again, False), 0)
+            again.learn(x, 2)
+            equal(saved(again, True), 1)
+
+        flash_ram.mounted(system, flash, work)
+
+
+class Clock:
+    """In place of `time`, with the ticks of a board of 32 bits."""
+
+    now = (1 << 30) - 900_000  # ms; a quarter of an hour before they begin anew
+
+    @staticmethod
+    def ticks_ms():
+        return Clock.now & (1 << 30) - 1
+
+    @staticmethod
+    def ticks_diff(end, start):
+        return ((end - start + (1 << 29)) & (1 << 30) - 1) - (1 << 29)
+
+
+def with_clock(work):
+    real = library_network.time
+    library_network.time = Clock
+    try:
+        return on_flash(work)
+    finally:
+        library_network.time = real
+
+
+def test_saving_now_and_then_keeps_its_distance():
+    x = bytearray(b"\xff\0\x80\x40")
+
+    def work(put):
+        net = madem.Network((4, 3))
+        wrote = []
+        for k in range(3600):
+            Clock.now += 1000
+            net.learn(x, k % 3)
+            if net.autosave(PATH, seconds=600):
+                wrote.append(k + 1)
+        equal(wrote, [600, 1200, 1800, 2400, 3000, 3600])
+        equal(net.saves, 6)
+        # A program that is started again and again writes no more often.
+        for k in range(5):
+            net = madem.load(PATH)
+            net.learn(x, 1)
+            Clock.now += 599_000
+            equal(net.autosave(PATH), False)
+        Clock.now += 1000
+        equal(net.autosave(PATH), True)
+        # So does one that saves itself, whose network has not changed, or whose flash fails.
+        for call in (
+            lambda: net.learn(x, 0) == net.save(PATH),
+            lambda: equal(net.autosave(PATH), False),
+            lambda: net.learn(x, 0) == refused(OSError, net.autosave, "/flash/none/net.madem"),
+        ):
+            net.save(PATH)
+            Clock.now += 600_000
+            call()
+            Clock.now += 599_000
+            net.learn(x, 0)
+            equal(net.autosave("/flash/none/net.madem"), False)
+        # After days without a sample, when the difference of ticks is negative or small.
+        for days in (3, 6, 7, 12, 13):
+            Clock.now += days * 86_400_000
+            net.learn(x, 2)
+            equal(net.autosave(PATH, 500_000 if days == 6 else 600), True)
+        for seconds in (0, -1, 500_001):
+            refused(ValueError, net.autosave, PATH, seconds)
+
+    with_clock(work)
+
+
+def test_waiting_to_save_allocates_nothing():
+    net = madem.Network((4, 3))
+    x = bytearray(4)
+
+    def work(k):
+        net.learn(x, k % 3)
+        equal(net.autosave(PATH, 500_000), False)
+
+    locked(work)
 
 
 def test_a_network_of_a_stream_keeps_its_pipeline():
@@ -322,31 +446,117 @@ def test_a_network_of_a_stream_keeps_its_pipeline():
     on_flash(work)
 
 
-def test_a_cut_while_saving_leaves_a_network():
-    """The start of a user's own program: load, use, learn on, save."""
+def check_cuts(net, change):
+    """Cut the save of a network that `change()` changed since the one before, on both systems.
+
+    Each start is that of a user's own program: load, use, learn on, save.
+    """
     x = bytearray(b"\xff\0\x80\x40\x20\x10")
+    flashes = []
     for system in flash_ram.SYSTEMS:
-        net = madem.Network((6, 5, 2), ("no", "yes"))
-        net.learn(x, 1)
         flash = flash_ram.fresh(system)
         flash_ram.mounted(system, flash, lambda: net.save(PATH))
-        before = sections_of(net)
-        net.learn(x, 0)
-        after = sections_of(net)
+        flashes.append((system, flash))
+    before = all_of(net)
+    change()
+    after = all_of(net)
+    assert before != after
+    saves = net.saves
+    for system, flash in flashes:
         found = [0, 0]
+
+        def save():
+            net.saves = saves
+            net.save(PATH)
 
         def start():
             again = madem.load(PATH)
-            sections = sections_of(again)
-            assert sections in (before, after)
-            found[sections == after] += 1
+            all = all_of(again)
+            assert all in (before, after)
+            found[all == after] += 1
             again.learn(x, 1)
-            again.save(PATH)
-            equal(sections_of(madem.load(PATH)), sections_of(again))
+            equal(again.save(PATH), True)
+            equal(all_of(madem.load(PATH)), all_of(again))
 
-        for _, _, left in flash_ram.cuts(system, flash, lambda: net.save(PATH)):
+        for _, _, left in flash_ram.cuts(system, flash, save):
             flash_ram.mounted(system, left, start)
         assert found[0] and found[1], found
+
+
+def all_of(net):
+    """All that a file keeps of it but the count of writings."""
+    return b"".join(bytes(part) for part in net._parts())
+
+
+def test_a_cut_while_saving_leaves_a_network():
+    x = bytearray(b"\xff\0\x80\x40\x20\x10")
+    net = madem.Network((6, 5, 2), ("no", "yes"))
+    net.learn(x, 1)
+    check_cuts(net, lambda: net.learn(x, 0))
+
+
+def test_a_cut_leaves_the_checkpoint_and_the_settings_that_belong_together():
+    data = Numbers(6)
+    samples = [data.bytes(6) for _ in range(8)]
+    net = madem.Network((6, 2), ("no", "yes"))
+    net.use_gate(gate=200, drop=400, every=2)
+    net.source = b"\0\0\1\0\0\x05adc\x1a\x1b"
+
+    def learn():
+        for k in range(8):
+            net.learn(samples[k], k & 1)
+
+    learn()
+
+    def go_on():
+        made = net.gate.checkpoint_at
+        learn()
+        assert net.gate.checkpoint_at > made, "another checkpoint"
+
+    check_cuts(net, go_on)
+
+    def set():
+        net.rate, net.pulses, net.source = 70, 2, None
+        net.use_gate(gate=90, at_most=40, fade=3)
+
+    check_cuts(net, set)
+
+
+def test_a_full_flash_is_told_and_no_network_is_lost():
+    x = bytearray(range(40))
+    for system in flash_ram.SYSTEMS:
+        net = madem.Network((40, 20, 2))
+        net.learn(x, 1)
+        flash = flash_ram.fresh(system, system.small)
+        flash_ram.mounted(system, flash, lambda: net.save(PATH))
+        before = all_of(net)
+        net.learn(x, 0)
+        net.use_gate(drop=100)
+        net.gate.checkpoint()  # it takes half as much again
+        after = all_of(net)
+        refusals = 0
+        for _, left in flash_ram.filled(system, flash, 2 * len(after) // system.block + 4):
+
+            def work():
+                net.saves = 1
+                try:
+                    net.save(PATH)
+                except OSError as e:
+                    assert e.args[0].startswith("the flash is full: "), e
+                    assert all_of(madem.load(PATH)) in (before, after)
+                    # It goes on with what is in memory, and saves it when there is room.
+                    equal(net.saves, 1)
+                    flash_ram.remove_fillers()
+                    equal(net.save(PATH), True)
+                    refused = 1
+                else:
+                    refused = 0
+                equal(net.saves, 2)
+                equal(all_of(madem.load(PATH)), after)
+                return refused
+
+            refusals += flash_ram.mounted(system, left, work)
+        assert refusals
 
 
 def test_files_that_are_none_are_refused_in_one_line():

@@ -130,6 +130,7 @@ def test_what_a_board_goes_on_from_is_kept() -> None:
     devices = b"".join(one.state.devices)
     for copied in (gate(0xFFFFFFFF), gate(12) + devices):
         on_board = {b"RATE": b"\1\2\3", b"GATE": copied, b"SRCE": b"\0\0\1\0\0\3adc\x1a"}
+        on_board[b"SAVE"] = b"\7\0\0\0"
         for board in (False, True):
             found = file.unpack(file.pack(replace(one, on_board=on_board), board))
             assert found.on_board == on_board
@@ -143,6 +144,7 @@ def test_what_a_board_goes_on_from_is_kept() -> None:
     assert file.gate_facts(gate(0xFFFFFFFF))["checkpoint_at"] == -1
     for tag, wrong in (
         (b"RATE", b"\1\2"),
+        (b"SAVE", b"\1\2\3"),
         (b"GATE", gate(0xFFFFFFFF)[:-1]),
         (b"GATE", gate(12)),
         (b"GATE", gate(12) + devices[:-1]),
