@@ -122,15 +122,7 @@ class PlausibilityTest:
         Returns:
             In words, which line is not as it should be; None: all are.
         """
-        share = self._geometry.share(levels)
-        mean, variance = self._mean[read.card], self._variance[read.card]
-        if read.rows:
-            mean, variance = mean.T, variance.T
-        expected = share @ mean
-        noise = self._copies.noise_variance(mean * self._unit)
-        if noise is not None:
-            variance = variance + noise / self._unit**2
-        sigma = np.sqrt(self._geometry.noise**2 + self._zero + share**2 @ variance)
+        expected, sigma = self.expected(read.card, read.rows, levels)
         z = (read.codes - expected) / sigma
         self.tests += len(z)
         worst = int(np.argmax(np.abs(z)))
@@ -141,6 +133,27 @@ class PlausibilityTest:
             f"card {read.card}, {side} {worst} reads {read.codes[worst]} where"
             f" {expected[worst]:.0f} ± {sigma[worst]:.1f} is expected"
         )
+
+    def expected(self, card: int, rows: bool, levels: Floats) -> tuple[Floats, Floats]:
+        """Predict the codes of a read, of devices that a probe has found.
+
+        Args:
+            card: its number.
+            rows: the word lines are sensed; otherwise the bit lines.
+            levels: activities of the driven lines, −255 to 255: (lines,).
+
+        Returns:
+            Mean and σ of each sensed line's code, (lines,) each.
+        """
+        share = self._geometry.share(levels)
+        mean, variance = self._mean[card], self._variance[card]
+        if rows:
+            mean, variance = mean.T, variance.T
+        noise = self._copies.noise_variance(mean * self._unit)
+        if noise is not None:
+            variance = variance + noise / self._unit**2
+        sigma = np.sqrt(self._geometry.noise**2 + self._zero + share**2 @ variance)
+        return share @ mean, sigma
 
     def pulse(self, pulse: CardPulse) -> None:
         """Let the copies have pulses.

@@ -33,6 +33,26 @@ class Rule(IntEnum):
     ONE_SIDED = 1
     CLAMPED = 2
 
+    @classmethod
+    def of(cls, name: str | Rule) -> Rule:
+        """Find a rule by its name.
+
+        Args:
+            name: "centred", "one-sided" or "clamped"; or the rule itself.
+
+        Returns:
+            The rule.
+
+        Raises:
+            ValueError: there is none of this name; the message has those that there are.
+        """
+        names = {rule.name.lower().replace("_", "-"): rule for rule in cls}
+        if isinstance(name, Rule):
+            return name
+        if name not in names:
+            raise ValueError(f"rule is {name!r}, but must be one of {', '.join(names)}")
+        return names[name]
+
 
 @dataclass(frozen=True)
 class LayerConfig:
@@ -119,7 +139,7 @@ class Settings:
         sizes: units of every layer, input first.
         one_hot: targets are one class of the outputs; otherwise each output is on or off.
         seed: seeds every draw on the device, 0…2³²−1.
-        rule: which conditions are compared.
+        rule: which conditions are compared; its name will do.
         beta: strength of the nudge, in drive per unit of output error.
         sweeps_free: sweeps of the free phase.
         sweeps_nudged: sweeps of each nudged phase.
@@ -172,6 +192,9 @@ class Settings:
     adc_bits: int = 8
     adc_range_forward: float = 2.0
     adc_range_transposed: float = 0.5
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "rule", Rule.of(self.rule))
 
     def rate(self, learning_rate: float | None = None) -> int:
         """Compute the integer RATE for a learning rate.

@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from madem_emulator.twin.array import FULL, Bytes, Floats, Memristors, Numbers, Sums, by_layer
 from madem_emulator.twin.bit_flips import BitFlips, Flipped
+from madem_emulator.twin.codes import checked_codes
 from madem_emulator.twin.config import MAX_RATE, Config
 from madem_emulator.twin.noise import (
     States,
@@ -186,7 +187,8 @@ class Twin:
         Returns:
             Activities of unit layers 1…L, uint8 (B, n) each.
         """
-        return [s[:, 0] for s in self.predict_many(np.asarray(x)[..., None, :])]
+        codes = checked_codes(x, self.config.sizes[0])
+        return [s[:, 0] for s in self.predict_many(codes[..., None, :])]
 
     def predict_many(self, x: ArrayLike) -> list[Bytes]:
         """Settle with only the inputs held, for many samples.
@@ -200,8 +202,9 @@ class Twin:
         Returns:
             Activities of unit layers 1…L, uint8 (B, samples, n) each.
         """
-        inputs = self._inputs(x, np.shape(x)[-2])
-        indices = row_indices(self._masked(x))
+        codes = self._masked(x)
+        inputs = self._inputs(codes, codes.shape[-2] if codes.ndim > 1 else 0)
+        indices = row_indices(codes)
         chunk = self._samples_at_once()
         weights = self._weights_to_predict()
         parts = []
@@ -402,7 +405,7 @@ class Twin:
     # --- arguments and results -----------------------------------------------------------------
 
     def _masked(self, x: ArrayLike) -> Bytes:
-        return np.asarray(x, np.uint8) & np.uint8(self.config.dac_mask)
+        return checked_codes(x, self.config.sizes[0]) & np.uint8(self.config.dac_mask)
 
     def _inputs(self, x: ArrayLike, *samples: int) -> Floats:
         """Activities of the inputs, (B, *samples, features), for DAC codes with or without B."""

@@ -91,8 +91,10 @@ def _as_saved(args: argparse.Namespace) -> Network:
         noted = saved.notes.get("device", {})
         args.bits = noted.get("bits")
         args.device = {n: x for n in physical.FIGURES if (x := noted.get(n)) is not None}
-    if not chips or saved.notes.get("frontend") == "attached":
+    if not chips or saved.chips:
         args.preset = args.preset or saved.notes.get("preset")
+    if chips:
+        args.design = args.design or saved.notes.get("design")
     return saved
 
 

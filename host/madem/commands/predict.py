@@ -18,10 +18,13 @@ import argparse
 import csv
 import io
 import json
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from madem import output
 from madem.commands import options, paths, reading
@@ -29,18 +32,26 @@ from madem.commands.terminal import Terminal
 from madem.data.files.judge import Known, Samples
 from madem.data.files.read import read
 from madem.errors import MademError, TaskError
+from madem.frontends import attached
 from madem.learn import report, session
 from madem.learn.answers import Answers, Recalled, answers, figures, recalled
+from madem.learners.board import BoardLearner
 from madem.network import file, metrics
 from madem.network.network import Network, StreamInputs, WordInputs
 
 _FORMATS = (".csv", ".jsonl", ".parquet")
 
 
-class _Given(NamedTuple):
-    """What was answered: columns with a value an answer each, scores if there are labels, notes."""
+_BLOCK = 10_000
+"""Rows that are written at a time: a million as Python's objects would take much room."""
+_Table = dict[str, NDArray[Any]]
+"""Columns with a value for each answer, by their headings."""
 
-    table: dict[str, list[Any]]
+
+class _Given(NamedTuple):
+    """What was answered, scores if there are labels, and notes."""
+
+    table: _Table
     scores: dict[str, Any] | None
     notes: list[str]
 
@@ -104,17 +115,19 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
         raise MademError("--reject is for classes: a word that is recalled has no margin")
     if args.out is not None:
         output.check_file(args.out)
-    with (
-        session.open_learner(args.board, patience=args.patience) as board,
-        terminal.progress("answering", len(samples.x)) as advance,
-    ):
-        if network.recalls:
-            given = _words(network, recalled(network, samples, board, advance))
-        else:
-            found = answers(network, samples, board, advance)
-            if args.reject is not None:
-                found = found.rejecting(args.reject)
-            given = _classes(network, samples, found)
+    with session.open_learner(_spec(network, args.board), patience=args.patience) as board:
+        learner = session.ready(network, board, terminal.progress)
+        with terminal.progress("answering", len(samples.x)) as advance:
+            found = None
+            if network.recalls:
+                given = _words(network, recalled(network, samples, learner, advance))
+            else:
+                found = answers(network, samples, learner, advance)
+                told = found if args.reject is None else found.rejecting(args.reject)
+                given = _classes(network, samples, told)
+        chips = None
+        if network.chips:
+            chips = _of_chips(network, board, found if args.report else None, given)
     table, scores, notes = given
     if args.report and scores is None:
         raise TaskError("there are no labels to report on: leave --report out, or name --label")
@@ -122,7 +135,8 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
         _write(Path(args.out), table)
         terminal.saved(Path(args.out))
     elif not args.report and args.json != "-":
-        terminal.write(_csv(table).rstrip("\n"))
+        for text in _csv(table):
+            terminal.write(text.rstrip("\n"))
     if args.report and scores is not None:
         if network.recalls:
             terminal.say(f"{100 * scores['exact_word']:.1f} % of the words without a wrong dot")
@@ -136,62 +150,137 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
         "board": args.board,
         "answers": len(table["row"]),
         "metrics": scores,
+        "chips": chips,
         "notes": notes,
     }
     output.write_json(args.json, facts)
     return 0
 
 
+def _spec(network: Network, board: str) -> str:
+    """The board to open: an emulated one gets chips like those that the network was learned on."""
+    if not network.chips:
+        return board
+    notes = network.notes
+    design, preset = str(notes.get("design", "")), str(notes.get("preset", ""))
+    return attached.wired(board, design, preset, network.state.config.seed) if design else board
+
+
+def _of_chips(
+    network: Network, board: BoardLearner | None, found: Answers | None, given: _Given
+) -> dict[str, Any] | None:
+    """Tell what became of the devices of a network that was learned behind chips.
+
+    Args:
+        network: that was learned so.
+        board: that answered, still open; None: the twin.
+        found: the answers, to say how many were to be expected right; None: nobody asks.
+        given: gets notes.
+
+    Returns:
+        The same as facts, ready for JSON; None of the twin.
+    """
+    if board is None:
+        given.notes.append(
+            "the network was learned behind chips: the twin has their devices as they were"
+            " measured, and its own noise; --board asks the devices themselves"
+        )
+        return None
+    facts: dict[str, Any] = {"written": None, "expected_right": None}
+    if board.written is None:
+        given.notes.append("the devices hold what was learned: nothing was written into them")
+    else:
+        facts["written"] = asdict(board.written)
+        given.notes.append(
+            f"the devices held something else: {board.written.devices:,} were written with"
+            f" {board.written.pulses:,} pulses, {board.written.failed:,} of them in vain; they are"
+            f" {board.written.error:.1%} of their window off"
+        )
+    if found is not None and given.scores is not None:
+        # Imported only here, because scipy takes its time.
+        from madem.verify.expected import answered_right
+
+        try:
+            low, high = answered_right(board, network, found)
+        except MademError as error:
+            given.notes.append(str(error))
+            return facts
+        facts["expected_right"] = [low, high]
+        known = found.truth >= 0
+        right, of = (
+            np.count_nonzero(part) for part in (known & (found.answer == found.truth), known)
+        )
+        given.notes.append(
+            f"of their devices and their read noise, {low} to {high} of {of} right answers were to"
+            f" be expected: there are {right}"
+            + ("" if low <= right <= high else "; `madem verify` tells what is out of order")
+        )
+    return facts
+
+
 def _classes(network: Network, samples: Samples, found: Answers) -> _Given:
-    names = network.names
-    table: dict[str, list[Any]] = {"row": found.rows.tolist()}
+    # The one behind the last is for no answer, and for no label.
+    names = np.array([*network.names, "none"], object)
+    table: _Table = {"row": found.rows}
     if samples.judgement.series and samples.t_s is not None:
-        table["time_s"] = samples.t_s[found.rows].tolist()
-    table["answer"] = ["none" if k == metrics.NONE else names[k] for k in found.answer.tolist()]
-    table["margin"] = found.margin.tolist()
-    table["second"] = [names[k] for k in found.second.tolist()]
+        table["time_s"] = samples.t_s[found.rows]
+    table["answer"] = names[found.answer]
+    table["margin"] = found.margin
+    table["second"] = names[found.second]
     if (found.truth >= 0).any():
-        table["label"] = [names[k] if k >= 0 else None for k in found.truth.tolist()]
-    scores = figures(found, names) if "label" in table else None
+        table["label"] = np.array([*network.names, None], object)[found.truth]
+    scores = figures(found, network.names) if "label" in table else None
     warned = metrics.warnings(scores, clipped=found.clipped, values=found.values)
     return _Given(table, scores, [*found.notes, *warned])
 
 
 def _words(network: Network, back: Recalled) -> _Given:
-    table: dict[str, list[Any]] = {
-        "row": list(range(len(back.words))),
-        "word": list(back.words),
-        "iterations": back.iterations.tolist(),
-        "dots": ["".join(map(str, row)) for row in back.dots.tolist()],
+    table: _Table = {
+        "row": np.arange(len(back.words)),
+        "word": np.array(back.words, object),
+        "iterations": back.iterations,
+        "dots": np.array(["".join(map(str, row)) for row in back.dots.tolist()], object),
     }
     if (back.truth >= 0).any():
-        table["label"] = [network.names[k] if k >= 0 else None for k in back.truth.tolist()]
+        table["label"] = np.array([*network.names, None], object)[back.truth]
     known = np.flatnonzero(back.truth >= 0).tolist()
     right = [back.words[k] == network.names[back.truth[k]] for k in known]
     scores = {"exact_word": float(np.mean(right)), "samples": len(right)} if right else None
     return _Given(table, scores, [])
 
 
-def _write(path: Path, table: dict[str, list[Any]]) -> None:
+def _write(path: Path, table: _Table) -> None:
+    data = io.BytesIO()
     if path.suffix.lower() == ".parquet":
         # Imported only for the file that needs it.
         import pyarrow
         from pyarrow import parquet
 
-        data = io.BytesIO()
-        parquet.write_table(pyarrow.table(table), data)
-        output.write_whole(path, data.getvalue())
+        parquet.write_table(pyarrow.table(dict(table)), data)
     elif path.suffix.lower() == ".jsonl":
-        rows = zip(*table.values(), strict=True)
-        lines = [json.dumps(dict(zip(table, row, strict=True)), ensure_ascii=False) for row in rows]
-        output.write_whole(path, "".join(line + "\n" for line in lines).encode())
+        for rows in _blocks(table):
+            lines = [json.dumps(dict(zip(table, row, strict=True)), ensure_ascii=False) + "\n"
+                     for row in rows]  # fmt: skip
+            data.write("".join(lines).encode())
     else:
-        output.write_whole(path, _csv(table).encode())
+        for text in _csv(table):
+            data.write(text.encode())
+    output.write_whole(path, data.getvalue())
 
 
-def _csv(table: dict[str, list[Any]]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(table)
-    writer.writerows(zip(*table.values(), strict=True))
-    return text.getvalue()
+def _csv(table: _Table) -> Iterator[str]:
+    """The lines, some at a time, each with its end."""
+    for number, rows in enumerate(_blocks(table)):
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        if not number:
+            writer.writerow(table)
+        writer.writerows(rows)
+        yield text.getvalue()
+
+
+def _blocks(table: _Table) -> Iterator[Iterable[tuple[Any, ...]]]:
+    """The rows, some at a time."""
+    for begin in range(0, len(table["row"]), _BLOCK):
+        part = (column[begin : begin + _BLOCK].tolist() for column in table.values())
+        yield zip(*part, strict=True)

@@ -22,7 +22,6 @@ from madem.learn.recall import ITERATIONS
 from madem.learners.protocol import Learner
 from madem.network.network import Network
 from madem.verify import lock_step
-from madem_emulator.twin.config import Rule
 from madem_emulator.twin.presets import PRESETS
 
 _CLASSES_SHOWN = 20
@@ -107,7 +106,6 @@ def recipe(args: argparse.Namespace, task: Task) -> learn.Recipe:
     args.preset = args.preset or "default"
     if device is None and args.preset not in PRESETS:
         raise TaskError(f"--preset {args.preset} needs --frontend physical or attached")
-    rule = None if args.rule is None else Rule[args.rule.replace("-", "_").upper()]
     found = learn.recipe(
         task,
         hidden=args.layers,
@@ -117,7 +115,7 @@ def recipe(args: argparse.Namespace, task: Task) -> learn.Recipe:
         seed=args.seed,
         weight_bits=physical.weight_bits(device) if device else args.bits,
         beta=args.beta,
-        rule=rule,
+        rule=args.rule,
         learning_rate=args.rate,
         **PRESETS["default" if device else args.preset] | args.device,
     )
@@ -256,10 +254,7 @@ def save_pictures(run: session.Run, folder: Path, terminal: Terminal) -> None:
     if not reconstruct:
         from madem.pictures import classes
 
-        confusion = np.array(metrics["confusion"])
-        truth, answers = (
-            np.repeat(axis.ravel(), confusion.ravel()) for axis in np.indices(confusion.shape)
-        )
         title = f"{task.name}, learned on {run.board}"
-        figure = classes.confusion_picture(truth, answers, task.class_names, title=title)
+        counts = np.array(metrics["confusion"])
+        figure = classes.confusion_picture(counts, task.class_names, title=title)
         terminal.saved(style.save_picture(figure, folder / f"{task.name}-confusion.png"))

@@ -10,6 +10,7 @@ from madem.errors import TaskError
 from madem.learners.state import NetworkState
 from madem_emulator.physical import presets
 from madem_emulator.physical.device import DeviceModel
+from madem_emulator.twin.config import WINDOW
 
 DESIGNS = ("maker8x8", "lab64x64")
 """Board designs: firmware/madem/board_NAME.py drives them."""
@@ -49,20 +50,18 @@ def device_of(args: argparse.Namespace) -> DeviceModel:
 def as_conductances(saved: NetworkState, device: DeviceModel) -> NetworkState:
     """Count the devices of a state as chips measure them: 200 a window, from 0 S on.
 
-    One of the emulated front end counts from the lower end of the window, and some of its devices
-    go beyond the upper end, which is where these stop.
+    The emulated front end counts from the lower end of the window, and some of its devices go
+    beyond the upper end, which is where these stop.
 
     Args:
-        saved: what was learned, with either front end.
+        saved: what was learned with the emulated front end.
         device: the preset behind the chips.
 
     Returns:
-        The state; itself if it was learned behind chips.
+        The state.
     """
-    if saved.notes.get("frontend") == "attached":
-        return saved
-    lowest = round(200 * device.g_min / device.window)
-    table = bytes(min(min(g, 200) + lowest, 255) for g in range(256))
+    lowest = round(WINDOW * device.g_min / device.window)
+    table = bytes(min(min(g, WINDOW) + lowest, 255) for g in range(256))
     return replace(saved, devices=tuple(part.translate(table) for part in saved.devices))
 
 
@@ -78,17 +77,34 @@ def board_spec(args: argparse.Namespace) -> str:
     Raises:
         TaskError: the emulator has no chips for this board.
     """
-    kind, _, options = args.board.partition(":")
+    kind, _, _ = args.board.partition(":")
     if kind in WITH_CHIPS:
-        wiring = f"wiring={args.design}+{args.preset}+{args.seed}"
-        if injected := faults_of(args):
-            wiring += f"+{injected}"
-        return f"{kind}:{options},{wiring}" if options else f"{kind}:{wiring}"
+        return wired(args.board, args.design, args.preset, args.seed, faults_of(args))
     if faults_of(args):
         raise TaskError("--inject puts faults into emulated chips: use --board unix")
     if kind == "qemu":
         raise TaskError("the board qemu has no SPI and I2C: use unix, unix32 or rp2040")
     return args.board
+
+
+def wired(spec: str, design: str, preset: str, seed: int, faults: str = "") -> str:
+    """Give an emulated board the emulator's chips, unless it says which it has.
+
+    Args:
+        spec: a board, as `open_board` takes it.
+        design: of the board of chips.
+        preset: of the devices behind them.
+        seed: of these devices.
+        faults: as a wiring has them; "" for none.
+
+    Returns:
+        The board; another than an emulated one as it is.
+    """
+    kind, _, options = spec.partition(":")
+    if kind not in WITH_CHIPS or "wiring=" in options:
+        return spec
+    wiring = f"wiring={design}+{preset}+{seed}" + (f"+{faults}" if faults else "")
+    return f"{kind}:{options},{wiring}" if options else f"{kind}:{wiring}"
 
 
 def faults_of(args: argparse.Namespace) -> str:

@@ -56,6 +56,23 @@ def device_of(
         raise TaskError(str(error)) from None
 
 
+def device_of_notes(notes: Mapping[str, Any]) -> DeviceModel:
+    """Take the device that a saved network was learned with.
+
+    Args:
+        notes: of the network.
+
+    Returns:
+        What its couplings are made of.
+
+    Raises:
+        TaskError: this madem does not know it.
+    """
+    chosen = notes.get("device", {})
+    figures = {name: x for name in FIGURES if (x := chosen.get(name)) is not None}
+    return device_of(str(notes.get("preset")), chosen.get("bits"), figures)
+
+
 FIGURES = ("cycle_to_cycle", "device_to_device", "stuck")
 """What `device_of` takes in place of the preset's, as the notes of a saved state have it too."""
 

@@ -17,13 +17,12 @@ from madem.data.match import classes_matched, matched
 from madem.data.registry import load_task
 from madem.data.stream_task import StreamWindows
 from madem.errors import TaskError
-from madem.learn import session
 from madem.learn.recall import read_dots, recall
-from madem.learners.board import BoardLearner
 from madem.learners.protocol import Engine
 from madem.network import metrics
 from madem.network.network import Network, WordInputs
 
+Codes = NDArray[np.uint8]
 Progress = Callable[[int], None]
 _AT_ONCE = 256
 """Samples that are asked for between two words of progress."""
@@ -39,6 +38,7 @@ class Answers:
         margin: how far the first is ahead, 0…255, int64 (answers,).
         rows: row of each answer, or the last row of its window, int64 (answers,).
         truth: class by the labels of the data, int64 (answers,); -1: no label.
+        asked: what the network was asked: DAC codes, or the windows of a stream.
         clipped: values outside the range that was learned from, of `values`.
         values: how many there are.
         notes: what to tell of the data, a sentence each.
@@ -49,6 +49,7 @@ class Answers:
     margin: NDArray[np.int64]
     rows: NDArray[np.int64]
     truth: NDArray[np.int64]
+    asked: Codes | StreamWindows
     clipped: int
     values: int
     notes: tuple[str, ...] = field(default=())
@@ -86,7 +87,7 @@ class Recalled:
 def answers(
     network: Network,
     samples: Samples,
-    board: BoardLearner | None = None,
+    learner: Engine,
     progress: Progress = lambda n: None,
 ) -> Answers:
     """Ask a network for the samples of a file.
@@ -97,7 +98,7 @@ def answers(
     Args:
         network: that tells classes apart.
         samples: as the file was read and judged.
-        board: where it runs; None: on the desktop twin, with the same bits.
+        learner: what answers, from `session.ready`.
         progress: called with the number of answers just given.
 
     Returns:
@@ -107,7 +108,7 @@ def answers(
         TaskError: the data do not fit the network; the message names both sides.
     """
     fitting, notes = _labels_matched(network, samples)
-    values, asked = fitting.x, fitting.x.size
+    values, count = fitting.x, fitting.x.size
     if isinstance(network.inputs, WordInputs):  # words that are told apart
         x, rows, truth, clipped = _dots(fitting), np.arange(len(values)), fitting.y, 0
     elif (scaling := network.taught.scaling) is not None:
@@ -126,22 +127,21 @@ def answers(
             )
         rows = np.concatenate([part.window_ends(pipeline) for part in parts])
         truth = np.concatenate([part.window_labels(pipeline) for part in parts])
-        asked = sum(part.samples.size for part in parts)
+        count = sum(part.samples.size for part in parts)
         clipped = beyond(values[~fitting.missing], scale)
-    learner = learner_of(network, board)
     found = []
     for start in range(0, len(x), _AT_ONCE):
         part = x[start : start + _AT_ONCE]
         found.append(learner.outputs(part))
         progress(len(part))
     outputs = np.concatenate(found)
-    return Answers(*metrics.top_two(outputs), rows, truth, clipped, asked, notes)
+    return Answers(*metrics.top_two(outputs), rows, truth, x, clipped, count, notes)
 
 
 def recalled(
     network: Network,
     samples: Samples,
-    board: BoardLearner | None = None,
+    learner: Engine,
     progress: Progress = lambda n: None,
 ) -> Recalled:
     """Ask a network of words in Braille for the words of which it sees distorted dots.
@@ -149,7 +149,7 @@ def recalled(
     Args:
         network: that recalls words.
         samples: 60 columns of dots, 0 or 1.
-        board: where it runs; None: on the desktop twin, with the same bits.
+        learner: what answers, from `session.ready`.
         progress: called with the number of answers just given.
 
     Returns:
@@ -165,7 +165,7 @@ def recalled(
     if (task.label_lines, task.n_features) != (lines, network.state.config.sizes[0]):
         raise TaskError("the network shows its words in another way than this madem does")
     x = task.shown(_dots(fitting) // 255)
-    learner, config = learner_of(network, board), network.state.config
+    config = network.state.config
     found, iterations = [], np.ones(len(x), np.int64)
     for start in range(0, len(x), _AT_ONCE):
         part = slice(start, start + _AT_ONCE)
@@ -198,31 +198,6 @@ def _labels_matched(network: Network, samples: Samples) -> tuple[Samples, tuple[
     if isinstance(network.inputs, WordInputs):
         return classes_matched(samples, network.classes), told
     return matched(samples, network.taught), told
-
-
-def learner_of(network: Network, board: BoardLearner | None) -> Engine:
-    """Make what answers: a network on a board or on the desktop twin, ready to be asked.
-
-    Args:
-        network: that was saved.
-        board: where it runs; None: on the twin, with the same bits.
-
-    Returns:
-        What answers.
-
-    Raises:
-        DeviceError: it does not fit the board.
-        TaskError: it is of physical devices, whose dynamics only `madem learn` brings back.
-    """
-    state = network.state
-    if state.physical is not None:
-        raise TaskError(
-            "the network's devices are physical ones: test it with `madem learn … --load NET"
-            " --epochs 0 --frontend physical --board twin`"
-        )
-    learner = session.engine(board, state.config, network.task_pipeline)
-    learner.load(state)
-    return learner
 
 
 def figures(found: Answers, classes: Sequence[str]) -> dict[str, Any]:

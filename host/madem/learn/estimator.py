@@ -20,11 +20,9 @@ from madem.errors import TaskError
 from madem.learn import session, train
 from madem.learners.twin import TwinLearner
 from madem.network.network import Network, TableInputs
-from madem_emulator.twin.config import Rule
 from madem_emulator.twin.presets import PRESETS
 
 MOST_CLASSES = 255
-_RULES = {rule.name.lower().replace("_", "-"): rule for rule in Rule}
 
 
 class MademClassifier(ClassifierMixin, BaseEstimator):
@@ -154,11 +152,7 @@ class MademClassifier(ClassifierMixin, BaseEstimator):
             raise ValueError(f"{len(self.classes_)} classes; at most {MOST_CLASSES} are possible")
         if X.shape[1] > MAX_FEATURES:
             raise ValueError(f"{X.shape[1]} features; at most {MAX_FEATURES} are possible")
-        for name, choices in (
-            ("preset", PRESETS),
-            ("rule", _RULES),
-            ("spread", get_args(Spread)),
-        ):
+        for name, choices in (("preset", PRESETS), ("spread", get_args(Spread))):
             if getattr(self, name) not in choices:
                 raise ValueError(
                     f"{name} is {getattr(self, name)!r}, but must be one of {', '.join(choices)}"
@@ -177,7 +171,7 @@ class MademClassifier(ClassifierMixin, BaseEstimator):
                 epochs=self.epochs,
                 seed=int(seed),
                 weight_bits=self.bits,
-                rule=_RULES[self.rule],
+                rule=self.rule,
                 **PRESETS[self.preset],
             )
         except TaskError as error:

@@ -16,12 +16,13 @@ from madem.data.files.table import listed_names
 from madem.data.stream_task import StreamTask
 from madem.data.task import Task
 from madem.errors import MademError, TaskError
-from madem.frontends import attached
+from madem.frontends import attached, physical
 from madem.learn import train
 from madem.learners import state
 from madem.learners.board import BoardLearner, Written, connect
 from madem.learners.chips import Chips, Counts
 from madem.learners.protocol import Engine, Learner
+from madem.learners.state import deviations, normalisation_of
 from madem.learners.stream import BoardStream, board_of
 from madem.learners.twin import TwinLearner
 from madem.network import metrics
@@ -32,6 +33,9 @@ from madem_emulator.twin.config import Config, Settings
 from madem_emulator.twin.pipeline import Pipeline
 
 TWIN = "twin"
+_HELD, _MOST_HELD = 0.04, 0.9
+"""Fraction of its window that a device may be off, and share of the devices that may not be more:
+write-verify leaves them as near, but for some that it does not bring there."""
 _FEW_GROUPS = 5
 """Groups from which on a test of some says something of others."""
 
@@ -171,7 +175,9 @@ def prepare(
     if resume is None:
         config = plan.settings.integers()
         if device is not None and plan.design and not keep_weights:
-            _write(device, TwinLearner(config).state(), plan, bar)
+            assert plan.device is not None
+            wanted = attached.as_conductances(TwinLearner(config).state(), plan.device)
+            _write(device, wanted, plan.design, bar)
         elif device is not None:
             device.configure(config, plan.design)
         return engine(device, config, _pipeline(task), plan.device), plan
@@ -186,18 +192,68 @@ def prepare(
     if not plan.design:
         _load(learner, saved)
     elif isinstance(learner, BoardLearner):
-        _write(learner, saved, plan, bar)
+        if not resume.chips:
+            assert plan.device is not None
+            saved = attached.as_conductances(saved, plan.device)
+        _write(learner, saved, plan.design, bar)
     else:
         raise TaskError(f"{task.name} can't be loaded with --frontend attached")
     return learner, plan
 
 
-def _write(device: BoardLearner, state: state.NetworkState, plan: train.Recipe, bar: Bar) -> None:
+def ready(network: Network, device: BoardLearner | None, bar: Bar = _no_bar) -> Engine:
+    """Make what answers with a saved network, as it is.
+
+    An array behind chips that holds the network already, as the one does that learned it, is left
+    alone; any other gets its weights written, and `BoardLearner.written` tells how.
+
+    Args:
+        network: that was saved.
+        device: the board; None: the twin.
+        bar: shows how far writing into devices behind chips is.
+
+    Returns:
+        What answers.
+
+    Raises:
+        MademError: it does not fit the board.
+    """
+    state, pipeline = network.state, network.task_pipeline
+    if network.chips and device is not None:
+        design = str(network.notes.get("design", ""))
+        if not design:
+            raise TaskError(
+                "the network does not know its board of chips: an older madem saved it; `madem"
+                " learn DATA --load NET --frontend attached --design NAME --epochs 0 --save NEW`"
+                " names it"
+            )
+        if not _holds(device, state, design):
+            _write(device, state, design, bar)
+        learner = engine(device, state.config, pipeline)
+        if isinstance(learner, BoardStream):
+            learner.set_normalisation(normalisation_of(state, learner.pipeline))
+        return learner
+    memristor = None
+    if state.physical is not None:
+        if device is not None:
+            raise TaskError("the network's devices are physical ones: answer with --board twin")
+        memristor = physical.device_of_notes(network.notes)
+    learner = engine(device, state.config, pipeline, memristor)
+    _load(learner, state)
+    return learner
+
+
+def _holds(device: BoardLearner, saved: state.NetworkState, design: str) -> bool:
+    """Whether the devices behind chips are already what they were, as near as they are written."""
+    device.configure(saved.config, design)
+    off = np.abs(deviations(saved, device.state()))
+    return float(np.mean(off <= _HELD)) >= _MOST_HELD
+
+
+def _write(device: BoardLearner, wanted: state.NetworkState, design: str, bar: Bar) -> None:
     """Bring the devices behind chips to a state, which takes its time."""
-    assert plan.device is not None
-    wanted = attached.as_conductances(state, plan.device)
-    with bar(f"writing weights into {plan.design}", sum(map(len, wanted.devices))) as progress:
-        device.load(wanted, plan.design, progress)
+    with bar(f"writing weights into {design}", sum(map(len, wanted.devices))) as progress:
+        device.load(wanted, design, progress)
 
 
 def _load(learner: Engine, saved: state.NetworkState) -> None:
@@ -343,6 +399,7 @@ def network_of(run: Run, **notes: Any) -> Network:
     told: dict[str, Any] = {
         "preset": run.preset,
         "frontend": run.frontend,
+        **({"design": run.plan.design} if run.plan.design else {}),
         "training": {
             "task": task.name,
             "samples_a_pass": task.samples_per_pass,

@@ -189,12 +189,12 @@ def recipe(
             "sweeps_nudged": 4,
         }
     chosen |= {name: value for name, value in settings.items() if value is not None}
-    result = Settings(
-        sizes=(task.n_features, *hidden, task.n_outputs),
-        one_hot=task.kind == "classify",
-        **chosen,
-    )
     try:
+        result = Settings(
+            sizes=(task.n_features, *hidden, task.n_outputs),
+            one_hot=task.kind == "classify",
+            **chosen,
+        )
         result.integers()
     except ValueError as error:
         raise TaskError(str(error)) from None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
@@ -40,7 +40,8 @@ from madem.boards.open import Board
 from madem.data.task import Samples
 from madem.errors import BoardError, DeviceError, LinkError, TooLargeError
 from madem.learners.protocol import Bytes, Engine, GateStatus, Presentation, Reply
-from madem.learners.state import NetworkState
+from madem.learners.state import NetworkState, deviations
+from madem_emulator.twin.codes import checked_codes
 from madem_emulator.twin.config import Config
 from madem_emulator.twin.gated import GateSettings
 from madem_emulator.twin.twin import Digests
@@ -95,11 +96,13 @@ class Written:
         devices: how many were written.
         pulses: those that devices got, all together.
         failed: devices that did not come within the tolerance.
+        error: how far devices are off then, as a fraction of their window, root mean square.
     """
 
     devices: int
     pulses: int
     failed: int
+    error: float
 
 
 class BoardLearner(Engine):
@@ -185,7 +188,8 @@ class BoardLearner(Engine):
             number, pairs = step, zip(samples, targets, strict=True)
             while part := list(islice(pairs, max(room, 1))):
                 head = LEARN_HEAD.pack(number, how.rate, how.pulses_per_update, traced)
-                data = b"".join(_whole(*pair) for pair in part)
+                x, on = zip(*part, strict=True)
+                data = pack_samples(x, on, self.config)
                 if not room:
                     yield from self._pieces(Memory.SAMPLE, 0, data)
                     data = b""
@@ -211,7 +215,7 @@ class BoardLearner(Engine):
         """See `Learner.outputs`."""
         last = len(self.config.sizes) - 1
         wide = self.config.sizes[-1]
-        codes = np.ascontiguousarray(x, np.uint8)
+        codes = checked_codes(np.asarray(x), self.config.sizes[0], rows=True)
         room = self.link.room(PREDICT_HEAD.size, codes.shape[1])
         answers = self.link.max_payload // wide
         what = PredictReply.OUTPUTS if answers else PredictReply.NOTHING
@@ -378,10 +382,12 @@ class BoardLearner(Engine):
                 found.append(self._program(k, data))
                 progress(len(data))
             pulses, failed = (sum(each) for each in zip(*found, strict=True))
-            self.written = Written(sum(map(len, state.devices)), pulses, failed)
             for k, data in enumerate(state.accumulators, 1):
                 self.write(Memory.ACCUMULATORS, k, data)
             self._set_steps(state.steps)
+            off = deviations(state, self.state())
+            error = round(float(np.sqrt(np.mean(off**2))), 4)
+            self.written = Written(sum(map(len, state.devices)), pulses, failed, error)
             return
         for which, parts in (
             (Memory.DEVICES, state.devices),
@@ -470,6 +476,24 @@ def pack_config(config: Config, design: str = "") -> bytes:
     return head + device + sizes + layers + design.encode()
 
 
-def _whole(x: Bytes, target: Any) -> bytes:
-    """A sample as it goes over the link: input bytes, then its class or on/off bytes."""
-    return np.append(x, target).astype(np.uint8).tobytes()
+def pack_samples(x: Sequence[Bytes], targets: Sequence[Any], config: Config) -> bytes:
+    """Pack samples to learn as they go over the link: of each its codes, then its targets.
+
+    Args:
+        x: DAC codes, uint8 (samples, inputs).
+        targets: of each its class, or 0/1 of each output.
+        config: of the network.
+
+    Returns:
+        The bytes.
+
+    Raises:
+        ValueError: the samples are no codes, or a target is none of the network's.
+    """
+    codes = checked_codes(np.asarray(x), config.sizes[0], rows=True)
+    on = np.asarray(targets).reshape(len(codes), -1)
+    outputs, most = config.sizes[-1], config.sizes[-1] - 1 if config.one_hot else 1
+    if on.shape[1] != (1 if config.one_hot else outputs) or on.min() < 0 or on.max() > most:
+        what = f"a class from 0 to {most}" if config.one_hot else f"{outputs} times 0 or 1"
+        raise ValueError(f"a target is {what}, not {on.tolist()}")
+    return np.hstack([codes, on.astype(np.uint8)]).tobytes()

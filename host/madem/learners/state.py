@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from madem.errors import TaskError
-from madem_emulator.twin.config import Config
+from madem_emulator.twin.config import WINDOW, Config
 from madem_emulator.twin.pipeline import Pipeline
 
 
@@ -32,6 +33,23 @@ class NetworkState:
     accumulators: tuple[bytes, ...]
     notes: dict[str, Any] = field(default_factory=dict, compare=False)
     physical: Mapping[str, NDArray[Any]] | None = field(default=None, compare=False)
+
+
+def deviations(wanted: NetworkState, found: NetworkState) -> NDArray[np.float64]:
+    """Compare the devices of a state with those that were measured.
+
+    Args:
+        wanted: what was learned, counted as chips measure it.
+        found: of the same network.
+
+    Returns:
+        How far each is above what is wanted, as a fraction of its window, (devices,).
+    """
+    one, other = (
+        np.frombuffer(b"".join(state.devices), np.uint8).astype(np.int64)
+        for state in (wanted, found)
+    )
+    return (other - one) / WINDOW
 
 
 def stream_notes(pipeline: Pipeline, normalisation: bytes) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from madem.data.task import Samples
 from madem.learners.board import BoardLearner
 from madem.learners.protocol import Bytes, Engine, GateStatus, Presentation, Reply
 from madem.learners.state import NetworkState, normalisation_of, stream_notes
+from madem_emulator.twin.codes import checked_counts
 from madem_emulator.twin.config import Config
 from madem_emulator.twin.gated import GateSettings
 from madem_emulator.twin.pipeline import Pipeline
@@ -127,10 +128,11 @@ class BoardStream(Engine):
         """FEED requests; a window's samples may take several."""
         for number, (window, label) in enumerate(zip(windows, targets, strict=True), first):
             restart = Flag.RESTART if window.restart else 0
-            for begin in range(0, len(window.samples), self._room):
-                part = window.samples[begin : begin + self._room]
+            counts = checked_counts(window.samples, self.pipeline.channels)
+            for begin in range(0, len(counts), self._room):
+                part = counts[begin : begin + self._room]
                 # Only the part that completes the window can be traced.
-                last = begin + self._room >= len(window.samples)
+                last = begin + self._room >= len(counts)
                 flags = (how.flags if last else how.flags & ~Flag.TRACED) | restart
                 head = FEED_HEAD.pack(
                     number, how.rate, how.pulses_per_update, how.mode, flags, label

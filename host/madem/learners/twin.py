@@ -16,6 +16,7 @@ from madem.data.task import Samples
 from madem.errors import MademError
 from madem.learners.protocol import Bytes, Engine, GateStatus, Presentation, Reply
 from madem.learners.state import NetworkState, normalisation_of, stream_notes
+from madem_emulator.twin.codes import checked_codes, checked_counts
 from madem_emulator.twin.config import Config
 from madem_emulator.twin.features import TwinFeatures
 from madem_emulator.twin.gated import GateSettings, Judged, UpdateGate
@@ -76,12 +77,13 @@ class TwinLearner(Engine):
             DAC codes, uint8 (samples, inputs).
         """
         if self.features is None:
-            return np.asarray(samples, np.uint8)
+            return checked_codes(np.asarray(samples), self.config.sizes[0], rows=True)
         rows = []
         for window in samples:
             if window.restart:
                 self.features.restart()
-            rows.append(self.features.codes(self.features.windows(window.samples), follow))
+            counts = checked_counts(window.samples, self.features.pipeline.channels)
+            rows.append(self.features.codes(self.features.windows(counts), follow))
         return np.concatenate(rows)
 
     def present(

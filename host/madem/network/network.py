@@ -160,7 +160,7 @@ class Network:
         classes: names of the outputs, or of the words; () where nobody said.
         inputs: what goes in; None where nobody said.
         notes: what else is told of it, ready for JSON: "label" (name of the label), "training",
-            "test", "preset", "frontend".
+            "test", "preset", "frontend", "design" (of the board of chips).
         on_board: what a board goes on from: the sections RATE, GATE, SRCE and SAVE of
             docs/reference/network_file.md by their tags, those that are known.
     """
@@ -185,6 +185,11 @@ class Network:
     def pipeline(self) -> str:
         """The line of what a board computes from a stream; "" of a network that takes none."""
         return self.inputs.pipeline if isinstance(self.inputs, StreamInputs) else ""
+
+    @property
+    def chips(self) -> bool:
+        """Whether it was learned by devices behind chips, which were then measured."""
+        return self.notes.get("frontend") == "attached"
 
     @property
     def knows_inputs(self) -> bool:

@@ -26,12 +26,13 @@ from madem.boards.link_protocol import (
     Mode,
 )
 from madem.data.task import Samples
-from madem.learners.board import BoardLearner
+from madem.learners.board import BoardLearner, pack_samples
 from madem.learners.protocol import Bytes, Presentation, Reply
 from madem.learners.twin import TwinLearner, TwinStep
 from madem.verify.lock_step import DiffersError, LockStep, Mismatch
 from madem_emulator.twin.attached import AttachedTwin, ReplayError
 from madem_emulator.twin.cards import CardPulse, CardRead, Geometry
+from madem_emulator.twin.codes import checked_codes
 from madem_emulator.twin.twin import Digests
 
 
@@ -49,24 +50,31 @@ class RecordedSample(NamedTuple):
     digests: bytes
 
 
-def record(board: BoardLearner, sample: Bytes, how: Presentation) -> RecordedSample:
+def record(
+    board: BoardLearner, sample: Bytes, how: Presentation, target: Any = None
+) -> RecordedSample:
     """Have one sample learned or predicted, and take what the chips said.
 
     Args:
         board: configured with a design.
-        sample: input bytes (features,); to learn, with the target behind them.
+        sample: DAC codes, uint8 (features,).
         how: to learn or to predict; `first` is its step, or its number in what is said of it.
+        target: to learn: its class, or 0/1 of each output.
 
     Returns:
         What the board said.
 
     Raises:
         DeviceError: a chip does not answer.
+        ValueError: the sample is no codes, or the target none of the network's.
     """
-    what = CodesRequest.LEARN if how.mode == Mode.LEARN else CodesRequest.PREDICT
+    if how.mode == Mode.LEARN:
+        what, data = CodesRequest.LEARN, pack_samples([sample], [target], board.config)
+    else:
+        codes = checked_codes(sample, board.config.sizes[0])
+        what, data = CodesRequest.PREDICT, codes.tobytes()
     head = CODES_HEAD.pack(what, how.first, how.rate, how.pulses_per_update)
-    whole = head + sample.astype(np.uint8).tobytes()
-    reply = board.link.request(Kind.CODES, whole, timeout=60.0)
+    reply = board.link.request(Kind.CODES, head + data, timeout=60.0)
     pieces = []
     while not reply[0]:
         pieces.append(reply[CODES_PIECE.size :])
@@ -185,7 +193,7 @@ class AttachedLockStep(LockStep):
 
     def _both(self, sample: Bytes, target: Any, how: Presentation) -> tuple[Reply, TwinStep]:
         number = self.attached.steps
-        said = record(self.device, np.append(sample, target), how)
+        said = record(self.device, sample, how, target)
         self._replay(said)
         try:
             step = self.twin.step(sample, target, how)

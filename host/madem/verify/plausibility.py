@@ -38,8 +38,7 @@ class PlausibilityCheck:
         """
         config, geometry = lock.config, lock.attached.geometry
         each = codes_of_a_sample(config, geometry)
-        last = lock.attached.places[-1]
-        self._cards = last.first + last.across * -(-(last.lines + 1) // geometry.rows)
+        self._cards = cards_of(config, geometry)
         probe = 2 * self._cards * geometry.rows * geometry.columns * READS
         self._interval = min(max(probe // (each[0] + _OVERHEAD), _INTERVAL[0]), _INTERVAL[1])
         budget = AlarmBudget(
@@ -61,12 +60,8 @@ class PlausibilityCheck:
             DiffersError: what the board says is not plausible.
         """
         self._since = 0
-        cards = [self._chips.card(n, reads=READS) for n in range(self._cards)]
         try:
-            self.test.probe(
-                np.array([card.forward for card in cards]),
-                np.array([card.transposed for card in cards]),
-            )
+            probe(self.test, self._chips, self._cards)
         except ImplausibleError as error:
             raise self._differs(str(error)) from None
 
@@ -90,6 +85,37 @@ class PlausibilityCheck:
 
     def _differs(self, what: str) -> DiffersError:
         return DiffersError(Mismatch(self._lock.attached.steps, "codes", 0, what, 0, 0))
+
+
+def cards_of(config: Config, geometry: Geometry) -> int:
+    """Count the cards that a network takes.
+
+    Args:
+        config: of the network.
+        geometry: of the board's design.
+
+    Returns:
+        Their number; they are the first ones.
+    """
+    last = places(config, geometry)[-1]
+    return last.first + last.across * last.down
+
+
+def probe(test: PlausibilityTest, chips: Chips, cards: int) -> None:
+    """Measure all devices of cards, and test what is found.
+
+    Args:
+        test: which follows the devices from there.
+        chips: of a configured board.
+        cards: how many, from 0 on.
+
+    Raises:
+        ImplausibleError: a fault, by its name.
+    """
+    found = [chips.card(n, reads=READS) for n in range(cards)]
+    test.probe(
+        np.array([card.forward for card in found]), np.array([card.transposed for card in found])
+    )
 
 
 def codes_of_a_sample(config: Config, geometry: Geometry) -> tuple[int, int]:

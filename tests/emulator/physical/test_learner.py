@@ -29,7 +29,7 @@ from madem_emulator.twin.noise import row_indices
 
 SMALL = Settings(sizes=(6, 4, 3), read_noise=0.0, seed=3).integers()
 BENT = presets.RRAM_MILO_2021.without("programming")
-CODES = np.array([255, 0, 128, 30, 60, 200])
+CODES = np.array([255, 0, 128, 30, 60, 200], np.uint8)
 
 
 def arrays(twin: PhysicalTwin, board: int, wires: Wires | None = None) -> list[Crossbar]:
@@ -46,7 +46,7 @@ def arrays(twin: PhysicalTwin, board: int, wires: Wires | None = None) -> list[C
 def train_a_little(twin: PhysicalTwin, samples: int = 30) -> None:
     rng = np.random.default_rng(1)
     for k in range(samples):
-        x = rng.integers(0, 256, (len(twin.seeds), 6))
+        x = rng.integers(0, 256, (len(twin.seeds), 6)).astype(np.uint8)
         twin.learn(8000, x, rng.integers(0, 3, len(twin.seeds)), pulses_per_update=1 + k % 3)
 
 
@@ -127,7 +127,7 @@ def test_a_seed_gives_the_same_bits_in_any_batch() -> None:
         device_to_device=DeviceToDevice(0.1, 0.1, 0.1, 0.1, 0.1),
         faults=Faults(0.05, 0.05),
     )
-    x = np.random.default_rng(2).integers(0, 256, (300, 6))
+    x = np.random.default_rng(2).integers(0, 256, (300, 6)).astype(np.uint8)
 
     def run(seeds: list[int]) -> dict[int, bytes]:
         twin = PhysicalTwin(SMALL, device, seeds)
@@ -187,7 +187,7 @@ def test_sums_of_a_prediction_do_not_depend_on_the_rows_beside_it(device: Device
     twin = PhysicalTwin(Settings(sizes=(64, 32, 10)).integers(), device)
     rng = np.random.default_rng(1)
     for k in range(5):
-        twin.learn(8000, rng.integers(0, 256, 64), k)
+        twin.learn(8000, rng.integers(0, 256, 64).astype(np.uint8), k)
     x, s = (rng.integers(0, 256, (1, 200, n), np.uint8) for n in (64, 32))
     indices, weights = row_indices(x[0]), twin._weights_to_predict()
 

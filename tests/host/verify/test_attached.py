@@ -155,7 +155,7 @@ def test_a_sample_that_nobody_asks_for_any_more_is_finished(bench: Bench) -> Non
     with pytest.raises(DeviceError, match="not one sample"):
         device.link.request(18, bytes([0, 1, 0]))
     with pytest.raises(DeviceError, match="another number of samples"):
-        record(device, np.append(x[0], y[0]), Presentation(Mode.LEARN, first=7))
+        record(device, x[0], Presentation(Mode.LEARN, first=7), y[0])
 
 
 def test_events_that_are_cut_are_refused() -> None:
@@ -191,7 +191,7 @@ def found_in_run(bench: Bench, run: int, count: int, *injected: str) -> str | No
     [
         ("gain:c3:1.1", r"wrong gain: column 3 has 1\.(09|10|11)\d times"),
         ("gain:r2:0.9", r"wrong gain: row 2 has 0\.(89|90)\d times"),
-        ("gain:c5:1.2@30", "wrong gain: column 5 has 1.2"),
+        ("gain:c5:1.2@30", r"wrong gain: column 5 has 1\.(19|20)\d times"),
         ("swap:c2:c5", "swapped pair: columns 2 and 5"),
         ("swap:r0:r6", "swapped pair: rows 0 and 6"),
         ("dead:c4", "dead column 4"),
