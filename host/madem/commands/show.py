@@ -18,7 +18,6 @@ from rich.table import Table
 from madem import output
 from madem.commands import paths
 from madem.commands.terminal import Terminal
-from madem.errors import printable
 from madem.network import file
 from madem.network.network import Network, StreamInputs, TableInputs, WordInputs
 from madem.stream import sensors
@@ -40,7 +39,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
     facts = described(network)
     output.write_json(args.json, facts)
     for line in _lines(facts):
-        terminal.write(printable(line))
+        terminal.write(line)
     if isinstance(network.inputs, TableInputs):
         terminal.say(_columns(network.inputs))
     return 0
@@ -142,7 +141,7 @@ def _columns(inputs: TableInputs) -> Table:
         table.add_column(heading, justify="right")
     low, high = inputs.scaling.range()
     for column, a, b in list(zip(inputs.columns, low, high, strict=True))[:_MOST]:
-        table.add_row(printable(column.name), printable(column.unit), f"{a:.6g}", f"{b:.6g}")
+        table.add_row(column.name, column.unit, f"{a:.6g}", f"{b:.6g}")
     if len(inputs.columns) > _MOST:
         table.add_row(f"and {len(inputs.columns) - _MOST} more", "", "", "")
     return table

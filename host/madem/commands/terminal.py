@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
-from rich.console import Console, RenderableType
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.live import Live
 from rich.progress import (
     BarColumn,
@@ -15,7 +16,32 @@ from rich.progress import (
     TextColumn,
     TimeRemainingColumn,
 )
+from rich.segment import Segment
 from rich.text import Text
+
+from madem.errors import printable
+
+
+class _Console(Console):
+    """A console on which text is only text: what would steer a terminal is shown as its escape.
+
+    Names, labels and what boards say come from outside, in lines, tables and titles alike.
+    """
+
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterable[Segment]:
+        """As `Console.render`, with styles and the console's own controls, and nobody else's."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else segment._replace(text=_safe(segment.text))
+
+    def render_str(self, text: str, **named: Any) -> Text:
+        """As `Console.render_str`; here too, for tables that measure it before it is rendered."""
+        return super().render_str(_safe(text), **named)
+
+
+def _safe(text: str) -> str:
+    return text if text.isprintable() else "\n".join(map(printable, text.split("\n")))
 
 
 class Terminal:
@@ -27,8 +53,8 @@ class Terminal:
         Args:
             quiet: print nothing.
         """
-        self._console = Console(quiet=quiet, highlight=False, markup=False)
-        self._aside = Console(quiet=quiet, highlight=False, markup=False, stderr=True)
+        self._console = _Console(quiet=quiet, highlight=False, markup=False)
+        self._aside = _Console(quiet=quiet, highlight=False, markup=False, stderr=True)
 
     @property
     def is_live(self) -> bool:

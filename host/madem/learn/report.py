@@ -8,7 +8,6 @@ import numpy as np
 from rich import box
 from rich.table import Table
 
-from madem.errors import printable
 from madem.learn.baselines import LABELS
 
 DEVICE_STYLE = "bold cyan"
@@ -160,7 +159,7 @@ def classes_table(scores: Mapping[str, Any], *, title: str = "By class (%)") -> 
         )
         wrong = ", ".join(f"{other} {n:,}" for n, other in others[:_TAKEN_FOR])
         cells = ["-" if one[key] is None else _percent(one[key]) for key in ("recall", "precision")]
-        table.add_row(printable(name), f"{one['samples']:,}", *cells, printable(wrong))
+        table.add_row(name, f"{one['samples']:,}", *cells, wrong)
     total = sum(one["samples"] for one in scores["per_class"].values())
     table.add_section()
     table.add_row(

