@@ -3,7 +3,8 @@
 import os
 import sys
 
-_found = [int(name[6:]) for name in os.listdir() if name[:6] == "madem-" and name[6:].isdigit()]
+# In bytes: after a power cut on FAT there may be names that are no text.
+_found = [int(n[6:]) for n in os.listdir(b".") if n[:6] == b"madem-" and n[6:].isdigit()]
 if _found:
     sys.path.insert(0, "madem-%d" % max(_found))
 

@@ -32,12 +32,23 @@ Progress = Callable[[str, int, int], None]
 """Called with the path, the bytes written so far and all that will be."""
 
 _NEW = f"{PACKAGE}-new"
+_TORN = f"{PACKAGE}-torn"
 _LIBRARY = "lib"
 _OURS = b'"""madem:'  # how each main.py of madem's begins
 
-# Defined on the board before anything else is done there; prints what deploy must know.
-_SURVEY = f"""\
+# Defined on the board before anything else is done there. `survey` prints what deploy must know.
+#
+# FAT has no rename of one step: a cut amid it leaves two names of one folder, or of one file, and
+# whoever removes the one takes what the other has. `mend` leaves one name, or none where the other
+# firmware is still there. FAT may also be left with names that are no text: `names` goes past them.
+_ON_BOARD = f"""\
 import os,sys
+def names(path='.'):
+ r=[]
+ for n in os.listdir(path.encode()):
+  try:r.append(n.decode())
+  except UnicodeError:pass
+ return r
 def remove(path):
  for e in os.ilistdir(path):
   p=path+'/'+e[0]
@@ -56,26 +67,53 @@ def free():
   s=os.statvfs(os.getcwd())
   return s[0],s[0]*s[4]
  except Exception:return None
+def content(path):
+ with open(path,'rb') as f:return f.read()
+def same(a,b):
+ try:
+  open(a+'/_','w').close()
+  found='_' in names(b)
+  os.remove(a+'/_')
+  return found
+ except OSError:return False
+def mend():
+ here=names()
+ old=[n for n in here if n[:6]=='{PACKAGE}-' and n[6:].isdigit()]
+ for d in old+['{_NEW}']:
+  if d in here and '{MAIN}' in here and '{MAIN}' in names(d):
+   main=content('{MAIN}')
+   if main==content(d+'/{MAIN}'):
+    os.remove(d+'/{MAIN}')
+    with open('{MAIN}','wb') as f:f.write(main)
+ for d in old:
+  if '{_NEW}' in here and same('{_NEW}',d):
+   os.rename(d,'{_TORN}')
+   here.append('{_TORN}')
+ for d in ('{_TORN}','{_NEW}'):
+  if '{_TORN}' in here and d in here:remove(d)
+ for d in ('{_NEW}/old','{_NEW}/{PACKAGE}'):
+  if same(d,'{_LIBRARY}/{PACKAGE}'):
+   remove('{_LIBRARY}/{PACKAGE}')
+   remove(d)
 def survey():
  try:
   import madem_frozen
   frozen=madem_frozen.FIRMWARE
  except ImportError:frozen=None
- names=os.listdir()
+ here=names()
  main=None
- if '{MAIN}' in names:
+ if '{MAIN}' in here:
   with open('{MAIN}','rb') as f:main=f.read({len(_OURS)})
- try:library='{PACKAGE}' in os.listdir('{_LIBRARY}')
+ try:library='{PACKAGE}' in names('{_LIBRARY}')
  except OSError:library=False
- old=sorted([int(n[6:]) for n in names if n[:6]=='{PACKAGE}-' and n[6:].isdigit()])
+ old=sorted([int(n[6:]) for n in here if n[:6]=='{PACKAGE}-' and n[6:].isdigit()])
  mpy=getattr(sys.implementation,'_mpy',0)
- print((mpy,frozen,main,old,'{_NEW}' in names,[n for n in names if n[:8]=='main_old'],library))
-survey()
+ print((mpy,frozen,main,old,'{_NEW}' in here,[n for n in here if n[:8]=='main_old'],library))
 """
 
 _FIND = f"""\
 import os,sys
-n=[int(n[6:]) for n in os.listdir() if n[:6]=='{PACKAGE}-' and n[6:].isdigit()]
+n=[int(n[6:]) for n in os.listdir(b'.') if n[:6]==b'{PACKAGE}-' and n[6:].isdigit()]
 if n:sys.path.insert(0,'{PACKAGE}-%d'%max(n))
 """
 
@@ -201,7 +239,8 @@ def deploy(
     begin = time.monotonic()
     main = firmware.main(folder)
     with Repl(board.port, board.name, board.slowness) as repl:
-        found = _Survey(*ast.literal_eval(repl.exec(_SURVEY).decode()))
+        repl.exec(_ON_BOARD if dry_run else _ON_BOARD + "mend()")
+        found = _Survey(*ast.literal_eval(repl.exec("survey()").decode()))
         if library:
             plan = _plan_library(repl, found, force, folder, source)
         else:
@@ -410,7 +449,7 @@ def _switch(repl: Repl, plan: _Plan) -> None:
         repl.make_directory(_LIBRARY)
         # The old one goes into the folder that the new one comes from, and then with it.
         repl.exec(
-            f"if {PACKAGE!r} in os.listdir({_LIBRARY!r}):"
+            f"if {PACKAGE!r} in names({_LIBRARY!r}):"
             f"os.rename('{_LIBRARY}/{PACKAGE}','{_NEW}/old')\n"
             f"os.rename('{_NEW}/{PACKAGE}','{_LIBRARY}/{PACKAGE}')\nremove({_NEW!r})"
         )

@@ -1,12 +1,14 @@
 """MicroPython's own file systems on a flash in RAM whose power is cut at any write, or amid one."""
 
 import os
+import struct
 
 import vfs
 
 BEFORE = 0  # nothing of the write that is cut arrives,
 HALF_OLD = 1  # or its first half, and the rest is as it was,
 HALF_ERASED = 2  # or erased
+TEARS = (BEFORE, HALF_OLD, HALF_ERASED)
 
 MOUNT = "/flash"
 
@@ -53,14 +55,32 @@ class Flash:
     def _change(self, at, data):
         size = len(data)
         if self.writes == self.cut_at:
-            self.left = left = bytearray(self.content)
-            half = size // 2
-            if self.tear != BEFORE:
-                left[at : at + half] = data[:half]
-            if self.tear == HALF_ERASED:
-                left[at + half : at + size] = b"\xff" * (size - half)
+            self.left = torn(self.content, at, data, self.tear)
         self.writes += 1
         self.content[at : at + size] = data
+
+
+def torn(content, at, data, tear):
+    """What a flash of that content has after the writing of `data` at that place was cut."""
+    left = bytearray(content)
+    half = len(data) // 2
+    if tear != BEFORE:
+        left[at : at + half] = data[:half]
+    if tear == HALF_ERASED:
+        left[at + half : at + len(data)] = b"\xff" * (len(data) - half)
+    return left
+
+
+def changes(journal):
+    """Yield place and bytes of each write in a file where they stand with their place and length,
+    u32 each.
+    """
+    while True:
+        head = journal.read(8)
+        if not head:
+            return
+        at, size = struct.unpack("<II", head)
+        yield at, journal.read(size)
 
 
 class Lfs:
@@ -128,7 +148,7 @@ def cuts(system, flash, work):
     whole = started(flash.content, flash.block)
     mounted(system, whole, work)
     for cut_at in range(whole.writes):
-        for tear in (BEFORE, HALF_OLD, HALF_ERASED):
+        for tear in TEARS:
             one = started(flash.content, flash.block)
             one.cut_at, one.tear = cut_at, tear
             mounted(system, one, work)

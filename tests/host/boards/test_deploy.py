@@ -403,4 +403,4 @@ def test_main_stays_as_it_is_from_version_to_version() -> None:
     So what changes from version to version belongs into the package; see docs/start/deploy.md.
     """
     digest = hashlib.sha256(firmware.main()).hexdigest()
-    assert digest == "8a4ab3a91a3bc789fa250b7bbc98e1939727178586de1df1544559a072f5489e"
+    assert digest == "485b1306708642c468199b1195cf5a65d8775817576e265b5af076ea29f0f239"
