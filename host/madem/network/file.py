@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from madem import output
+from madem import json_text, output
 from madem.boards.link_protocol import (
     CONFIGURE_DEVICE,
     CONFIGURE_FORMAT,
@@ -43,6 +43,7 @@ _SECTION = struct.Struct("<4sI")
 _COLUMN = struct.Struct("<hiid")
 _GATE = struct.Struct("<HBBHHHHIHIIHHI")
 _NO_CHECKPOINT = 0xFFFFFFFF
+_MOST_UNITS, _MOST_CLASSES = 1024, 255
 RATE = struct.Struct("<HB")
 """RATE and PULSES, of the section of that name."""
 SAVES = struct.Struct("<I")
@@ -268,7 +269,7 @@ def _network(sections: Mapping[bytes, bytes]) -> Network:
     if b"PHYS" in sections:
         physical = dict(_items(b"PHYS", sections, _read_array))
     classes = tuple(_items(b"NAMS", sections, _Reader.text)) if b"NAMS" in sections else ()
-    notes = json.loads(sections[b"NOTE"]) if b"NOTE" in sections else {}
+    notes = json_text.parse(sections[b"NOTE"]) if b"NOTE" in sections else {}
     if not isinstance(notes, dict):
         raise ValueError("section NOTE is no object")
     inputs = _inputs(sections, config)
@@ -395,14 +396,34 @@ def unpack_config(data: bytes) -> Config:
     sizes = reader.unpack(struct.Struct(f"<{depth + 1}H"))
     layers = tuple(LayerConfig(*reader.unpack(CONFIGURE_LAYER)) for _ in range(depth))
     reader.end()
-    if not depth or min(sizes) < 1:
-        raise ValueError("section CONF has no layers")
-    return Config(
+    config = Config(
         sizes=sizes, layers=layers, one_hot=bool(one_hot), rule=Rule(rule), t_free=t_free,
         t_nudge=t_nudge, beta=beta, t_hi=t_hi, t_lo=t_lo, dac_mask=dac_mask, adc_bits=adc_bits,
         seed=seed, step=step, nl_set=nl_set, nl_reset=nl_reset, c2c=c2c, d_step=d_step,
         d_top=d_top, stuck=stuck, init=init,
     )  # fmt: skip
+    if not _possible(config):
+        raise ValueError("section CONF has a number out of range")
+    return config
+
+
+def _possible(config: Config) -> bool:
+    """Whether a board would take these integers; `parse` of firmware/madem/network_config.py."""
+    sizes, bits = config.sizes, config.adc_bits
+    return (
+        bool(config.layers)
+        and 1 <= min(sizes) <= max(sizes) <= _MOST_UNITS
+        and not (config.one_hot and sizes[-1] > _MOST_CLASSES)
+        and 2 <= bits <= 10
+        and config.t_free * config.t_nudge > 0
+        and all(
+            1 <= layer.gain_shift <= 30
+            and bits - 1 <= min(layer.range_forward, layer.range_transposed)
+            and max(layer.range_forward, layer.range_transposed) <= 14
+            and layer.scale > 0
+            for layer in config.layers
+        )
+    )
 
 
 def _cut(tag: bytes, sections: Mapping[bytes, bytes], sizes: list[int]) -> tuple[bytes, ...]:
@@ -451,6 +472,8 @@ def _read_array(reader: _Reader) -> tuple[str, NDArray[Any]]:
 def _of_old(state: NetworkState) -> Network:
     """The network of versions 1 and 2: its columns, units and scale are not known."""
     notes = state.notes
+    if unpack_config(pack_config(state.config)) != state.config:
+        raise ValueError("its configuration has a number that is none")
     classes = tuple(notes.get("classes", ()))
     inputs = None
     if "pipeline" in notes:
@@ -458,6 +481,8 @@ def _of_old(state: NetworkState) -> Network:
         features = (len(normalisation) - 4) // 8
         # The line does not say how many channels there were; one gives so many features.
         channels = features // parse(notes["pipeline"], 1).features
+        if channels < 1 or len(normalisation) != 4 + 8 * features:
+            raise ValueError("its normalisation is not that of its pipeline")
         inputs = StreamInputs(
             tuple(Channel(f"channel {k}", "", 1.0) for k in range(1, channels + 1)),
             notes["pipeline"],

@@ -7,7 +7,6 @@ devices: the header lists further arrays, which follow the accumulators.
 
 from __future__ import annotations
 
-import json
 import math
 import struct
 from itertools import pairwise
@@ -16,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from madem import json_text
 from madem.learners.state import NetworkState
 from madem_emulator.twin.config import Config, LayerConfig, Rule
 
@@ -23,6 +23,7 @@ TYPES = ("<f8", "<u8", "|b1")
 """Of the arrays of physical devices, in all versions."""
 _HEAD = struct.Struct("<6sHI")
 _PHYSICAL = 2
+_MOST_STEPS = 1 << 30
 
 
 def read_state(data: bytes) -> NetworkState:
@@ -39,12 +40,20 @@ def read_state(data: bytes) -> NetworkState:
     """
     _, version, length = _HEAD.unpack_from(data)
     at = _HEAD.size + length
-    header = json.loads(data[_HEAD.size : at])
+    header = json_text.parse(data[_HEAD.size : at])
     steps, notes, fields = header["steps"], header["notes"], header["config"]
     fields["sizes"] = tuple(fields["sizes"])
     fields["layers"] = tuple(LayerConfig(**layer) for layer in fields["layers"])
     fields["rule"] = Rule(fields["rule"])
     config = Config(**fields)
+    if not (isinstance(steps, int) and 0 <= steps < _MOST_STEPS):
+        raise ValueError(f"it has learned {steps!r} samples")
+    if not isinstance(notes, dict):
+        raise TypeError("its notes are none")
+    texts = [notes.get(name, "") for name in ("pipeline", "normalisation")]
+    texts += notes.get("classes", ())
+    if not all(isinstance(text, str) for text in texts):
+        raise TypeError("a name or a pipeline is no text")
     couplings = [(m + 1) * n for m, n in pairwise(config.sizes)]
     begin = at + 3 * sum(couplings)
     physical, end = None, begin

@@ -12,9 +12,9 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import IO
+from typing import IO, Any
 
-from madem import output
+from madem import json_text, output
 from madem.errors import MademError
 
 _FORMAT = 1
@@ -37,6 +37,20 @@ class Outcome:
     pulses: float | None
     error: str
     seconds: float
+
+
+def _outcome(row: Any) -> Outcome:
+    """A line's result.
+
+    Raises:
+        TypeError: it is none.
+    """
+    outcome = Outcome(**row)
+    texts, numbers = (outcome.key, outcome.error), (outcome.score, outcome.pulses)
+    right = all(isinstance(text, str) for text in texts) and isinstance(outcome.seconds, float)
+    if not right or not all(x is None or isinstance(x, float) for x in numbers):
+        raise TypeError
+    return outcome
 
 
 class Store:
@@ -96,22 +110,26 @@ class Store:
         self._file.seek(0)
         data = self._file.read()
         whole = data.rfind(b"\n") + 1
-        self._file.truncate(whole)  # what a crash has cut short
         lines = data[:whole].splitlines()
-        if not lines:
-            self._write(json.dumps({"format": _FORMAT, "context": context, "sweep": what}) + "\n")
+        begin = json.dumps({"format": _FORMAT, "context": context, "sweep": what}) + "\n"
+        if not lines and begin.encode().startswith(data):  # new, or a crash has cut its first line
+            self._file.truncate(0)
+            self._write(begin)
             return
         try:
-            head, *rows = [json.loads(line) for line in lines]
+            head, *rows = [json_text.parse(line) for line in lines]
             found = head["format"], head["context"], head["sweep"]
-            self.outcomes = {row["key"]: Outcome(**row) for row in rows}
+            self.outcomes = {outcome.key: outcome for outcome in map(_outcome, rows)}
         except (ValueError, TypeError, KeyError):
-            raise MademError(f"{self.path} is damaged or of another program") from None
+            raise MademError(
+                f"{self.path} is damaged or of another program: choose another --out"
+            ) from None
         if found[:2] != (_FORMAT, context):
             raise MademError(
                 f"{self.path} holds another sweep ({found[2]}), not {what}:"
                 " choose another --out, or remove the file"
             )
+        self._file.truncate(whole)  # what a crash has cut short
 
     def _write(self, text: str) -> None:
         self._file.write(text.encode())

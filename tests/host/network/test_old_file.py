@@ -3,6 +3,7 @@
 import json
 import struct
 import zlib
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
@@ -46,6 +47,48 @@ def test_it_loads_whole_and_does_not_know_its_columns(tmp_path: Path) -> None:
     assert (found.classes, found.inputs, found.notes["preset"]) == (("a", "b"), None, "x")
     with pytest.raises(TaskError, match="does not know its columns: an older madem saved it"):
         assert found.taught
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda header: header.update(steps="abc"),
+        lambda header: header.update(steps=-1),
+        lambda header: header.update(steps=2**40),
+        lambda header: header.update(steps=1.5),
+        lambda header: header.update(notes=None),
+        lambda header: header.update(notes=[1]),
+        lambda header: header["config"]["layers"][0].update(gain=float("nan")),
+        lambda header: header["config"]["layers"][0].update(gain=-5),
+        lambda header: header["config"]["layers"][0].update(gain_shift=0),
+        lambda header: header["config"].update(sizes="23"),
+        lambda header: header["config"].update(sizes=[2**62, 2**62]),
+        lambda header: header["config"].update(adc_bits=255),
+        lambda header: header["config"].update(t_free=0),
+        lambda header: header.update(notes={"classes": 5}),
+        lambda header: header.update(notes={"classes": [1, 2]}),
+        lambda header: header.update(notes={"pipeline": 5, "normalisation": "00"}),
+        lambda header: header.update(notes={"pipeline": "window=8 | mean", "normalisation": ""}),
+        lambda header: header.update(notes={"pipeline": "window=8 | mean", "normalisation": "zz"}),
+    ],
+)
+def test_a_header_that_can_not_be_is_refused_in_one_line(
+    tmp_path: Path, change: Callable[[dict], None]
+) -> None:
+    state, path = old_state(), tmp_path / "old.madem"
+    header = json.loads(json.dumps(header_of(state, {})))
+    change(header)
+    path.write_bytes(old_bytes(state, header))
+    with pytest.raises(MademError, match="by a madem that this one can't read") as told:
+        file.load(path)
+    assert "\n" not in str(told.value)
+
+
+def test_a_header_that_is_nested_without_end_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "old.madem"
+    path.write_bytes(old_bytes(old_state(), b"[" * 200_000))
+    with pytest.raises(MademError, match="nested too deep"):
+        file.load(path)
 
 
 def test_that_of_a_stream_brings_pipeline_and_normalisation(tmp_path: Path) -> None:

@@ -251,6 +251,33 @@ def test_store_survives_a_cut_anywhere(tmp_path_factory: pytest.TempPathFactory,
         assert list(store.outcomes) == [*["a", "b", "c"][:whole], "d"]
 
 
+OWN = json.dumps({"format": 1, "context": "c", "sweep": "a sweep"}).encode() + b"\n"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"somebody's notes, without an end of the line",
+        b"somebody's notes\nand an unfinished line",
+        b"{}\nmore",
+        b"[" * 100_000 + b"\n",
+        OWN + b"[" * 100_000 + b"\n",
+        OWN + b'{"key": "a", "score": "high", "pulses": 1.0, "error": "", "seconds": 0.1}\n',
+        OWN + b'{"key": 1, "score": 0.5, "pulses": 1.0, "error": "", "seconds": 0.1}\n',
+        OWN + b'{"key": "a", "score": 0.5}\n',
+        OWN.replace(b'"c"', b'"other"') + b"{unfinished",
+    ],
+    ids=["line", "lines", "json", "deep head", "deep", "text", "number", "short", "other sweep"],
+)
+def test_a_file_that_is_not_its_own_stays_as_it_is(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / NAME
+    path.write_bytes(content)
+    with pytest.raises(MademError) as told:
+        Store(path, "c", "a sweep")
+    assert "choose another --out" in str(told.value)
+    assert path.read_bytes() == content
+
+
 def test_store_refuses_another_sweep_and_damage(tmp_path: Path) -> None:
     with Store(tmp_path / NAME, "c", "digits, 3 passes"):
         pass

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from madem import json_text
 from madem.data.files.table import Table, column
 from madem.errors import TaskError
 
@@ -60,8 +60,8 @@ def read(path: Path, data: bytes) -> Table:
 
 def _payload(path: Path, data: bytes) -> dict[str, Any]:
     try:
-        found = json.loads(data) if data.lstrip()[:1] == b"{" else _cbor(data)
-    except (ValueError, RecursionError) as error:
+        found = json_text.parse(data) if data.lstrip()[:1] == b"{" else _cbor(data)
+    except ValueError as error:
         raise TaskError(f"{path} is neither JSON nor CBOR: {str(error).splitlines()[0]}") from None
     payload = found.get("payload") if isinstance(found, dict) else None
     if not isinstance(payload, dict):
@@ -76,5 +76,5 @@ def _cbor(data: bytes) -> Any:
 
     try:
         return cbor2.loads(data)
-    except (cbor2.CBORError, ArithmeticError, MemoryError, TypeError) as error:
+    except (cbor2.CBORError, ArithmeticError, MemoryError, TypeError, RecursionError) as error:
         raise ValueError(str(error) or "it is damaged") from None

@@ -22,6 +22,10 @@ _GROUPS = ("group", "groups", "subject", "subjects")
 _NAMES = ("feature_names", "channels", "columns")
 _CLASS_NAMES = ("target_names", "class_names", "label_names")
 _RATES = ("rate_hz", "fs", "sampling_rate", "sample_rate")
+_LARGE = 64 << 20
+"""Bytes that any archive may unpack to."""
+_DENSEST = 100
+"""How many times its size one that is larger may: arrays of measured numbers pack to a third."""
 _PARTS = re.compile(r"(?:^|[_.\- ])?(train|test)(?:ing)?(?:$|[_.\- ])?", re.IGNORECASE)
 
 
@@ -80,6 +84,7 @@ def _load(path: Path, data: bytes) -> dict[str, NDArray[Any]]:
     """All arrays by name; a single one has the name ""."""
     kind = path.suffix.lower()
     try:
+        _check_size(path, data)
         archive = np.load(io.BytesIO(data), allow_pickle=False)
         if not isinstance(archive, np.lib.npyio.NpzFile):
             return {"": archive}
@@ -95,6 +100,23 @@ def _load(path: Path, data: bytes) -> dict[str, NDArray[Any]]:
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, KeyError,
             SyntaxError, TypeError, MemoryError, NotImplementedError):  # fmt: skip
         raise TaskError(f"{path} is no {kind} file, or it is damaged") from None
+
+
+def _check_size(path: Path, data: bytes) -> None:
+    """Whether an archive unpacks to what its size lets expect.
+
+    Raises:
+        TaskError: it is far larger; whoever made it may mean harm.
+    """
+    if data[:4] != b"PK\3\4":
+        return
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        size = sum(file.file_size for file in archive.infolist())
+    if size > max(_LARGE, _DENSEST * len(data)):
+        raise TaskError(
+            f"{path} has {len(data):,} bytes and unpacks to {size:,}: if that is meant, save it"
+            " with numpy.savez, which does not compress"
+        )
 
 
 def _listed(arrays: dict[str, NDArray[Any]]) -> str:

@@ -367,3 +367,14 @@ def test_arff_of_series() -> None:
 def test_unusable_arff(content: str) -> None:
     with pytest.raises(TaskError, match=r"is not an ARFF file that can be read|no attributes"):
         archives.read_arff(Path("a.arff"), content.encode())
+
+
+def test_an_archive_that_unpacks_to_far_more_than_it_holds_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "in.npz"
+    whole = np.zeros((5_000_000, 3))
+    np.savez_compressed(path, x=whole, y=np.zeros(len(whole), np.uint8))
+    assert path.stat().st_size < 1_000_000
+    with pytest.raises(TaskError, match=r"bytes and unpacks to 125,000,\d\d\d: if that is meant"):
+        arrays.read(path, path.read_bytes())
+    np.savez_compressed(path, x=whole[:1000], y=np.arange(1000) % 2)  # dense, but small
+    assert len(arrays.read(path, path.read_bytes())) == 1000
