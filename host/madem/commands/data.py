@@ -17,6 +17,7 @@ from madem import output
 from madem.commands import paths, reading
 from madem.commands.terminal import Terminal
 from madem.data.files.read import KINDS, read
+from madem.data.tabular import check_classes
 from madem.errors import TaskError
 
 
@@ -31,8 +32,11 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
     """Read, judge, tell; 1 if nothing can be learned from it, for want of a label say."""
     options = reading.options_of(args)
     try:
-        judgement = read(args.file, options, learn=True).judgement
+        samples = read(args.file, options, learn=True)
+        judgement = samples.judgement
         learnable = bool(judgement.label)
+        if learnable:
+            check_classes(samples)
     except TaskError as error:
         learnable = False
         judgement = read(args.file, options, learn=False).judgement
