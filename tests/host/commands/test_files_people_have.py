@@ -12,7 +12,7 @@ from sklearn.datasets import load_iris
 
 from madem.cli import main
 
-X, Y = load_iris(return_X_y=True)
+X, Y = (np.asarray(part) for part in load_iris(return_X_y=True))
 SPECIES = np.array(["setosa", "versicolor", "virginica"])[Y]
 COLUMNS = ["sepal_length", "sepal_width", "petal_length", "petal_width"]
 
@@ -266,3 +266,21 @@ def test_outliers_do_not_squash_the_others(told: Callable[..., Any], tmp_path: P
     found = told("learn", path, "--board", "twin", "--epochs", "20", "--no-baselines")
     assert found["metrics"]["accuracy"] >= 0.9
     assert any("lie outside the range" in line for line in found["warnings"])
+
+
+def test_columns_beside_those_that_were_taught_are_passed_over(
+    told: Callable[..., Any], tmp_path: Path
+) -> None:
+    """Whatever they hold: words, or values that are missing."""
+    path, net = tmp_path / "flowers.csv", tmp_path / "net.madem"
+    path.write_text(table(X, SPECIES, [*COLUMNS, "species"]))
+    told("learn", path, "--board", "twin", "--epochs", "1", "--no-baselines", "--save", net)
+    lines = path.read_text().splitlines()
+    more = [f"{row},{k % 5 or ''},by {k % 3}" for k, row in enumerate(lines[1:])]
+    wide = tmp_path / "wide.csv"
+    wide.write_text("\n".join([f"{lines[0]},day,who", *more]) + "\n")
+    one, other = (told("predict", each, "--load", net) for each in (path, wide))
+    assert one["metrics"] == other["metrics"]
+    assert other["data"]["left_out"] == dict.fromkeys(
+        ("day", "who"), "the network was taught without it"
+    )

@@ -299,6 +299,10 @@ def judge(
         series = _is_series(table, options, time, recording, class_names, by_file)
     taken = {k for k, c in enumerate(table.columns) if c.role in ("label", "group", "test")}
     rest = [k for k in range(len(table.columns)) if k not in {*taken, label, group, *left_out}]
+    if known and kept and len(kept) == len(known.features):
+        # Nothing in the others matters: words, or a value that is missing.
+        left_out |= {k: "the network was taught without it" for k in rest if k not in kept}
+        rest = [k for k in rest if k in kept]
     features, torn = _features(table, rest, left_out, kept)
     if learn and not series:
         _leave_out_constants(table, features, left_out, kept)
