@@ -15,6 +15,7 @@ from madem.boards.link_protocol import (
     CalibrateRequest,
     Kind,
 )
+from madem.errors import DeviceError
 from madem.learners.board import BoardLearner
 from madem_emulator.twin.cards import Geometry
 
@@ -130,11 +131,24 @@ class Chips:
 
         Args:
             data: as in docs/hardware/calibration.md.
+
+        Raises:
+            DeviceError: the board's flash is full, or it can't use this calibration.
         """
         room = self._board.link.queued_payload - CALIBRATE_STORE.size
-        for at in range(0, len(data), room):
-            self._ask(CALIBRATE_STORE.pack(CalibrateRequest.STORE, at) + data[at : at + room])
-        self._ask(bytes([CalibrateRequest.KEEP]))
+        try:
+            for at in range(0, len(data), room):
+                self._ask(CALIBRATE_STORE.pack(CalibrateRequest.STORE, at) + data[at : at + room])
+            self._ask(bytes([CalibrateRequest.KEEP]))
+        except DeviceError as error:
+            _, full, rest = str(error).partition("the flash is full")
+            if not full:
+                raise
+            raise DeviceError(
+                error.code,
+                f"{full}{rest}: delete files that the board does not need, and calibrate again; a"
+                " calibration from before is still there",
+            ) from None
 
     def forget(self) -> None:
         """Have the board throw its calibration away."""

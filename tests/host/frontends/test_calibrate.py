@@ -206,6 +206,19 @@ def test_a_calibration_that_is_damaged_or_another_boards_is_refused(
     assert not (flash / "madem.cal").exists()
 
 
+def test_a_full_flash_is_told_and_the_calibration_from_before_is_still_there(bench: Bench) -> None:
+    asked, found = calibrated(bench)
+    _, device, flash = bench
+    before = (flash / "madem.cal").read_bytes()
+    (flash / "madem.cal.new").symlink_to("/dev/full")  # for all that is written there is no room
+    said = r"^the flash is full: madem.cal.new takes \d+ bytes: delete files"
+    with pytest.raises(DeviceError, match=said):
+        asked.store(found.to_bytes())
+    assert [file.name for file in flash.glob("madem.cal*")] == ["madem.cal"]
+    assert (flash / "madem.cal").read_bytes() == before
+    device.configure(SETTINGS.integers(), "maker8x8")
+
+
 def signed(data: bytes) -> bytes:
     return data + struct.pack("<I", zlib.crc32(data))
 
