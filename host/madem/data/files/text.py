@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t", "bar": "|", "blank": " "}
+_UNLIKELY = 0.9
+"""Of a dialect in which the first row has another number of cells than the others."""
 _SAMPLE = 200
 """Rows by which the dialect is judged."""
 _NA = sorted({s for word in MISSING for s in (word, word.upper(), word.capitalize(), "NaN", "N/a")})
@@ -231,7 +233,10 @@ def _lines(path: Path, text: str, delimiter: str | None) -> _Lines:
 
 
 def _dialect(lines: _Lines, delimiter: str | None, decimal: str | None) -> Dialect:
-    """The dialect in which most rows have equally many cells, and most cells are numbers."""
+    """The dialect in which most rows have equally many cells, and most cells are numbers.
+
+    Where the first row, which may be a header, has another number of them, it is less likely.
+    """
     marks = [DELIMITERS.get(delimiter, delimiter)] if delimiter else [*DELIMITERS.values()]
     sample = lines.rows[:_SAMPLE]
     candidates = [
@@ -249,7 +254,9 @@ def _dialect(lines: _Lines, delimiter: str | None, decimal: str | None) -> Diale
         ]
         numbers = sum(number(cell, dialect.decimal) is not None for cell in cells)
         share = numbers / len(cells) if cells else 0.0
-        return width > 1, round(count / len(rows) * (0.05 + share), 6)
+        first = len(rows[0])  # an index may have no name
+        likely = 1.0 if first == width or 1 < first == width - 1 else _UNLIKELY
+        return width > 1, round(count / len(rows) * (0.05 + share) * likely, 6)
 
     return max(candidates, key=fit, default=Dialect(marks[0], "."))
 

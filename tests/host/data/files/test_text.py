@@ -131,6 +131,12 @@ def test_what_pandas_writes_in_any_dialect_reads_back_equal(
         ("True,1\nfalse,2\n", None, [["True", "false"], [1, 2]]),
         ("1,None\n2,5\n", None, [[1, 2], [None, 5]]),
         ("x,y\n1,\n,2\n", ["x", "y"], [[1, None], [None, 2]]),
+        # Cut at blanks, as many of the cells would be numbers.
+        (
+            "x,what,who\n,is 1,by 1\n5,is 0,by 0\n",
+            ["x", "what", "who"],
+            [[None, 5], ["is 1", "is 0"], ["by 1", "by 0"]],
+        ),
         ("18446744073709551616,1\n1,2\n", None, [[18446744073709551616, 1], [1, 2]]),
     ],
 )
