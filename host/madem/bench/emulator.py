@@ -137,7 +137,7 @@ def learning_rate(name: str, rng: np.random.Generator) -> float:
     sizes, networks = LEARNERS[name]
     config = Settings(sizes=sizes, weight_bits=5).integers()
     twin = PhysicalTwin(config, presets.CMO_HFOX_2025, range(networks))
-    x = rng.integers(0, 256, (24, sizes[0]))
+    x = rng.integers(0, 256, (24, sizes[0]), np.uint8)
     times = []
     for k, sample in enumerate(x):
         began = time.thread_time()
