@@ -212,7 +212,7 @@ class OnlineJob:
         config = self.plan.settings.integers()
         device.configure(config)
         state.set(
-            task=f"{task.name} on the fly",
+            task=f"{task.name}, online",
             measure="accuracy",
             settings=self.settings | {"change": stream.change.kind, "layers": list(config.sizes)},
             total=len(stream.truth),

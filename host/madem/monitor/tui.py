@@ -254,10 +254,10 @@ def described(facts: RunFacts) -> list[tuple[str, str]]:
     return found
 
 
-def _panel(title: str, content: RenderableType) -> Panel:
+def _panel(title: str | Text, content: RenderableType) -> Panel:
     return Panel(
         content,
-        title=Text(title, "bold"),
+        title=Text.assemble(title, style="bold"),
         title_align="left",
         border_style="grey42",
         box=box.ROUNDED,
@@ -534,8 +534,11 @@ def value_range(facts: RunFacts) -> tuple[float, float]:
     return min(low, 0.9), 1.0
 
 
-def _activity_title(facts: RunFacts) -> str:
-    return "activities: [#56b4e9]▀ free[/] [#e69f00]▄ nudged[/]" if facts.plus else "activities"
+def _activity_title(facts: RunFacts) -> str | Text:
+    if not facts.plus:
+        return "activities"
+    free, nudged = ("▀ free", charts.hex_of(_FREE)), ("▄ nudged", charts.hex_of(_NUDGED))
+    return Text.assemble("activities: ", free, " ", nudged)
 
 
 def _activity_lines(facts: RunFacts) -> int:
@@ -609,8 +612,9 @@ def _outputs(facts: RunFacts, nudged: np.ndarray, width: int, height: int) -> Ta
     return table
 
 
-def _weight_title(facts: RunFacts) -> str:
-    return "weights: [#56b4e9]−[/] [#f06e1e]+[/], inputs across"
+def _weight_title(facts: RunFacts) -> Text:
+    below, above = ("−", "#56b4e9"), ("+", "#f06e1e")
+    return Text.assemble("weights: ", below, " ", above, ", inputs across")
 
 
 def _weights(facts: RunFacts) -> RenderableType:

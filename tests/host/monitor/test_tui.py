@@ -95,7 +95,8 @@ def test_it_fits_every_terminal(name: str, size: tuple[int, int]) -> None:
 def test_it_says_what_there_is_to_say() -> None:
     text = "\n".join(shown([facts()], 130, 40))
     for what in ("digits on unix", "01:15", "bits 4", "accuracy 91.2 %", "pass 1 of 2", "20 KB",
-                 "hidden layer, 32 units", "layer 1: 64 → 32", "it is 3", "50 %"):  # fmt: skip
+                 "hidden layer, 32 units", "layer 1: 64 → 32", "it is 3", "50 %",
+                 "activities: ▀ free ▄ nudged", "weights: − +, inputs across"):  # fmt: skip
         assert what in text, what
     text = "\n".join(shown(BOARDS["stream"], 130, 40))
     for what in ("acc x", "still", "✗sha", "mean", "signal, 10 Hz"):
