@@ -128,9 +128,13 @@ def test_a_board_is_given_longer_where_that_is_asked_for() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.needs("rp2040")
-def test_a_board_that_computes_slowly_is_known_behind_its_port() -> None:
-    """The whole firmware as source takes long to compile there."""
+@pytest.mark.needs("frozen rp2040")
+@pytest.mark.parametrize(
+    ("source", "form"),
+    [(False, "frozen"), pytest.param(True, "source", marks=pytest.mark.long)],
+)
+def test_a_board_that_computes_slowly_is_known_behind_its_port(source: bool, form: str) -> None:
+    """The whole firmware as source takes minutes to compile there."""
     with open_board("rp2040") as board:
         assert board.slowness == 20.0
         path = board.port.port
@@ -138,8 +142,8 @@ def test_a_board_that_computes_slowly_is_known_behind_its_port() -> None:
         board.port.close()
         with open_board(path) as again:
             assert (again.emulated, again.slowness) == (False, 20.0)
-            summary = deploy.deploy(again, source=True)
-            assert summary.form == "source"
+            summary = deploy.deploy(again, source=source)
+            assert summary.form == form
             deploy.start(again)
             hello = connect(again, deploy_firmware=False).hello
             assert "RP2040" in hello.board

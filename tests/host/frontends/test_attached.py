@@ -172,7 +172,7 @@ def test_a_small_task_is_learned_while_bits_flip(tmp_path: Path, design: str) ->
     assert main([*command, "--no-baselines", "--quiet", "--json", str(found)]) == 0
     result = json.loads(found.read_text())
     assert result["metrics"]["accuracy"] >= 0.9
-    assert result["chips"]["repeated"] >= 5
+    assert result["chips"]["repeated"] > 0
 
 
 @pytest.mark.parametrize(
